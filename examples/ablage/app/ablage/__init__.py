@@ -1,0 +1,1 @@
+"""Ablage: a small German document archive with OCR."""

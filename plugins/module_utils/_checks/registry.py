@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All checks by name. Each is imported only when an item asks for it; the imports stand in the code so that Ansible ships them."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+
+Facts = t.TypeVar("Facts")
+Params = t.Mapping[str, t.Any]
+
+
+class Check(t.Protocol):
+    """What a file of ``_checks`` offers."""
+
+    NAME: str
+    ARGUMENT_SPEC: Spec
+    CONSTRAINTS: Constraints
+    gather: t.Callable[..., t.Any]
+    judge: t.Callable[[t.Any, Params], t.Iterator[Criterion]]
+    evidence: t.Callable[[t.Any], dict[str, t.Any]]
+
+
+def _check_env() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_env
+
+    return check_env
+
+
+def _check_host() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host
+
+    return check_host
+
+
+def _check_http() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_http
+
+    return check_http
+
+
+def _check_postgres() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_postgres
+
+    return check_postgres
+
+
+def _check_redis() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_redis
+
+    return check_redis
+
+
+def _check_s3() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_s3
+
+    return check_s3
+
+
+def _check_tls() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_tls
+
+    return check_tls
+
+
+_LOADERS: dict[str, t.Callable[[], t.Any]] = {
+    "check_env": _check_env,
+    "check_host": _check_host,
+    "check_http": _check_http,
+    "check_postgres": _check_postgres,
+    "check_redis": _check_redis,
+    "check_s3": _check_s3,
+    "check_tls": _check_tls,
+}
+
+
+def names() -> list[str]:
+    """Every check there is."""
+    return sorted(_LOADERS)
+
+
+def load(name: str) -> Check:
+    """The check of this name, or BadInput naming those there are."""
+    if name not in _LOADERS:
+        raise BadInput(f"There is no check {name!r}; there are {', '.join(names())}.")
+    return t.cast(Check, _LOADERS[name]())

@@ -1,0 +1,308 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections to PostgreSQL: every wait ends at the deadline, every failure is one of our errors, no query in a message.
+
+libpq's connect_timeout knows whole seconds from two upwards, and nothing in it ends a query on a server that stopped
+answering. So connecting happens in a thread that is waited for, and a watchdog shuts the socket down at the deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import socket
+import threading
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
+    Denied,
+    TimedOut,
+    UnexpectedAnswer,
+    Unreachable,
+)
+
+if t.TYPE_CHECKING:
+    import psycopg
+
+#: PostgreSQL cuts identifiers and application names here, without an error.
+NAME_BYTES = 63
+
+_DRIVER = re.compile(r"^(?:postgres|postgresql)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
+_SECRET_WORDS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
+_REFUSED_LOGIN = ("password authentication failed", "no password supplied", "pg_hba.conf", "authentication failed")
+
+Row = tuple[t.Any, ...]
+
+
+def normalised(dsn: str) -> dict[str, str]:
+    """A DSN as libpq's keywords. SQLAlchemy's ``postgresql+driver://`` and asyncpg's ``ssl=`` are understood.
+
+    Raises BadInput when it cannot be read, and when it holds a password: option values are printed at -vvv.
+    """
+    psycopg = require("psycopg")
+    text = _DRIVER.sub("postgresql://", dsn.strip())
+    if text.startswith("postgresql://"):
+        text = re.sub(r"(?<=[?&])ssl=", "sslmode=", text)
+    if not text:
+        raise BadInput("dsn is empty.", remedy="Write it as postgresql://user@host:port/database.")
+    try:
+        parts = {key: str(value) for key, value in psycopg.conninfo.conninfo_to_dict(text).items() if value is not None}
+    except psycopg.ProgrammingError:  # its text repeats the DSN, which may hold a password
+        raise BadInput("dsn cannot be read.", remedy="Write it as postgresql://user@host:port/database.")
+    for word in _SECRET_WORDS:
+        if word in parts:
+            raise BadInput(f"dsn holds a {word}, and option values are printed at -vvv.", remedy="Pass it as password.")
+    return parts
+
+
+def described(dsn: str, dbname: str | None = None) -> str:
+    """``ablage at 127.0.0.1:5432 as golive``, for messages."""
+    parts = normalised(dsn)
+    host = parts.get("host") or parts.get("hostaddr") or os.environ.get("PGHOST") or "the local socket"
+    port = parts.get("port") or os.environ.get("PGPORT") or "5432"
+    user = parts.get("user") or os.environ.get("PGUSER")
+    return f"{dbname or database_of(dsn)} at {host}:{port}" + (f" as {user}" if user else "")
+
+
+def database_of(dsn: str) -> str:
+    """The name of the database that a DSN means: named, or libpq's default (PGDATABASE, then the user's name)."""
+    parts = normalised(dsn)
+    name = parts.get("dbname") or os.environ.get("PGDATABASE") or parts.get("user") or os.environ.get("PGUSER")
+    if not name:
+        raise BadInput("dsn names no database.", remedy="Write it as postgresql://user@host:port/database.")
+    return name
+
+
+def with_database(dsn: str, dbname: str) -> str:
+    """The same DSN for another database, in libpq's keyword form."""
+    psycopg = require("psycopg")
+    return str(psycopg.conninfo.make_conninfo(**{**normalised(dsn), "dbname": dbname}))
+
+
+def libpq_options(settings: t.Mapping[str, t.Any], existing: str = "") -> str:
+    """libpq's ``options``: ``-c name=value`` each; blanks and backslashes in values are escaped."""
+    words = [existing] if existing else []
+    for name, value in settings.items():
+        escaped = re.sub(r"([\\\s])", r"\\\1", str(value))
+        words.append(f"-c {name}={escaped}")
+    return " ".join(words)
+
+
+def program_environment(
+    dsn: str,
+    dbname: str | None = None,
+    *,
+    application_name: str = "opsready",
+    settings: t.Mapping[str, t.Any] | None = None,
+) -> dict[str, str]:
+    """The environment of a libpq program (pg_dump, alembic): the DSN as PG* variables, and never a password.
+
+    ``settings`` become startup options, which a later RESET returns to. PGDATABASE is taken literally, unlike a
+    ``-d`` argument, so no name can be mistaken for a connection string.
+    """
+    psycopg = require("psycopg")
+    parts = normalised(dsn)
+    parts["dbname"] = dbname or database_of(dsn)
+    parts["application_name"] = application_name[:NAME_BYTES]
+    options = libpq_options(settings or {}, parts.pop("options", ""))
+    variables = {"PGOPTIONS": options} if options else {}
+    for option in psycopg.pq.Conninfo.get_defaults():
+        keyword = option.keyword.decode()
+        if option.envvar is None or keyword in ("options", "passfile", *_SECRET_WORDS):
+            continue
+        variable = option.envvar.decode()
+        given = parts.get(keyword) or os.environ.get(variable)
+        if given:
+            variables[variable] = given
+    if "passfile" in parts or "PGPASSFILE" in os.environ:
+        variables["PGPASSFILE"] = parts.get("passfile") or os.environ["PGPASSFILE"]
+    return clean_environment(variables)
+
+
+def connect(
+    dsn: str,
+    *,
+    password: str | None,
+    deadline: Deadline,
+    application_name: str = "opsready",
+    dbname: str | None = None,
+    autocommit: bool = True,
+    settings: t.Mapping[str, t.Any] | None = None,
+) -> psycopg.Connection[Row]:
+    """A connection that no wait on it outlives the deadline.
+
+    ``settings`` are server settings given at startup (``{"lock_timeout": "3s"}``); statement_timeout is the deadline's.
+    Raises BadInput, MissingLibrary, Unreachable, TimedOut, Denied.
+    """
+    psycopg = require("psycopg")
+    parts: dict[str, t.Any] = normalised(dsn)
+    where = described(dsn, dbname)
+    left = deadline.require(f"Connecting to {where}")
+    startup = {"statement_timeout": math.ceil(left * 1000), **(settings or {})}
+    arguments = {
+        **parts,
+        "dbname": dbname or database_of(dsn),
+        "application_name": application_name[:NAME_BYTES],
+        "connect_timeout": max(2, math.ceil(left)),
+        "options": libpq_options(startup, parts.get("options", "")),
+    }
+    if password is not None:
+        arguments["password"] = password
+    try:
+        try:
+            return _connected(arguments, autocommit, deadline, where)
+        except psycopg.OperationalError as problem:
+            # PgBouncer refuses startup options unless told to ignore them; the watchdog still bounds every wait.
+            if "unsupported startup parameter" not in str(problem) or settings:
+                raise
+            return _connected({**arguments, "options": parts.get("options", "")}, autocommit, deadline, where)
+    except psycopg.Error as problem:
+        raise _connection_error(problem, where, deadline)
+
+
+def _connected(
+    arguments: dict[str, t.Any], autocommit: bool, deadline: Deadline, where: str
+) -> psycopg.Connection[Row]:
+    outcome: list[t.Any] = []
+    abandoned = threading.Event()
+    guarded = _guarded_class()
+
+    def attempt() -> None:
+        try:
+            made = guarded.connect(autocommit=autocommit, **arguments)
+        except Exception as problem:
+            outcome.append(problem)
+            return
+        outcome.append(made)
+        if abandoned.is_set():
+            made.close()
+
+    thread = threading.Thread(target=attempt, name="opsready-connect", daemon=True)
+    thread.start()
+    thread.join(deadline.remaining())
+    if not outcome:
+        abandoned.set()
+        raise TimedOut(
+            f"No answer from PostgreSQL ({where}) within {deadline.seconds:g} s: the connection was accepted or is on "
+            "its way, but nothing came back."
+        )
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    made: psycopg.Connection[Row] = outcome[0]
+    t.cast(t.Any, made).end_at(deadline)
+    return made
+
+
+_GUARDED: list[t.Any] = []
+
+
+def _guarded_class() -> t.Any:
+    """psycopg's connection with a watchdog; made on first use, since psycopg is not imported before."""
+    if _GUARDED:
+        return _GUARDED[0]
+    require("psycopg")
+    import psycopg
+
+    class GuardedConnection(psycopg.Connection[t.Any]):
+        """Its socket is shut down at the deadline, so that a server that stopped answering cannot hold us."""
+
+        _watchdog: threading.Timer | None = None
+
+        def end_at(self, deadline: Deadline) -> None:
+            descriptor = self.fileno()
+
+            def shut_down() -> None:
+                # The descriptor belongs to libpq; a duplicate lets us shut down without closing it under its feet.
+                if self.closed:
+                    return
+                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as raw:
+                    raw.shutdown(socket.SHUT_RDWR)
+
+            # statement_timeout ends at the deadline too, and says more: it goes first.
+            self._watchdog = threading.Timer(min(deadline.remaining() + 0.5, threading.TIMEOUT_MAX), shut_down)
+            self._watchdog.daemon = True
+            self._watchdog.start()
+
+        def close(self) -> None:
+            if self._watchdog is not None:
+                self._watchdog.cancel()
+            super().close()
+
+    _GUARDED.append(GuardedConnection)
+    return GuardedConnection
+
+
+def _said(problem: BaseException) -> str:
+    """What the server said in one line, without the query it was about."""
+    diagnosis = getattr(problem, "diag", None)
+    primary = getattr(diagnosis, "message_primary", None)
+    text = primary or str(problem)
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    return (lines[0] if lines else type(problem).__name__).rstrip(".")[:500]
+
+
+def _connection_error(problem: t.Any, where: str, deadline: Deadline) -> Exception:
+    text = str(problem)
+    said = next((line.strip() for line in text.splitlines() if "FATAL" in line), "") or _said(problem)
+    said = re.sub(r"^.*?(?=FATAL)", "", said).rstrip(".")
+    finished = getattr(problem, "pgconn", None)
+    lowered = text.lower()
+    if any(phrase in lowered for phrase in _REFUSED_LOGIN) or getattr(finished, "needs_password", False):
+        return Denied(
+            f"PostgreSQL refused the login ({where}): {said}.", remedy="Check user, password and pg_hba.conf."
+        )
+    if "not currently accepting connections" in lowered or "permission denied" in lowered:
+        return Denied(f"PostgreSQL refused the connection ({where}): {said}.")
+    if "does not exist" in lowered:
+        return UnexpectedAnswer(f"PostgreSQL does not know it ({where}): {said}.", remedy="Check user and database.")
+    if isinstance(problem, require("psycopg").errors.ConnectionTimeout) or deadline.expired() or "timeout" in lowered:
+        return TimedOut(f"No answer from PostgreSQL ({where}) within {deadline.seconds:g} s.")
+    if "FATAL" in text and getattr(finished, "used_password", False):
+        # A server that speaks another language: the password was asked for and used, and then came a FATAL.
+        return Denied(f"PostgreSQL refused the login ({where}): {said}.", remedy="Check user and password.")
+    return Unreachable(f"PostgreSQL cannot be reached ({where}): {said}.")
+
+
+@contextlib.contextmanager
+def translated(doing: str, *, deadline: Deadline) -> t.Iterator[None]:
+    """Turn psycopg's errors into ours; ``doing`` begins the sentence ("Counting rows")."""
+    psycopg = require("psycopg")
+    try:
+        yield
+    except psycopg.errors.QueryCanceled as problem:
+        raise TimedOut(f"{doing} was cancelled after at most {deadline.seconds:g} s: {_said(problem)}.")
+    except psycopg.errors.LockNotAvailable as problem:
+        raise TimedOut(f"{doing} waited for a lock that was not granted: {_said(problem)}.")
+    except psycopg.errors.InsufficientPrivilege as problem:
+        raise Denied(f"{doing} was refused: {_said(problem)}.")
+    except psycopg.OperationalError as problem:
+        if deadline.expired():
+            raise TimedOut(f"{doing} did not end within {deadline.seconds:g} s.")
+        raise Unreachable(f"{doing} broke off: {_said(problem)}.")
+    except psycopg.Error as problem:
+        code = getattr(problem, "sqlstate", None)
+        raise UnexpectedAnswer(f"{doing} failed: {_said(problem)}" + (f" (SQLSTATE {code})." if code else "."))
+
+
+def rows(
+    connection: psycopg.Connection[Row], sql: t.Any, parameters: t.Any = None, *, doing: str, deadline: Deadline
+) -> list[Row]:
+    """All rows of a query; [] for a statement without any. Errors are ours."""
+    with translated(doing, deadline=deadline):
+        cursor = connection.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def value(
+    connection: psycopg.Connection[Row], sql: t.Any, parameters: t.Any = None, *, doing: str, deadline: Deadline
+) -> t.Any:
+    """The first column of the first row, or None."""
+    found = rows(connection, sql, parameters, doing=doing, deadline=deadline)
+    return found[0][0] if found else None

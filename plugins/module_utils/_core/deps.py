@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Libraries are imported where they are used, and a missing one says what to do.
+
+The floors live here and nowhere else; each exists for Python 3.9.
+"""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import re
+import sys
+import types
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import MissingLibrary
+
+#: import name -> (name on PyPI, lowest version that works)
+FLOORS: dict[str, tuple[str, str]] = {
+    "boto3": ("boto3", "1.34"),
+    "cryptography": ("cryptography", "42.0"),
+    "psycopg": ("psycopg[binary]", "3.1"),
+    "redis": ("redis", "5.0"),
+}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def require(name: str) -> types.ModuleType:
+    """Import a third-party library, or raise MissingLibrary naming package, minimum, interpreter and host."""
+    package, floor = FLOORS[name]
+    where = f"{sys.executable} (Python {platform.python_version()}) on {platform.node()}"
+    remedy = f"Install it there: {sys.executable} -m pip install '{package}>={floor}'."
+    try:
+        library = importlib.import_module(name)
+    except ImportError as problem:
+        raise MissingLibrary(f"The Python library {package} >= {floor} is missing for {where}: {problem}.", remedy=remedy)
+    found = str(getattr(library, "__version__", "0"))
+    if _numbers(found) < _numbers(floor):
+        raise MissingLibrary(f"The Python library {package} is {found} for {where}, but {floor} is needed.", remedy=remedy)
+    return library

@@ -1,0 +1,167 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Criteria and findings: what was measured, what was expected, and how bad the difference is.
+
+A finding is as bad as its worst criterion, and no criteria at all is unknown: *unknown is not pass*.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+#: From good to bad. ``waived`` and ``not_applicable`` are never a criterion's: the verdict and the plan give them.
+ORDER = ("pass", "warn", "unknown", "fail")
+STATUSES = (*ORDER, "not_applicable")
+#: A probe that leaves a trace says this in check mode; the verdict then says "GO if these N hold".
+NOT_IN_CHECK_MODE = "is not run in check mode"
+
+
+@dataclasses.dataclass(frozen=True)
+class Criterion:
+    """One judged fact."""
+
+    name: str
+    status: str
+    measured: t.Any
+    expected: str
+    sentence: str
+    remedy: str = ""
+
+
+def plain(value: t.Any) -> str:
+    """A value as it stands in a sentence."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(item) for item in value) or "nothing"
+    return str(value)
+
+
+def _judged(
+    name: str, holds_true: bool, measured: t.Any, expected: str, sentence: str, remedy: str, level: str
+) -> Criterion:
+    if level not in ("fail", "warn"):
+        raise ValueError(f"level is {level!r}, expected 'fail' or 'warn'")
+    return Criterion(name, "pass" if holds_true else level, measured, expected, sentence, "" if holds_true else remedy)
+
+
+def one_of(
+    name: str, measured: t.Any, allowed: t.Sequence[t.Any], *, remedy: str = "", level: str = "fail"
+) -> Criterion:
+    """The value is one of those allowed; None means that it could not be read."""
+    if measured is None:
+        return unknown(name, f"{name} could not be read", remedy=remedy)
+    expected = plain(allowed[0]) if len(allowed) == 1 else "one of " + plain(list(allowed))
+    good = any(measured == item and isinstance(measured, bool) == isinstance(item, bool) for item in allowed)
+    return _judged(name, good, measured, expected, f"{name} is {plain(measured)}, expected {expected}", remedy, level)
+
+
+def at_least(
+    name: str, measured: float | None, bound: float, *, unit: str = "", remedy: str = "", level: str = "fail"
+) -> Criterion:
+    """The number is not below the bound."""
+    if measured is None:
+        return unknown(name, f"{name} could not be read", remedy=remedy)
+    suffix = f" {unit}" if unit else ""
+    expected = f"at least {plain(bound)}{suffix}"
+    sentence = f"{name} is {plain(measured)}{suffix}, expected {expected}"
+    return _judged(name, measured >= bound, measured, expected, sentence, remedy, level)
+
+
+def at_most(
+    name: str, measured: float | None, bound: float, *, unit: str = "", remedy: str = "", level: str = "fail"
+) -> Criterion:
+    """The number is not above the bound."""
+    if measured is None:
+        return unknown(name, f"{name} could not be read", remedy=remedy)
+    suffix = f" {unit}" if unit else ""
+    expected = f"at most {plain(bound)}{suffix}"
+    sentence = f"{name} is {plain(measured)}{suffix}, expected {expected}"
+    return _judged(name, measured <= bound, measured, expected, sentence, remedy, level)
+
+
+def matches(name: str, measured: str | None, pattern: str, *, remedy: str = "", level: str = "fail") -> Criterion:
+    """The text contains a match of the regular expression."""
+    if measured is None:
+        return unknown(name, f"{name} could not be read", remedy=remedy)
+    expected = f"a match of /{pattern}/"
+    sentence = f"{name} is {measured!r}, expected {expected}"
+    return _judged(name, re.search(pattern, measured) is not None, measured, expected, sentence, remedy, level)
+
+
+def holds(
+    name: str,
+    truth: bool | None,
+    *,
+    measured: t.Any,
+    expected: str,
+    sentence: str = "",
+    remedy: str = "",
+    level: str = "fail",
+) -> Criterion:
+    """A statement that is true, false, or (None) cannot be told."""
+    if truth is None:
+        return unknown(name, sentence or f"{name} could not be judged", remedy=remedy)
+    text = sentence or f"{name} is {plain(measured)}, expected {expected}"
+    return _judged(name, truth, measured, expected, text, remedy, level)
+
+
+def unknown(name: str, why: str, *, remedy: str = "") -> Criterion:
+    """What could not be found out."""
+    return Criterion(name, "unknown", None, "an answer", why, remedy)
+
+
+def worst(statuses: t.Iterable[str]) -> str:
+    """The worst status; of nothing it is unknown."""
+    seen = [ORDER.index(status) for status in statuses]
+    return ORDER[max(seen)] if seen else "unknown"
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """All criteria of one item on one host, folded into what a finding says."""
+
+    status: str
+    summary: str
+    expected: dict[str, str]
+    measured: dict[str, t.Any]
+    remedy: str
+
+    @staticmethod
+    def of(criteria: t.Iterable[Criterion]) -> Judgement:
+        """Fold criteria; the summary names each one that did not pass, worst first."""
+        listed = list(criteria)
+        status = worst(item.status for item in listed)
+        bad = sorted((c for c in listed if c.status != "pass"), key=lambda c: -ORDER.index(c.status))
+        if not listed:
+            summary = "Nothing was judged, so nothing is known."
+        elif bad:
+            summary = "; ".join(item.sentence for item in bad) + "."
+        elif len(listed) == 1:
+            summary = f"{listed[0].name} is {plain(listed[0].measured)} ({listed[0].expected})."
+        else:
+            summary = "All hold: " + ", ".join(f"{c.name} {plain(c.measured)}"[:80] for c in listed[:4])
+            summary += f" and {len(listed) - 4} more." if len(listed) > 4 else "."
+        remedies = dict.fromkeys(item.remedy for item in bad if item.remedy)
+        return Judgement(
+            status=status,
+            summary=summary[:1].upper() + summary[1:],
+            expected={item.name: item.expected for item in listed},
+            measured={item.name: item.measured for item in listed},
+            remedy=" ".join(remedies),
+        )
+
+
+def worst_of_error(problem: BaseException) -> Judgement:
+    """What an exception says about an item: unknown, with its sentence."""
+    text = str(problem) or type(problem).__name__
+    remedy = str(getattr(problem, "remedy", ""))
+    message = str(getattr(problem, "message", "")) or f"{type(problem).__name__}: {text}"
+    return Judgement(status="unknown", summary=message, expected={}, measured={}, remedy=remedy)

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frame around every main(): one way in, one way out, and no secret on either.
+
+Unhandled exceptions and ``warn()`` bypass Ansible's ``no_log``; so nothing here is unhandled, and every string that
+leaves goes through the scrubber. SIGTERM becomes an exception, so that an action's cleanup runs.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+import types
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, secrets_in
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded
+
+Result = t.Dict[str, t.Any]
+
+
+class Context:
+    """What an acting module's body is given."""
+
+    def __init__(self, module: AnsibleModule, scrubber: Scrubber) -> None:
+        self.params: dict[str, t.Any] = module.params
+        self.check_mode: bool = module.check_mode
+        self.scrub = scrubber
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """A warning for the user, shown when the module ends."""
+        self.warnings.append(text)
+
+
+def _ended_by_signal(number: int, frame: types.FrameType | None) -> t.NoReturn:
+    raise ActionFailed(f"The module was ended by {signal.Signals(number).name}.")
+
+
+def where_it_broke(problem: BaseException) -> str:
+    """File and line of an unexpected exception, without its text: the text may hold a secret."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    last = frames[-1] if frames else None
+    return f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}" if last else "an unknown place"
+
+
+def run_module(
+    argument_spec: Spec,
+    body: t.Callable[[Context], Result],
+    *,
+    supports_check_mode: bool = True,
+    **constraints: t.Any,
+) -> None:
+    """Run an acting module: parse, call ``body(context)``, exit with its result or with one clear error."""
+    module = AnsibleModule(argument_spec, supports_check_mode=supports_check_mode, **constraints)
+    scrubber = Scrubber(secrets_in(argument_spec, module.params))
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _ended_by_signal)
+    context = Context(module, scrubber)
+    failure: Result = {}
+    result: Result = {}
+    try:
+        result = body(context)
+    except GoliveError as problem:
+        failure = {**problem.known, "msg": str(problem), "error": type(problem).__name__}
+    except Exception as problem:
+        failure = {
+            "msg": f"{type(problem).__name__} at {where_it_broke(problem)}: {problem}. This is a defect; please report it.",
+            "error": type(problem).__name__,
+        }
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+    for text in context.warnings:
+        module.warn(scrubber.text(text))
+    if failure:
+        failure.setdefault("changed", False)
+        module.fail_json(**_clean(scrubber, failure))
+    module.exit_json(**_clean(scrubber, result))
+
+
+def _clean(scrubber: Scrubber, result: Result) -> Result:
+    cleaned: Result = bounded(scrubber.value(result), text=100_000, items=10_000)
+    return cleaned
+
+
+def finish(module: AnsibleModule, scrubber: Scrubber, result: Result, *, failed: bool) -> t.NoReturn:
+    """End a module whose result was made by a check."""
+    cleaned = _clean(scrubber, result)
+    if failed:
+        module.fail_json(**cleaned)
+    module.exit_json(**cleaned)
+    sys.exit(0)

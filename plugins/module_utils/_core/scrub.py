@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take secrets out of everything a user can see.
+
+Ansible's own ``no_log`` masks results, but warnings, deprecations and unhandled exceptions bypass it on
+ansible-core 2.19 to 2.21. So every user-visible string of this collection passes through a Scrubber, which also knows
+the URL-quoted and base64 forms of each secret, and passwords inside URLs that nobody declared.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import typing as t
+from urllib.parse import quote, quote_plus
+
+MASK = "********"
+#: Shorter values would mask ordinary words; a secret that short is a finding of its own.
+SHORTEST = 4
+_URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@'\"]*:)(?P<password>[^\s@'\"]+)(?=@)")
+_LIBPQ_PASSWORD = re.compile(r"(?P<head>\bpassword\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'|[^\s'\"]+)", re.IGNORECASE)
+_BEARER = re.compile(r"(?P<head>\b(?:Bearer|Basic)\s+)(?P<password>[A-Za-z0-9._~+/=-]{8,})")
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+
+
+def spellings(secret: str) -> set[str]:
+    """The forms in which a secret may turn up: as it is, JSON-escaped, URL-quoted, base64 at each alignment."""
+    forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+    raw = secret.encode("utf-8", "surrogateescape")
+    for shift in range(3):
+        # Inside a longer base64 text (user:password) the secret may begin at any of three alignments;
+        # the characters that depend on its neighbours are cut off.
+        coded = base64.b64encode(b"\0" * shift + raw).decode("ascii").rstrip("=")
+        core = coded[{0: 0, 1: 2, 2: 3}[shift] :]
+        if (shift + len(raw)) % 3:
+            core = core[:-1]
+        if len(core) >= 8:
+            forms.add(core)
+            forms.add(core.replace("+", "-").replace("/", "_"))
+    return {form for form in forms if len(form) >= SHORTEST}
+
+
+class Scrubber:
+    """Masks the secrets it was told of, and what looks like one."""
+
+    def __init__(self, secrets: t.Iterable[str] = ()) -> None:
+        self._pattern: re.Pattern[str] | None = None
+        self._forms: set[str] = set()
+        self.learn(secrets)
+
+    def learn(self, secrets: t.Iterable[str]) -> None:
+        """Add secrets; values shorter than four characters are left alone."""
+        before = len(self._forms)
+        for secret in secrets:
+            if len(secret) >= SHORTEST:
+                self._forms |= spellings(secret)
+        if len(self._forms) != before:
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        if self._pattern is not None:
+            text = self._pattern.sub(MASK, text)
+        if "://" in text:
+            text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+        if "assword" in text or "ASSWORD" in text:
+            text = _LIBPQ_PASSWORD.sub(rf"\g<head>{MASK}", text)
+        if "earer" in text or "asic" in text:
+            text = _BEARER.sub(rf"\g<head>{MASK}", text)
+        if "PRIVATE KEY" in text:
+            text = _PRIVATE_KEY.sub(f"({MASK} private key)", text)
+        return text
+
+    def value(self, value: t.Any) -> t.Any:
+        """The same for anything made of dicts, lists and scalars; other types become text."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, (bool, int, float)) or value is None:
+            return value
+        if isinstance(value, t.Mapping):
+            return {self.text(str(key)): self.value(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(item) for item in value]
+        if isinstance(value, (set, frozenset)):
+            return sorted((self.value(item) for item in value), key=str)
+        if isinstance(value, bytes):
+            return self.text(value.decode("utf-8", "replace"))
+        return self.text(str(value))
+
+
+def bounded(value: t.Any, *, text: int = 2000, items: int = 100) -> t.Any:
+    """Cut long strings and lists so that evidence stays small; what was cut is said in its place."""
+    if isinstance(value, str):
+        return value if len(value) <= text else f"{value[:text]}… ({len(value) - text} more characters)"
+    if isinstance(value, dict):
+        kept = {key: bounded(item, text=text, items=items) for key, item in list(value.items())[:items]}
+        if len(value) > items:
+            kept["…"] = f"{len(value) - items} more"
+        return kept
+    if isinstance(value, list):
+        kept_items = [bounded(item, text=text, items=items) for item in value[:items]]
+        return kept_items + [f"… {len(value) - items} more"] if len(value) > items else kept_items
+    return value

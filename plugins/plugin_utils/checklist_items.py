@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a checklist item may say, and one clear error for each way of saying it wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+
+PHASES = ("pre_deploy", "post_start", "smoke", "watch", "post_rollback")
+SEVERITIES = ("blocker", "warning")
+#: The pattern that means this controller, and never is part of ``all``.
+CONTROLLER = "controller"
+DEFAULT_TIMEOUT_SECONDS = 10.0
+
+_KEYS = {
+    "id", "title", "phase", "severity", "hosts", "satisfies", "owner", "max_age", "timeout", "when", "reason", "sign_off",
+}  # fmt: skip
+_SIGN_OFF: Spec = {
+    "team": {"type": "str", "required": True},
+    "expires_after": {"type": "str"},
+    "binds_to": {"type": "str", "choices": ["release", "migration_preview"], "default": "release"},
+}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)?")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One valid item; ``params`` still holds what the check's own spec judges."""
+
+    id: str
+    title: str
+    phases: tuple[str, ...]
+    severity: str
+    hosts: str
+    satisfies: tuple[str, ...]
+    owner: str
+    max_age_seconds: float | None
+    timeout_seconds: float
+    when: t.Any
+    reason: str
+    check: str
+    params: dict[str, t.Any]
+    sign_off: dict[str, t.Any] | None
+
+    def described(self) -> dict[str, t.Any]:
+        """What every finding of this item repeats."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "phase": list(self.phases),
+            "severity": self.severity,
+            "satisfies": list(self.satisfies),
+            "owner": self.owner,
+        }
+
+
+def seconds_of(duration: t.Any, *, where: str) -> float:
+    """``90``, ``30s``, ``15m``, ``1h``, ``7d``, ``2w`` in seconds. Raises BadInput."""
+    if isinstance(duration, (int, float)) and not isinstance(duration, bool):
+        return float(duration)
+    match = _DURATION.fullmatch(str(duration).strip())
+    if match is None:
+        raise BadInput(f"{where} is {duration!r}, expected a duration such as 90s, 15m, 1h or 7d.")
+    return float(match[1]) * _UNIT_SECONDS[match[2] or "s"]
+
+
+def close_match(word: str, known: t.Iterable[str]) -> str:
+    """`` (did you mean x?)`` or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _listed(value: t.Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
+
+
+def label(raw: t.Any, index: int) -> str:
+    """How an error names an item: by its id where it has one, by its place otherwise."""
+    identity = raw.get("id") if isinstance(raw, t.Mapping) else None
+    return f"item {identity}" if isinstance(identity, str) and identity else f"item {index + 1} of the list"
+
+
+def parse(raw: t.Any, index: int) -> Item:
+    """A valid item, or BadInput that names the item and each key at fault."""
+    name = label(raw, index)
+    if not isinstance(raw, t.Mapping):
+        raise BadInput(f"{name} is {type(raw).__name__}, expected a mapping with id, title and one check.")
+    faults: list[str] = []
+    checks = [key for key in raw if isinstance(key, str) and key.startswith("check_")]
+    for key in raw:
+        if key not in _KEYS and key not in checks:
+            faults.append(f"unknown key {key!r}{close_match(str(key), [*_KEYS, *registry.names()])}")
+    if not isinstance(raw.get("id"), str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", raw.get("id", "")):
+        faults.append("id is missing or not of letters, digits, '.', '_' and '-'")
+    if not raw.get("title"):
+        faults.append("title is missing")
+    judged_by = checks + (["sign_off"] if "sign_off" in raw else [])
+    if len(judged_by) != 1:
+        found = ", ".join(judged_by) or "none"
+        faults.append(f"exactly one check_* or sign_off is needed, found {found}")
+    for key in checks:
+        if key not in registry.names():
+            faults.append(f"there is no check {key!r}{close_match(key, registry.names())}")
+    phases = _listed(raw.get("phase", "pre_deploy"))
+    for phase in phases:
+        if phase not in PHASES:
+            faults.append(f"phase {phase!r} is not one of {', '.join(PHASES)}")
+    if not phases:
+        faults.append("phase is empty")
+    severity = str(raw.get("severity", "blocker"))
+    if severity not in SEVERITIES:
+        faults.append(f"severity {severity!r} is not one of {', '.join(SEVERITIES)}")
+    if "when" in raw and raw["when"] is not True and not raw.get("reason"):
+        faults.append("when needs a reason: it is what makes an item not applicable")
+    params = raw.get(checks[0]) if checks else {}
+    if params is None:
+        params = {}
+    if not isinstance(params, t.Mapping):
+        faults.append(f"{checks[0]} is {type(params).__name__}, expected a mapping of its options")
+        params = {}
+    max_age = timeout = None
+    sign_off = None
+    try:
+        if raw.get("max_age") is not None:
+            max_age = seconds_of(raw["max_age"], where="max_age")
+        timeout = seconds_of(raw.get("timeout", DEFAULT_TIMEOUT_SECONDS), where="timeout")
+        if timeout <= 0:
+            raise BadInput("timeout is not above 0.")
+        if "sign_off" in raw:
+            if not isinstance(raw["sign_off"], t.Mapping):
+                raise BadInput("sign_off is not a mapping with team.")
+            sign_off = validated(_SIGN_OFF, raw["sign_off"], where="sign_off")
+            if sign_off["expires_after"]:
+                seconds_of(sign_off["expires_after"], where="sign_off.expires_after")
+    except BadInput as problem:
+        faults.append(problem.message.rstrip("."))
+    if faults:
+        raise BadInput(f"{name}: {'; '.join(faults)}.")
+    return Item(
+        id=str(raw["id"]),
+        title=str(raw["title"]),
+        phases=tuple(phases),
+        severity=severity,
+        hosts=str(raw.get("hosts", CONTROLLER)),
+        satisfies=tuple(_listed(raw.get("satisfies"))),
+        owner=str(raw.get("owner", "")),
+        max_age_seconds=max_age,
+        timeout_seconds=timeout or DEFAULT_TIMEOUT_SECONDS,
+        when=raw.get("when", True),
+        reason=str(raw.get("reason", "")),
+        check=checks[0] if checks else "sign_off",
+        params=dict(params),
+        sign_off=sign_off,
+    )
+
+
+def check_params(item: Item, params: t.Mapping[str, t.Any]) -> None:
+    """Raise BadInput when the check's own spec refuses the (templated) parameters."""
+    check = registry.load(item.check)
+    validated(check.ARGUMENT_SPEC, params, where=f"item {item.id}: {item.check}", **check.CONSTRAINTS)
+
+
+def check_param_names(item: Item) -> None:
+    """Raise BadInput for options that the check does not have; values may still be waiting for a host's variables."""
+    spec = registry.load(item.check).ARGUMENT_SPEC
+    known = {alias for option in spec.values() for alias in option.get("aliases", ())} | set(spec)
+    unknown = [f"{key!r}{close_match(str(key), known)}" for key in item.params if key not in known]
+    if unknown:
+        raise BadInput(f"item {item.id}: {item.check} has no option {', '.join(unknown)}.")
+
+
+def duplicates(items: t.Iterable[Item]) -> list[str]:
+    """Ids that stand more than once, in order."""
+    seen: dict[str, int] = {}
+    for item in items:
+        seen[item.id] = seen.get(item.id, 0) + 1
+    return [identity for identity, count in seen.items() if count > 1]

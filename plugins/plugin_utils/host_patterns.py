@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Host patterns over the whole inventory: ``--limit`` never makes an expected finding disappear."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.inventory.manager import InventoryManager
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER
+
+
+class Hosts:
+    """Resolves each distinct pattern once."""
+
+    def __init__(self, groups: t.Mapping[str, t.Sequence[str]], loader: t.Any) -> None:
+        self._manager = InventoryManager(loader=loader, parse=False)
+        for group, hosts in groups.items():
+            self._manager.add_group(group)
+            for host in hosts:
+                self._manager.add_host(host, group=group)
+        self._resolved: dict[str, list[str]] = {}
+
+    def of(self, pattern: str) -> list[str]:
+        """Host names in inventory order; the controller never is part of ``all``. Raises BadInput for none."""
+        if pattern not in self._resolved:
+            if pattern in (CONTROLLER, "localhost"):
+                self._resolved[pattern] = [CONTROLLER]
+            else:
+                found = self._manager.get_hosts(pattern, ignore_limits=True)
+                self._resolved[pattern] = [str(host.name) for host in found if host.name != "localhost"]
+        hosts = self._resolved[pattern]
+        if not hosts:
+            raise BadInput(f"the pattern {pattern!r} matches no host of the inventory")
+        return hosts

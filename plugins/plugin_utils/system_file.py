@@ -1,0 +1,190 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The system file: every ``golive_*`` variable there is, and one clear error for one that is wrong or missing."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match
+
+_HOST: Spec = {"host": {"type": "str"}}
+
+SYSTEM_FILE: Spec = {
+    "golive_system": {"type": "str", "required": True},
+    "golive_version": {"type": "str", "required": True},
+    "golive_operator": {"type": "str"},
+    "golive_state_host": {"type": "str", "required": True},
+    "golive_state_dir": {"type": "str", "required": True},
+    "golive_checklist": {"type": "list", "elements": "dict", "required": True},
+    "golive_checklist_defaults": {"type": "dict"},
+    "golive_require": {"type": "list", "elements": "str"},
+    "golive_waivers": {"type": "list", "elements": "dict"},
+    "golive_sign_offs": {"type": "list", "elements": "dict"},
+    "golive_force": {"type": "list", "elements": "dict"},
+    "golive_loosened_approver": {"type": "str"},
+    "golive_accept_data_loss": {"type": "bool"},
+    "golive_takeover": {"type": "str"},
+    "golive_verdict_max_age": {"type": "str"},
+    "golive_secrets": {
+        "type": "dict",
+        "no_log": True,
+        "options": {
+            "database": {"type": "str", "no_log": True},
+            "verify_database": {"type": "str", "no_log": True},
+            "broker": {"type": "str", "no_log": True},
+            "backup": {"type": "str", "no_log": True},
+            "bypass": {"type": "str", "no_log": True},
+            "maintenance": {"type": "str", "no_log": True},
+            "services": {"type": "str", "no_log": True},
+            "smoke": {"type": "dict", "no_log": True},
+        },
+    },
+    "golive_services": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            **_HOST,
+            "manager": {"type": "str", "choices": ["supervisor"], "default": "supervisor"},
+            "supervisor": {"type": "dict"},
+            "artefact": {"type": "dict", "required": True},
+            "files": {"type": "list", "elements": "str"},
+            "backend": {"type": "list", "elements": "str", "required": True},
+            "workers": {"type": "list", "elements": "str"},
+            "schedulers": {"type": "list", "elements": "str"},
+            "stateful": {"type": "list", "elements": "str"},
+            "gates": {"type": "list", "elements": "dict"},
+            "previous_gates": {"type": "list", "elements": "dict"},
+            "stop_timeout": {"type": "int"},
+            "snapshot_dir": {"type": "str"},
+        },
+    },
+    "golive_database": {
+        "type": "dict",
+        "options": {
+            **_HOST,
+            "dsn": {"type": "str", "required": True},
+            "verify_dsn": {"type": "str"},
+            "fence": {"type": "str", "choices": ["rename", "revoke", "none"]},
+            "template_copy": {"type": "bool"},
+            "pg_bindir": {"type": "str"},
+        },
+    },
+    "golive_backup": {
+        "type": "dict",
+        "options": {
+            **_HOST,
+            "destination": {"type": "str", "required": True},
+            "s3": {"type": "dict"},
+            "compression": {"type": "str"},
+            "verify": {"type": "str", "choices": ["restore", "archive", "head"]},
+            "compare": {"type": "str", "choices": ["rows", "content"]},
+            "timeout": {"type": "float"},
+        },
+    },
+    "golive_migration": {
+        "type": "dict",
+        "options": {
+            **_HOST,
+            "tool": {"type": "str", "choices": ["alembic"], "default": "alembic"},
+            "directory": {"type": "str", "required": True},
+            "command": {"type": "list", "elements": "str"},
+            "environment": {"type": "dict"},
+            "url_variable": {"type": "str"},
+            "url_scheme": {"type": "str"},
+            "lock_timeout": {"type": "float"},
+        },
+    },
+    "golive_workers": {
+        "type": "dict",
+        "options": {
+            **_HOST,
+            "url": {"type": "str", "required": True},
+            "queues": {"type": "list", "elements": "str"},
+            "expected": {"type": "int"},
+            "timeout": {"type": "float"},
+        },
+    },
+    "golive_maintenance": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            **_HOST,
+            "layers": {"type": "list", "elements": "dict", "required": True},
+            "verify": {"type": "dict", "required": True},
+            "bypass_header": {"type": "str"},
+        },
+    },
+    "golive_smoke": {
+        "type": "dict",
+        "options": {
+            **_HOST,
+            "base_url": {"type": "str", "required": True},
+            "ca_file": {"type": "str"},
+            "variables": {"type": "dict"},
+            "inside": {"type": "list", "elements": "dict"},
+            "outside": {"type": "list", "elements": "dict"},
+            "previous": {"type": "list", "elements": "dict"},
+            "cleanup": {"type": "list", "elements": "dict"},
+            "timeout": {"type": "float"},
+        },
+    },
+    "golive_downtime": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            **_HOST,
+            "url": {"type": "str", "required": True},
+            "ca_file": {"type": "str"},
+            "connect_to": {"type": "str"},
+            "version_header": {"type": "str"},
+            "interval_ms": {"type": "int"},
+            "budget_seconds": {"type": "float"},
+            "max_seconds": {"type": "int"},
+        },
+    },
+    "golive_watch": {"type": "dict", "options": {"seconds": {"type": "int"}, "interval": {"type": "int"}}},
+    "golive_report": {
+        "type": "dict",
+        "options": {
+            "directory": {"type": "str"},
+            "formats": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["json", "html", "markdown", "junit"],
+            },
+        },
+    },
+}  # fmt: skip
+
+#: What our playbooks make themselves; not an input.
+OWN = {"golive_release", "golive_run"}
+
+
+def named_variables(variables: t.Iterable[str]) -> list[str]:
+    """The ``golive_*`` names among the variables of a host."""
+    return sorted(name for name in variables if name.startswith("golive_"))
+
+
+def check_names(variables: t.Iterable[str]) -> None:
+    """Raise BadInput for ``golive_*`` names that mean nothing here, and for required ones that are absent."""
+    present = set(named_variables(variables))
+    faults = [
+        f"{name} is not a variable of opsready.golive{close_match(name, SYSTEM_FILE)}"
+        for name in sorted(present - set(SYSTEM_FILE) - OWN)
+    ]
+    faults += [
+        f"{name} is missing"
+        for name, option in SYSTEM_FILE.items()
+        if option.get("required") and name not in present
+    ]
+    if faults:
+        raise BadInput("The system file cannot be used: " + "; ".join(faults) + ".")
+
+
+def check_value(name: str, value: t.Any) -> None:
+    """Raise BadInput when one variable has a wrong type or unknown keys; the message names variable and key."""
+    validated({name: SYSTEM_FILE[name]}, {name: value}, where="The system file")

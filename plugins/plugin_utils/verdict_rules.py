@@ -1,0 +1,298 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GO or NO-GO: pure rules over what was expected, found, waived and signed. *Unknown is not pass.*"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import NOT_IN_CHECK_MODE, STATUSES
+from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, seconds_of
+from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_json
+
+GO = "GO"
+GO_WITH_WARNINGS = "GO WITH WARNINGS"
+NO_GO = "NO-GO"
+
+Finding = dict[str, t.Any]
+Expected = t.Mapping[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiver:
+    """An accepted failure. Its approver is somebody else than its owner, and it ends."""
+
+    item: str
+    owner: str
+    approver: str
+    reason: str
+    expires: datetime.datetime
+    hosts: tuple[str, ...]
+
+    def covers(self, finding: Finding) -> bool:
+        return finding["id"] == self.item and (not self.hosts or finding["host"] in self.hosts)
+
+
+def read_waivers(raw: t.Sequence[t.Mapping[str, t.Any]]) -> list[Waiver]:
+    """Valid waivers, or BadInput naming the one that is not. Expiry is a moment in UTC."""
+    waivers = []
+    for entry in raw:
+        name = f"The waiver for {entry.get('item', 'no item')}"
+        missing = [key for key in ("item", "owner", "approver", "reason", "expires") if not entry.get(key)]
+        if missing:
+            raise BadInput(f"{name} has no {', '.join(missing)}.")
+        unknown = set(entry) - {"item", "owner", "approver", "reason", "expires", "hosts", "ticket"}
+        if unknown:
+            raise BadInput(f"{name} has unknown keys: {', '.join(sorted(unknown))}.")
+        if str(entry["owner"]).strip().casefold() == str(entry["approver"]).strip().casefold():
+            raise BadInput(f"{name} is approved by its own owner; somebody else has to approve it.")
+        try:
+            expires = parse_utc(str(entry["expires"]))
+        except ValueError:
+            raise BadInput(f"{name} expires at {entry['expires']!r}, expected a time such as 2026-12-31T00:00:00Z.") from None
+        hosts = entry.get("hosts") or []
+        waivers.append(
+            Waiver(str(entry["item"]), str(entry["owner"]), str(entry["approver"]), str(entry["reason"]), expires,
+                   tuple(str(host) for host in ([hosts] if isinstance(hosts, str) else hosts)))
+        )  # fmt: skip
+    return waivers
+
+
+def digest_of(inputs: t.Mapping[str, t.Any]) -> str:
+    """The release digest: what a GO and a sign-off are for."""
+    return hashlib.sha256(as_json(dict(inputs))).hexdigest()
+
+
+def missing_findings(expected: Expected, found: t.Iterable[Finding], phase: str, now: datetime.datetime) -> list[Finding]:
+    """An unknown finding for each expected one that never came in."""
+    present = {(finding["id"], finding["host"]) for finding in found}
+    missing = []
+    for item in expected["items"]:
+        if phase not in item["phase"] or item["check"] == "sign_off":
+            continue
+        for host in item["hosts"]:
+            if (item["id"], host) not in present:
+                missing.append(_finding(item, host, "unknown", "No finding came in for this item on this host.", now))
+    return missing
+
+
+def signed_findings(
+    expected: Expected,
+    sign_offs: t.Sequence[t.Mapping[str, t.Any]],
+    *,
+    phase: str,
+    bindings: t.Mapping[str, str],
+    now: datetime.datetime,
+) -> list[Finding]:
+    """A finding for each item that a person signs; ``bindings`` holds the current digest of what is signed."""
+    findings = []
+    for item in expected["items"]:
+        if item["check"] != "sign_off" or phase not in item["phase"]:
+            continue
+        wanted = item["sign_off"]
+        candidates = [s for s in sign_offs if s.get("item") == item["id"]]
+        best: tuple[str, str, dict[str, t.Any]] = (
+            "unknown", f"Nobody of team {wanted['team']} has signed this.", {},
+        )  # fmt: skip
+        for record in candidates:
+            status, sentence = _judge_sign_off(wanted, record, bindings, now)
+            if status == "pass" or not best[2]:
+                best = (status, sentence, dict(record))
+        finding = _finding(item, CONTROLLER, best[0], best[1], now)
+        finding["evidence"] = best[2]
+        findings.append(finding)
+    return findings
+
+
+def _judge_sign_off(
+    wanted: t.Mapping[str, t.Any], record: t.Mapping[str, t.Any], bindings: t.Mapping[str, str], now: datetime.datetime
+) -> tuple[str, str]:
+    name = str(record.get("name", "")).strip()
+    if record.get("team") != wanted["team"]:
+        return "unknown", f"{name or 'Somebody'} of team {record.get('team')} signed, but team {wanted['team']} has to."
+    if not name or name.startswith("["):
+        return "fail", f"The sign-off names nobody: {name or 'empty'}."
+    try:
+        signed = parse_utc(str(record.get("signed", "")))
+    except ValueError:
+        return "unknown", f"The sign-off of {name} has no readable time."
+    if signed > now + datetime.timedelta(minutes=5):
+        return "unknown", f"The sign-off of {name} lies in the future: {utc_text(signed)}."
+    if wanted["expires_after"]:
+        ends = signed + datetime.timedelta(seconds=seconds_of(wanted["expires_after"], where="expires_after"))
+        if ends <= now:
+            return "unknown", f"The sign-off of {name} expired at {utc_text(ends)}."
+    bound = bindings.get(wanted["binds_to"], "")
+    if not bound:
+        return "unknown", f"What {name} signed ({wanted['binds_to']}) cannot be determined now."
+    if record.get("digest") != bound:
+        return "unknown", f"{name} signed another {wanted['binds_to'].replace('_', ' ')}: it has changed since."
+    return "pass", f"Signed by {name} of team {wanted['team']} at {utc_text(signed)}."
+
+
+def _finding(item: Expected, host: str, status: str, summary: str, now: datetime.datetime) -> Finding:
+    return {
+        **{key: item[key] for key in ("id", "title", "phase", "severity", "satisfies", "owner")},
+        "host": host, "status": status, "summary": summary, "expected": {}, "measured": {}, "evidence": {},
+        "remedy": "", "check": item["check"], "started": utc_text(now), "seconds": 0.0,
+    }  # fmt: skip
+
+
+def _covered(item_id: str, ids: t.Iterable[str]) -> bool:
+    """``S1`` requires any id of S1 to be served; ``S1.21`` that one."""
+    return any(served == item_id or served.startswith(item_id + ".") for served in ids)
+
+
+def loosened(now: t.Mapping[str, t.Any], before: t.Mapping[str, t.Any] | None) -> list[dict[str, t.Any]]:
+    """What became easier to pass since the last GO: an item gone, a severity or a threshold lowered."""
+    found: list[dict[str, t.Any]] = []
+    for identity, was in sorted((before or {}).items()):
+        current = now.get(identity)
+        if current is None:
+            found.append({"id": identity, "field": "item", "was": "judged", "now": "removed"})
+            continue
+        if was["severity"] == "blocker" and current["severity"] == "warning":
+            found.append({"id": identity, "field": "severity", "was": "blocker", "now": "warning"})
+        for name, value in sorted(was["thresholds"].items()):
+            new = current["thresholds"].get(name)
+            option = name.rsplit(".", 1)[-1]
+            if new is None:
+                found.append({"id": identity, "field": name, "was": value, "now": None})
+            elif (option.startswith("min") and new < value) or (option.startswith("max") and new > value):
+                found.append({"id": identity, "field": name, "was": value, "now": new})
+    return found
+
+
+def decide(
+    *,
+    expected: Expected,
+    findings: list[Finding],
+    phase: str,
+    now: datetime.datetime,
+    waivers: t.Sequence[Waiver] = (),
+    force: t.Sequence[t.Mapping[str, t.Any]] = (),
+    sign_offs: t.Sequence[t.Mapping[str, t.Any]] = (),
+    bindings: t.Mapping[str, str] | None = None,
+    previous: t.Mapping[str, t.Any] | None = None,
+    approver: str = "",
+    check_mode: bool = False,
+) -> tuple[dict[str, t.Any], list[Finding]]:
+    """The verdict, and every finding beside its decision. Findings themselves are never edited."""
+    known = {item["id"]: set(item["hosts"]) for item in expected["items"]}
+    judged = [f for f in findings if f["host"] in known.get(f["id"], ())]
+    judged += missing_findings(expected, judged, phase, now)
+    judged += signed_findings(expected, sign_offs, phase=phase, bindings=bindings or {}, now=now)
+    used: set[int] = set()
+    forced = {str(entry.get("item")): entry for entry in force}
+    for entry in force:
+        if not entry.get("item") or not entry.get("reason") or not entry.get("approver"):
+            raise BadInput("golive_force: each entry names item, reason and approver.")
+
+    blocking, warnings, conditional, decided = [], [], [], []
+    counts = {status: 0 for status in (*STATUSES, "waived")}
+    for finding in judged:
+        status = finding["status"]
+        decision, waiver = status, None
+        if status not in ("pass", "not_applicable"):
+            for index, candidate in enumerate(waivers):
+                if candidate.covers(finding) and candidate.expires > now:
+                    used.add(index)
+                    decision, waiver = "waived", _waiver_note(candidate)
+                    break
+            else:
+                if finding["id"] in forced:
+                    entry = forced[finding["id"]]
+                    decision = "waived"
+                    waiver = {"item": finding["id"], "forced": True, "reason": entry["reason"], "approver": entry["approver"]}
+        counts[decision] += 1
+        line = {key: finding[key] for key in ("id", "host", "status", "severity", "summary")}
+        if decision in ("fail", "unknown") and finding["severity"] == "blocker":
+            if check_mode and status == "unknown" and NOT_IN_CHECK_MODE in finding["summary"]:
+                conditional.append({"id": finding["id"], "host": finding["host"], "reason": finding["summary"]})
+            else:
+                blocking.append(line)
+        elif decision not in ("pass", "not_applicable"):
+            warnings.append(line)
+        decided.append({**finding, "decision": decision, "waiver": waiver})
+
+    served = {identity for f in judged if f["status"] != "not_applicable" for identity in [f["id"], *f["satisfies"]]}
+    required = list(expected.get("require", []))
+    missing = [identity for identity in required if not _covered(identity, served)]
+    for identity in missing:
+        blocking.append({"id": identity, "host": CONTROLLER, "status": "unknown", "severity": "blocker",
+                         "summary": f"{identity} is required, and no item covers it."})  # fmt: skip
+    easier = loosened(expected.get("strictness", {}), (previous or {}).get("strictness"))
+    for change in easier:
+        change["approver"] = approver
+    if easier and not approver:
+        what = ", ".join(f"{c['id']} {c['field']} {c['was']} → {c['now']}" for c in easier)
+        blocking.append({"id": "loosened", "host": CONTROLLER, "status": "fail", "severity": "blocker",
+                         "summary": f"Loosened since the last GO, without an approver: {what}."})  # fmt: skip
+    if not judged:
+        blocking.append({"id": "findings", "host": CONTROLLER, "status": "unknown", "severity": "blocker",
+                         "summary": f"Nothing was judged in phase {phase}."})  # fmt: skip
+    decision = NO_GO if blocking else GO_WITH_WARNINGS if warnings or easier else GO
+    verdict = {
+        "decision": decision,
+        "decided": utc_text(now),
+        "phase": phase,
+        "counts": counts,
+        "blocking": blocking,
+        "warnings": warnings,
+        "conditional": conditional,
+        "coverage": {
+            "required": required,
+            "covered": sorted(identity for identity in served if "." in identity),
+            "missing": missing,
+        },
+        "loosened": easier,
+        "waivers": [
+            {**_waiver_note(w), "state": "used" if i in used else "expired" if w.expires <= now else "unused"}
+            for i, w in enumerate(waivers)
+        ],
+        "sign_offs": [_sign_off_note(f) for f in judged if f["check"] == "sign_off"],
+        "strictness": expected.get("strictness", {}),
+    }
+    return verdict, decided
+
+
+def _waiver_note(waiver: Waiver) -> dict[str, t.Any]:
+    return {
+        "item": waiver.item, "owner": waiver.owner, "approver": waiver.approver, "reason": waiver.reason,
+        "scope": ", ".join(waiver.hosts) or "all hosts", "expires": utc_text(waiver.expires),
+    }  # fmt: skip
+
+
+def _sign_off_note(finding: Finding) -> dict[str, t.Any]:
+    record = finding["evidence"]
+    return {
+        "item": finding["id"], "team": record.get("team", ""), "name": record.get("name", ""),
+        "signed": record.get("signed", ""), "expires": record.get("expires", ""),
+        "binds_to": record.get("binds_to", ""), "state": finding["status"],
+    }  # fmt: skip
+
+
+def in_words(verdict: t.Mapping[str, t.Any]) -> str:
+    """The verdict as it is printed: the decision first, then what blocks, then what warns."""
+    counts = ", ".join(f"{count} {status}" for status, count in verdict["counts"].items() if count)
+    decision = verdict["decision"]
+    if verdict["conditional"] and decision != NO_GO:
+        decision += f" if these {len(verdict['conditional'])} hold"
+    lines = [f"{decision}  ({counts or 'nothing judged'})"]
+    for title, entries in (("blocks", verdict["blocking"]), ("warns", verdict["warnings"])):
+        for entry in entries[:30]:
+            where = "" if entry["host"] == CONTROLLER else f" on {entry['host']}"
+            lines.append(f"  {title:7}{entry['status']:8} {entry['id']}{where}: {entry['summary']}")
+        if len(entries) > 30:
+            lines.append(f"  {title:7}and {len(entries) - 30} more")
+    lines += [f"  holds? {entry['id']}: {entry['reason']}" for entry in verdict["conditional"]]
+    for waiver in verdict["waivers"]:
+        if waiver["state"] != "used":
+            lines.append(f"  waiver for {waiver['item']} is {waiver['state']} (until {waiver['expires']})")
+    return "\n".join(lines)

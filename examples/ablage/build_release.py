@@ -56,12 +56,14 @@ def contents(version: str) -> dict[str, bytes]:
 def build(version: str, out: Path) -> dict[str, str]:
     """Write the tarball and return its version, sha256 and path."""
     buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            for name, content in sorted(contents(version).items()):
-                member = tarfile.TarInfo(name)
-                member.size, member.mode, member.mtime = len(content), 0o644, 0
-                archive.addfile(member, io.BytesIO(content))
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for name, content in sorted(contents(version).items()):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.mtime = len(content), 0o644, 0
+            archive.addfile(member, io.BytesIO(content))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(buffer.getvalue())
     return {"version": version, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), "path": str(out.resolve())}

@@ -27,14 +27,18 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     human_number,
     human_seconds,
     human_time,
+    lost_jobs,
     names,
     natural_key,
     parse_time,
+    part_lines,
     printable,
     rows,
     section,
     some_hosts,
     tone,
+    uncovered,
+    waiver_sentence,
     word,
     write_atomic,
 )
@@ -44,6 +48,8 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_page import
 FULL_DETAIL_FINDINGS = 2_000
 # Non-passing findings that are unfolded from the start; more of them would bury each other.
 UNFOLDED_FINDINGS = 12
+# Entries, worst first, whose evidence is laid out over lines; for the rest it stays on one, which is ten times faster.
+LAID_OUT_ENTRIES = 1_000
 BLOCKING_SHOWN = 50
 INTERVALS_MARKED = 40
 
@@ -70,6 +76,7 @@ def render_html(report: Mapping[str, Any]) -> Iterator[str]:
     yield _band(report)
     yield '<main id="content" tabindex="-1">\n'
     yield _contents(report)
+    yield _broken_steps(report)
     yield _blocking(report, anchors)
     yield _conditional(report, anchors)
     yield _tiles(report)
@@ -94,7 +101,7 @@ def _policy(source: str) -> str:
 
 
 def _head(report: Mapping[str, Any]) -> str:
-    title = f"{report['verdict']['decision']}: {report['system']} {report['version']}"
+    title = f"{report['verdict']['decision']}, {word(report['outcome'])}: {report['system']} {report['version']}"
     # Bars of the time line are placed by style attributes, so styles are allowed inline; nothing may be loaded at all.
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {_policy(SCRIPT)}; base-uri 'none'; form-action 'none'"
     return (
@@ -109,7 +116,16 @@ def _head(report: Mapping[str, Any]) -> str:
 
 def _band(report: Mapping[str, Any]) -> str:
     verdict, outcome = report["verdict"], report["outcome"]
-    said = "" if outcome in ("no_go", "checked") else f' <span class="then">{escape(word(outcome))}</span>'
+    headline = [verdict["decision"]]
+    if outcome == "live":
+        headline.append(word(outcome))
+    elif outcome not in ("no_go", "checked"):
+        # A release that did not end well must not greet the reader with a large GO.
+        headline.insert(0, word(outcome).capitalize())
+    heading = " ".join(
+        f'<span class="{place}">{escape(text)}</span>'
+        for place, text in zip(("first", "second"), headline, strict=False)
+    )
     release = section(report, "release")
     facts = [f"decided {human_time(verdict['decided'])}"] if verdict.get("decided") else []
     if release.get("previous_version"):
@@ -121,9 +137,9 @@ def _band(report: Mapping[str, Any]) -> str:
     return (
         '<header class="band"><div class="inner">\n'
         f'<p class="system">{escape(report["system"])} <b>{escape(report["version"])}</b></p>\n'
-        f'<h1><span class="verdict">{escape(verdict["decision"])}</span>{said}</h1>\n'
+        f"<h1>{heading}</h1>\n"
         f'<p class="sentence">{escape(report["outcome_text"])}</p>\n'
-        f'<p class="facts">{" · ".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n'
+        f'<p class="facts">{" ".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n'
         "</div></header>\n"
     )
 
@@ -146,8 +162,8 @@ def _contents(report: Mapping[str, Any]) -> str:
 # --- what blocks -----------------------------------------------------------------------------------------------------
 
 
-def _badge(decision: str) -> str:
-    return f'<span class="st {decision}">{escape(word(decision))}</span>' if decision in DECISION_RANK else ""
+def _badge(level: str, label: str = "") -> str:
+    return f'<span class="st {level}">{escape(label or word(level))}</span>' if level in DECISION_RANK else ""
 
 
 def _linked(item: object, host: object, anchors: Mapping[tuple[str, str], str]) -> str:
@@ -156,10 +172,24 @@ def _linked(item: object, host: object, anchors: Mapping[tuple[str, str], str]) 
     return f'<a href="#{anchor}">{label}</a>' if anchor else label
 
 
+def _broken_steps(report: Mapping[str, Any]) -> str:
+    broken = [step for step in rows(section(report, "release"), "steps") if step.get("status") in ("failed", "open")]
+    items = "".join(
+        f"<li>{_badge('fail' if step['status'] == 'failed' else 'unknown', word(step['status']))}"
+        f"<div><h3>{escape(step.get('title') or step.get('name'))}</h3>"
+        f"<p>{escape(step.get('detail')) or 'The journal gives no reason.'}</p></div></li>\n"
+        for step in broken
+    )
+    if not items:
+        return ""
+    heading = '<h2 id="broken-h">Where it stopped</h2>'
+    return f'<section class="blocks" aria-labelledby="broken-h">{heading}\n<ol>\n{items}</ol></section>\n'
+
+
 def _blocking(report: Mapping[str, Any], anchors: Mapping[tuple[str, str], str]) -> str:
     verdict = report["verdict"]
     groups = group_blocking(rows(verdict, "blocking"))
-    missing = names(section(verdict, "coverage"), "missing")
+    missing = uncovered(verdict)
     if not groups and not missing:
         return ""
     wanted = {(as_text(group[0].get("id")), group[1][0]) for group in groups[:BLOCKING_SHOWN]}
@@ -257,11 +287,11 @@ def _tiles(report: Mapping[str, Any]) -> str:
         )
     ledger = section(section(release, "drain"), "ledger")
     if ledger:
-        lost = names(ledger, "lost")
         notes = [
             f"{human_number(ledger[name])} {label}" for name, label in _LEDGER_WORDS if ledger.get(name) is not None
         ]
-        tiles.append(_tile("Jobs lost", f"{len(lost):,}", ", ".join(notes), "fail" if lost else "pass"))
+        lost = lost_jobs(ledger)
+        tiles.append(_tile("Jobs lost", lost, ", ".join(notes), {"0": "pass", "unknown": "unknown"}.get(lost, "fail")))
     return f'<dl class="tiles">\n{"".join(tiles)}</dl>\n{_proportions(counts, total)}'
 
 
@@ -277,6 +307,8 @@ def _downtime_tile(downtime: Mapping[str, Any]) -> list[str]:
     if allowed:
         figure += f"<small> of {escape(allowed)}</small>"
     notes = []
+    if isinstance(seconds, (int, float)) and isinstance(budget, (int, float)):
+        notes.append("within the budget" if seconds <= budget else f"{human_seconds(seconds - budget)} over the budget")
     if downtime.get("resolution_seconds") is not None:
         notes.append(f"measured every {human_seconds(downtime['resolution_seconds'])}")
     if downtime.get("unknown_seconds"):
@@ -388,12 +420,16 @@ def _track_list(
         for span in down
         if span[1] >= frame[0] and span[0] <= frame[1]
     )
-    turn = as_text(release.get("point_of_no_return"))
+    turn, back = as_text(release.get("point_of_no_return")), "rollback"
     parts = ['<ol class="steps">\n']
     for step, span in zip(steps, spans, strict=True):
         name, status = as_text(step.get("name")), as_text(step.get("status"))
         if turn and name == turn:
             parts.append('<li class="turn"><span>point of no return</span></li>\n')
+            turn = ""
+        if back and step.get("phase") == "rollback":
+            parts.append('<li class="turn"><span>rollback</span></li>\n')
+            back = turn = ""
         predicted = human_seconds(step.get("predicted_seconds"))
         took = human_seconds(step.get("seconds"))
         bar = f'<i class="run" style="{_place(span, frame)}"></i>' if span else ""
@@ -417,8 +453,8 @@ def _interval_table(intervals: Sequence[Mapping[str, Any]]) -> str:
         ("From", "To", "Seconds", "Cause"),
         (
             (
-                escape(human_time(interval.get("from"))),
-                escape(human_time(interval.get("to"))),
+                escape(human_time(interval.get("from"), precise=True)),
+                escape(human_time(interval.get("to"), precise=True)),
                 escape(human_seconds(interval.get("seconds"))),
                 escape(interval.get("cause")),
             )
@@ -443,7 +479,7 @@ def _way_back(report: Mapping[str, Any]) -> str:
         method = f"<b>{escape(word(rollback.get('database')))}</b>"
         reason = escape(rollback.get("reason"))
         parts.append(_fact("Database", f"{method}: {reason}" if reason else method))
-        services = [escape(service) for service in _service_lines(rollback.get("services"))]
+        services = [escape(service) for service in part_lines(rollback.get("services"))]
         if services:
             parts.append(_fact("Services", "<br>".join(services)))
     if irreversible:
@@ -459,26 +495,15 @@ def _way_back(report: Mapping[str, Any]) -> str:
             f"{human_number(ledger[name])} {label}" for name, label in _LEDGER_WORDS if ledger.get(name) is not None
         )
         ids = ": " + ", ".join(f"<code>{escape(name)}</code>" for name in lost) if lost else ""
-        parts.append(_fact("Jobs", f"{escape(told)}{', ' if told else ''}{len(lost):,} lost{ids}"))
+        parts.append(_fact("Jobs", f"{escape(told)}{', ' if told else ''}{lost_jobs(ledger)} lost{ids}"))
     workers = drain.get("workers")
     if isinstance(workers, (list, tuple)) and workers:
-        parts.append(_fact("Workers", "<br>".join(escape(worker) for worker in _service_lines(workers))))
+        parts.append(_fact("Workers", "<br>".join(escape(worker) for worker in part_lines(workers))))
     return "".join(parts) + "</dl></section>\n"
 
 
 def _fact(label: str, html: str) -> str:
     return f"<div><dt>{escape(label)}</dt><dd>{html}</dd></div>\n"
-
-
-def _service_lines(services: object) -> list[str]:
-    if not isinstance(services, (list, tuple)):
-        return [as_text(services)] if services else []
-    return [
-        ", ".join(f"{key} {as_text(value)}" for key, value in service.items() if value not in (None, "", []))
-        if isinstance(service, Mapping)
-        else as_text(service)
-        for service in services
-    ]
 
 
 def _backup_lines(backup: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -600,13 +625,14 @@ def _filters(findings: Sequence[Finding], hosts: Sequence[str]) -> str:
 
 def _entry(entry: Sequence[Finding], position: int, unfold: bool) -> str:
     finding, decision = entry[0], decision_of(entry[0])
+    laid_out = position < LAID_OUT_ENTRIES
     satisfies = [escape(name) for name in names(finding, "satisfies")]
     item = escape(finding["id"])
     if len(entry) == 1:
-        where, body = escape(finding["host"]), _body(finding, decision)
+        where, body = escape(finding["host"]), _body(finding, decision, laid_out=laid_out)
     else:
         where = f"{len(entry):,} hosts"
-        detail = "" if decision == "pass" else _body(finding, decision, shared=True)
+        detail = "" if decision == "pass" else _body(finding, decision, laid_out=laid_out, shared=True)
         body = f'{detail}<ul class="hosts">{"".join(map(_host_line, entry))}</ul>'
     sentence = escape(finding.get("summary")) if decision != "pass" else ""
     return (
@@ -627,7 +653,7 @@ def _host_line(finding: Finding) -> str:
     return f"<li><b>{escape(finding['host'])}</b> {told}</li>"
 
 
-def _body(finding: Finding, decision: str, *, shared: bool = False) -> str:
+def _body(finding: Finding, decision: str, *, laid_out: bool, shared: bool = False) -> str:
     facts: list[tuple[str, str]] = []
     if decision == "pass" and finding.get("summary"):
         facts.append(("Found", escape(finding["summary"])))
@@ -636,7 +662,7 @@ def _body(finding: Finding, decision: str, *, shared: bool = False) -> str:
             facts.append((label, escape(finding[name])))
     waiver = section(finding, "waiver")
     if waiver:
-        facts.append(("Waiver", escape(_waiver_sentence(waiver))))
+        facts.append(("Waiver", escape(waiver_sentence(waiver))))
     if finding.get("status") != decision:
         facts.append(("Status before the verdict", escape(word(finding.get("status")))))
     made = [
@@ -656,21 +682,10 @@ def _body(finding: Finding, decision: str, *, shared: bool = False) -> str:
     parts = ['<div class="body"><dl>', *(f"<dt>{label}</dt><dd>{html}</dd>" for label, html in facts), "</dl>"]
     evidence = finding.get("evidence")
     if evidence not in (None, "", [], {}):
-        text = evidence if isinstance(evidence, str) else encode(evidence, indented=True)
+        text = evidence if isinstance(evidence, str) else encode(evidence, indented=laid_out)
         title = f"Evidence from {escape(finding['host'])}" if shared else "Evidence"
         parts.append(f'<details><summary>{title}</summary><pre tabindex="0">{escape(text)}</pre></details>')
     return "".join(parts) + "</div>"
-
-
-def _waiver_sentence(waiver: Mapping[str, Any]) -> str:
-    parts = [as_text(waiver.get("reason")) or "no reason given"]
-    if waiver.get("owner"):
-        parts.append(f"owner {as_text(waiver['owner'])}")
-    if waiver.get("approver"):
-        parts.append(f"approved by {as_text(waiver['approver'])}")
-    if waiver.get("expires"):
-        parts.append(f"until {human_time(waiver['expires'])}")
-    return "; ".join(parts)
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -689,11 +704,12 @@ def _table(caption: str, columns: Sequence[str], lines: Iterable[Sequence[str]])
     return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>\n"
 
 
+_STATE_LEVELS = {"used": "waived", "valid": "pass", "unused": "warn", "missing": "unknown"}
+
+
 def _state(state: object) -> str:
     text = as_text(state)
-    level = {"used": "waived", "signed": "pass", "valid": "pass", "unused": "warn", "pending": "unknown"}.get(
-        text, "fail"
-    )
+    level = text if text in DECISION_RANK else _STATE_LEVELS.get(text, "fail")
     return f'<span class="st {level}">{escape(word(text))}</span>' if text else ""
 
 

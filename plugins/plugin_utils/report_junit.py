@@ -18,13 +18,14 @@ from typing import Any
 from ansible_collections.opsready.golive.plugins.plugin_utils.report_model import (
     as_text,
     decision_of,
-    human_time,
     names,
     natural_key,
     parse_time,
     printable,
     rows,
     section,
+    uncovered,
+    waiver_sentence,
     word,
     write_atomic,
 )
@@ -139,10 +140,7 @@ _TOLD = (("expected", "expected"), ("measured", "measured"), ("remedy", "remedy"
 def _skip_reason(finding: Finding, decision: str) -> str:
     waiver = section(finding, "waiver")
     if decision == "waived" and waiver:
-        return (
-            f"waived: {as_text(waiver.get('reason'))} (approved by {as_text(waiver.get('approver'))}, "
-            f"until {human_time(waiver.get('expires'))})"
-        )
+        return f"waived: {waiver_sentence(waiver)}"
     return f"{word(decision)}: {as_text(finding.get('summary'))}"
 
 
@@ -164,7 +162,7 @@ def _verdict_cases(report: Mapping[str, Any], *, red: bool) -> list[tuple[str, s
     reported = (
         {(finding["id"], finding["host"]) for finding in report["findings"]} if verdict.get("blocking") else set()
     )
-    told = [(name, "covered by no check and no sign-off") for name in names(section(verdict, "coverage"), "missing")]
+    told = [(name, "covered by no check and no sign-off") for name in uncovered(verdict)]
     told += [
         (as_text(entry.get("id")), f"{as_text(entry.get('host'))}: {as_text(entry.get('summary'))}")
         for entry in rows(verdict, "blocking")

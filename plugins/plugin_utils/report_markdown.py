@@ -23,12 +23,16 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     human_number,
     human_seconds,
     human_time,
+    lost_jobs,
     names,
     natural_key,
+    part_lines,
     printable,
     rows,
     section,
     some_hosts,
+    uncovered,
+    waiver_sentence,
     word,
     write_atomic,
 )
@@ -89,7 +93,7 @@ def render_markdown(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _verdict(report: Mapping[str, Any]) -> str:
     verdict, outcome = report["verdict"], report["outcome"]
-    said = "" if outcome in ("no_go", "checked") else f" ({word(outcome)})"
+    said = "" if outcome in ("no_go", "checked") else f", {word(outcome)}"
     lines = [
         f"# {verdict['decision']}{said}: {escape(report['system'])} {escape(report['version'])}",
         "",
@@ -103,7 +107,15 @@ def _verdict(report: Mapping[str, Any]) -> str:
         + (f" Decided {human_time(verdict['decided'])}." if verdict.get("decided") else ""),
         "",
     ]
-    missing = names(section(verdict, "coverage"), "missing")
+    broken = [step for step in rows(section(report, "release"), "steps") if step.get("status") in ("failed", "open")]
+    if broken:
+        lines += ["## Where it stopped", ""]
+        lines += [
+            f"- **{word(step['status'])}** {escape(step.get('title') or step.get('name'))}: {escape(step.get('detail'))}"
+            for step in broken
+        ]
+        lines.append("")
+    missing = uncovered(verdict)
     for title, name in (("What blocks", "blocking"), ("Warnings", "warnings")):
         groups = group_blocking(rows(verdict, name))
         listed = [
@@ -145,7 +157,8 @@ def _steps(report: Mapping[str, Any]) -> str:
         ("Step", "Status", "Took", "Planned", "Detail"),
         (
             (
-                escape(step.get("title") or step.get("name"))
+                ("rollback: " if step.get("phase") == "rollback" else "")
+                + escape(step.get("title") or step.get("name"))
                 + (" (point of no return)" if turn and as_text(step.get("name")) == turn else ""),
                 word(step.get("status")),
                 human_seconds(step.get("seconds")),
@@ -171,7 +184,7 @@ def _downtime(downtime: Mapping[str, Any]) -> str:
     ]
     facts += [
         (
-            f"{human_time(interval.get('from'))} to {human_time(interval.get('to'))}",
+            f"{human_time(interval.get('from'), precise=True)} to {human_time(interval.get('to'), precise=True)}",
             f"{human_seconds(interval.get('seconds'))} {escape(interval.get('cause'))}".strip(),
         )
         for interval in rows(downtime, "intervals")
@@ -204,9 +217,7 @@ def _way_back(report: Mapping[str, Any]) -> str:
     if rollback:
         reason = escape(rollback.get("reason"))
         lines.append(f"- Database: **{word(rollback.get('database'))}**" + (f", {reason}" if reason else ""))
-        services = rollback.get("services")
-        if isinstance(services, (list, tuple)):
-            lines += [f"- Service: {escape(service)}" for service in services]
+        lines += [f"- Service {escape(line)}" for line in part_lines(rollback.get("services"))]
     lines += [f"- Cannot be undone: {escape(line)}" for line in names(release, "irreversible")]
     if ledger:
         lost = names(ledger, "lost")
@@ -216,7 +227,8 @@ def _way_back(report: Mapping[str, Any]) -> str:
             if ledger.get(name) is not None
         ]
         ids = f" ({', '.join(map(code, lost))})" if lost else ""
-        lines.append(f"- Jobs: {', '.join([*told, f'{len(lost):,} lost'])}{ids}")
+        lines.append(f"- Jobs: {', '.join([*told, f'{lost_jobs(ledger)} lost'])}{ids}")
+    lines += [f"- Worker {escape(line)}" for line in part_lines(section(release, "drain").get("workers"))]
     return "\n".join(["## Way back", "", *lines, "", ""]) if lines else ""
 
 
@@ -308,10 +320,7 @@ def _finding_lines(finding: Finding, hosts: Sequence[str]) -> list[str]:
         ]
         waiver = section(finding, "waiver")
         if waiver:
-            lines.append(
-                f"    - waived by {escape(waiver.get('approver'))} until {human_time(waiver.get('expires'))}: "
-                f"{escape(waiver.get('reason'))}"
-            )
+            lines.append(f"    - waived: {escape(waiver_sentence(waiver))}")
     evidence = finding.get("evidence")
     if evidence not in (None, "", [], {}):
         text = as_text(evidence)

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What does a report contain, and how does it reach the disk?
 
-The report is one JSON document (docs/report.schema.json). HTML, Markdown and JUnit are derived from it and add no facts.
+The report is one JSON document (docs/report.schema.json). The other formats are derived from it and add
+no facts.
 """
 
 from __future__ import annotations
@@ -162,10 +163,13 @@ def parse_time(text: object) -> datetime | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def human_time(text: object) -> str:
-    """Return an ISO 8601 time for a reader (UTC); other values as text."""
+def human_time(text: object, *, precise: bool = False) -> str:
+    """Return an ISO 8601 time for a reader (UTC), to the second or the millisecond; other values as text."""
     moment = parse_time(text) if isinstance(text, str) else None
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else as_text(text)
+    if moment is None:
+        return as_text(text)
+    fraction = f".{moment.microsecond // 1000:03d}" if precise else ""
+    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} UTC"
 
 
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
@@ -203,6 +207,21 @@ def names(parent: Mapping[str, Any] | None, name: str) -> list[str]:
     return [as_text(item) for item in value] if isinstance(value, (list, tuple)) else []
 
 
+def part_lines(parts: object) -> list[str]:
+    """Return services or workers, a line each: their name and what is known of them."""
+    if not isinstance(parts, (list, tuple)):
+        return [as_text(parts)] if parts else []
+    lines = []
+    for part in parts:
+        if isinstance(part, Mapping):
+            known = {key: as_text(value) for key, value in part.items() if key != "name"}
+            told = ", ".join(f"{word(key)} {value}" for key, value in known.items() if value)
+            lines.append(": ".join(text for text in (as_text(part.get("name")), told) if text))
+        else:
+            lines.append(as_text(part))
+    return lines
+
+
 def tone(report: Mapping[str, Any]) -> str:
     """Return pass, warn or fail: the worse of the verdict and of how the release ended."""
     by_verdict = {"GO": "pass", "GO WITH WARNINGS": "warn", "NO-GO": "fail"}[report["verdict"]["decision"]]
@@ -212,13 +231,38 @@ def tone(report: Mapping[str, Any]) -> str:
     return min(by_verdict, by_outcome, key=lambda name: DECISION_RANK[name])
 
 
+def uncovered(verdict: Mapping[str, Any]) -> list[str]:
+    """Return the required items that nothing covers, but for those that already stand among what blocks."""
+    told = {as_text(entry.get("id")) for entry in rows(verdict, "blocking")}
+    return [name for name in names(section(verdict, "coverage"), "missing") if name not in told]
+
+
+def waiver_sentence(waiver: Mapping[str, Any]) -> str:
+    """Return a waiver in one line: the reason, and who answers for it until when."""
+    parts = [as_text(waiver.get("reason")) or "no reason given"]
+    if waiver.get("forced"):
+        parts.append("forced for this release")
+    if waiver.get("owner"):
+        parts.append(f"owner {as_text(waiver['owner'])}")
+    if waiver.get("approver"):
+        parts.append(f"approved by {as_text(waiver['approver'])}")
+    if waiver.get("expires"):
+        parts.append(f"until {human_time(waiver['expires'])}")
+    return "; ".join(parts)
+
+
+def lost_jobs(ledger: Mapping[str, Any]) -> str:
+    """Return how many jobs were lost; a ledger that does not say is unknown, not none."""
+    return f"{len(ledger['lost']):,}" if isinstance(ledger.get("lost"), (list, tuple)) else "unknown"
+
+
 def group_blocking(entries: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[str]]]:
-    """Fold entries of the same item, status and summary into one, with the hosts it holds on."""
+    """Fold entries of the same item, status and summary into one, with the hosts it holds on; worst first."""
     groups: dict[tuple[str, str, str], tuple[Mapping[str, Any], list[str]]] = {}
     for entry in entries:
         key = (as_text(entry.get("id")), as_text(entry.get("status")), as_text(entry.get("summary")))
         groups.setdefault(key, (entry, []))[1].append(as_text(entry.get("host")))
-    return list(groups.values())
+    return sorted(groups.values(), key=lambda group: DECISION_RANK.get(as_text(group[0].get("status")), 0))
 
 
 def some_hosts(hosts: Sequence[str], limit: int = 8) -> str:
@@ -316,8 +360,11 @@ def _checked_verdict(verdict: Mapping[str, Any], findings: Sequence[Mapping[str,
         for finding in findings:
             counts[finding["decision"]] += 1
         filled["counts"] = counts
-    filled.setdefault("digest", None)
-    filled.setdefault("decided", None)
+    for name in ("digest", "decided"):
+        filled[name] = filled.get(name) or None
+    for sign_off in filled["sign_offs"]:
+        # Nobody has signed yet: no time is null, as in every other part.
+        sign_off.update({name: sign_off.get(name) or None for name in ("signed", "expires")})
     return filled
 
 
@@ -337,7 +384,38 @@ def _checked_release(release: Mapping[str, Any] | None) -> dict[str, Any] | None
     for name in ("backup", "downtime", "drain"):
         if not isinstance(filled.setdefault(name, None), (Mapping, type(None))):
             raise ReportError(f"release.{name} is {type(filled[name]).__name__}, expected a mapping or null")
+    for name in ("digest", "started", "ended"):
+        filled[name] = filled.get(name) or None
+    if filled["downtime"]:
+        intervals = _checked_list(filled["downtime"], "intervals", "release.downtime")
+        filled["downtime"] = {**filled["downtime"], "intervals": [_interval(interval) for interval in intervals]}
+    if filled["drain"] and isinstance(filled["drain"].get("ledger"), Mapping):
+        filled["drain"] = _counted_drain(filled["drain"])
     return filled
+
+
+def _interval(interval: Mapping[str, Any]) -> dict[str, Any]:
+    """An interval of the probe (since, until, answers) or of the report (from, to, cause), as the report has it."""
+    answers = interval.get("answers")
+    counted = ", ".join(f"{answer} ({count} times)" for answer, count in answers.items()) if answers else ""
+    return {
+        "from": interval.get("from") or interval.get("since"),
+        "to": interval.get("to") or interval.get("until"),
+        "seconds": interval.get("seconds"),
+        "cause": interval.get("cause") or counted,
+    }
+
+
+def _counted_drain(drain: Mapping[str, Any]) -> dict[str, Any]:
+    """The drain with the lost messages as ids in its ledger; null where the drain does not say, which is not none."""
+    ledger = dict(drain["ledger"])
+    lost = ledger.get("lost", drain.get("lost"))
+    if isinstance(lost, Mapping):
+        lost = list(lost)
+    ledger["lost"] = None
+    if isinstance(lost, (list, tuple)):
+        ledger["lost"] = [as_text(entry.get("id") if isinstance(entry, Mapping) else entry) for entry in lost]
+    return {**drain, "ledger": ledger}
 
 
 def _checked_list(parent: Mapping[str, Any], name: str, path: str) -> list[dict[str, Any]]:

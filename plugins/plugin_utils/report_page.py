@@ -13,14 +13,14 @@ STYLE = """
 :root{color-scheme:light dark;
 --ground:#fbfbf9;--raised:#f2f2ee;--ink:#191b1d;--soft:#565b61;--rule:#dcdcd6;--link:#1b55a5;--focus:#1b55a5;
 --pass:#1b6b3c;--warn:#805000;--unknown:#6a37a8;--fail:#b0211b;--waived:#1f5a92;--not_applicable:#5c6167;
---fill:#fff;--down:rgba(176,33,27,.20);--run:#5a6068;
+--fill:#fff;--down:rgba(176,33,27,.11);--run:#5a6068;
 --band:#14582f;--band-ink:#fff}
 .warn{--band:#f0b429;--band-ink:#221900}
 .fail{--band:#a31d18;--band-ink:#fff}
 @media (prefers-color-scheme:dark){
 :root{--ground:#131517;--raised:#1c1f22;--ink:#e9e8e4;--soft:#a6abb1;--rule:#33373b;--link:#8dbcff;--focus:#8dbcff;
 --pass:#74d39a;--warn:#f0b95a;--unknown:#c8aaff;--fail:#ff8d83;--waived:#8cc3f5;--not_applicable:#a6abb1;
---fill:#131517;--down:rgba(255,141,131,.24);--run:#9aa1a9;
+--fill:#131517;--down:rgba(255,141,131,.15);--run:#9aa1a9;
 --band:#0f4a27;--band-ink:#eefaf2}
 .warn{--band:#7d5200;--band-ink:#fff6e0}
 .fail{--band:#8c1a15;--band-ink:#fff0ee}}
@@ -43,13 +43,15 @@ main:focus{outline:none}
 .band{background:var(--band);color:var(--band-ink)}
 .band .inner{padding-top:1.5rem;padding-bottom:1.75rem}
 .band .system{font-size:1.0625rem}
-h1{font-size:clamp(2.5rem,1.6rem + 4.4vw,4.75rem);line-height:1.04;letter-spacing:-.025em;font-weight:750;margin:.15em 0 .22em;
+h1{font-size:clamp(2.5rem,1.6rem + 4.4vw,4.75rem);line-height:1.04;letter-spacing:-.025em;font-weight:750;
+margin:.15em 0 .22em;
 text-wrap:balance;overflow-wrap:normal}
-h1 .then{font-weight:350;white-space:nowrap}
-h1 .then::before{content:"\\00b7";margin:0 .18em 0 .04em}
+h1 .second{font-weight:350}
+h1 .first:not(:last-child)::after{content:"\\00a0\\00b7";font-weight:350}
 .sentence{font-size:1.1875rem;line-height:1.4;max-width:60ch;text-wrap:pretty}
 .band .facts{margin-top:.9rem;font-size:.875rem}
 .band .facts:empty{display:none}
+.band .facts span+span::before{content:"\\00b7";margin:0 .4em}
 nav{border-bottom:1px solid var(--rule);padding:.7rem 0}
 nav ul{display:flex;flex-wrap:wrap;gap:.15rem 1.4rem;font-size:.9375rem}
 nav a{display:inline-block;padding:.2rem 0}
@@ -60,18 +62,23 @@ h2 small,h3 small{font-size:.9375rem;font-weight:400;color:var(--soft);letter-sp
 .where,.hint,.legend,.note{color:var(--soft);font-size:.9375rem}
 .empty{padding:1rem 0;color:var(--soft)}
 
-.st{display:inline-flex;align-items:baseline;gap:.4em;font-weight:650;font-size:.875rem;line-height:1.45;white-space:nowrap;
+.st{display:inline-flex;align-items:baseline;gap:.4em;font-weight:650;font-size:.875rem;line-height:1.45;
+white-space:nowrap;
 justify-self:start;align-self:start}
 .st::before{font-weight:700;width:1em;text-align:center;flex:none}
 .st.pass{color:var(--pass)}.st.pass::before{content:"\\2713"}
-.st.warn{color:var(--warn);box-shadow:inset 0 0 0 1px;padding:0 .5em 0 .35em;border-radius:3px}.st.warn::before{content:"!"}
-.st.unknown{color:var(--unknown);box-shadow:inset 0 0 0 1px;padding:0 .5em 0 .35em;border-radius:3px}.st.unknown::before{content:"?"}
-.st.fail{background:var(--fail);color:var(--fill);padding:0 .5em 0 .35em;border-radius:3px}.st.fail::before{content:"\\2715"}
+.st.warn{color:var(--warn);box-shadow:inset 0 0 0 1px;padding:0 .5em 0 .35em;border-radius:3px}
+.st.warn::before{content:"!"}
+.st.unknown{color:var(--unknown);box-shadow:inset 0 0 0 1px;padding:0 .5em 0 .35em;border-radius:3px}
+.st.unknown::before{content:"?"}
+.st.fail{background:var(--fail);color:var(--fill);padding:0 .5em 0 .35em;border-radius:3px}
+.st.fail::before{content:"\\2715"}
 .st.waived{color:var(--waived)}.st.waived::before{content:"\\007e"}
 .st.not_applicable{color:var(--not_applicable)}.st.not_applicable::before{content:"\\2013"}
 
 .blocks{margin-top:2rem}
-.blocks ol>li,.warnings li{display:grid;grid-template-columns:7.5rem 1fr;gap:.2rem 1rem;padding:.95rem 0;border-top:1px solid var(--rule)}
+.blocks ol>li,.warnings li{display:grid;grid-template-columns:7.5rem 1fr;gap:.2rem 1rem;padding:.95rem 0;
+border-top:1px solid var(--rule)}
 .blocks ol{border-bottom:1px solid var(--rule)}
 .blocks h3{font-size:1.1875rem;line-height:1.35;text-wrap:pretty}
 .blocks .st{margin-top:.25rem}
@@ -82,7 +89,8 @@ justify-self:start;align-self:start}
 .warnings .where{display:block}
 .conditional ul{list-style:disc;padding-left:1.2rem}
 
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,13.5rem),1fr));gap:1.25rem 2rem;margin-top:2.25rem}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,13.5rem),1fr));gap:1.25rem 2rem;
+margin-top:2.25rem}
 .tile{border-top:2px solid var(--ink);padding-top:.55rem}
 .tile dt{font-size:.9375rem;color:var(--soft)}
 .figure{display:block;font-size:1.875rem;line-height:1.2;font-weight:600;letter-spacing:-.015em}
@@ -98,11 +106,11 @@ justify-self:start;align-self:start}
 .swatch{display:inline-block;width:1.6rem;height:.8rem;margin-right:.5em;vertical-align:-.05em}
 .down,.swatch{background:repeating-linear-gradient(135deg,var(--down) 0 5px,transparent 5px 8px),var(--down)}
 .steps{border-bottom:1px solid var(--rule)}
-.steps li{display:grid;grid-template-columns:minmax(9rem,15rem) 5.5rem minmax(6rem,1fr) minmax(9rem,auto);gap:0 1rem;
+.steps li{display:grid;grid-template-columns:minmax(9rem,15rem) 5.5rem minmax(6rem,1fr) 10.5rem;gap:0 1rem;
 align-items:center;border-top:1px solid var(--rule)}
 .steps .name{padding:.42rem 0;line-height:1.35}
 .steps .state{font-size:.875rem;color:var(--soft)}
-.mark::before{display:inline-block;width:1.2em;font-weight:700}
+.mark::before{display:inline-block;min-width:1em;margin-right:.3em;font-weight:700}
 .done .mark::before{content:"\\2713";color:var(--pass)}
 .failed .mark{color:var(--fail);font-weight:650}.failed .mark::before{content:"\\2715"}
 .undone .mark{color:var(--warn)}.undone .mark::before{content:"\\21b6"}
@@ -114,7 +122,8 @@ align-items:center;border-top:1px solid var(--rule)}
 .failed .run{background:var(--fail)}.undone .run{background:var(--warn)}.open .run{background:var(--unknown)}
 .took{text-align:right;white-space:nowrap}
 .took small{color:var(--soft);font-size:.8125rem}
-.steps .detail{grid-column:1/-1;color:var(--soft);font-size:.9375rem;padding-bottom:.5rem;margin-top:-.15rem;max-width:90ch}
+.steps .detail{grid-column:1/-1;color:var(--soft);font-size:.9375rem;padding-bottom:.5rem;margin-top:-.15rem;
+max-width:90ch}
 .failed .detail{color:var(--ink)}
 .steps .turn{display:flex;gap:.8rem;border-top:0;font-size:.8125rem;font-weight:650;padding:.1rem 0}
 .turn::before,.turn::after{content:"";border-top:3px double var(--ink);flex:1}
@@ -130,13 +139,15 @@ caption{text-align:left;color:var(--soft);padding-bottom:.4rem}
 th{text-align:left;font-weight:600;color:var(--soft);border-bottom:2px solid var(--ink);padding:.3rem 1rem .3rem 0}
 td{vertical-align:top;border-bottom:1px solid var(--rule);padding:.5rem 1rem .5rem 0}
 
-.filters{display:flex;flex-wrap:wrap;gap:.8rem 1rem;align-items:end;padding:.9rem 1rem;background:var(--raised);margin-bottom:.5rem}
+.filters{display:flex;flex-wrap:wrap;gap:.8rem 1rem;align-items:end;padding:.9rem 1rem;background:var(--raised);
+margin-bottom:.5rem}
 .filters fieldset{border:0;margin:0;padding:0;flex:1 0 100%;display:flex;flex-wrap:wrap;gap:.4rem}
 .filters legend{padding:0 0 .25rem;float:none}
 .filters legend,.filters>label{font-size:.8125rem;color:var(--soft)}
 .filters>label{flex:1 1 8rem}
 .filters>label.wide{flex:3 1 14rem}
-input:not([type=checkbox]),select,button{font:inherit;font-size:1rem;color:var(--ink);background:var(--ground);border:1px solid var(--soft);
+input:not([type=checkbox]),select,button{font:inherit;font-size:1rem;color:var(--ink);background:var(--ground);
+border:1px solid var(--soft);
 border-radius:3px;padding:.42rem .55rem;min-height:2.6rem}
 .filters>label>:is(input,select){display:block;width:100%;min-width:0;margin-top:.15rem}
 ::placeholder{color:var(--soft);opacity:1}
@@ -144,7 +155,8 @@ button{cursor:pointer;padding:.42rem 1rem}
 button:hover{background:var(--raised)}
 .chip{display:inline-flex;cursor:pointer}
 .chip input{position:absolute;opacity:0;width:1px;height:1px;margin:0}
-.chip span{padding:.36rem .75rem;border:1px solid var(--soft);border-radius:3px;background:var(--ground);color:var(--ink);font-size:.9375rem}
+.chip span{padding:.36rem .75rem;border:1px solid var(--soft);border-radius:3px;background:var(--ground);
+color:var(--ink);font-size:.9375rem}
 .chip b{font-weight:400;color:var(--soft);margin-left:.25em}
 .chip input:checked+span{background:var(--ink);color:var(--ground);border-color:var(--ink)}
 .chip input:checked+span b{color:inherit}
@@ -155,7 +167,8 @@ button:hover{background:var(--raised)}
 .list h3{margin:1.4rem 0 .35rem}
 .rows>li{border-top:1px solid var(--rule);content-visibility:auto;contain-intrinsic-size:auto 3.6rem}
 .rows>li:target{background:var(--raised)}
-.rows>li>details>summary{display:grid;grid-template-columns:8.25rem 1fr minmax(5rem,12rem) 1rem;gap:0 1rem;padding:.6rem .35rem;cursor:pointer;
+.rows>li>details>summary{display:grid;grid-template-columns:8.25rem 1fr minmax(5rem,12rem) 1rem;gap:0 1rem;
+padding:.6rem .35rem;cursor:pointer;
 list-style:none}
 summary::-webkit-details-marker{display:none}
 .rows>li>details>summary::after{content:"";width:.5rem;height:.5rem;border:solid var(--soft);border-width:0 2px 2px 0;
@@ -183,11 +196,13 @@ pre{margin:.4rem 0 0;padding:.7rem .85rem;background:var(--raised);white-space:p
 
 @media (max-width:44rem){
 .band .facts span{display:block}
-.band .facts{color:inherit;font-size:.875rem}
+.band .facts span+span::before{content:none}
 section{margin-top:2.25rem}
 .blocks ol>li,.warnings li{grid-template-columns:1fr}
+.tiles{grid-template-columns:repeat(auto-fit,minmax(min(100%,9rem),1fr));gap:1.1rem 1rem}
+.figure{font-size:1.625rem}
 .blocks ol>li>div:only-child,.warnings li>div:only-child{grid-column:1}
-.steps li{grid-template-columns:1fr auto;padding:.4rem 0}
+.steps li{grid-template-columns:1fr 7rem;padding:.4rem 0}
 .steps .name{padding:0;grid-column:1}
 .steps .state{grid-column:2;grid-row:1;text-align:right}
 .steps .track{grid-column:1;grid-row:2;min-height:1.5rem}
@@ -288,9 +303,10 @@ SCRIPT = """
   };
 
   let timer;
-  form.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(apply, entries.length > 500 ? 150 : 0); });
+  const soon = (milliseconds) => { clearTimeout(timer); timer = setTimeout(apply, milliseconds); };
+  form.addEventListener('input', () => soon(entries.length > 500 ? 150 : 0));
   form.addEventListener('submit', (event) => event.preventDefault());
-  form.addEventListener('reset', () => { clearTimeout(timer); timer = setTimeout(apply, 0); });
+  form.addEventListener('reset', () => soon(0));
 
   // A link to a finding shows it, whatever is filtered or folded.
   const reveal = () => {
@@ -315,12 +331,12 @@ SCRIPT = """
     next.querySelector('summary').focus();
   });
 
-  let unfolded = [];
+  const unfolded = [];
   addEventListener('beforeprint', () => {
-    unfolded = [...document.querySelectorAll('.rows > li:not([data-s=pass]):not([hidden]) > details:not([open])')];
-    unfolded.forEach((details) => { details.open = true; });
+    const folded = '.rows > li:not([data-s=pass]):not([hidden]) > details:not([open])';
+    for (const details of document.querySelectorAll(folded)) { details.open = true; unfolded.push(details); }
   });
-  addEventListener('afterprint', () => unfolded.forEach((details) => { details.open = false; }));
+  addEventListener('afterprint', () => { unfolded.splice(0).forEach((details) => { details.open = false; }); });
 
   form.hidden = false;
   apply();

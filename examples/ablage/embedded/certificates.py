@@ -22,7 +22,10 @@ def issue(folder: Path, *, days: int) -> None:
 
     def named(common_name: str) -> x509.Name:
         return x509.Name(
-            [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Ablage"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Ablage"),
+                x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            ]
         )
 
     def usage(*, signs_certificates: bool) -> x509.KeyUsage:
@@ -60,9 +63,7 @@ def issue(folder: Path, *, days: int) -> None:
         .add_extension(usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            ),
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
             critical=False,
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(server_key.public_key()), critical=False)

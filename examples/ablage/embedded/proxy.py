@@ -15,6 +15,10 @@ CADDYFILE = """\
 	grace_period 5s
 	log {{
 		level WARN
+		format filter {{
+			wrap json
+			request>headers delete
+		}}
 	}}
 }}
 

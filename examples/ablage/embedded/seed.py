@@ -85,5 +85,5 @@ def fill(ports: Ports, secrets: Secrets, *, rows: int, files: list[dict[str, obj
             " 'eingescannt', (select min(id) from users))",
             files,
         )
-        # moderately fresh planner statistics, as a system has that has been running
-        cursor.execute("analyze")
+        # planner statistics, as a system has that has been running
+        cursor.execute("analyze users, documents, events")

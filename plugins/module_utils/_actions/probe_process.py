@@ -29,6 +29,8 @@ from urllib.parse import urlsplit
 
 #: As much of a body as is read; the rest says nothing about being up.
 BODY_BYTES = 65536
+#: Somebody who only looks whether a probe lives holds the lock for a moment; a probe holds it for good.
+CLAIM_SECONDS = 1.0
 
 
 def host_and_port(text: str, default_port: int) -> tuple[str, int]:
@@ -37,6 +39,18 @@ def host_and_port(text: str, default_port: int) -> tuple[str, int]:
     if not parts.hostname:
         raise ValueError(f"{text!r} is not host:port")
     return parts.hostname, parts.port or default_port
+
+
+#: Kinds of failure, the narrow ones before those that hold them.
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.timeout, "timeout"),
+    (TimeoutError, "timeout"),
+    (ConnectionRefusedError, "refused"),
+    (socket.gaierror, "name not found"),
+    (ssl.SSLCertVerificationError, "certificate refused"),
+    (http.client.HTTPException, "not HTTP"),
+    (ConnectionError, "connection closed"),
+)
 
 
 class Target:
@@ -143,20 +157,11 @@ def ask(target: Target, attempt: Attempt) -> None:
 
 def kind_of(problem: BaseException) -> str:
     """A few words for what went wrong, without anything that came from the other side."""
-    if isinstance(problem, (socket.timeout, TimeoutError)):
-        return "timeout"
-    if isinstance(problem, ConnectionRefusedError):
-        return "refused"
-    if isinstance(problem, socket.gaierror):
-        return "name not found"
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        return f"certificate: {problem.verify_message}"
+    for kind, words in _KINDS:
+        if isinstance(problem, kind):
+            return words
     if isinstance(problem, ssl.SSLError):
         return f"TLS: {problem.reason or 'failed'}"
-    if isinstance(problem, http.client.HTTPException):
-        return f"not HTTP: {type(problem).__name__}"
-    if isinstance(problem, ConnectionError):
-        return "connection closed"
     if isinstance(problem, OSError):
         return f"{type(problem).__name__}: {problem.strerror or 'failed'}"
     return type(problem).__name__
@@ -265,11 +270,16 @@ def start_ticks(pid: int) -> int | None:
 def claim(path: str, note: t.Mapping[str, t.Any]) -> int | None:
     """Take the lock of an output file for the life of this process; None when another probe has it."""
     descriptor = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+    patience = time.monotonic() + CLAIM_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= patience:
+                os.close(descriptor)
+                return None
+            time.sleep(0.01)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(note).encode("utf-8"), 0)
     return descriptor
@@ -285,7 +295,9 @@ def main() -> int:
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     note = {key: config.get(key) for key in ("url", "interval", "timeout", "seconds", "release", "fingerprint")}
-    note.update({"pid": os.getpid(), "start_ticks": start_ticks(os.getpid()), "boot": boot_id(), "started": time.time()})
+    note.update(
+        {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid()), "boot": boot_id(), "started": time.time()}
+    )
     try:
         if claim(config["path"], note) is None:
             answer: dict[str, t.Any] = {"refused": "another probe writes to this file"}
@@ -295,7 +307,8 @@ def main() -> int:
             answer = {"ready": note}
     except (OSError, ValueError, ssl.SSLError) as problem:
         answer = {"refused": str(problem)}
-    print(json.dumps(answer), flush=True)
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)

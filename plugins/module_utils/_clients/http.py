@@ -441,7 +441,15 @@ class HttpClient:
             channel = t.cast(Channel, connection.sock)
             channel.deadline = deadline
             try:
-                answer, is_open = _one_answer(connection, method, origin, target, headers, body, max_body)
+                answer, is_open = _one_answer(
+                    connection,
+                    method=method,
+                    origin=origin,
+                    target=target,
+                    headers=headers,
+                    body=body,
+                    max_body=max_body,
+                )
             except (http.client.RemoteDisconnected, ConnectionError) as problem:
                 connection.close()
                 if was_kept and method in _REPEATABLE:
@@ -519,6 +527,7 @@ def _handshake(wrapped: ssl.SSLSocket, deadline: Deadline) -> None:
 
 def _one_answer(
     connection: http.client.HTTPConnection,
+    *,
     method: str,
     origin: Origin,
     target: str,

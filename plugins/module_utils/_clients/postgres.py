@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections to PostgreSQL: every wait ends at the deadline, every failure is one of our errors, no query in a message.
+"""Connections to PostgreSQL: every wait ends at the deadline, every failure is one of our errors, without the query.
 
 libpq's connect_timeout knows whole seconds from two upwards, and nothing in it ends a query on a server that stopped
 answering. So connecting happens in a thread that is waited for, and a watchdog shuts the socket down at the deadline.

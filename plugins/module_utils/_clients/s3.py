@@ -46,6 +46,10 @@ class Absent(UnexpectedAnswer):
     """The bucket, object or upload is not there."""
 
 
+class AlreadyThere(UnexpectedAnswer):
+    """The object exists, and was not to be overwritten."""
+
+
 def s3_client(params: t.Mapping[str, t.Any], *, deadline: Deadline) -> t.Any:
     """A boto3 client of the options in ``argspec.S3``. Without an access key boto3's own chain is used.
 
@@ -148,6 +152,8 @@ def _of_code(problem: t.Any, doing: str) -> GoliveError:
         return Denied(sentence, remedy="Check access_key, secret_key and the bucket's policy.")
     if code in _ABSENT or status == "404":
         return Absent(sentence, remedy="Check the bucket and the key.")
+    if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == "412":
+        return AlreadyThere(sentence, remedy="Another writer took this name; nothing of it was changed.")
     if code in _BUSY or status[:1] == "5":
         return Unreachable(sentence)
     return UnexpectedAnswer(sentence)

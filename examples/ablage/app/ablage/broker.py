@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 QUEUES = ("ocr", "wartung")
 MAINTENANCE_KEY = "ablage:wartung"
-CONTROL_CHANNEL = "/{db}.celery.pidbox"
 
 
 @cache
@@ -41,10 +40,8 @@ def queue_lengths() -> dict[str, int]:
 
 
 def listening_workers() -> int:
-    """How many workers are subscribed to remote control, as the broker counts them."""
-    client = redis_client()
-    channel = CONTROL_CHANNEL.format(db=client.connection_pool.connection_kwargs.get("db") or 0)
-    return int(client.pubsub_numsub(channel)[0][1])
+    """How many connections listen for remote control: one a worker, which subscribes by pattern."""
+    return sum(int(client["psub"]) > 0 for client in redis_client().client_list())
 
 
 def answering_workers() -> list[str]:

@@ -98,12 +98,11 @@ def aufraeumen() -> None:
     """Give up jobs that failed to finish within a day, and record when this last ran."""
     now = datetime.now(UTC)
     with session_factory()() as session:
-        given_up = session.execute(
+        given_up = session.scalars(
             update(OcrJob)
             .where(OcrJob.state == "laeuft", OcrJob.started_at < now - timedelta(days=1))
             .values(state="fehler", error="nicht beendet")
-        )
-        session.merge(
-            Setting(key="aufraeumen", value={"zuletzt": now.isoformat(), "aufgegeben": given_up.rowcount})
-        )
+            .returning(OcrJob.id)
+        ).all()
+        session.merge(Setting(key="aufraeumen", value={"zuletzt": now.isoformat(), "aufgegeben": len(given_up)}))
         session.commit()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from logging.config import fileConfig
 
-from alembic import context
-from sqlalchemy import create_engine, pool
-
 from ablage.models import Base
 from ablage.settings import database_url
+from alembic import context
+from sqlalchemy import create_engine, pool
 
 if context.config.config_file_name is not None:
     fileConfig(context.config.config_file_name, disable_existing_loggers=False)

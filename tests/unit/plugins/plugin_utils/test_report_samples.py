@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from ansible_collections.opsready.golive.plugins.plugin_utils.report_model import build_report, render_json
 
 SCHEMA = Path(__file__).resolve().parents[4] / "docs" / "report.schema.json"

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ablage import broker, search_index, storage
+from ablage.database import engine
+from ablage.version import SCHEMA_REVISION, VERSION
 from fastapi import APIRouter, Response
 from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-
-from ablage import broker, search_index, storage
-from ablage.database import engine
-from ablage.version import SCHEMA_REVISION, VERSION
 
 router = APIRouter(prefix="/health", tags=["health"])
 GESUND, BEEINTRAECHTIGT, KRITISCH = "gesund", "beeintraechtigt", "kritisch"

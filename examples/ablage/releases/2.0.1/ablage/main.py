@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from ablage import admin, auth, broker, documents, health, ocr, search_index, storage
+from ablage.settings import load
+from ablage.version import VERSION
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
@@ -16,10 +19,6 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
-
-from ablage import admin, auth, broker, documents, health, ocr, search_index, storage
-from ablage.settings import load
-from ablage.version import VERSION
 
 log = logging.getLogger("ablage")
 PREFIX = "/api/v1"

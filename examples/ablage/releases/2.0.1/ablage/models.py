@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
@@ -14,7 +14,7 @@ KINDS = ("rechnung", "vertrag", "brief", "sonstiges")
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {str: Text, int: BigInteger, datetime: DateTime(timezone=True)}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {str: Text, int: BigInteger, datetime: DateTime(timezone=True)}
 
 
 class User(Base):

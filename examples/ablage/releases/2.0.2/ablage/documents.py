@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Response, UploadFile
-from fastapi.responses import StreamingResponse
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from ablage import storage
 from ablage.database import session, session_factory
 from ablage.models import Document, Event
 from ablage.security import SignedIn
 from ablage.settings import load
+from fastapi import APIRouter, Depends, HTTPException, Query, Response, UploadFile
+from fastapi.responses import StreamingResponse
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 router = APIRouter(prefix="/documents", tags=["documents"])
 Database = Annotated[Session, Depends(session)]
@@ -53,6 +52,7 @@ def found(db: Session, document_id: int) -> Document:
 @router.post("", status_code=201)
 @router.post("/", status_code=201, include_in_schema=False)
 def upload(
+    *,
     user: SignedIn,
     db: Database,
     file: UploadFile,
@@ -131,13 +131,19 @@ def zip_chunks(db: Session) -> Iterator[bytes]:
 
 
 @router.get("/export")
-def export(user: SignedIn, db: Database, format: Literal["csv", "zip"] = "csv") -> Response:
-    if format == "zip":
+def export(
+    user: SignedIn, db: Database, file_format: Annotated[Literal["csv", "zip"], Query(alias="format")] = "csv"
+) -> Response:
+    if file_format == "zip":
         return StreamingResponse(
-            zip_chunks(db), media_type="application/zip", headers={"Content-Disposition": "attachment; filename=ablage.zip"}
+            zip_chunks(db),
+            media_type="application/zip",
+            headers={"Content-Disposition": "attachment; filename=ablage.zip"},
         )
     return StreamingResponse(
-        csv_lines(), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": "attachment; filename=ablage.csv"}
+        csv_lines(),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": "attachment; filename=ablage.csv"},
     )
 
 

@@ -1,0 +1,342 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prove a backup: restore it into a scratch database and compare, or decode it in full and count, or hash it.
+
+What is compared with was taken in the dump's own snapshot, so any difference is the backup's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import subprocess
+import threading
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import database_facts, pg_programs
+from ansible_collections.opsready.golive.plugins.module_utils._actions.archive_rows import RowCounter
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
+    Cluster,
+    Database,
+    cluster_of,
+    derived_name,
+    maintenance_name,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    Destination,
+    Digest,
+    uninterrupted,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import Manifest
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput
+
+if t.TYPE_CHECKING:
+    import psycopg
+
+#: Restored by somebody who is not a superuser, or on another server: owners, grants and the like cannot be set.
+WITHOUT_OWNERS = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-publications", "--no-security-labels")
+
+
+class Archive:
+    """The archive of a manifest as a stream whose checksum must fit."""
+
+    def __init__(self, place: Destination, folder: str, manifest: Manifest) -> None:
+        self.place = place
+        self.name = f"{folder}/{manifest.archive['name']}" if folder else str(manifest.archive["name"])
+        self.manifest = manifest
+        self.digest = Digest()
+
+    def chunks(self) -> t.Iterator[bytes]:
+        self.digest = Digest()
+        for chunk in self.place.chunks(self.name, self.manifest.archive.get("version_id")):
+            self.digest.update(chunk)
+            yield chunk
+
+    def require_intact(self) -> None:
+        """After the last chunk. Raises ActionFailed."""
+        stored = self.digest.stored()
+        if (stored.size, stored.sha256) != (self.manifest.archive["size"], self.manifest.archive["sha256"]):
+            raise ActionFailed(
+                f"{self.place.url(self.name)} is not what was written: {stored.size} bytes with SHA-256 "
+                f"{stored.sha256[:12]}…, expected {self.manifest.archive['size']} with "
+                f"{str(self.manifest.archive['sha256'])[:12]}….",
+                remedy="Do not use it; take another backup.",
+            )
+
+
+def compared(
+    connection: psycopg.Connection[t.Any], manifest: Manifest, *, compare: str, deadline: Deadline
+) -> dict[str, t.Any]:
+    """Compare the connection's database with a manifest: ``equal`` and, where not, what differs."""
+    found = database_facts.contents(connection, compare=compare, deadline=deadline)
+    unlike = database_facts.differences(manifest.tables, found)
+    behind = database_facts.sequences_behind(
+        manifest.sequences, database_facts.sequences(connection, deadline=deadline)
+    )
+    objects = database_facts.large_objects(connection, deadline=deadline)
+    with_content = compare == "content" and all(table["content"] is not None for table in manifest.tables)
+    return {
+        "equal": not unlike and not behind and objects == manifest.large_objects,
+        "compared": "rows and content" if with_content else "rows",
+        "tables": len(found),
+        "rows": sum(table["rows"] for table in found),
+        "differences": unlike,
+        "sequences_behind": behind,
+        "large_objects": {"expected": manifest.large_objects, "found": objects},
+    }
+
+
+def described_differences(comparison: t.Mapping[str, t.Any]) -> str:
+    """One sentence part with the first differences."""
+    parts = [
+        f"{one['table']} has {one['found_rows']} rows instead of {one['expected_rows']}"
+        if one["differs"] == "rows"
+        else f"the content of {one['table']} differs"
+        if one["differs"] == "content"
+        else f"{one['table']} is {one['differs']}"
+        for one in comparison["differences"][:3]
+    ]
+    if len(comparison["differences"]) > 3:
+        parts.append(f"{len(comparison['differences']) - 3} more tables differ")
+    parts.extend(f"sequence {name} is behind" for name in comparison["sequences_behind"][:3])
+    objects = comparison["large_objects"]
+    if objects["expected"] != objects["found"]:
+        parts.append(f"{objects['found']} large objects instead of {objects['expected']}")
+    if comparison.get("schema_equal") is False:
+        parts.append("the schema differs")
+    return ", ".join(parts)
+
+
+def require_equal(comparison: t.Mapping[str, t.Any], what: str) -> None:
+    """Raises ActionFailed naming the differences."""
+    if not comparison["equal"]:
+        raise ActionFailed(
+            f"{what} is not what was backed up: {described_differences(comparison)}.",
+            remedy="Do not use this backup.",
+            known={"comparison": dict(comparison)},
+        )
+
+
+def run_assertions(
+    connection: psycopg.Connection[t.Any], assertions: t.Sequence[t.Mapping[str, t.Any]], *, deadline: Deadline
+) -> list[dict[str, t.Any]]:
+    """The user's own queries, each in a READ ONLY transaction. Raises ActionFailed for the first that is not met."""
+    results = []
+    for number, one in enumerate(assertions, 1):
+        with postgres.translated(f"verify_sql number {number}", deadline=deadline), connection.transaction():
+            connection.execute("set transaction read only")
+            row = connection.execute(one["query"]).fetchone()
+        found = None if row is None else str(row[0])
+        if found != one["expect"]:
+            raise ActionFailed(f"verify_sql number {number} gave {found}, expected {one['expect']}.")
+        results.append({"query": one["query"], "found": found})
+    return results
+
+
+@contextlib.contextmanager
+def scratch_database(
+    cluster: Cluster, database: str, *, identity: str, properties: t.Mapping[str, t.Any]
+) -> t.Iterator[Database]:
+    """An empty database of ours that is gone at the end, whatever happens inside."""
+    # The random part lets two verifications of one release run side by side.
+    identity = f"{identity[:12]}-{secrets.token_hex(4)}"
+    name = derived_name(database, "scratch", identity)
+    if cluster.find(name) is not None:
+        raise BadInput(f"Database {name} exists already.")
+    made: Database | None = None
+    try:
+        made = cluster.create(name, like=properties)
+        cluster.mark(made, "scratch", original=database, identity=identity)
+        yield made
+    finally:
+        with uninterrupted():
+            if made is not None:
+                _drop_scratch(cluster, made, database, identity)
+
+
+def _drop_scratch(cluster: Cluster, made: Database, database: str, identity: str) -> None:
+    found = cluster.find(made.name)
+    if found is not None and found.oid == made.oid and found.comment is None:
+        cluster.mark(found, "scratch", original=database, identity=identity)  # we were stopped right before marking
+    cluster.drop_ours(made.name, made.oid, identity)
+
+
+def by_restore(
+    archive: Archive,
+    programs: pg_programs.Programs,
+    *,
+    dsn: str,
+    password: str | None,
+    maintenance: str | None,
+    identity: str,
+    compare: str,
+    assertions: t.Sequence[t.Mapping[str, t.Any]],
+    deadline: Deadline,
+    application_name: str,
+) -> dict[str, t.Any]:
+    """Restore into a scratch database on ``dsn``'s server, compare, drop it. Raises ActionFailed on any difference."""
+    manifest = archive.manifest
+    clock = deadline.clock
+    began = clock.monotonic()
+    opened = cluster_of(
+        dsn,
+        password=password,
+        maintenance=maintenance_name(postgres.database_of(dsn), maintenance),
+        deadline=deadline,
+        application_name=application_name,
+    )
+    with opened as cluster:
+        keeps_owners = _may_keep_owners(cluster, manifest)
+        server_version = cluster.connection.info.server_version
+        options = ("--no-subscriptions", *(() if keeps_owners else WITHOUT_OWNERS))
+        scratch = scratch_database(cluster, manifest.database, identity=identity, properties=manifest.properties)
+        with scratch as database:
+            pg_programs.restore_stream(
+                programs,
+                archive.chunks(),
+                dsn,
+                password,
+                dbname=database.name,
+                deadline=deadline,
+                options=options,
+                application_name=application_name,
+            )
+            archive.require_intact()
+            restored = clock.monotonic()
+            connection = postgres.connect(
+                dsn,
+                password=password,
+                deadline=deadline,
+                application_name=application_name,
+                dbname=database.name,
+                settings=database_facts.PINNED,
+            )
+            with contextlib.closing(connection):
+                comparison = compared(connection, manifest, compare=compare, deadline=deadline)
+                asked = run_assertions(connection, assertions, deadline=deadline) if comparison["equal"] else []
+            comparison["schema_equal"] = _schema_equal(
+                manifest, programs, cluster, dsn, password, database.name, deadline
+            )
+            comparison["equal"] = comparison["equal"] and comparison["schema_equal"] is not False
+            require_equal(comparison, "What was restored")
+            size = cluster.find(database.name)
+        ended = clock.monotonic()
+    return {
+        "level": "restore",
+        "ok": True,
+        "compared": comparison["compared"],
+        "tables": comparison["tables"],
+        "rows": comparison["rows"],
+        "schema_equal": comparison["schema_equal"],
+        "owners": "kept" if keeps_owners else "left out",
+        "server_version": server_version,
+        "database_bytes": None if size is None else size.size_bytes,
+        "assertions": asked,
+        "restore_seconds": round(restored - began, 3),
+        "compare_seconds": round(ended - restored, 3),
+        "seconds": round(ended - began, 3),
+    }
+
+
+def _may_keep_owners(cluster: Cluster, manifest: Manifest) -> bool:
+    """As a superuser on the very server that was backed up, where all roles exist."""
+    superuser, system = postgres.rows(
+        cluster.connection,
+        "select rolsuper, (select system_identifier::text from pg_catalog.pg_control_system())"
+        " from pg_catalog.pg_roles where rolname = current_user",
+        doing="Reading our rights",
+        deadline=cluster.deadline,
+    )[0]
+    return bool(superuser) and system == manifest.server.get("system_identifier")
+
+
+def _schema_equal(
+    manifest: Manifest,
+    programs: pg_programs.Programs,
+    cluster: Cluster,
+    dsn: str,
+    password: str | None,
+    dbname: str,
+    deadline: Deadline,
+) -> bool | None:
+    """None when another version of pg_dump or of the server would write the same schema differently."""
+    same_server = cluster.connection.info.server_version // 10000 == int(manifest.server["version_num"]) // 10000
+    if not same_server or manifest.programs.get("version") != programs.version_text:
+        return None
+    found = pg_programs.schema_sha256(programs, dsn, password, dbname=dbname, deadline=deadline)
+    return found == manifest.schema_sha256
+
+
+def by_decoding(archive: Archive, programs: pg_programs.Programs, *, deadline: Deadline) -> dict[str, t.Any]:
+    """Decode the whole archive and count its rows per table, without a server. Raises ActionFailed, CommandFailed."""
+    began = deadline.clock.monotonic()
+    counter = RowCounter()
+    argv = [programs.pg_restore, "--data-only", "--file=-"]
+    problems: list[BaseException] = []
+    environment = clean_environment()
+    with pg_programs.running(
+        argv, environment=environment, password=None, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as (process, said):
+
+        def feed() -> None:
+            try:
+                pg_programs.feed(process, archive.chunks(), doing="pg_restore", deadline=deadline)
+            except BaseException as problem:
+                problems.append(problem)
+
+        def watch() -> None:
+            if problems:
+                raise problems[0]
+
+        feeder = threading.Thread(target=feed, name="opsready-feed", daemon=True)
+        feeder.start()
+        for chunk in pg_programs.output_chunks(process, doing="pg_restore", deadline=deadline, watch=watch):
+            counter.update(chunk)
+        feeder.join(deadline.remaining())
+        watch()
+        pg_programs.ended_well(programs.pg_restore, process, said, deadline=deadline)
+    archive.require_intact()
+    counts = counter.close()
+    found = [
+        {"schema": table["schema"], "name": table["name"], "rows": counts[key], "content": None}
+        for table in archive.manifest.tables
+        for key in [(table["schema"], table["name"])]
+        if key in counts
+    ]
+    unlike = database_facts.differences(archive.manifest.tables, found)
+    comparison = {
+        "equal": not unlike,
+        "differences": unlike,
+        "sequences_behind": [],
+        "large_objects": {"expected": 0, "found": 0},
+    }
+    require_equal(comparison, "The archive")
+    return {
+        "level": "archive",
+        "ok": True,
+        "compared": "rows",
+        "tables": len(found),
+        "rows": sum(table["rows"] for table in found),
+        "seconds": round(deadline.clock.monotonic() - began, 3),
+    }
+
+
+def by_hash(archive: Archive, *, proven_by: str, deadline: Deadline) -> dict[str, t.Any]:
+    """The stored bytes are those that were written: by the server's full checksum, else by reading them all again."""
+    began = deadline.clock.monotonic()
+    if proven_by == "size":
+        for unused in archive.chunks():
+            deadline.require("Reading the archive back")
+        archive.require_intact()
+        proven_by = "SHA-256, read back"
+    return {
+        "level": "head",
+        "ok": True,
+        "compared": proven_by,
+        "seconds": round(deadline.clock.monotonic() - began, 3),
+    }
+

@@ -1,0 +1,300 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a database holds and what belongs to it: tables, rows, contents, sequences, properties. Read, never changed.
+
+Contents are compared by a sum of 64-bit hashes over each row's text. That text depends on session settings: ``PINNED``
+fixes them.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+
+if t.TYPE_CHECKING:
+    import psycopg
+
+#: Settings under which the same row has the same text on every server; RLS that hides rows becomes an error.
+PINNED: dict[str, str] = {
+    "bytea_output": "hex",
+    "datestyle": "ISO,YMD",
+    "extra_float_digits": "1",
+    "idle_in_transaction_session_timeout": "0",
+    "intervalstyle": "postgres",
+    "lc_monetary": "C",
+    "quote_all_identifiers": "off",
+    "row_security": "off",
+    "search_path": "",
+    "timezone": "UTC",
+}
+
+_TABLES = """
+select n.nspname, c.relname
+from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+  and not exists (select from pg_catalog.pg_depend d
+                  where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+order by 1, 2
+"""
+
+Table = tuple[str, str]
+
+
+def tables(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[Table]:
+    """Ordinary tables and partitions, (schema, name); those of extensions are the extension's business."""
+    found = postgres.rows(connection, _TABLES, doing="Listing the tables", deadline=deadline)
+    return [(schema, name) for schema, name in found]
+
+
+def readable(table: Table) -> str:
+    """``schema.table``, for messages and results."""
+    return ".".join(part if re.fullmatch(r"[a-z_][a-z0-9_$]*", part) else f'"{part}"' for part in table)
+
+
+def contents(
+    connection: psycopg.Connection[t.Any],
+    *,
+    compare: str,
+    deadline: Deadline,
+    only: t.Sequence[Table] | None = None,
+    progress: t.Callable[[int, int], None] | None = None,
+) -> list[dict[str, t.Any]]:
+    """Per table its rows and, with ``compare="content"``, the hash of its contents, in the connection's snapshot."""
+    sql = require("psycopg").sql
+    described = []
+    wanted = tables(connection, deadline=deadline) if only is None else list(only)
+    for number, (schema, name) in enumerate(wanted, 1):
+        what = (
+            "pg_catalog.sum(pg_catalog.hashtextextended(opsready_row::pg_catalog.text collate \"C\", 0)::numeric)::text"
+            if compare == "content"
+            else "null"
+        )
+        statement = sql.SQL("select pg_catalog.count(*), " + what + " from only {} as opsready_row").format(
+            sql.Identifier(schema, name)
+        )
+        label = readable((schema, name))
+        found = postgres.rows(connection, statement, doing=f"Counting {label}", deadline=deadline)
+        rows, summed = found[0]
+        content = (summed or "0") if compare == "content" else None
+        described.append({"schema": schema, "name": name, "rows": rows, "content": content})
+        if progress is not None:
+            progress(number, len(wanted))
+    return described
+
+
+def large_objects(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> int:
+    counted = postgres.value(
+        connection,
+        "select pg_catalog.count(*) from pg_catalog.pg_largeobject_metadata",
+        doing="Counting large objects",
+        deadline=deadline,
+    )
+    return int(counted)
+
+
+def sequences(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[dict[str, t.Any]]:
+    """Every sequence with its last value; None where it never gave one."""
+    found = postgres.rows(
+        connection,
+        "select schemaname::text, sequencename::text, last_value, start_value, increment_by, min_value, max_value,"
+        " cache_size, cycle from pg_catalog.pg_sequences order by 1, 2",
+        doing="Reading the sequences",
+        deadline=deadline,
+    )
+    names = ("schema", "name", "last_value", "start", "increment", "min", "max", "cache", "cycles")
+    return [dict(zip(names, row)) for row in found]
+
+
+def revisions(
+    connection: psycopg.Connection[t.Any], table: str, *, schema: str | None, deadline: Deadline
+) -> list[str] | None:
+    """The rows of Alembic's version table; None when there is no such table."""
+    sql = require("psycopg").sql
+    found = postgres.rows(
+        connection,
+        "select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+        " where c.relkind = 'r' and c.relname = %s and n.nspname = coalesce(%s, n.nspname)"
+        " and n.nspname !~ '^pg_' order by (n.nspname <> 'public'), 1",
+        (table, schema),
+        doing=f"Looking for {table}",
+        deadline=deadline,
+    )
+    if not found:
+        return None
+    statement = sql.SQL("select version_num::text from {} order by 1").format(sql.Identifier(found[0][0], table))
+    return [row[0] for row in postgres.rows(connection, statement, doing=f"Reading {table}", deadline=deadline)]
+
+
+def properties(connection: psycopg.Connection[t.Any], name: str, *, deadline: Deadline) -> dict[str, t.Any]:
+    """What belongs to a database and not to its tables; works from any database of the cluster."""
+    found = postgres.rows(
+        connection,
+        "select pg_catalog.to_jsonb(d.*), pg_catalog.pg_get_userbyid(d.datdba), s.spcname::text,"
+        " pg_catalog.pg_encoding_to_char(d.encoding), pg_catalog.shobj_description(d.oid, 'pg_database'), d.oid"
+        " from pg_catalog.pg_database d join pg_catalog.pg_tablespace s on s.oid = d.dattablespace"
+        " where d.datname = %s",
+        (name,),
+        doing=f"Reading the properties of {name}",
+        deadline=deadline,
+    )
+    if not found:
+        return {}
+    row, owner, tablespace, encoding, comment, oid = found[0]
+    settings = postgres.rows(
+        connection,
+        "select r.rolname::text, s.setconfig from pg_catalog.pg_db_role_setting s"
+        " left join pg_catalog.pg_roles r on r.oid = s.setrole where s.setdatabase = %s order by 1 nulls first",
+        (oid,),
+        doing=f"Reading the settings of {name}",
+        deadline=deadline,
+    )
+    grants = postgres.rows(
+        connection,
+        "select grantor.rolname::text, grantee.rolname::text, a.privilege_type, a.is_grantable"
+        " from pg_catalog.pg_database d cross join lateral pg_catalog.aclexplode(d.datacl) a"
+        " left join pg_catalog.pg_roles grantor on grantor.oid = a.grantor"
+        " left join pg_catalog.pg_roles grantee on grantee.oid = a.grantee where d.oid = %s"
+        " order by 2 nulls first, 3, 1",
+        (oid,),
+        doing=f"Reading the grants on {name}",
+        deadline=deadline,
+    )
+    return {
+        "owner": owner,
+        "encoding": encoding,
+        "collate": row.get("datcollate"),
+        "ctype": row.get("datctype"),
+        "locale_provider": row.get("datlocprovider"),
+        "locale": row.get("datlocale") or row.get("daticulocale"),
+        "icu_rules": row.get("daticurules"),
+        "tablespace": tablespace,
+        "connection_limit": row.get("datconnlimit"),
+        "is_template": row.get("datistemplate"),
+        "comment": comment,
+        "grants": None
+        if row.get("datacl") is None
+        else [
+            {"grantor": grantor, "grantee": grantee, "privilege": privilege, "grantable": grantable}
+            for grantor, grantee, privilege, grantable in grants
+        ],
+        "settings": [{"role": role, "values": list(values)} for role, values in settings],
+    }
+
+
+#: GUC_LIST_QUOTE in PostgreSQL's source: their stored value is a list of quoted names, not one string.
+_LISTS = frozenset(
+    (
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    )
+)
+
+
+def setting_values(name: str, value: str) -> list[str]:
+    """The literals of ``SET name TO …`` that store exactly ``value`` (as pg_dump's makeAlterConfigCommand does)."""
+    if name.lower() not in _LISTS:
+        return [value]
+    words = re.findall(r'\s*(?:"((?:[^"]|"")*)"|([^,"\s]+))\s*(?:,|$)', value)
+    return [quoted.replace('""', '"') if quoted else plain for quoted, plain in words] or [""]
+
+
+def apply_properties(
+    connection: psycopg.Connection[t.Any], name: str, wanted: t.Mapping[str, t.Any], *, deadline: Deadline
+) -> None:
+    """Give a database the grants, connection limit and settings of another; owner and comment are the caller's."""
+    sql = require("psycopg").sql
+    database = sql.Identifier(name)
+
+    def do(statement: t.Any, doing: str) -> None:
+        postgres.rows(connection, statement, doing=doing, deadline=deadline)
+
+    limit = int(wanted["connection_limit"])
+    statement = sql.SQL("alter database {} connection limit {}").format(database, sql.Literal(limit))
+    do(statement, f"Setting CONNECTION LIMIT of {name}")
+    for setting in wanted["settings"]:
+        for text in setting["values"]:
+            key, unused, value = text.partition("=")
+            literals = sql.SQL(", ").join([sql.Literal(word) for word in setting_values(key, value)])
+            target = (
+                sql.SQL("alter database {}").format(database)
+                if setting["role"] is None
+                else sql.SQL("alter role {} in database {}").format(sql.Identifier(setting["role"]), database)
+            )
+            names = sql.SQL(".").join([sql.Identifier(part) for part in key.split(".")])
+            do(sql.SQL("{} set {} to {}").format(target, names, literals), f"Setting {key} for {name}")
+    if wanted["grants"] is not None:
+        owner = sql.Identifier(wanted["owner"])
+        do(sql.SQL("revoke all on database {} from public").format(database), f"Revoking grants on {name}")
+        do(sql.SQL("revoke all on database {} from {}").format(database, owner), f"Revoking grants on {name}")
+        for grant in wanted["grants"]:
+            to = sql.SQL("public") if grant["grantee"] is None else sql.Identifier(grant["grantee"])
+            option = sql.SQL(" with grant option") if grant["grantable"] else sql.SQL("")
+            words = sql.SQL("grant {} on database {} to {}{}").format(
+                sql.SQL(str(grant["privilege"])), database, to, option
+            )
+            do(words, f"Granting {grant['privilege']} on {name}")
+    if wanted.get("is_template"):
+        do(sql.SQL("alter database {} is_template true").format(database), f"Setting IS_TEMPLATE of {name}")
+
+
+def differing_properties(wanted: t.Mapping[str, t.Any], found: t.Mapping[str, t.Any]) -> list[str]:
+    """The names of the properties that are not alike; comments are compared by the caller, who knows about marks."""
+    return sorted(key for key in wanted if key != "comment" and wanted[key] != found.get(key))
+
+
+def differences(
+    wanted: t.Sequence[t.Mapping[str, t.Any]], found: t.Sequence[t.Mapping[str, t.Any]]
+) -> list[dict[str, t.Any]]:
+    """Tables whose rows or contents are not alike, or that only one side has."""
+    left = {(one["schema"], one["name"]): one for one in wanted}
+    right = {(one["schema"], one["name"]): one for one in found}
+    unlike = []
+    for table in sorted(left.keys() | right.keys()):
+        expected, seen = left.get(table), right.get(table)
+        if expected is None or seen is None:
+            unlike.append(
+                {
+                    "table": readable(table),
+                    "expected_rows": None if expected is None else expected["rows"],
+                    "found_rows": None if seen is None else seen["rows"],
+                    "differs": "missing" if seen is None else "unexpected",
+                }
+            )
+            continue
+        compared = expected["content"] is not None and seen["content"] is not None
+        if expected["rows"] != seen["rows"] or (compared and expected["content"] != seen["content"]):
+            unlike.append(
+                {
+                    "table": readable(table),
+                    "expected_rows": expected["rows"],
+                    "found_rows": seen["rows"],
+                    "differs": "rows" if expected["rows"] != seen["rows"] else "content",
+                }
+            )
+    return unlike
+
+
+def sequences_behind(
+    wanted: t.Sequence[t.Mapping[str, t.Any]], found: t.Sequence[t.Mapping[str, t.Any]]
+) -> list[str]:
+    """Sequences that are missing or would give a value again. Ahead is right: a dump reads them outside its snapshot."""
+    right = {(one["schema"], one["name"]): one for one in found}
+    behind = []
+    for one in wanted:
+        seen = right.get((one["schema"], one["name"]))
+        if seen is None:
+            behind.append(readable((one["schema"], one["name"])))
+        elif one["last_value"] is not None and not one["cycles"]:
+            direction = 1 if one["increment"] > 0 else -1
+            if seen["last_value"] is None or (seen["last_value"] - one["last_value"]) * direction < 0:
+                behind.append(readable((one["schema"], one["name"])))
+    return behind

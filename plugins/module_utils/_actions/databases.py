@@ -1,0 +1,435 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases as a whole: found by exact name, marked as ours, opened and closed, renamed, dropped only when proven ours.
+
+A mark is the database's comment: ``opsready.golive {json}``. It holds the database's OID and the comment it had before,
+so a state left by a killed run is found again, and nothing else is mistaken for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, poll
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
+    Denied,
+    Refused,
+    TimedOut,
+    UnexpectedAnswer,
+)
+
+if t.TYPE_CHECKING:
+    import psycopg
+
+_MARK_HEAD = "opsready.golive "
+#: Kinds that we made ourselves out of nothing, and may therefore drop.
+DROPPABLE = ("scratch", "restoring", "ready")
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode("utf-8", "ignore")
+
+
+def derived_name(base: str, word: str, identity: str) -> str:
+    """``<base>_<word>_<identity>`` within PostgreSQL's 63 bytes.
+
+    A longer one is silently truncated by the server, possibly to the name of another database: what does not fit is
+    cut here, at a character, and replaced by a digest, so that different inputs keep different names.
+    """
+    if len(identity.encode()) > 24:
+        identity = f"{_cut(identity, 15)}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    tail = f"_{word}_{identity}"
+    if len((base + tail).encode()) <= postgres.NAME_BYTES:
+        return base + tail
+    digest = hashlib.sha256(base.encode()).hexdigest()[:8]
+    return f"{_cut(base, postgres.NAME_BYTES - len(tail.encode()) - 9)}-{digest}{tail}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """What we wrote on a database of ours: what it is, of which database, for which release."""
+
+    kind: str
+    original: str
+    identity: str
+    oid: int
+    comment: str | None = None
+    note: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    def text(self) -> str:
+        return _MARK_HEAD + json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @staticmethod
+    def parse(comment: str | None) -> Mark | None:
+        """None for a comment that is not a mark."""
+        if comment is None or not comment.startswith(_MARK_HEAD):
+            return None
+        try:
+            found = json.loads(comment[len(_MARK_HEAD) :])
+            return Mark(
+                kind=str(found["kind"]),
+                original=str(found["original"]),
+                identity=str(found["identity"]),
+                oid=int(found["oid"]),
+                comment=None if found.get("comment") is None else str(found["comment"]),
+                note=dict(found.get("note") or {}),
+            )
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """One row of pg_database, and the comment's two readings."""
+
+    oid: int
+    name: str
+    owner: str
+    allows_connections: bool
+    comment: str | None
+    size_bytes: int | None
+
+    @property
+    def mark(self) -> Mark | None:
+        """Our mark; None when there is none or when it was written for another database."""
+        mark = Mark.parse(self.comment)
+        return mark if mark is not None and mark.oid == self.oid else None
+
+    @property
+    def own_comment(self) -> str | None:
+        """The comment that the database's people gave it."""
+        mark = self.mark
+        return mark.comment if mark is not None else self.comment
+
+    def is_ours(self, kinds: t.Container[str], identity: str) -> bool:
+        mark = self.mark
+        return mark is not None and mark.kind in kinds and mark.identity == identity
+
+    def told(self) -> dict[str, t.Any]:
+        """For results: JSON types."""
+        mark = self.mark
+        return {
+            "name": self.name,
+            "oid": self.oid,
+            "owner": self.owner,
+            "allows_connections": self.allows_connections,
+            "size_bytes": self.size_bytes,
+            "mark": None if mark is None else {"kind": mark.kind, "original": mark.original, "id": mark.identity},
+        }
+
+
+_SELECT = """
+select d.oid::bigint, d.datname, pg_catalog.pg_get_userbyid(d.datdba), d.datallowconn,
+       pg_catalog.shobj_description(d.oid, 'pg_database'),
+       case when pg_catalog.has_database_privilege(d.oid, 'CONNECT') then pg_catalog.pg_database_size(d.oid) end
+from pg_catalog.pg_database d
+"""
+
+
+class Cluster:
+    """The databases of one server, seen and changed from its maintenance database."""
+
+    def __init__(self, connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> None:
+        self.connection = connection
+        self.deadline = deadline
+
+    def _rows(self, sql: t.Any, parameters: t.Any, doing: str) -> list[t.Any]:
+        return postgres.rows(self.connection, sql, parameters, doing=doing, deadline=self.deadline)
+
+    def _do(self, statement: str, doing: str, *names: str) -> None:
+        sql = require("psycopg").sql
+        self._rows(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)), None, doing)
+
+    def find(self, name: str) -> Database | None:
+        """The database of exactly this name."""
+        if len(name.encode()) > postgres.NAME_BYTES:
+            raise BadInput(f"The name {name} has more than {postgres.NAME_BYTES} bytes; PostgreSQL would cut it.")
+        found = self._rows(_SELECT + "where d.datname = %s", (name,), f"Looking for database {name}")
+        return Database(*found[0]) if found else None
+
+    def marked(self, original: str) -> list[Database]:
+        """All databases that carry a mark of ours for the database ``original``."""
+        found = self._rows(
+            _SELECT + "where pg_catalog.shobj_description(d.oid, 'pg_database') like %s order by d.datname",
+            (_MARK_HEAD + "%",),
+            "Looking for databases of ours",
+        )
+        databases = [Database(*row) for row in found]
+        return [one for one in databases if one.mark is not None and one.mark.original == original]
+
+    def sessions(self, name: str) -> list[dict[str, t.Any]]:
+        """Every session on a database but our own, with user, application, address and age."""
+        found = self._rows(
+            "select pid, usename::text, application_name, client_addr::text, backend_type, state,"
+            " extract(epoch from clock_timestamp() - backend_start)::float8,"
+            " extract(epoch from clock_timestamp() - xact_start)::float8"
+            " from pg_catalog.pg_stat_activity where datname = %s and pid <> pg_catalog.pg_backend_pid()"
+            " and backend_type in ('client backend', 'walsender') order by pid",
+            (name,),
+            f"Listing the sessions of {name}",
+        )
+        return [
+            {
+                "pid": pid,
+                "user": user,
+                "application": application or "",
+                "address": address or "local",
+                "kind": kind,
+                "state": state,
+                "connected_seconds": round(connected or 0.0, 1),
+                "transaction_seconds": None if transaction is None else round(transaction, 1),
+            }
+            for pid, user, application, address, kind, state, connected, transaction in found
+        ]
+
+    def prepared_transactions(self, name: str) -> list[dict[str, t.Any]]:
+        found = self._rows(
+            "select gid, owner::text, prepared::text from pg_catalog.pg_prepared_xacts where database = %s order by 1",
+            (name,),
+            f"Listing the prepared transactions of {name}",
+        )
+        return [{"gid": gid, "owner": owner, "prepared": prepared} for gid, owner, prepared in found]
+
+    def require_no_prepared_transactions(self, name: str) -> None:
+        """A prepared transaction survives the end of its session, and would write behind the fence."""
+        prepared = self.prepared_transactions(name)
+        if prepared:
+            who = ", ".join(f"{one['gid']} of {one['owner']}" for one in prepared[:5])
+            raise Refused(
+                f"{len(prepared)} prepared transactions hold database {name}: {who}.",
+                remedy="COMMIT PREPARED or ROLLBACK PREPARED each of them first.",
+            )
+
+    def position(self) -> dict[str, str]:
+        """Where the server's history stands: snapshot of transaction ids, WAL position, time."""
+        found = self._rows(
+            "select pg_catalog.pg_current_snapshot()::text,"
+            " (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()"
+            "  else pg_catalog.pg_current_wal_lsn() end)::text,"
+            " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')",
+            None,
+            "Reading the server's position",
+        )
+        return {"snapshot": found[0][0], "lsn": found[0][1], "at": found[0][2]}
+
+    def may_alter(self, database: Database) -> None:
+        """Renaming needs the database's owner (or a member of it) and CREATEDB; ending sessions, pg_signal_backend."""
+        found = self._rows(
+            "select rolsuper, rolcreatedb, pg_catalog.pg_has_role(%s::name, 'USAGE'),"
+            " pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')"
+            " from pg_catalog.pg_roles where rolname = current_user",
+            (database.owner,),
+            "Reading our rights",
+        )
+        superuser, creates, owns, signals = found[0]
+        if superuser:
+            return
+        missing = [
+            text
+            for held, text in (
+                (creates, "the attribute CREATEDB"),
+                (owns, f"membership in {database.owner}, the owner of {database.name}"),
+                (signals, "membership in pg_signal_backend"),
+            )
+            if not held
+        ]
+        if missing:
+            raise Denied(f"The login lacks {', '.join(missing)}.", remedy="Grant it, or use a login that has it.")
+
+    @contextlib.contextmanager
+    def exclusive(self, name: str, *, doing: str) -> t.Iterator[None]:
+        """An advisory lock on a database's name, so that two of us never rename it at once. Raises Refused."""
+        key = int.from_bytes(hashlib.sha256(f"opsready.golive/{name}".encode()).digest()[:8], "big", signed=True)
+        taken = self._rows("select pg_catalog.pg_try_advisory_lock(%s)", (key,), f"Locking {name}")[0][0]
+        if not taken:
+            raise Refused(f"{doing}: another step of ours is at work on database {name}.", remedy="Wait for its end.")
+        try:
+            yield
+        finally:
+            if not self.connection.closed:
+                self._rows("select pg_catalog.pg_advisory_unlock(%s)", (key,), f"Unlocking {name}")
+
+    @contextlib.contextmanager
+    def together(self, doing: str) -> t.Iterator[None]:
+        """One transaction."""
+        with postgres.translated(doing, deadline=self.deadline), self.connection.transaction():
+            yield
+
+    def allow_connections(self, name: str, allowed: bool) -> None:
+        word = "true" if allowed else "false"
+        self._do(f"alter database {{}} with allow_connections {word}", f"Setting ALLOW_CONNECTIONS of {name}", name)
+
+    def rename(self, old: str, new: str) -> None:
+        if len(new.encode()) > postgres.NAME_BYTES:
+            raise BadInput(f"The name {new} has more than {postgres.NAME_BYTES} bytes; PostgreSQL would cut it.")
+        self._do("alter database {} rename to {}", f"Renaming {old} to {new}", old, new)
+
+    def write_comment(self, name: str, comment: str | None) -> None:
+        sql = require("psycopg").sql
+        statement = sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(comment))
+        self._rows(statement, None, f"Commenting on database {name}")
+
+    def mark(
+        self,
+        database: Database,
+        kind: str,
+        *,
+        original: str,
+        identity: str,
+        name: str | None = None,
+        note: t.Mapping[str, t.Any] | None = None,
+    ) -> None:
+        """Write our mark; the people's own comment is kept inside. ``name``: what it is called by now."""
+        mark = Mark(kind, original, identity, database.oid, database.own_comment, note or {})
+        self.write_comment(name or database.name, mark.text())
+
+    def end_sessions(self, name: str, *, seconds: float = 30.0) -> list[dict[str, t.Any]]:
+        """End every session on a database until none is left; new ones must be refused already.
+
+        Returns the sessions that were ended. Raises TimedOut naming who is left, Denied.
+        """
+        ended: dict[int, dict[str, t.Any]] = {}
+
+        def attempt() -> list[dict[str, t.Any]]:
+            left = self.sessions(name)
+            ended.update({one["pid"]: one for one in left})
+            if left:
+                self._rows(
+                    "select pg_catalog.pg_terminate_backend(pid) from unnest(%s::int[]) pid",
+                    ([one["pid"] for one in left],),
+                    f"Ending the sessions of {name}",
+                )
+            return left
+
+        def describe(left: list[dict[str, t.Any]] | None, unused: int) -> str:
+            who = ", ".join(f"{one['user']} ({one['application'] or one['address']})" for one in (left or [])[:5])
+            return f"{len(left or [])} sessions on {name} did not end: {who}"
+
+        limit = Deadline(min(seconds, self.deadline.remaining()), clock=self.deadline.clock)
+        poll(attempt, good=lambda left: not left, deadline=limit, describe=describe, interval=0.05)
+        return sorted(ended.values(), key=lambda one: int(one["pid"]))
+
+    def create(
+        self,
+        name: str,
+        *,
+        owner: str | None = None,
+        template: str = "template0",
+        like: t.Mapping[str, t.Any] | None = None,
+        tablespace: str | None = None,
+    ) -> Database:
+        """CREATE DATABASE. ``like`` are properties from ``database_facts``: encoding, locale, provider."""
+        if len(name.encode()) > postgres.NAME_BYTES:
+            raise BadInput(f"The name {name} has more than {postgres.NAME_BYTES} bytes; PostgreSQL would cut it.")
+        sql = require("psycopg").sql
+        version = self.connection.info.server_version
+        words: list[t.Any] = [sql.SQL("create database {} template {}").format(*map(sql.Identifier, (name, template)))]
+        if owner is not None:
+            words.append(sql.SQL("owner {}").format(sql.Identifier(owner)))
+        if tablespace not in (None, "pg_default"):
+            words.append(sql.SQL("tablespace {}").format(sql.Identifier(tablespace)))
+        for clause, value in creation_clauses(like or {}, version):
+            words.append(sql.SQL(clause + " {}").format(sql.Literal(value)))
+        if template != "template0" and version >= 150000:
+            # file_copy writes no WAL per block: five times faster than wal_log on a large database.
+            words.append(sql.SQL("strategy file_copy"))
+        self._rows(sql.SQL(" ").join(words), None, f"Creating database {name}")
+        made = self.find(name)
+        if made is None:
+            raise UnexpectedAnswer(f"Database {name} was created and is not there.")
+        return made
+
+    def drop_ours(self, name: str, oid: int, identity: str) -> None:
+        """Drop a database that we made: name, OID and mark are read again right before. Raises Refused."""
+        database = self.find(name)
+        if database is None:
+            return
+        if database.oid != oid or not database.is_ours(DROPPABLE, identity):
+            raise Refused(f"Database {name} is not the one we made (OID {oid}); it is left alone.")
+        if self.connection.info.server_version >= 130000:
+            self._do("drop database {} with (force)", f"Dropping database {name}", name)
+            return
+        self.allow_connections(name, False)
+        self.end_sessions(name)
+        self._do("drop database {}", f"Dropping database {name}", name)
+
+
+def creation_clauses(like: t.Mapping[str, t.Any], server_version: int) -> t.Iterator[tuple[str, str]]:
+    """The clauses that give a new database the encoding and locale of another: (clause, value)."""
+    if like.get("encoding"):
+        yield "encoding", str(like["encoding"])
+    if like.get("collate"):
+        yield "lc_collate", str(like["collate"])
+    if like.get("ctype"):
+        yield "lc_ctype", str(like["ctype"])
+    provider = {"c": "libc", "i": "icu", "b": "builtin"}.get(str(like.get("locale_provider") or ""))
+    if provider is None or server_version < 150000:
+        return
+    yield "locale_provider", provider
+    if provider == "icu" and like.get("locale"):
+        yield "icu_locale", str(like["locale"])
+        if like.get("icu_rules") and server_version >= 160000:
+            yield "icu_rules", str(like["icu_rules"])
+    if provider == "builtin" and like.get("locale"):
+        yield "builtin_locale", str(like["locale"])
+
+
+def maintenance_name(database: str, given: str | None) -> str:
+    """The database to work from: never one that is to be renamed."""
+    if given == database:
+        raise BadInput(f"maintenance_database is {given}, the database to be changed.", remedy="Name another one.")
+    return given or ("postgres" if database != "postgres" else "template1")
+
+
+@contextlib.contextmanager
+def cluster_of(
+    dsn: str,
+    *,
+    password: str | None,
+    maintenance: str,
+    deadline: Deadline,
+    application_name: str,
+) -> t.Iterator[Cluster]:
+    """A connection to the maintenance database, closed at the end."""
+    connection = postgres.connect(
+        dsn,
+        password=password,
+        deadline=deadline,
+        application_name=application_name,
+        dbname=maintenance,
+        settings={"lock_timeout": "10s"},
+    )
+    with contextlib.closing(connection):
+        yield Cluster(connection, deadline=deadline)
+
+
+@contextlib.contextmanager
+def closed(cluster: Cluster, databases: t.Sequence[Database]) -> t.Iterator[list[dict[str, t.Any]]]:
+    """Refuse new sessions on the databases and end the present ones; on any failure inside, open them again.
+
+    Ending sessions without refusing new ones first loses against clients that reconnect. Yields what was ended.
+    """
+    done: list[Database] = []
+    try:
+        ended: list[dict[str, t.Any]] = []
+        for database in databases:
+            cluster.allow_connections(database.name, False)
+            done.append(database)
+        for database in databases:
+            ended.extend(cluster.end_sessions(database.name))
+        yield ended
+    except BaseException:
+        for database in done:
+            # Whoever was let in before must be let in again, whatever else went wrong.
+            with contextlib.suppress(Denied, TimedOut, UnexpectedAnswer):
+                if not cluster.connection.closed:
+                    cluster.allow_connections(database.name, database.allows_connections)
+        raise

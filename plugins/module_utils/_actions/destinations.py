@@ -1,0 +1,281 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where backups lie: an S3 prefix or a directory. A stream is written there and exists only once it is committed.
+
+Writers take bytes of unknown total length in bounded memory and compute size, SHA-256 and CRC32 on the way.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import dataclasses
+import hashlib
+import os
+import secrets
+import signal
+import stat
+import typing as t
+import zlib
+
+from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    Denied,
+    GoliveError,
+    UnexpectedAnswer,
+)
+
+CHUNK_BYTES = 1 << 20
+MANIFEST_SUFFIX = ".manifest.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """What was written: size in bytes, checksums in hex, the version where the bucket keeps versions."""
+
+    size: int
+    sha256: str
+    crc32: str
+    version_id: str | None = None
+    proven_by: str = "size"
+
+
+@contextlib.contextmanager
+def uninterrupted() -> t.Iterator[None]:
+    """Cleanup runs to its end: a second SIGTERM waits until it is done."""
+    numbers = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Digest:
+    """Size, SHA-256 and CRC32 of a stream."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.crc32 = 0
+        self._sha256 = hashlib.sha256()
+
+    def update(self, chunk: bytes | bytearray | memoryview) -> None:
+        self.size += len(chunk)
+        self.crc32 = zlib.crc32(chunk, self.crc32)
+        self._sha256.update(chunk)
+
+    def stored(self, version_id: str | None = None, proven_by: str = "size") -> Stored:
+        return Stored(self.size, self._sha256.hexdigest(), f"{self.crc32:08x}", version_id, proven_by)
+
+
+class Writer(abc.ABC):
+    """One object in the making. Leaving it without ``commit`` removes every trace."""
+
+    def __init__(self) -> None:
+        self.digest = Digest()
+        self.committed = False
+
+    @abc.abstractmethod
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes; may wait for the other side."""
+
+    @abc.abstractmethod
+    def commit(self) -> Stored:
+        """Make it exist, read size and checksum back."""
+
+    @abc.abstractmethod
+    def abort(self) -> None:
+        """Remove every trace; raises ActionFailed saying what could not be removed."""
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: t.Any, problem: BaseException | None, trace: t.Any) -> None:
+        if self.committed and problem is None:
+            return
+        with uninterrupted():
+            try:
+                self.abort()
+            except GoliveError as left:
+                if problem is None:
+                    raise
+                raise ActionFailed(f"{problem} Cleaning up failed too: {left}", known=getattr(problem, "known", {}))
+
+
+class Destination(abc.ABC):
+    """A place for backups. Names are relative to it, with ``/`` between parts."""
+
+    @abc.abstractmethod
+    def url(self, name: str) -> str: ...
+
+    @abc.abstractmethod
+    def preflight(self) -> dict[str, t.Any]:
+        """Whether the place is there and what is known about it. Raises Denied, UnexpectedAnswer, Unreachable."""
+
+    @abc.abstractmethod
+    def writer(self, name: str, *, estimated_bytes: int) -> Writer: ...
+
+    @abc.abstractmethod
+    def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
+        """The object's bytes. Raises s3.Absent when there is none."""
+
+    @abc.abstractmethod
+    def names(self, below: str = "") -> list[str]:
+        """Names of all objects below a name, sorted."""
+
+    @abc.abstractmethod
+    def remove(self, name: str, version_id: str | None = None) -> None: ...
+
+    def put(self, name: str, body: bytes) -> Stored:
+        """Write a small object whole."""
+        with self.writer(name, estimated_bytes=len(body)) as writer:
+            writer.write(body)
+            return writer.commit()
+
+    def read(self, name: str, *, limit: int) -> bytes:
+        """A small object whole, or UnexpectedAnswer when it is larger than ``limit`` bytes."""
+        body = bytearray()
+        with contextlib.closing(t.cast("t.Generator[bytes, None, None]", self.chunks(name))) as chunks:
+            for chunk in chunks:
+                body += chunk
+                if len(body) > limit:
+                    raise UnexpectedAnswer(f"{self.url(name)} is larger than {limit} bytes.")
+        return bytes(body)
+
+
+def destination(url: str, s3_options: t.Mapping[str, t.Any] | None, *, deadline: Deadline) -> Destination:
+    """``s3://bucket/prefix`` or ``file:///directory``. Raises BadInput for anything else."""
+    if url.startswith("s3://"):
+        from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import Bucket
+
+        bucket, prefix = s3.split_url(url)
+        return Bucket(bucket, prefix, s3_options or {}, deadline=deadline)
+    if url.startswith("file:///"):
+        return Directory(url[len("file://") :])
+    raise BadInput(f"{url} is neither s3://bucket/prefix nor file:///directory.")
+
+
+def split_object_url(url: str) -> tuple[str, str]:
+    """The place and the name of one object: ``s3://bucket/a/b`` is ``("s3://bucket/a", "b")``."""
+    place, slash, name = url.rpartition("/")
+    if not slash or not name or place in ("s3:/", "file:/", "file://"):
+        raise BadInput(f"{url} does not name a manifest.", remedy="It ends with .manifest.json; see state: listed.")
+    return place, name
+
+
+class Directory(Destination):
+    """A directory on this host; files are 0600, written beside their place, synced, then linked into it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.normpath(path)
+
+    def _place(self, name: str) -> str:
+        parts = name.split("/")
+        if any(part in ("", ".", "..") for part in parts):
+            raise BadInput(f"{name} is not a name of a backup.")
+        return os.path.join(self.path, *parts)
+
+    def url(self, name: str) -> str:
+        return "file://" + self._place(name)
+
+    def preflight(self) -> dict[str, t.Any]:
+        with _files(f"Looking at {self.path}"):
+            if not stat.S_ISDIR(os.stat(self.path).st_mode):
+                raise BadInput(f"{self.path} is not a directory.")
+            room = os.statvfs(self.path)
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise Denied(f"{self.path} cannot be written by this user.")
+        return {"free_bytes": room.f_bavail * room.f_frsize}
+
+    def writer(self, name: str, *, estimated_bytes: int) -> Writer:
+        return _FileWriter(self._place(name))
+
+    def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
+        path = self._place(name)
+        with _files(f"Reading {path}"), open(path, "rb", buffering=0) as source:
+            while True:
+                chunk = source.read(CHUNK_BYTES)
+                if not chunk:
+                    return
+                yield chunk
+
+    def names(self, below: str = "") -> list[str]:
+        start = self._place(below) if below else self.path
+        found = []
+        with _files(f"Listing {start}"):
+            if not os.path.isdir(start):
+                return []
+            for folder, unused, files in os.walk(start):
+                found.extend(os.path.relpath(os.path.join(folder, one), self.path) for one in files)
+        return sorted(found)
+
+    def remove(self, name: str, version_id: str | None = None) -> None:
+        path = self._place(name)
+        with _files(f"Removing {path}"):
+            os.unlink(path)
+
+
+@contextlib.contextmanager
+def _files(doing: str) -> t.Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as problem:
+        raise s3.Absent(f"{doing}: {problem.strerror} ({problem.filename}).")
+    except PermissionError as problem:
+        raise Denied(f"{doing}: {problem.strerror} ({problem.filename}).")
+    except OSError as problem:
+        raise UnexpectedAnswer(f"{doing}: {problem.strerror}.")
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _FileWriter(Writer):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self.partial = f"{path}.partial-{secrets.token_hex(4)}"
+        with _files(f"Writing {path}"):
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            self._descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def write(self, chunk: bytes) -> None:
+        self.digest.update(chunk)
+        view = memoryview(chunk)
+        with _files(f"Writing {self.path}"):
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+
+    def commit(self) -> Stored:
+        with _files(f"Writing {self.path}"):
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+            # A link, unlike a rename, never replaces what is already there.
+            os.link(self.partial, self.path)
+            os.unlink(self.partial)
+            _sync_directory(os.path.dirname(self.path))
+            size = os.stat(self.path).st_size
+        if size != self.digest.size:
+            raise UnexpectedAnswer(f"{self.path} has {size} bytes, but {self.digest.size} were written.")
+        self.committed = True
+        return self.digest.stored()
+
+    def abort(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        with _files(f"Removing {self.partial}"), contextlib.suppress(FileNotFoundError):
+            os.unlink(self.partial)
+        if self.committed:
+            with _files(f"Removing {self.path}"), contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)

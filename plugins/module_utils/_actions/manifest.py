@@ -1,0 +1,205 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The manifest of a backup: written last, and what makes the backup exist.
+
+Readers look only at manifests; an archive without one is the rest of something that failed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import re
+import typing as t
+from urllib.parse import quote
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    MANIFEST_SUFFIX,
+    Destination,
+    split_object_url,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
+
+FORMAT = "opsready.golive/backup/1"
+#: 5,000 tables with long names need 2 MiB.
+LARGEST_BYTES = 64 << 20
+#: Verification levels, weakest first.
+LEVELS = ("head", "archive", "restore")
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What is known about one backup. Sizes in bytes, times in UTC (RFC 3339), durations in seconds."""
+
+    name: str
+    database: str
+    created: str
+    finished: str
+    server: t.Mapping[str, t.Any]
+    snapshot: str
+    lsn: str
+    archive: t.Mapping[str, t.Any]
+    tables: t.Sequence[t.Mapping[str, t.Any]]
+    large_objects: int
+    sequences: t.Sequence[t.Mapping[str, t.Any]]
+    revision: t.Sequence[str] | None
+    properties: t.Mapping[str, t.Any]
+    schema_sha256: str
+    verified: t.Mapping[str, t.Any]
+    release: str | None
+    programs: t.Mapping[str, t.Any]
+    seconds: t.Mapping[str, float]
+
+    @property
+    def rows(self) -> int:
+        return sum(int(table["rows"]) for table in self.tables)
+
+    def age_seconds(self, now: datetime.datetime) -> float:
+        return (now - parse_utc(self.created)).total_seconds()
+
+    def body(self) -> bytes:
+        text = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1, sort_keys=True, ensure_ascii=False)
+        return text.encode("utf-8")
+
+    def summary(self) -> dict[str, t.Any]:
+        """What a list of backups shows."""
+        return {
+            "name": self.name,
+            "database": self.database,
+            "created": self.created,
+            "size_bytes": self.archive["size"],
+            "sha256": self.archive["sha256"],
+            "tables": len(self.tables),
+            "rows": self.rows,
+            "revision": None if self.revision is None else list(self.revision),
+            "verified": dict(self.verified),
+            "release": self.release,
+        }
+
+
+def _require(holds: bool, what: str, where: str) -> None:
+    if not holds:
+        raise UnexpectedAnswer(f"{where} is not a manifest of a backup: {what}.")
+
+
+def parse(body: bytes, *, where: str) -> Manifest:
+    """Raises UnexpectedAnswer, naming what is wrong, for anything but a manifest of this format."""
+    try:
+        found = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise UnexpectedAnswer(f"{where} is not a manifest of a backup: it is not JSON.")
+    _require(isinstance(found, dict), "it is not an object", where)
+    _require(found.get("format") == FORMAT, f"its format is not {FORMAT}", where)
+    kinds: dict[str, tuple[type, ...]] = {
+        "str": (str,),
+        "int": (int,),
+        "t.Mapping[str, t.Any]": (dict,),
+        "t.Mapping[str, float]": (dict,),
+        "t.Sequence[t.Mapping[str, t.Any]]": (list,),
+        "t.Sequence[str] | None": (list, type(None)),
+        "str | None": (str, type(None)),
+    }
+    values: dict[str, t.Any] = {}
+    for field in dataclasses.fields(Manifest):
+        _require(field.name in found, f"{field.name} is missing", where)
+        value = found[field.name]
+        good = isinstance(value, kinds[str(field.type)]) and not isinstance(value, bool)
+        _require(good, f"{field.name} is not what it should be", where)
+        values[field.name] = value
+    _require_parts(values, where)
+    return Manifest(**values)
+
+
+def _is_count(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _require_parts(values: t.Mapping[str, t.Any], where: str) -> None:
+    archive, verified = values["archive"], values["verified"]
+    _require(_is_count(archive.get("size")), "archive.size is not a number of bytes", where)
+    sha256 = archive.get("sha256")
+    _require(isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256) is not None, "archive.sha256", where)
+    _require(isinstance(archive.get("name"), str) and bool(archive["name"]), "archive.name is missing", where)
+    _require("/" not in values["name"] and values["name"] not in ("", ".", ".."), "its name is no file's name", where)
+    _require("/" not in archive["name"], "archive.name leads elsewhere", where)
+    _require(verified.get("level") in LEVELS, "verified.level is unknown", where)
+    _require(re.fullmatch(r"\d+:\d+:[\d,]*", values["snapshot"]) is not None, "snapshot is unreadable", where)
+    try:
+        parse_utc(values["created"])
+        parse_utc(values["finished"])
+    except ValueError:
+        _require(False, "its times are unreadable", where)
+    for table in values["tables"]:
+        good = (
+            isinstance(table, dict)
+            and isinstance(table.get("schema"), str)
+            and isinstance(table.get("name"), str)
+            and _is_count(table.get("rows"))
+            and isinstance(table.get("content"), (str, type(None)))
+        )
+        _require(good, "a table of it is unreadable", where)
+    for sequence in values["sequences"]:
+        good = (
+            isinstance(sequence, dict)
+            and {"schema", "name", "last_value", "increment", "min", "max", "cache", "cycles"} <= set(sequence)
+            and isinstance(sequence["last_value"], (int, type(None)))
+        )
+        _require(good, "a sequence of it is unreadable", where)
+
+
+def folder(database: str) -> str:
+    """A database's name as one part of a path."""
+    quoted = quote(database, safe="")
+    return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
+
+
+def archive_name(database: str, created: datetime.datetime, identity: str) -> str:
+    """``<database>/<time>-<identity>.dump``: sorts by time, and is nobody else's."""
+    moment = created.astimezone(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return f"{folder(database)}/{moment}-{identity}.dump"
+
+
+def manifest_name(archive: str) -> str:
+    return archive + MANIFEST_SUFFIX
+
+
+def load(place: Destination, name: str) -> Manifest:
+    """Read one manifest. Raises Absent, UnexpectedAnswer."""
+    return parse(place.read(name, limit=LARGEST_BYTES), where=place.url(name))
+
+
+def located(url: str) -> tuple[str, str]:
+    """A manifest's URL as (place, name); the archive lies beside it."""
+    place, name = split_object_url(url)
+    if not name.endswith(MANIFEST_SUFFIX):
+        raise BadInput(f"{url} does not name a manifest.", remedy="It ends with .manifest.json; see state: listed.")
+    return place, name
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A backup found at a place, or why it cannot be read."""
+
+    name: str
+    url: str
+    manifest: Manifest | None
+    problem: str | None
+
+
+def listed(place: Destination, database: str | None) -> list[Listed]:
+    """All backups at a place, oldest first; an unreadable manifest is listed with its problem and never counts."""
+    found = []
+    for name in place.names(folder(database) if database is not None else ""):
+        if not name.endswith(MANIFEST_SUFFIX):
+            continue
+        try:
+            manifest = load(place, name)
+        except UnexpectedAnswer as problem:
+            found.append(Listed(name, place.url(name), None, str(problem)))
+            continue
+        if database is None or manifest.database == database:
+            found.append(Listed(name, place.url(name), manifest, None))
+    return sorted(found, key=lambda one: (one.manifest.created if one.manifest else "", one.name))

@@ -1,0 +1,529 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Back up one database: one snapshot, streamed, committed after pg_dump ended with 0, proven, and only then listed.
+
+The order makes every failure harmless: bytes become an object only after pg_dump succeeded, an object becomes a backup
+only when its manifest is written, and the manifest is written after the proof.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import secrets
+import subprocess
+import threading
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    backup_proof,
+    database_facts,
+    manifest,
+    pg_programs,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    Destination,
+    Stored,
+    destination,
+    uninterrupted,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
+from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, S3, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    Denied,
+    GoliveError,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+
+if t.TYPE_CHECKING:
+    import psycopg
+
+#: S3 options of the backup actions: the connection, and what the server can check.
+S3_PLACE: Spec = {
+    **S3,
+    "checksums": {"type": "str", "choices": ["full_object", "none"], "default": "full_object"},
+}
+
+ARGUMENT_SPEC: Spec = compose(
+    POSTGRES,
+    RELEASE,
+    {
+        "database": {"type": "str"},
+        "destination": {"type": "str", "required": True},
+        "s3": {"type": "dict", "options": S3_PLACE},
+        "compression": {"type": "str", "choices": ["auto", *pg_programs.COMPRESSIONS], "default": "auto"},
+        "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
+        "verify": {"type": "str", "choices": list(manifest.LEVELS), "default": "restore"},
+        "verify_dsn": {"type": "str", "no_log": False},
+        "verify_password": {"type": "str", "no_log": True},
+        "verify_sql": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "query": {"type": "str", "required": True},
+                "expect": {"type": "str", "required": True},
+            },
+        },
+        "max_age": {"type": "float"},
+        "revision_table": {"type": "str", "default": "alembic_version"},
+        "pg_bindir": {"type": "path"},
+        "maintenance_database": {"type": "str"},
+        "timeout": {"type": "float", "default": 3600.0},
+    },
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What preflight learned of the database."""
+
+    database: str
+    version_num: int
+    version: str
+    system_identifier: str | None
+    in_recovery: bool
+    size_bytes: int
+    properties: t.Mapping[str, t.Any]
+
+
+def body(context: Context) -> dict[str, t.Any]:
+    """The module's result. Raises the error family; after a failure nothing of the backup is left."""
+    params = context.params
+    deadline = Deadline(params["timeout"])
+    database = params["database"] or postgres.database_of(params["dsn"])
+    if params["verify_dsn"] is not None:
+        postgres.normalised(params["verify_dsn"])
+    place = destination(params["destination"], params["s3"], deadline=deadline)
+    with fencing.held(params["release"], doing="pg_backup") as token:
+        name = "opsready" if token is None else token.application_name
+        identity = secrets.token_hex(4) if token is None else f"{token.release}-{secrets.token_hex(4)}"
+        connection = postgres.connect(
+            params["dsn"],
+            password=params["password"],
+            deadline=deadline,
+            application_name=name,
+            dbname=database,
+            settings=database_facts.PINNED,
+        )
+        with contextlib.closing(connection):
+            backup = Backup(
+                params=params,
+                deadline=deadline,
+                place=place,
+                connection=connection,
+                source=preflight(connection, database, deadline=deadline),
+                application_name=name,
+                identity=identity,
+                release=None if token is None else token.release,
+                warn=context.warn,
+            )
+            return backup.run(check_mode=context.check_mode)
+
+
+def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline: Deadline) -> Source:
+    """Version, size and rights. Raises Denied naming the tables that cannot be read."""
+    version, in_recovery, size, system = postgres.rows(
+        connection,
+        "select version(), pg_catalog.pg_is_in_recovery(),"
+        " pg_catalog.pg_database_size(pg_catalog.current_database()),"
+        " (select system_identifier::text from pg_catalog.pg_control_system())",
+        doing="Asking the server",
+        deadline=deadline,
+    )[0]
+    unreadable = postgres.rows(
+        connection,
+        "select n.nspname, c.relname from pg_catalog.pg_class c"
+        " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+        " where c.relkind in ('r', 'p', 'S', 'm') and c.relpersistence <> 't' and n.nspname !~ '^pg_'"
+        " and n.nspname <> 'information_schema'"
+        " and not (pg_catalog.has_schema_privilege(n.oid, 'USAGE') and case when c.relkind = 'S'"
+        "   then pg_catalog.has_sequence_privilege(c.oid, 'SELECT')"
+        "   else pg_catalog.has_table_privilege(c.oid, 'SELECT') end) order by 1, 2",
+        doing="Asking for our rights",
+        deadline=deadline,
+    )
+    if unreadable:
+        some = ", ".join(database_facts.readable((schema, name)) for schema, name in unreadable[:5])
+        raise Denied(
+            f"The login cannot read {len(unreadable)} tables or sequences of {database}: {some}.",
+            remedy="Grant it pg_read_all_data, or use a login that may read them.",
+        )
+    protected = postgres.rows(
+        connection,
+        "select n.nspname, c.relname from pg_catalog.pg_class c"
+        " join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relrowsecurity"
+        " and pg_catalog.row_security_active(c.oid) order by 1, 2",
+        doing="Asking for row-level security",
+        deadline=deadline,
+    )
+    if protected:
+        some = ", ".join(database_facts.readable((schema, name)) for schema, name in protected[:5])
+        raise Denied(
+            f"Row-level security hides rows of {len(protected)} tables of {database} from the login: {some}.",
+            remedy="Use a login with BYPASSRLS.",
+        )
+    return Source(
+        database=database,
+        version_num=connection.info.server_version,
+        version=str(version),
+        system_identifier=system,
+        in_recovery=bool(in_recovery),
+        size_bytes=int(size),
+        properties=database_facts.properties(connection, database, deadline=deadline),
+    )
+
+
+def fresh_enough(
+    found: t.Sequence[manifest.Listed], *, max_age: float, level: str, now: t.Any
+) -> manifest.Listed | None:
+    """The newest backup that is verified at least as well as asked and not older than ``max_age`` seconds."""
+    for one in reversed(found):
+        seen = one.manifest
+        if seen is None or seen.verified.get("ok") is not True:
+            continue
+        good = manifest.LEVELS.index(seen.verified["level"]) >= manifest.LEVELS.index(level)
+        if good and 0 <= seen.age_seconds(now) <= max_age:
+            return one
+    return None
+
+
+class Backup:
+    """One backup, from the snapshot to the manifest."""
+
+    def __init__(
+        self,
+        *,
+        params: t.Mapping[str, t.Any],
+        deadline: Deadline,
+        place: Destination,
+        connection: psycopg.Connection[t.Any],
+        source: Source,
+        application_name: str,
+        identity: str,
+        release: str | None,
+        warn: t.Callable[[str], None],
+    ) -> None:
+        self.params = params
+        self.deadline = deadline
+        self.place = place
+        self.connection = connection
+        self.source = source
+        self.application_name = application_name
+        self.identity = identity
+        self.release = release
+        self.warn = warn
+        self.seconds: dict[str, float] = {}
+        self.stored: Stored | None = None
+
+    @contextlib.contextmanager
+    def timed(self, phase: str) -> t.Iterator[None]:
+        began = self.deadline.clock.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = round(self.deadline.clock.monotonic() - began, 3)
+
+    def run(self, *, check_mode: bool) -> dict[str, t.Any]:
+        params = self.params
+        programs = pg_programs.chosen(params["pg_bindir"], self.source.version_num, deadline=self.deadline)
+        method, argument = pg_programs.compression_argument(programs, params["compression"], deadline=self.deadline)
+        if params["max_age"] is not None:
+            recent = fresh_enough(
+                manifest.listed(self.place, self.source.database),
+                max_age=params["max_age"],
+                level=params["verify"],
+                now=self.deadline.clock.now(),
+            )
+            if recent is not None and recent.manifest is not None:
+                return self._result(recent.url, recent.manifest, changed=False)
+        known = self.place.preflight()
+        free = known.get("free_bytes")
+        if free is not None and free < self.source.size_bytes:
+            self.warn(
+                f"{params['destination']} has {free} bytes free, and {self.source.database} has "
+                f"{self.source.size_bytes}: it fits only if it compresses well."
+            )
+        plan = {
+            "database": self.source.database,
+            "database_bytes": self.source.size_bytes,
+            "server_version": self.source.version_num,
+            "pg_dump": {"path": programs.pg_dump, "version": programs.version_text},
+            "compression": method,
+            "verify": params["verify"],
+            "destination": known,
+        }
+        if check_mode:
+            return {
+                "changed": True,
+                "plan": plan,
+                "msg": f"Would back up {self.source.database} ({self.source.size_bytes} bytes) to "
+                f"{params['destination']}.",
+            }
+        try:
+            name, finished = self._make(programs, method, argument)
+        except GoliveError as problem:
+            problem.known.setdefault("plan", plan)
+            problem.known.setdefault("seconds", self.seconds)
+            raise
+        return {**self._result(self.place.url(name), finished, changed=True), "plan": plan}
+
+    def _result(self, url: str, made: manifest.Manifest, *, changed: bool) -> dict[str, t.Any]:
+        proof = made.verified
+        megabytes = int(made.archive["size"]) / 1e6
+        done = "was backed up" if changed else "has a recent backup"
+        took = f", proven by {proof['level']} in {proof['seconds']:.1f} s"
+        return {
+            "changed": changed,
+            "backup": {
+                **made.summary(),
+                "manifest": url,
+                "archive": url.rpartition("/")[0] + "/" + str(made.archive["name"]),
+                "snapshot": made.snapshot,
+                "lsn": made.lsn,
+                "programs": dict(made.programs),
+            },
+            "verified": dict(proof),
+            "seconds": dict(made.seconds),
+            "msg": f"{made.database} {done}: {megabytes:.1f} MB, {len(made.tables)} tables, {made.rows} rows{took}.",
+        }
+
+    def _make(
+        self, programs: pg_programs.Programs, method: str, argument: str
+    ) -> tuple[str, manifest.Manifest]:
+        with postgres.translated("Taking a snapshot", deadline=self.deadline):
+            self.connection.execute("begin isolation level repeatable read read only")
+            row = self.connection.execute(
+                "select pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text,"
+                " (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()"
+                "  else pg_catalog.pg_current_wal_lsn() end)::text,"
+                " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+            ).fetchone()
+        exported, snapshot, lsn, created = t.cast("tuple[str, str, str, str]", row)
+        archive = manifest.archive_name(self.source.database, parse_utc(created), self.identity)
+        written = manifest.manifest_name(archive)
+        with contextlib.ExitStack() as undo:
+            # Once the object exists it must not stay without its manifest.
+            undo.callback(self._remove, archive)
+            with self.timed("dump"):
+                stored, seen = self._dump(programs, argument, archive, exported)
+            with postgres.translated("Ending the snapshot", deadline=self.deadline):
+                self.connection.execute("rollback")
+            made = manifest.Manifest(
+                name=written.rpartition("/")[2],
+                database=self.source.database,
+                created=created,
+                finished=utc_text(self.deadline.clock.now()),
+                server={
+                    "version_num": self.source.version_num,
+                    "version": self.source.version,
+                    "system_identifier": self.source.system_identifier,
+                    "in_recovery": self.source.in_recovery,
+                    "database_bytes": self.source.size_bytes,
+                },
+                snapshot=snapshot,
+                lsn=lsn,
+                archive={
+                    "name": archive.rpartition("/")[2],
+                    "format": "custom",
+                    "compression": method,
+                    "size": stored.size,
+                    "sha256": stored.sha256,
+                    "crc32": stored.crc32,
+                    "version_id": stored.version_id,
+                    "stored_proof": stored.proven_by,
+                },
+                tables=seen.tables,
+                large_objects=seen.large_objects,
+                sequences=seen.sequences,
+                revision=seen.revision,
+                properties=self.source.properties,
+                schema_sha256=seen.schema_sha256,
+                verified={"level": self.params["verify"], "ok": False},
+                release=self.release,
+                programs={"version": programs.version_text, "directory": programs.directory},
+                seconds={},
+            )
+            with self.timed("verify"):
+                proof = self._proof(programs, archive, made, stored)
+            made = dataclasses.replace(
+                made,
+                verified={**proof, "at": utc_text(self.deadline.clock.now())},
+                finished=utc_text(self.deadline.clock.now()),
+                seconds=dict(self.seconds),
+            )
+            with self.timed("manifest"):
+                self.place.put(written, made.body())
+            undo.pop_all()
+        return written, made
+
+    def _remove(self, archive: str) -> None:
+        if self.stored is None:
+            return
+        with uninterrupted():
+            try:
+                with contextlib.suppress(Absent):
+                    self.place.remove(archive, self.stored.version_id)
+            except GoliveError as problem:
+                raise ActionFailed(
+                    f"The backup failed, and its archive {self.place.url(archive)} could not be removed: {problem}",
+                    remedy="It has no manifest, so nothing takes it for a backup; remove it by hand.",
+                    known={"left_behind": [self.place.url(archive)]},
+                )
+
+    def _dump(
+        self, programs: pg_programs.Programs, argument: str, archive: str, exported: str
+    ) -> tuple[Stored, Seen]:
+        """Stream pg_dump's output to its place while the same snapshot is counted beside it."""
+        argv = [
+            programs.pg_dump,
+            "--format=custom",
+            argument,
+            "--no-password",
+            f"--snapshot={exported}",
+            f"--lock-wait-timeout={int(min(self.deadline.remaining(), 60) * 1000)}",
+        ]
+        environment = postgres.program_environment(
+            self.params["dsn"], self.source.database, application_name=self.application_name
+        )
+        counting = Counting(self, programs, exported)
+        password = self.params["password"]
+        with contextlib.ExitStack() as stack:
+            stack.callback(counting.stop)
+            writer = stack.enter_context(self.place.writer(archive, estimated_bytes=self.source.size_bytes))
+            running = pg_programs.running(
+                argv, environment=environment, password=password, stdout=subprocess.PIPE
+            )
+            process, said = stack.enter_context(running)
+            counting.start()
+            chunks = pg_programs.output_chunks(
+                process, doing="pg_dump", deadline=self.deadline, watch=counting.raise_problem
+            )
+            for chunk in chunks:
+                writer.write(chunk)
+            pg_programs.ended_well(programs.pg_dump, process, said, deadline=self.deadline)
+            seen = counting.result()
+            stored = self.stored = writer.commit()
+        return stored, seen
+
+    def _proof(
+        self, programs: pg_programs.Programs, archive: str, made: manifest.Manifest, stored: Stored
+    ) -> dict[str, t.Any]:
+        params = self.params
+        stream = backup_proof.Archive(self.place, archive.rpartition("/")[0], made)
+        if params["verify"] == "head":
+            return backup_proof.by_hash(stream, proven_by=stored.proven_by, deadline=self.deadline)
+        if params["verify"] == "archive":
+            return backup_proof.by_decoding(stream, programs, deadline=self.deadline)
+        elsewhere = params["verify_dsn"] is not None
+        return backup_proof.by_restore(
+            stream,
+            programs,
+            dsn=params["verify_dsn"] if elsewhere else postgres.with_database(params["dsn"], self.source.database),
+            password=params["verify_password"] if elsewhere else params["password"],
+            maintenance=params["maintenance_database"],
+            identity=self.release or self.identity,
+            compare=params["compare"],
+            assertions=params["verify_sql"],
+            deadline=self.deadline,
+            application_name=self.application_name,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What the dump's own snapshot holds."""
+
+    tables: list[dict[str, t.Any]]
+    large_objects: int
+    sequences: list[dict[str, t.Any]]
+    revision: list[str] | None
+    schema_sha256: str
+
+
+class Counting:
+    """Rows, contents and schema of the exported snapshot, taken beside the dump in a session of its own."""
+
+    def __init__(self, backup: Backup, programs: pg_programs.Programs, exported: str) -> None:
+        self._backup = backup
+        self._programs = programs
+        self._exported = exported
+        self._future: concurrent.futures.Future[Seen] = concurrent.futures.Future()
+        self._connection: psycopg.Connection[t.Any] | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        backup = self._backup
+        self._connection = postgres.connect(
+            backup.params["dsn"],
+            password=backup.params["password"],
+            deadline=backup.deadline,
+            application_name=backup.application_name,
+            dbname=backup.source.database,
+            settings=database_facts.PINNED,
+        )
+        self._thread = threading.Thread(target=self._count, name="opsready-count", daemon=True)
+        self._thread.start()
+
+    def _count(self) -> None:
+        try:
+            self._future.set_result(self._counted(t.cast("psycopg.Connection[t.Any]", self._connection)))
+        except BaseException as problem:
+            self._future.set_exception(problem)
+
+    def _counted(self, connection: psycopg.Connection[t.Any]) -> Seen:
+        deadline = self._backup.deadline
+        sql = require("psycopg").sql
+        with postgres.translated("Sharing the snapshot", deadline=deadline):
+            connection.execute("begin isolation level repeatable read read only")
+            connection.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(self._exported)))
+        # The child dies with the thread that started it: this one, which waits for its end.
+        schema = pg_programs.schema_sha256(
+            self._programs,
+            self._backup.params["dsn"],
+            self._backup.params["password"],
+            dbname=self._backup.source.database,
+            deadline=deadline,
+            snapshot=self._exported,
+            application_name=self._backup.application_name,
+        )
+        # Sequences first: the dump reads them outside the snapshot, later than we do, and ahead is right.
+        sequences = database_facts.sequences(connection, deadline=deadline)
+        return Seen(
+            tables=database_facts.contents(
+                connection, compare=self._backup.params["compare"], deadline=deadline
+            ),
+            large_objects=database_facts.large_objects(connection, deadline=deadline),
+            sequences=sequences,
+            revision=database_facts.revisions(
+                connection, self._backup.params["revision_table"], schema=None, deadline=deadline
+            ),
+            schema_sha256=schema,
+        )
+
+    def raise_problem(self) -> None:
+        """What the count met, as soon as it is known: no need to wait for the dump."""
+        if self._future.done() and self._future.exception() is not None:
+            self._future.result()
+
+    def result(self) -> Seen:
+        try:
+            return self._future.result(self._backup.deadline.require("Counting the snapshot's rows"))
+        except concurrent.futures.TimeoutError:
+            raise ActionFailed(f"Counting the snapshot's rows did not end within {self._backup.deadline.seconds:g} s.")
+
+    def stop(self) -> None:
+        if self._connection is None:
+            return
+        if self._thread is not None and self._thread.is_alive():
+            with contextlib.suppress(Exception):  # the count is given up; closing below ends it anyway
+                self._connection.cancel_safe(timeout=5)
+            self._thread.join(10)
+        self._connection.close()

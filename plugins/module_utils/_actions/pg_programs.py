@@ -1,0 +1,330 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pg_dump and pg_restore: the right ones found, run without a shell, streamed, and their exit code believed.
+
+``pg_restore --list`` on a truncated archive ends with 0; so nothing here proves anything by it.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import fcntl
+import glob
+import hashlib
+import os
+import re
+import select
+import subprocess
+import threading
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import CHUNK_BYTES
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.command import (
+    clean_environment,
+    failure_of,
+    kill_group,
+    passfile,
+    run_command,
+    start,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
+    CommandFailed,
+    GoliveError,
+    MissingLibrary,
+    TimedOut,
+)
+
+_F_SETPIPE_SZ = 1031
+_VERSION = re.compile(r"\(PostgreSQL\)\s+(\d+)(?:\.(\d+))?")
+#: What auto tries, best first; the level is pg_dump's own default.
+COMPRESSIONS = ("zstd", "gzip", "lz4", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """A directory with a pg_dump and a pg_restore of one version."""
+
+    directory: str
+    version: tuple[int, int]
+
+    @property
+    def pg_dump(self) -> str:
+        return os.path.join(self.directory, "pg_dump")
+
+    @property
+    def pg_restore(self) -> str:
+        return os.path.join(self.directory, "pg_restore")
+
+    @property
+    def version_text(self) -> str:
+        return f"{self.version[0]}.{self.version[1]}"
+
+
+def _candidates() -> t.Iterator[str]:
+    yield from sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+    yield from sorted(glob.glob("/usr/pgsql-*/bin"), reverse=True)
+    # Last, since Debian's /usr/bin/pg_dump is a wrapper that chooses a version by itself.
+    yield from (part for part in os.environ.get("PATH", "").split(os.pathsep) if part)
+
+
+def _version_at(directory: str, deadline: Deadline) -> tuple[int, int] | None:
+    programs = [os.path.join(directory, name) for name in ("pg_dump", "pg_restore")]
+    if not all(os.access(program, os.X_OK) for program in programs):
+        return None
+    ended = run_command([programs[0], "--version"], deadline=deadline, check=False)
+    match = _VERSION.search(ended.stdout)
+    return (int(match.group(1)), int(match.group(2) or 0)) if match else None
+
+
+def chosen(pg_bindir: str | None, server_version: int, *, deadline: Deadline) -> Programs:
+    """The programs of the lowest major version that is not older than the server's (as in 180006).
+
+    A newer pg_dump works too, but what it writes may name settings that the server does not know yet.
+    Raises MissingLibrary with all versions that were seen.
+    """
+    server_major = server_version // 10000
+    seen: dict[str, tuple[int, int]] = {}
+    for directory in [pg_bindir] if pg_bindir is not None else _candidates():
+        version = _version_at(directory, deadline) if directory not in seen else None
+        if version is not None:
+            seen[directory] = version
+    fit = [(version[0], -version[1], order, directory) for order, (directory, version) in enumerate(seen.items())]
+    fit = sorted(one for one in fit if one[0] >= server_major)
+    if fit:
+        directory = fit[0][3]
+        return Programs(directory, seen[directory])
+    had = ", ".join(f"{version[0]}.{version[1]} in {directory}" for directory, version in seen.items()) or "none"
+    raise MissingLibrary(
+        f"The server is PostgreSQL {server_major}, and no pg_dump of that version or newer was found on "
+        f"{os.uname().nodename}: {had}.",
+        remedy=f"Install postgresql-client-{server_major}, or name the directory of a newer one as pg_bindir.",
+    )
+
+
+def compression_argument(programs: Programs, wanted: str, *, deadline: Deadline) -> tuple[str, str]:
+    """(method, the argument for pg_dump). ``auto`` is the best one that this very binary was built with."""
+    asked = COMPRESSIONS if wanted == "auto" else (wanted,)
+    for method in asked:
+        argument = _argument_of(programs, method)
+        if argument is not None and _binary_can(programs, argument, deadline):
+            return method, argument
+    raise BadInput(
+        f"{programs.pg_dump} ({programs.version_text}) cannot compress with {wanted}.",
+        remedy="Use compression: auto, or a pg_dump that was built with it.",
+    )
+
+
+def _argument_of(programs: Programs, method: str) -> str | None:
+    if programs.version[0] >= 16:
+        return f"--compress={method}"
+    # Before 16 there is gzip alone, and a number from 0 (none) to 9.
+    return {"gzip": "--compress=6", "none": "--compress=0"}.get(method)
+
+
+def _binary_can(programs: Programs, argument: str, deadline: Deadline) -> bool:
+    """Compression is checked before the connection, which fails: there is no such socket."""
+    ended = run_command(
+        [programs.pg_dump, "--format=custom", argument, "--no-password", "--host=/nonexistent", "nothing"],
+        deadline=deadline,
+        environment=clean_environment(),
+        check=False,
+    )
+    return "compression" not in ended.stderr
+
+
+class Drained:
+    """A program's stderr, read by a thread so that the program never waits for us; the end of it is kept."""
+
+    def __init__(self, stream: t.IO[bytes]) -> None:
+        self._kept: collections.deque[bytes] = collections.deque(maxlen=64)
+        self._stream = stream
+        self._thread = threading.Thread(target=self._drain, name="opsready-stderr", daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        with contextlib.suppress(ValueError, OSError):
+            for line in iter(lambda: self._stream.readline(8192), b""):
+                self._kept.append(line)
+
+    def text(self) -> str:
+        self._thread.join(5)
+        return b"".join(self._kept).decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def running(
+    argv: t.Sequence[str],
+    *,
+    environment: t.Mapping[str, str],
+    password: str | None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> t.Iterator[tuple[subprocess.Popen[bytes], Drained]]:
+    """A libpq program; whatever happens inside, it and its children are gone at the end."""
+    with passfile(password) as (extra, descriptors):
+        process = start(
+            argv, environment={**environment, **extra}, pass_fds=descriptors, stdin=stdin, stdout=stdout
+        )
+        try:
+            yield process, Drained(t.cast("t.IO[bytes]", process.stderr))
+        finally:
+            kill_group(process)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+
+
+def ended_well(program: str, process: subprocess.Popen[bytes], said: Drained, *, deadline: Deadline) -> None:
+    """Wait for a program's end. Raises CommandFailed, TimedOut."""
+    try:
+        code = process.wait(deadline.require(os.path.basename(program)))
+    except subprocess.TimeoutExpired:
+        raise TimedOut(f"{os.path.basename(program)} did not end within {deadline.seconds:g} s.")
+    if code != 0:
+        raise explained(failure_of(program, code, said.text()))
+
+
+def explained(problem: CommandFailed) -> CommandFailed:
+    """Add the way out to what the PostgreSQL programs say most often."""
+    remedies = {
+        "server version mismatch": "Install a pg_dump of the server's version, or name its directory as pg_bindir.",
+        "permission denied": "The login needs to read every table: grant it pg_read_all_data.",
+        "row-level security": "The login needs BYPASSRLS to dump tables with row-level security.",
+        "lock timeout": "Another session holds a table's lock: end it, or try again.",
+        "No space left": "The server's disk is full.",
+    }
+    for phrase, remedy in remedies.items():
+        if phrase in problem.stderr:
+            problem.remedy = remedy
+    return problem
+
+
+def output_chunks(
+    process: subprocess.Popen[bytes], *, doing: str, deadline: Deadline, watch: t.Callable[[], None] = lambda: None
+) -> t.Iterator[bytes]:
+    """What a program writes, until it closes its output. ``watch`` is called now and then and may raise."""
+    descriptor = t.cast("t.IO[bytes]", process.stdout).fileno()
+    with contextlib.suppress(OSError):  # a larger pipe keeps the program busy while we hash; a limit may forbid it
+        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK_BYTES)
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN | select.POLLHUP)
+    while True:
+        watch()
+        if not poller.poll(int(min(deadline.require(doing), 1.0) * 1000) + 1):
+            continue
+        chunk = os.read(descriptor, CHUNK_BYTES)
+        if not chunk:
+            return
+        yield chunk
+
+
+def feed(
+    process: subprocess.Popen[bytes],
+    chunks: t.Iterable[bytes],
+    *,
+    doing: str,
+    deadline: Deadline,
+    watch: t.Callable[[], None] = lambda: None,
+) -> bool:
+    """Write to a program's input and close it; False when the program stopped reading before the end."""
+    stream = t.cast("t.IO[bytes]", process.stdin)
+    descriptor = stream.fileno()
+    os.set_blocking(descriptor, False)
+    poller = select.poll()
+    poller.register(descriptor, select.POLLOUT)
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK_BYTES)
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while view:
+            watch()
+            if not poller.poll(int(min(deadline.require(doing), 1.0) * 1000) + 1):
+                continue
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                return False
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
+    return True
+
+
+def database_argument(name: str) -> str:
+    """``--dbname`` for exactly this name: pg_restore would take one with ``=`` in it for a connection string."""
+    psycopg = require("psycopg")
+    return "--dbname=" + str(psycopg.conninfo.make_conninfo(dbname=name))
+
+
+#: What a database is compared without: it belongs to the server or is checked on its own.
+_SCHEMA_OPTIONS = (
+    "--schema-only",
+    "--no-owner",
+    "--no-privileges",
+    "--no-tablespaces",
+    "--no-subscriptions",
+    "--no-security-labels",
+)
+
+
+def schema_sha256(
+    programs: Programs,
+    dsn: str,
+    password: str | None,
+    *,
+    dbname: str,
+    deadline: Deadline,
+    snapshot: str | None = None,
+    application_name: str = "opsready",
+) -> str:
+    """SHA-256 over the sorted lines of ``pg_dump --schema-only``, equal for equal schemas and one pg_dump version."""
+    argv = [programs.pg_dump, "--no-password", *_SCHEMA_OPTIONS]
+    if snapshot is not None:
+        argv.append(f"--snapshot={snapshot}")
+    environment = postgres.program_environment(dsn, dbname, application_name=application_name)
+    text = bytearray()
+    with running(argv, environment=environment, password=password, stdout=subprocess.PIPE) as (process, said):
+        for chunk in output_chunks(process, doing="pg_dump --schema-only", deadline=deadline):
+            text += chunk
+        ended_well(programs.pg_dump, process, said, deadline=deadline)
+    return hash_of_schema(bytes(text))
+
+
+def hash_of_schema(text: bytes) -> str:
+    # \restrict holds a random word (CVE-2025-8714); comments name versions and owners.
+    passing = (b"--", b"\\restrict", b"\\unrestrict")
+    lines = [line for line in text.split(b"\n") if line and not line.startswith(passing)]
+    return hashlib.sha256(b"\n".join(sorted(lines))).hexdigest()
+
+
+def restore_stream(
+    programs: Programs,
+    chunks: t.Iterable[bytes],
+    dsn: str,
+    password: str | None,
+    *,
+    dbname: str,
+    deadline: Deadline,
+    options: t.Sequence[str] = (),
+    application_name: str = "opsready",
+) -> None:
+    """pg_restore from a stream into an empty database; the first error ends it. Raises CommandFailed, TimedOut."""
+    argv = [programs.pg_restore, "--no-password", "--exit-on-error", *options, database_argument(dbname)]
+    environment = postgres.program_environment(dsn, dbname, application_name=application_name)
+    with running(argv, environment=environment, password=password, stdin=subprocess.PIPE) as (process, said):
+        try:
+            feed(process, chunks, doing="pg_restore", deadline=deadline)
+        except GoliveError as problem:
+            if process.poll() is not None:
+                problem.known.setdefault("pg_restore", said.text()[-500:])
+            raise
+        ended_well(programs.pg_restore, process, said, deadline=deadline)

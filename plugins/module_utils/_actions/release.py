@@ -1,0 +1,447 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Begin, journal, end and read a release; the lock and its token make it the only one of its system."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import journal, release_steps, rollback_plan
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record, steps_of
+from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import settle
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, GoliveError, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context, Result
+
+_STEP_STATUSES = ["done", "failed", "undone", "skipped"]
+#: Names the step that is open, whichever it is.
+CURRENT = "current"
+OUTCOMES = ["live", "rolled_back", "left_on", "aborted", "failed"]
+
+ARGUMENT_SPEC: Spec = compose(
+    RELEASE,
+    {
+        "state": {
+            "type": "str",
+            "required": True,
+            "choices": ["begun", "planned", "judged", "step", "ended", "read", "claimed", "signed"],
+        },
+        "system": {"type": "str", "required": True},
+        "state_dir": {"type": "path", "required": True},
+        "version": {"type": "str"},
+        "verdict": {"type": "dict"},
+        "verdict_max_age": {"type": "float", "default": 3600.0},
+        "operator": {"type": "str"},
+        "job": {"type": "str"},
+        "takeover": {"type": "str"},
+        "services": {"type": "dict"},
+        "migration": {"type": "dict"},
+        "way_back": {"type": "dict"},
+        "downtime_budget": {"type": "float"},
+        "way_out": {"type": "list", "elements": "str", "default": []},
+        "closes": {
+            "type": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "status": {"type": "str", "choices": _STEP_STATUSES, "default": "done"},
+                "detail": {"type": "str", "default": ""},
+                "known": {"type": "dict", "default": {}},
+            },
+        },
+        "opens": {
+            "type": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "direction": {"type": "str", "choices": ["forward", "back"], "default": "forward"},
+            },
+        },
+        "outcome": {"type": "str", "choices": OUTCOMES},
+        "detail": {"type": "str", "default": ""},
+        "world": {"type": "dict", "default": {}},
+        "sign_off": {
+            "type": "dict",
+            "options": {
+                "item": {"type": "str", "required": True},
+                "team": {"type": "str", "required": True},
+                "name": {"type": "str", "required": True},
+                "digest": {"type": "str", "required": True},
+            },
+        },
+    },
+)
+REQUIRED_IF = [
+    ("state", "begun", ["version", "verdict"]),
+    ("state", "planned", ["release", "services"]),
+    ("state", "judged", ["verdict"]),
+    ("state", "step", ["release"]),
+    ("state", "ended", ["release", "outcome"]),
+    ("state", "claimed", ["takeover"]),
+    ("state", "signed", ["sign_off"]),
+]
+
+Params = t.Mapping[str, t.Any]
+
+
+def body(context: Context) -> Result:
+    """The module's work."""
+    params = context.params
+    record = Record(params["state_dir"], params["system"])
+    work: dict[str, t.Callable[[Context, Record], Result]] = {
+        "begun": _begun,
+        "planned": _planned,
+        "judged": _judged,
+        "step": _step,
+        "ended": _ended,
+        "read": _read,
+        "claimed": _claimed,
+        "signed": _signed,
+    }
+    return work[params["state"]](context, record)
+
+
+def _owner(params: Params) -> dict[str, t.Any]:
+    return {
+        "operator": params["operator"] or getpass.getuser(),
+        "job": params["job"] or "",
+        "host": os.uname().nodename,
+    }
+
+
+def require_go(verdict: Params, *, now_text: str, max_age_seconds: float) -> None:
+    """Raise Refused unless this verdict lets something change (law 2)."""
+    decision = verdict.get("decision")
+    if decision not in ("GO", "GO WITH WARNINGS"):
+        raise Refused(f"The verdict is {decision or 'missing'}: nothing is changed without a GO.")
+    if verdict.get("check_mode") or verdict.get("conditional"):
+        raise Refused("The verdict was made in check mode: some of it is only GO if the rest holds.")
+    if not verdict.get("digest"):
+        raise Refused("The verdict is for no release: it has no digest.")
+    age = (parse_utc(now_text) - parse_utc(str(verdict["decided"]))).total_seconds()
+    if not -60 <= age <= max_age_seconds:
+        raise Refused(
+            f"The verdict is {age:.0f} s old, and may be at most {max_age_seconds:.0f} s.",
+            remedy="Judge again: run pre_deploy or golive.",
+        )
+
+
+def _begun(context: Context, record: Record) -> Result:
+    params = context.params
+    verdict = params["verdict"]
+    require_go(verdict, now_text=utc_text(record.clock.now()), max_age_seconds=params["verdict_max_age"])
+    if verdict.get("version") != params["version"] or verdict.get("system") != params["system"]:
+        raise Refused(
+            f"The verdict is for {verdict.get('system')} {verdict.get('version')}, not for {params['system']} {params['version']}."
+        )
+    if context.check_mode:
+        return {"changed": True, "msg": f"Release of {params['system']} {params['version']} would begin."}
+    record.create()
+    with record.exclusively():
+        held = record.lock()
+        if held is not None and params["takeover"] != held["release"]:
+            raise Refused(
+                f"There is a release already: {record.described_lock(held)}.",
+                remedy=f"Wait for it; or read `status`; or, when you know that its run is dead, end it with `abort` "
+                f"and golive_takeover={held['release']}.",
+            )
+        if held is not None:
+            raise Refused(
+                f"Release {held['release']} has not ended, so no other begins.",
+                remedy=f"End it first: `abort` with golive_takeover={held['release']}.",
+            )
+        release = record.new_id()
+        try:
+            os.makedirs(os.path.join(record.folder(release), "report"), mode=0o700)
+        except OSError as problem:
+            raise ActionFailed(f"{record.folder(release)} cannot be made: {problem.strerror}.")
+        token = record.take(release, owner=_owner(params), version=params["version"])
+        begun = {"event": "begun", **_owner(params), "version": params["version"], "digest": verdict["digest"]}
+        try:
+            record.write(release, "verdict.json", dict(verdict))
+            record.keep_verdict(verdict)
+            chain = _append(record, token, [begun], way_back=False)
+        except BaseException:
+            record.free()
+            raise
+    return {
+        "changed": True,
+        "token": str(token),
+        "id": release,
+        "folder": record.folder(release),
+        "head": chain.head,
+        "msg": f"Release {release} has begun.",
+    }
+
+
+def _planned(context: Context, record: Record) -> Result:
+    """Write plan and way back, and print the plan: all of it before anything changes."""
+    params = context.params
+    token = _held_token(params, record)
+    release = token.release
+    verdict = record.document(release, "verdict.json") or {}
+    version = str(verdict.get("version", ""))
+    steps = release_steps.predicted(record.history())
+    plan = rollback_plan.build(
+        release=release,
+        system=params["system"],
+        version=version,
+        services=params["services"],
+        migration=params["migration"] or {},
+        way_back=params["way_back"] or {},
+    )
+    text = release_steps.plan_text(
+        system=params["system"],
+        release=release,
+        previous_version=plan["previous_version"],
+        version=version,
+        steps=steps,
+        rollback=plan,
+        irreversible=plan["irreversible"],
+        budget_seconds=params["downtime_budget"],
+        way_out=[line.replace("<release>", release) for line in params["way_out"]],
+    )
+    rollback_text = rollback_plan.render(plan)
+    document = {
+        "release": release,
+        "system": params["system"],
+        "version": version,
+        "previous_version": plan["previous_version"],
+        "digest": verdict.get("digest", ""),
+        "steps": steps,
+        "point_of_no_return": release_steps.POINT_OF_NO_RETURN,
+        "irreversible": plan["irreversible"],
+        "downtime_budget": params["downtime_budget"],
+        "way_out": params["way_out"],
+    }
+    answer: Result = {
+        "changed": True,
+        "id": release,
+        "plan": document,
+        "rollback": plan,
+        "rollback_md": rollback_text,
+        "text": text,
+        "msg": f"The way back of release {release} is written.",
+    }
+    if context.check_mode:
+        return answer
+    record.write(release, "plan.json", document)
+    record.write(release, "rollback_plan.json", plan)
+    record.write(release, "ROLLBACK.md", rollback_text)
+    planned = {"event": "planned", "previous_version": plan["previous_version"], "rollback": plan["database"]}
+    answer["head"] = _append(record, token, [planned], way_back=False).head
+    return answer
+
+
+def _append(record: Record, token: Token, entries: t.Sequence[journal.Entry], *, way_back: bool) -> journal.Chain:
+    """Append, or say why not. On the way back a journal that cannot be written stops nothing: the head is then empty."""
+    path = record.journal_path(token.release)
+    try:
+        return journal.append(path, entries, token=token.number)
+    except OSError as problem:
+        if way_back:
+            return journal.Chain((), "", False)
+        raise ActionFailed(
+            f"The journal {path} cannot be written: {problem.strerror}.",
+            remedy="Nothing more is changed. Make room or give rights there.",
+        )
+
+
+def _judged(context: Context, record: Record) -> Result:
+    if context.check_mode:
+        return {"changed": False, "msg": "The verdict would be kept."}
+    record.create()
+    verdict = context.params["verdict"]
+    record.keep_verdict(verdict)
+    return {"changed": True, "msg": f"Kept: {verdict.get('decision')} for {verdict.get('digest', '')[:12]}."}
+
+
+def _held_token(params: Params, record: Record) -> Token:
+    token = Token.parse(params["release"])
+    record.verify(token)
+    return token
+
+
+def _step(context: Context, record: Record) -> Result:
+    params = context.params
+    token = _held_token(params, record)
+    closes, opens = params["closes"], params["opens"]
+    if closes is None and opens is None:
+        raise BadInput("With state=step a step is closed or opened, or both.")
+    way_back = bool(opens and opens["direction"] == "back") or bool(closes and closes["status"] in ("failed", "undone"))
+    entries = _closing(record, token, closes)
+    if opens is not None:
+        titles = {step.name: step.title for step in release_steps.STEPS}
+        entries.append(
+            {"event": "step_started", "step": opens["name"], "direction": opens["direction"],
+             "title": titles.get(opens["name"], opens["name"].replace("_", " "))}
+        )  # fmt: skip
+    if context.check_mode or not entries:
+        return {"changed": bool(entries), "id": token.release, "msg": "The journal would be written."}
+    chain = _append(record, token, entries, way_back=way_back)
+    if not chain.head:
+        context.warn(f"The journal of release {token.release} cannot be written; the way back goes on without it.")
+    return {"changed": True, "head": chain.head, "id": token.release, "msg": "; ".join(_said(entry) for entry in entries)}
+
+
+def _closing(record: Record, token: Token, closes: Params | None) -> list[journal.Entry]:
+    """The journal line that closes a step; ``current`` is the one that is open, and nothing where none is."""
+    if closes is None:
+        return []
+    name = closes["name"]
+    if name == CURRENT:
+        entries = journal.read_chain(record.journal_path(token.release)).entries
+        still_open = [step["name"] for step in steps_of(entries) if step["status"] == "open"]
+        if not still_open:
+            return []
+        name = still_open[-1]
+    return [{"event": "step_ended", "step": name, "status": closes["status"], "detail": closes["detail"],
+             "known": closes["known"]}]  # fmt: skip
+
+
+def _said(entry: journal.Entry) -> str:
+    if entry["event"] == "step_started":
+        return f"{entry['step']} begins"
+    return f"{entry['step']} {entry['status']}"
+
+
+def _ended(context: Context, record: Record) -> Result:
+    params = context.params
+    token = _held_token(params, record)
+    if context.check_mode:
+        return {"changed": True, "msg": "The release would end."}
+    entries = _closing(record, token, params["closes"])
+    entries.append({"event": "ended", "outcome": params["outcome"], "detail": params["detail"]})
+    # left_on keeps the lock: the system is not as it should be, and no other release may begin over it.
+    with record.exclusively():
+        chain = _append(record, token, entries, way_back=params["outcome"] != "live")
+        if params["outcome"] != "left_on":
+            record.free()
+    return {
+        "changed": True,
+        "head": chain.head,
+        "id": token.release,
+        "outcome": params["outcome"],
+        "steps": steps_of(chain.entries),
+        "entries": len(chain.entries),
+        "msg": f"Release {token.release} ended: {params['outcome']}. Journal head {chain.head[:16]}.",
+    }
+
+
+def _read(context: Context, record: Record) -> Result:
+    """Everything that a person or the settlement needs to know; changes nothing."""
+    params = context.params
+    lock = record.lock()
+    release = Token.parse(params["release"]).release if params["release"] else None
+    release = release or params["takeover"] or (lock["release"] if lock else None)
+    if release is None and record.releases():
+        release = record.releases()[-1]
+    answer: Result = {
+        "changed": False,
+        "lock": {key: value for key, value in lock.items() if key != "nonce"} if lock else None,
+        "lock_text": record.described_lock(lock) if lock else "",
+        "verdict": record.last_verdict() or {},
+        "sign_offs": record.sign_offs(),
+        "id": release,
+        "releases": record.releases()[-20:],
+    }
+    if release is None:
+        return {**answer, "steps": [], "msg": f"No release of {params['system']} is on record."}
+    chain = journal.read_chain(record.journal_path(release))
+    if not chain.entries:
+        raise GoliveError(f"Release {release} of {params['system']} is not on record in {record.root}.")
+    steps = steps_of(chain.entries)
+    plan = record.document(release, "plan.json") or {}
+    rollback = record.document(release, "rollback_plan.json") or {}
+    ended = chain.entries[-1] if chain.entries[-1]["event"] == "ended" else None
+    decision = settle(steps=steps, ended=ended, rollback=rollback, world=params["world"])
+    answer.update(
+        head=chain.head,
+        torn=chain.torn,
+        entries=len(chain.entries),
+        begun=chain.entries[0],
+        ended=ended,
+        steps=steps,
+        plan=plan,
+        rollback=rollback,
+        release_verdict=record.document(release, "verdict.json") or {},
+        settlement=decision,
+        folder=record.folder(release),
+        text=_status_text(params["system"], release, chain, steps, ended, decision, answer["lock_text"], plan),
+    )
+    answer["msg"] = answer["text"].splitlines()[0]
+    return answer
+
+
+def _status_text(
+    system: str,
+    release: str,
+    chain: journal.Chain,
+    steps: t.Sequence[t.Mapping[str, t.Any]],
+    ended: t.Mapping[str, t.Any] | None,
+    decision: t.Mapping[str, t.Any],
+    lock_text: str,
+    plan: t.Mapping[str, t.Any],
+) -> str:
+    begun = chain.entries[0]
+    lines = [
+        f"STATUS  {system} {plan.get('previous_version') or '(unknown)'} → {begun.get('version')}   release {release}   "
+        + (f"ended: {ended['outcome']}" if ended else "has not ended")
+    ]
+    for step in steps:
+        seconds = "" if step["seconds"] is None else f"{step['seconds']:.1f} s"
+        way = "back: " if step["direction"] == "back" else ""
+        lines.append(f"  {step['status']:8}{way}{step['title']:<66} {seconds:>9}  {step['detail'][:200]}".rstrip())
+    if lock_text:
+        lines.append(f"  lock: {lock_text}.")
+    if chain.torn:
+        lines.append("  the journal's last line is torn, as by a power cut; it was never acknowledged.")
+    if not (ended and ended["outcome"] != "left_on"):
+        lines.append(f"  {decision['sentence']}")
+        lines += [f"    choice: {choice}" for choice in decision["choices"]]
+    lines.append(f"  journal head {chain.head}")
+    return "\n".join(lines)
+
+
+def _claimed(context: Context, record: Record) -> Result:
+    """Take over a release whose run is dead: an explicit, recorded word."""
+    params = context.params
+    with record.exclusively():
+        held = record.lock()
+        chain = journal.read_chain(record.journal_path(params["takeover"]))
+        if not chain.entries:
+            raise BadInput(f"There is no release {params['takeover']} of {params['system']} on record.")
+        if held is not None and held["release"] != params["takeover"]:
+            raise Refused(f"It is not {params['takeover']} that is open: {record.described_lock(held)}.")
+        if context.check_mode:
+            return {"changed": True, "msg": f"Release {params['takeover']} would be taken over."}
+        version = str(chain.entries[0].get("version", ""))
+        token = record.take(params["takeover"], owner=_owner(params), version=version)
+        entry = {"event": "claimed", **_owner(params), "from_token": held["number"] if held else None}
+        chain = _append(record, token, [entry], way_back=True)
+    rollback = record.document(token.release, "rollback_plan.json") or {}
+    return {
+        "changed": True,
+        "token": str(token),
+        "id": token.release,
+        "folder": record.folder(token.release),
+        "head": chain.head,
+        "plan": record.document(token.release, "plan.json") or {},
+        "rollback": rollback,
+        "msg": f"Release {token.release} was taken over by {_owner(params)['operator']}.",
+    }
+
+
+def _signed(context: Context, record: Record) -> Result:
+    sign_off = dict(context.params["sign_off"])
+    existing = [s for s in record.sign_offs() if all(s.get(key) == value for key, value in sign_off.items())]
+    if existing:
+        return {"changed": False, "sign_off": existing[-1], "msg": "Signed already."}
+    sign_off["signed"] = utc_text(record.clock.now())
+    if not context.check_mode:
+        record.create()
+        record.sign(sign_off)
+    return {"changed": True, "sign_off": sign_off, "msg": f"{sign_off['name']} signed {sign_off['item']}."}

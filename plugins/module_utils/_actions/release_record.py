@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The release record on the state host: lock, token, journal, plan. It outlives the controller.
+
+Layout: ``<state_dir>/<system>/{lock.json,token,verdict.json,sign_offs.jsonl}`` and ``releases/<id>/``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import journal
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, Refused, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
+
+
+class Record:
+    """One system's releases below a state directory."""
+
+    def __init__(self, state_dir: str, system: str, *, clock: Clock = CLOCK) -> None:
+        if not _NAME.fullmatch(system):
+            raise BadInput(f"system is {system!r}, expected letters, digits, '.', '_' and '-', at most 48.")
+        self.system = system
+        self.root = os.path.join(os.path.abspath(state_dir), system)
+        self.clock = clock
+
+    def create(self) -> None:
+        """Make the directories, or raise ActionFailed naming the one that cannot be made."""
+        try:
+            os.makedirs(os.path.join(self.root, "releases"), mode=0o700, exist_ok=True)
+        except OSError as problem:
+            raise ActionFailed(
+                f"The state directory {self.root} cannot be made: {problem.strerror}.",
+                remedy="Give this user the right to write there, or set golive_state_dir.",
+            )
+
+    def folder(self, release: str) -> str:
+        return os.path.join(self.root, "releases", release)
+
+    def journal_path(self, release: str) -> str:
+        return os.path.join(self.folder(release), "journal.jsonl")
+
+    @contextlib.contextmanager
+    def exclusively(self) -> t.Iterator[None]:
+        """Nobody else reads or writes lock and token meanwhile."""
+        try:
+            descriptor = os.open(os.path.join(self.root, ".mutex"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as problem:
+            raise ActionFailed(
+                f"The state directory {self.root} cannot be used: {problem.strerror}.",
+                remedy="Give this user the right to write there, or set golive_state_dir.",
+            )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _read_json(self, path: str) -> dict[str, t.Any] | None:
+        try:
+            with open(path, encoding="utf-8") as stream:
+                content = json.load(stream)
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            raise ActionFailed(f"{path} cannot be read by this user.", remedy="Run as the user who owns the state directory.")
+        except ValueError:
+            raise UnexpectedAnswer(f"{path} is damaged.", remedy="Look at the journal beside it, then remove the file.")
+        return content if isinstance(content, dict) else None
+
+    def lock(self) -> dict[str, t.Any] | None:
+        """Who holds the system now, or None."""
+        return self._read_json(os.path.join(self.root, "lock.json"))
+
+    def document(self, release: str, name: str) -> dict[str, t.Any] | None:
+        """``plan.json``, ``rollback_plan.json``, … of a release, or None."""
+        return self._read_json(os.path.join(self.folder(release), name))
+
+    def write(self, release: str, name: str, content: t.Any) -> None:
+        text = content if isinstance(content, str) else json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        journal.write_whole(os.path.join(self.folder(release), name), text)
+
+    def last_verdict(self) -> dict[str, t.Any] | None:
+        return self._read_json(os.path.join(self.root, "verdict.json"))
+
+    def keep_verdict(self, verdict: t.Mapping[str, t.Any]) -> None:
+        journal.write_whole(os.path.join(self.root, "verdict.json"), json.dumps(dict(verdict), sort_keys=True) + "\n")
+
+    def sign_offs(self) -> list[dict[str, t.Any]]:
+        chain = journal.read_chain(os.path.join(self.root, "sign_offs.jsonl"))
+        return [dict(entry["sign_off"]) for entry in chain.entries]
+
+    def sign(self, sign_off: t.Mapping[str, t.Any]) -> None:
+        journal.append(
+            os.path.join(self.root, "sign_offs.jsonl"), [{"sign_off": dict(sign_off)}], token=0, clock=self.clock
+        )
+
+    def next_number(self) -> int:
+        """The next monotonic token number; call it inside ``exclusively``."""
+        path = os.path.join(self.root, "token")
+        try:
+            with open(path, encoding="ascii") as stream:
+                number = int(stream.read())
+        except FileNotFoundError:
+            number = 0
+        except ValueError:
+            raise UnexpectedAnswer(f"{path} does not hold a number.", remedy="Put one there that is above every journal's token.")
+        journal.write_whole(path, f"{number + 1}\n")
+        return number + 1
+
+    def new_id(self) -> str:
+        """``r20261122T010203``, unique among the system's releases."""
+        base = "r" + self.clock.now().strftime("%Y%m%dT%H%M%S")
+        candidate, count = base, 1
+        while os.path.exists(self.folder(candidate)):
+            count += 1
+            candidate = f"{base}-{count}"
+        return candidate
+
+    def take(self, release: str, *, owner: t.Mapping[str, t.Any], version: str) -> Token:
+        """Write the lock with a fresh token; call it inside ``exclusively``."""
+        token = Token(self.system, release, self.next_number(), secrets.token_hex(8))
+        note = {**owner, "release": release, "version": version, "number": token.number, "nonce": token.nonce,
+                "taken": utc_text(self.clock.now())}  # fmt: skip
+        journal.write_whole(os.path.join(self.root, "lock.json"), json.dumps(note, sort_keys=True) + "\n")
+        return token
+
+    def free(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.root, "lock.json"))
+
+    def verify(self, token: Token) -> None:
+        """Raise Refused unless this token holds the system's lock now."""
+        held = self.lock()
+        if token.system != self.system:
+            raise BadInput(f"The token is of system {token.system}, not {self.system}.")
+        if held is None or held["number"] != token.number or held["nonce"] != token.nonce:
+            owner = f"release {held['release']} holds it" if held else "nobody holds it"
+            raise Refused(
+                f"This run no longer holds the lock of {self.system}: {owner}.",
+                remedy="Read `status`; this run must end.",
+            )
+
+    def described_lock(self, lock: t.Mapping[str, t.Any]) -> str:
+        """Owner, job and the journal's last sign of life; whether its run is dead is for a person to say."""
+        chain = journal.read_chain(self.journal_path(lock["release"]))
+        last = chain.entries[-1]["at"] if chain.entries else lock["taken"]
+        idle = (self.clock.now() - parse_utc(last)).total_seconds()
+        job = f", job {lock['job']}" if lock.get("job") else ""
+        return (
+            f"release {lock['release']} of {self.system} {lock['version']} holds the lock (operator {lock.get('operator') or 'unknown'}"
+            f"{job}); its journal was last written {idle:.0f} s ago, at {last}"
+        )
+
+    def releases(self) -> list[str]:
+        """Ids of all releases, oldest first."""
+        try:
+            return sorted(os.listdir(os.path.join(self.root, "releases")))
+        except FileNotFoundError:
+            return []
+
+    def history(self) -> dict[str, float]:
+        """Seconds of each step in the newest release that went live."""
+        for release in reversed(self.releases()):
+            entries = journal.read_chain(self.journal_path(release)).entries
+            if entries and entries[-1].get("outcome") == "live":
+                return {step["name"]: step["seconds"] for step in steps_of(entries) if step["status"] == "done"}
+        return {}
+
+
+def steps_of(entries: t.Sequence[journal.Entry]) -> list[dict[str, t.Any]]:
+    """The steps as the journal tells them: name, status, started, seconds, known."""
+    steps: list[dict[str, t.Any]] = []
+    for entry in entries:
+        if entry["event"] == "step_started":
+            steps.append({"name": entry["step"], "title": entry.get("title", ""), "status": "open", "started": entry["at"],
+                          "seconds": None, "direction": entry.get("direction", "forward"), "detail": "", "known": {}})  # fmt: skip
+        elif entry["event"] == "step_ended":
+            for step in reversed(steps):
+                if step["name"] == entry["step"] and step["status"] == "open":
+                    elapsed = (parse_utc(entry["at"]) - parse_utc(step["started"])).total_seconds()
+                    step.update(status=entry["status"], seconds=round(elapsed, 3), detail=entry.get("detail", ""),
+                                known=entry.get("known", {}))  # fmt: skip
+                    break
+    return steps

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of a release, in order: what is printed before, journalled while, and undone after.
+
+The order is the design's: schedulers before workers before the backend; the fence before the backup; the inside smoke test
+before the point of no return.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step; ``seconds`` is what it takes where no earlier release says otherwise."""
+
+    name: str
+    title: str
+    phase: str
+    seconds: float
+    changes: bool = True
+    #: Users cannot work while it runs.
+    is_downtime: bool = False
+
+
+STEPS: tuple[Step, ...] = (
+    Step("images", "new version fetched and unpacked, beside the old one", "begin", 2.0),
+    Step("maintenance_on", "maintenance on, proven on the user path", "window", 2.0, is_downtime=True),
+    Step("stop", "schedulers stopped, workers drained and stopped, backend stopped", "window", 10.0, is_downtime=True),
+    Step("fence", "database fenced: nobody else writes", "window", 1.5, is_downtime=True),
+    Step("backup", "backup, restored into a scratch database and compared", "window", 10.0, is_downtime=True),
+    Step("migration", "migration", "window", 4.0, is_downtime=True),
+    Step("start", "new version started behind its health gates, workers held", "window", 8.0, is_downtime=True),
+    Step("smoke_inside", "smoke test on the inside", "window", 4.0, is_downtime=True),
+    Step("traffic", "maintenance off, workers consume, schedulers start", "after", 4.0, is_downtime=True),
+    Step("smoke_outside", "smoke test from outside, as a user", "after", 5.0),
+    Step("watch", "watch", "after", 5.0, changes=False),
+)
+NAMES = tuple(step.name for step in STEPS)
+#: Once this step has begun, users may write: nothing is undone by itself unless it is proven lossless.
+POINT_OF_NO_RETURN = "traffic"
+#: Steps after which the database may differ from the backup's.
+_MIGRATION = NAMES.index("migration")
+
+
+def is_past(step: str, other: str) -> bool:
+    """Whether ``step`` is ``other`` or comes after it."""
+    return NAMES.index(step) >= NAMES.index(other)
+
+
+def predicted(history: t.Mapping[str, float]) -> list[dict[str, t.Any]]:
+    """The plan's steps; ``history`` holds the seconds of an earlier release."""
+    return [
+        {
+            **dataclasses.asdict(step),
+            "predicted_seconds": round(history.get(step.name, step.seconds), 1),
+            "source": "earlier release" if step.name in history else "default",
+        }
+        for step in STEPS
+    ]
+
+
+def plan_text(
+    *,
+    system: str,
+    release: str,
+    previous_version: str,
+    version: str,
+    steps: t.Sequence[t.Mapping[str, t.Any]],
+    rollback: t.Mapping[str, t.Any],
+    irreversible: t.Sequence[str],
+    budget_seconds: float | None,
+    way_out: t.Sequence[str],
+) -> str:
+    """The plan as it is printed before the first change."""
+    lines = [f"PLAN  {system} {previous_version or '(none)'} → {version}   release {release}", ""]
+    for number, step in enumerate(steps, start=1):
+        if step["name"] == POINT_OF_NO_RETURN:
+            lines.append("      ════ point of no return: from here on users write; nothing is undone by itself ════")
+        mark = "▮" if step["is_downtime"] else " "
+        lines.append(f"  {number:2} {mark} {step['title']:<68} {step['predicted_seconds']:6.1f} s")
+    downtime = sum(step["predicted_seconds"] for step in steps if step["is_downtime"])
+    budget = f", budget {budget_seconds:g} s" if budget_seconds is not None else ""
+    sources = {step["source"] for step in steps}
+    by = "from an earlier release" if sources == {"earlier release"} else "defaults where no earlier release tells"
+    lines += ["", f"  ▮ downtime about {downtime:.0f} s{budget} ({by})"]
+    lines.append(f"  way back: services by version; database by {rollback['database'].replace('_', ' ')}: {rollback['reason']}")
+    lines += [f"  cannot be undone: {text}" for text in irreversible] or ["  cannot be undone: nothing"]
+    lines += ["", "  if this run dies, where it stands and the ways out:"]
+    lines += [f"    {command}" for command in way_out]
+    return "\n".join(lines)

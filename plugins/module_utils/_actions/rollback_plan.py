@@ -1,0 +1,307 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way back, decided and written before the first change: as data for us, as stock commands for the night without us.
+
+ROLLBACK.md needs a shell, psql, supervisorctl, curl and what the migration tool brings. It is written for any point at
+which a run may have died: every block looks before it changes, and may be run again.
+"""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import derived_name
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+
+KINDS = ("image_only", "downgrade", "restore", "forward_only")
+Plan = t.Dict[str, t.Any]
+
+
+def build(
+    *,
+    release: str,
+    system: str,
+    version: str,
+    services: t.Mapping[str, t.Any],
+    migration: t.Mapping[str, t.Any],
+    way_back: t.Mapping[str, t.Any],
+) -> Plan:
+    """The rollback plan. ``services`` is the snapshot that the services module took, ``migration`` what is planned.
+
+    ``way_back`` holds where things are: ``flags``, ``supervisor``, ``programs``, ``current``, ``releases_dir``, ``dsn``,
+    ``url_scheme``, ``url_variable``, ``backup``, ``broker``, ``health``, ``ca_file``, ``snapshot_dir``.
+    """
+    deployed = services.get("deployed") or {}
+    kind = str(migration.get("rollback_kind") or "image_only")
+    if kind not in KINDS:
+        raise BadInput(f"The migration's way back is {kind!r}, expected one of {', '.join(KINDS)}.")
+    reason = str(migration.get("rollback_reason") or "no migration is pending, so the database stays as it is")
+    irreversible = [str(text) for text in migration.get("irreversible", [])]
+    dsn = str(way_back.get("dsn") or "")
+    database = _database_name(dsn) if dsn else ""
+    return {
+        "release": release,
+        "system": system,
+        "version": version,
+        "previous_version": deployed.get("version") or "",
+        "database": kind,
+        "reason": reason,
+        "irreversible": irreversible,
+        "revision": migration.get("from_revision"),
+        "target_revision": migration.get("to_revision"),
+        "services": [
+            {key: seen.get(key) for key in ("name", "state", "pid", "command_sha256") if seen.get(key) is not None}
+            for seen in services.get("services") or []
+        ],
+        "digest": deployed.get("digest"),
+        "files": services.get("files") or [],
+        "database_name": database,
+        "fenced_name": derived_name(database, "golive", release) if database else "",
+        "where": dict(way_back),
+    }
+
+
+def _database_name(dsn: str) -> str:
+    return urlsplit(dsn).path.lstrip("/")
+
+
+def _sh(*commands: str) -> list[str]:
+    return ["```sh", *commands, "```", ""]
+
+
+def _server_dsn(dsn: str, database: str, scheme: str) -> str:
+    parts = urlsplit(dsn)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{parts.netloc}/{database}{query}"
+
+
+def render(plan: Plan) -> str:
+    """ROLLBACK.md: run its blocks from top to bottom, in one shell."""
+    where = plan["where"]
+    lines = [
+        f"# ROLLBACK: {plan['system']} {plan['version']} → {plan['previous_version'] or 'what was there'}",
+        "",
+        f"Release `{plan['release']}`. Written before anything was changed, for the case that Ansible is not there.",
+        "Run the blocks from top to bottom in one bash. Each looks before it changes, and may be run again.",
+        f"The database goes back by **{plan['database'].replace('_', ' ')}**: {plan['reason']}.",
+        "",
+    ]
+    lines += [f"- cannot be undone: {text}" for text in plan["irreversible"]] + ([""] if plan["irreversible"] else [])
+    sections = [
+        ("What you need", _preamble(plan, where)),
+        ("Maintenance on", _maintenance_on(where)),
+        ("Stop the new version", _stop(where)),
+        ("Database", _database(plan, where)),
+        ("Code and files", _files(plan, where)),
+        ("Waiting jobs", _jobs(plan, where)),
+        ("Start the previous version", _start(where)),
+        ("Maintenance off", _maintenance_off(where)),
+        ("Look", _look(where)),
+    ]
+    number = 0
+    for title, body in sections:
+        if body:
+            lines += [f"## {number}. {title}", "", *body]
+            number += 1
+    lines += [
+        "Afterwards tell the record that it is over, or the next release will refuse to begin:",
+        "",
+        f"    ansible-playbook opsready.golive.abort -e @system.yml -e golive_takeover={plan['release']}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    commands = ["set -eu"]
+    text = []
+    if where.get("dsn"):
+        text.append("- the password of the database user in `PGPASSWORD`")
+        commands += [': "${PGPASSWORD:?the password of the database user}"', "export PGPASSWORD"]
+        if where.get("pg_bindir"):
+            commands.append(f"export PATH={shlex.quote(str(where['pg_bindir']))}:\"$PATH\"")
+        commands.append(f"server={shlex.quote(_server_dsn(str(where['dsn']), 'postgres', 'postgresql'))}")
+    if where.get("broker"):
+        text.append("- the password of the broker in `REDISCLI_AUTH`, where it has one")
+    if plan["database"] == "restore" and where.get("backup"):
+        text.append("- access to the backup in `BACKUP_ACCESS_KEY` and `BACKUP_SECRET_KEY`, where it lies in S3")
+    if where.get("supervisor"):
+        commands.append(f"ctl() {{ {where.get('supervisorctl') or 'supervisorctl'} -s {shlex.quote(str(where['supervisor']))} \"$@\"; }}")
+    return [*text, "", *_sh(*commands)] if text else _sh(*commands)
+
+
+def _maintenance_on(where: t.Mapping[str, t.Any]) -> list[str]:
+    flags = where.get("flags") or []
+    return _sh(*[f"echo '{{\"reason\": \"rollback by hand\"}}' > {shlex.quote(flag)}" for flag in flags]) if flags else []
+
+
+def _stop(where: t.Mapping[str, t.Any]) -> list[str]:
+    programs = where.get("programs") or {}
+    order = [*programs.get("schedulers", []), *programs.get("workers", []), *programs.get("backend", [])]
+    if not where.get("supervisor") or not order:
+        return []
+    text = "A program that is stopped already is said to be not running; that is fine."
+    return [text, "", *_sh(*[f"ctl stop {shlex.quote(name)} || ctl status {shlex.quote(name)} | grep -E 'STOPPED|EXITED|FATAL'" for name in order])]
+
+
+def _psql(sql: str, *, generated: bool = False) -> str:
+    return f'psql "$server" -X -v ON_ERROR_STOP=1 -At <<\'SQL\'\n{sql}{chr(10) + chr(92) + "gexec" if generated else ";"}\nSQL'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _rename_back(plan: Plan) -> str:
+    fenced, live = _literal(plan["fenced_name"]), _literal(plan["database_name"])
+    return _psql(
+        f"SELECT format('ALTER DATABASE %I RENAME TO %I', {fenced}, {live})\n"
+        f"WHERE EXISTS (SELECT FROM pg_database WHERE datname = {fenced})\n"
+        f"AND NOT EXISTS (SELECT FROM pg_database WHERE datname = {live})",
+        generated=True,
+    )
+
+
+def _database(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    if not plan["database_name"]:
+        return []
+    fenced, live = _literal(plan["fenced_name"]), _literal(plan["database_name"])
+    both = f"{fenced}, {live}"
+    close = _psql(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ({both}) AND pid <> pg_backend_pid()"
+    )
+    find = f"database=$(psql \"$server\" -X -At -c {shlex.quote(f'SELECT datname FROM pg_database WHERE datname IN ({both}) ORDER BY datname <> {fenced} LIMIT 1')})"
+    opened = _psql(
+        f"SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_database WHERE datname IN ({both})",
+        generated=True,
+    )
+    if plan["database"] == "downgrade":
+        change = _downgrade(plan, where)
+        text = "The new code takes the migration back; the old code does not know the new revision."
+    elif plan["database"] == "restore":
+        return _restore(plan, where, close)
+    else:
+        change, text = [], "The schema stays; only the fenced name goes back."
+    return [text, "", *_sh(opened, close, find, *change, close, _rename_back(plan))]
+
+
+def _downgrade(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    command = " ".join(shlex.quote(str(word)) for word in where.get("migration_command") or ["alembic"])
+    variable = where.get("url_variable") or "DATABASE_URL"
+    url = _server_dsn(str(where["dsn"]), "@DATABASE@", str(where.get("url_scheme") or "postgresql"))
+    before, after = url.split("@DATABASE@")
+    environment = "".join(
+        f"{name}={shlex.quote(str(value))} " for name, value in sorted(dict(where.get("environment") or {}).items())
+    )
+    directory = shlex.quote(str(where["migration_directory"]))
+    return [f"(cd {directory} && {environment}{variable}={shlex.quote(before)}\"$database\"{shlex.quote(after) if after else ''} {command} downgrade {shlex.quote(str(plan['revision'] or 'base'))})"]
+
+
+def _restore(plan: Plan, where: t.Mapping[str, t.Any], close: str) -> list[str]:
+    backup = where.get("backup") or {}
+    destination = str(backup.get("destination", ""))
+    key = str(backup.get("key") or "")
+    fetched = f"{plan['release']}.dump"
+    if destination.startswith("file://"):
+        fetch = [f"cp {shlex.quote(destination[len('file://'):].rstrip('/') + '/' + key)} {shlex.quote(fetched)}"]
+    else:
+        endpoint = str(backup.get("endpoint_url") or "https://s3.amazonaws.com").rstrip("/")
+        bucket = urlsplit(destination).netloc
+        url = f"{endpoint}/{bucket}/{key}"
+        region = backup.get("region") or "us-east-1"
+        fetch = [
+            f"printf 'user = \"%s:%s\"\\n' \"$BACKUP_ACCESS_KEY\" \"$BACKUP_SECRET_KEY\" | curl -fsS --config - --aws-sigv4 aws:amz:{region}:s3 -o {shlex.quote(fetched)} {shlex.quote(url)}"
+        ]
+    live, fenced = plan["database_name"], plan["fenced_name"]
+    fresh = derived_name(live, "byhand", plan["release"])
+    failed = derived_name(live, "failed", plan["release"])
+    both = f"{_literal(fenced)}, {_literal(live)}"
+    target = _server_dsn(str(where["dsn"]), fresh, "postgresql")
+    swap = _psql(
+        f"SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS false', datname) FROM pg_database WHERE datname IN ({both})",
+        generated=True,
+    )
+    rename = _psql(
+        f"SELECT format('ALTER DATABASE %I RENAME TO %I', datname, {_literal(failed)}) FROM pg_database\n"
+        f"WHERE datname IN ({both}) ORDER BY datname <> {_literal(fenced)} LIMIT 1",
+        generated=True,
+    )
+    owner = f"SELECT format('ALTER DATABASE %I OWNER TO %I', {_literal(fresh)}, pg_get_userbyid(datdba)) FROM pg_database WHERE datname IN ({both}) LIMIT 1"
+    return [
+        "**Only when the migration had begun.** What was written since the backup is lost. The backup is restored into a new",
+        f"database, and the names are swapped; the failed one is kept as `{failed}`.",
+        "",
+        *_sh(
+            *fetch,
+            _psql(f"SELECT format('CREATE DATABASE %I TEMPLATE template0', {_literal(fresh)})", generated=True),
+            f"pg_restore --exit-on-error --no-password -d {shlex.quote(target)} {shlex.quote(fetched)}",
+            _psql(owner, generated=True),
+            swap,
+            close,
+            rename,
+            _psql(f"SELECT format('ALTER DATABASE %I RENAME TO %I', {_literal(fresh)}, {_literal(live)})", generated=True),
+        ),
+        "When the migration had not begun, only the name goes back:",
+        "",
+        *_sh(close, _rename_back(plan)),
+    ]
+
+
+def _files(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    commands = []
+    current, previous = where.get("current"), plan["previous_version"]
+    if current and previous:
+        old = f"{where['releases_dir']}/{previous}"
+        commands.append(f"ln -sfn {shlex.quote(old)} {shlex.quote(str(current))}.golive && mv -T {shlex.quote(str(current))}.golive {shlex.quote(str(current))}")
+    for entry in plan["files"]:
+        path = shlex.quote(entry["path"])
+        if entry["kind"] == "file":
+            kept = shlex.quote(f"{where['snapshot_dir']}/{entry['copy']}")
+            commands.append(f"cp -p {kept} {path}")
+        elif entry["kind"] == "link":
+            commands.append(f"ln -sfn {shlex.quote(entry['target'])} {path}")
+        else:
+            commands.append(f"rm -f {path}")
+    return _sh(*commands) if commands else []
+
+
+def _jobs(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    broker, queues = where.get("broker"), where.get("queues") or []
+    if not broker or not queues:
+        return []
+    text = "Jobs that the release put aside go back to the end of their queue from which they are taken next."
+    commands = []
+    for queue in queues:
+        parked = f"opsready:{plan['system']}:parked:{plan['release']}:{queue}"
+        commands.append(
+            f"while [ -n \"$(redis-cli -u {shlex.quote(str(broker))} --no-auth-warning LMOVE {shlex.quote(parked)} {shlex.quote(queue)} LEFT RIGHT)\" ]; do :; done"
+        )
+    return [text, "", *_sh(*commands)]
+
+
+def _start(where: t.Mapping[str, t.Any]) -> list[str]:
+    programs = where.get("programs") or {}
+    if not where.get("supervisor"):
+        return []
+    commands = [f"ctl start {shlex.quote(name)}" for name in programs.get("backend", [])]
+    ca = f"--cacert {shlex.quote(str(where['ca_file']))} " if where.get("ca_file") else ""
+    for url in where.get("health") or []:
+        commands.append(f"timeout 60 sh -c {shlex.quote(f'until curl -fsS {ca}-o /dev/null {shlex.quote(url)}; do sleep 0.5; done')}")
+    commands += [f"ctl start {shlex.quote(name)}" for name in [*programs.get("workers", []), *programs.get("schedulers", [])]]
+    return _sh(*commands)
+
+
+def _maintenance_off(where: t.Mapping[str, t.Any]) -> list[str]:
+    flags = where.get("flags") or []
+    return _sh(*[f"rm -f {shlex.quote(flag)}" for flag in flags]) if flags else []
+
+
+def _look(where: t.Mapping[str, t.Any]) -> list[str]:
+    url = where.get("user_path")
+    if not url:
+        return []
+    ca = f"--cacert {shlex.quote(str(where['ca_file']))} " if where.get("ca_file") else ""
+    return _sh(f"curl -fsS {ca}{shlex.quote(str(url))}")

@@ -1,0 +1,304 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stream of unknown length into S3, in bounded memory: parts that grow, committed once, aborted without a trace.
+
+Three parts are in memory at most: one that fills and two under way. Each part carries its CRC32 and the whole its
+full-object CRC32, where the server knows about checksums. Subresource requests (ACL, tags) are never made: there are
+servers that take them for a new content of the object.
+"""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import contextlib
+import threading
+import typing as t
+import zlib
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    CHUNK_BYTES,
+    Destination,
+    Stored,
+    Writer,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    GoliveError,
+    UnexpectedAnswer,
+)
+
+MIB = 1 << 20
+SMALLEST_PART = 8 * MIB
+LARGEST_PART = 5 << 30
+LARGEST_OBJECT = 5 << 40
+MOST_PARTS = 10_000
+#: Parts of one size up to here, as the estimate asks; then they grow, should the estimate have been wrong.
+EVEN_PARTS = 8_000
+UNDER_WAY = 2
+
+
+def part_sizes(estimated_bytes: int) -> t.Callable[[int], int]:
+    """The size in bytes of part number n (from 1), such that 5 TiB always fit into 10,000 parts.
+
+    Up to 62 GiB the parts have 8 MiB; an estimate beyond that makes them larger from the first one on.
+    """
+    even = max(SMALLEST_PART, -(-estimated_bytes // EVEN_PARTS))
+    even = min(-(-even // MIB) * MIB, LARGEST_OBJECT // EVEN_PARTS)
+    missing = LARGEST_OBJECT - even * EVEN_PARTS
+    growth = _growth(even, MOST_PARTS - EVEN_PARTS, missing)
+
+    def size(number: int) -> int:
+        if number <= EVEN_PARTS:
+            return even
+        return int(min(LARGEST_PART, even * growth ** (number - EVEN_PARTS)))
+
+    return size
+
+
+def _growth(first: int, count: int, wanted: int) -> float:
+    """The smallest factor by which ``count`` growing parts, none above the largest, hold ``wanted`` bytes."""
+
+    def holds(factor: float) -> bool:
+        total, part = 0.0, float(first)
+        for unused in range(count):
+            part = min(part * factor, float(LARGEST_PART))
+            total += int(part)
+        return total >= wanted
+
+    low, high = 1.0, 2.0
+    for unused in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _crc_text(crc: int) -> str:
+    return base64.b64encode(crc.to_bytes(4, "big")).decode()
+
+
+class Bucket(Destination):
+    """A prefix in a bucket."""
+
+    def __init__(self, bucket: str, prefix: str, options: t.Mapping[str, t.Any], *, deadline: Deadline) -> None:
+        self.bucket = bucket
+        self.prefix = prefix
+        self.deadline = deadline
+        self.client = s3.s3_client(options, deadline=deadline)
+        #: Servers that keep no versions may still name one, and then refuse to be asked for it.
+        self.keeps_versions = False
+        self.sends_checksums = (options.get("checksums") or "full_object") == "full_object"
+
+    def key(self, name: str) -> str:
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def url(self, name: str) -> str:
+        return f"s3://{self.bucket}/{self.key(name)}"
+
+    def translated(self, doing: str) -> t.ContextManager[None]:
+        return s3.translated(doing, deadline=self.deadline)
+
+    def accepts(self, operation: str, parameter: str) -> bool:
+        """Whether this version of boto3 knows a parameter."""
+        return parameter in self.client.meta.service_model.operation_model(operation).input_shape.members
+
+    def preflight(self) -> dict[str, t.Any]:
+        with self.translated(f"Looking at bucket {self.bucket}"):
+            self.client.head_bucket(Bucket=self.bucket)
+        known: dict[str, t.Any] = {"bucket": self.bucket, "versioning": None}
+        with contextlib.suppress(GoliveError), self.translated("Asking for versioning"):
+            known["versioning"] = self.client.get_bucket_versioning(Bucket=self.bucket).get("Status", "Disabled")
+        self.keeps_versions = known["versioning"] == "Enabled"
+        return known
+
+    def writer(self, name: str, *, estimated_bytes: int) -> Writer:
+        return _S3Writer(self, name, estimated_bytes)
+
+    def head(self, name: str, version_id: str | None = None) -> dict[str, t.Any]:
+        request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name), "ChecksumMode": "ENABLED"}
+        if version_id is not None:
+            request["VersionId"] = version_id
+        with self.translated(f"Looking at {self.url(name)}"):
+            return dict(self.client.head_object(**request))
+
+    def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
+        request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name)}
+        if version_id is not None:
+            request["VersionId"] = version_id
+        doing = f"Reading {self.url(name)}"
+        with self.translated(doing):
+            answer = self.client.get_object(**request)
+        with contextlib.closing(answer["Body"]) as body:
+            while True:
+                with self.translated(doing):
+                    self.deadline.require(doing)
+                    chunk = body.read(CHUNK_BYTES)
+                if not chunk:
+                    return
+                yield chunk
+
+    def names(self, below: str = "") -> list[str]:
+        start = self.key(below).rstrip("/") + "/" if below or self.prefix else ""
+        cut = len(self.prefix) + 1 if self.prefix else 0
+        found: list[str] = []
+        with self.translated(f"Listing {self.url(below)}"):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start):
+                found.extend(one["Key"][cut:] for one in page.get("Contents", ()))
+        return sorted(found)
+
+    def remove(self, name: str, version_id: str | None = None) -> None:
+        request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name)}
+        if version_id is not None:
+            request["VersionId"] = version_id
+        with self.translated(f"Removing {self.url(name)}"):
+            self.client.delete_object(**request)
+
+    def is_there(self, name: str) -> bool:
+        try:
+            self.head(name)
+        except s3.Absent:
+            return False
+        return True
+
+    def open_uploads(self, name: str) -> list[str]:
+        """Ids of multipart uploads of this very key."""
+        with self.translated(f"Listing open uploads of {self.url(name)}"):
+            answer = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=self.key(name))
+        return [one["UploadId"] for one in answer.get("Uploads", ()) if one["Key"] == self.key(name)]
+
+
+class _S3Writer(Writer):
+    def __init__(self, bucket: Bucket, name: str, estimated_bytes: int) -> None:
+        super().__init__()
+        self.bucket = bucket
+        self.name = name
+        self._size_of = part_sizes(estimated_bytes)
+        self._filling = bytearray()
+        self._filling_crc = 0
+        self._upload: str | None = None
+        self._version: str | None = None
+        self._may_exist = False
+        self._parts: list[concurrent.futures.Future[dict[str, t.Any]]] = []
+        self._room = threading.BoundedSemaphore(UNDER_WAY)
+        self._stopped = threading.Event()
+        self._senders = concurrent.futures.ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="opsready-upload")
+
+    @property
+    def _target(self) -> dict[str, str]:
+        return {"Bucket": self.bucket.bucket, "Key": self.bucket.key(self.name)}
+
+    def write(self, chunk: bytes) -> None:
+        self.digest.update(chunk)
+        view = memoryview(chunk)
+        while view:
+            size = self._size_of(len(self._parts) + 1)
+            taken = view[: size - len(self._filling)]
+            self._filling += taken
+            self._filling_crc = zlib.crc32(taken, self._filling_crc)
+            view = view[len(taken) :]
+            if len(self._filling) == size:
+                self._send()
+
+    def _send(self) -> None:
+        """Give the filled part to a sender, when there is room for it; raise what an earlier one met."""
+        number = len(self._parts) + 1
+        if number > MOST_PARTS:
+            raise UnexpectedAnswer(f"{self.bucket.url(self.name)} needs more than {MOST_PARTS} parts.")
+        if self._upload is None:
+            self._begin()
+        self._wait_for_room()
+        body, crc = bytes(self._filling), self._filling_crc
+        self._filling.clear()
+        self._filling_crc = 0
+        self._parts.append(self._senders.submit(self._send_part, number, body, crc))
+
+    def _wait_for_room(self) -> None:
+        while not self._room.acquire(timeout=0.2):
+            self.bucket.deadline.require(f"Writing {self.bucket.url(self.name)}")
+        for part in self._parts:
+            if part.done() and part.exception() is not None:
+                self._room.release()
+                part.result()
+
+    def _begin(self) -> None:
+        request: dict[str, t.Any] = {**self._target, "ContentType": "application/octet-stream"}
+        if self.bucket.sends_checksums:
+            request["ChecksumAlgorithm"] = "CRC32"
+            if self.bucket.accepts("CreateMultipartUpload", "ChecksumType"):
+                request["ChecksumType"] = "FULL_OBJECT"
+        with self.bucket.translated(f"Writing {self.bucket.url(self.name)}"):
+            self._upload = self.bucket.client.create_multipart_upload(**request)["UploadId"]
+
+    def _send_part(self, number: int, body: bytes, crc: int) -> dict[str, t.Any]:
+        try:
+            if self._stopped.is_set():
+                raise ActionFailed("The upload was aborted.")
+            request = {**self._target, "UploadId": self._upload, "PartNumber": number, "Body": body}
+            checksum = {"ChecksumCRC32": _crc_text(crc)} if self.bucket.sends_checksums else {}
+            with self.bucket.translated(f"Writing part {number} of {self.bucket.url(self.name)}"):
+                answer = self.bucket.client.upload_part(**request, **checksum)
+            return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
+        finally:
+            self._room.release()
+
+    def commit(self) -> Stored:
+        full = {"ChecksumCRC32": _crc_text(self.digest.crc32)} if self.bucket.sends_checksums else {}
+        if self._upload is None:
+            request = {**self._target, "Body": bytes(self._filling), **full}
+            if self.bucket.accepts("PutObject", "IfNoneMatch"):
+                request["IfNoneMatch"] = "*"
+            answer = self._made(lambda: self.bucket.client.put_object(**request))
+        else:
+            if self._filling:
+                self._send()
+            parts = [part.result() for part in self._parts]
+            request = {**self._target, "UploadId": self._upload, "MultipartUpload": {"Parts": parts}}
+            if full and self.bucket.accepts("CompleteMultipartUpload", "ChecksumType"):
+                request.update(full, ChecksumType="FULL_OBJECT")
+            if self.bucket.accepts("CompleteMultipartUpload", "MpuObjectSize"):
+                request["MpuObjectSize"] = self.digest.size
+            if self.bucket.accepts("CompleteMultipartUpload", "IfNoneMatch"):
+                request["IfNoneMatch"] = "*"
+            answer = self._made(lambda: self.bucket.client.complete_multipart_upload(**request))
+        self._version = answer.get("VersionId") if self.bucket.keeps_versions else None
+        self._senders.shutdown(wait=True)
+        proven_by = self._read_back(full.get("ChecksumCRC32"))
+        self.committed = True
+        return self.digest.stored(self._version, proven_by)
+
+    def _made(self, request: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
+        """Send the request that makes the object exist; when its answer is lost, it may have."""
+        self._may_exist = True
+        try:
+            with self.bucket.translated(f"Writing {self.bucket.url(self.name)}"):
+                return request()
+        except s3.AlreadyThere:
+            self._may_exist = False
+            raise
+
+    def _read_back(self, crc: str | None) -> str:
+        """Ask the server what it holds, after the last request that could change it."""
+        seen = self.bucket.head(self.name, self._version)
+        if seen["ContentLength"] != self.digest.size:
+            raise UnexpectedAnswer(
+                f"{self.bucket.url(self.name)} has {seen['ContentLength']} bytes, but {self.digest.size} were written."
+            )
+        if crc is None or seen.get("ChecksumCRC32") is None or seen.get("ChecksumType") == "COMPOSITE":
+            return "size"
+        if seen["ChecksumCRC32"] != crc:
+            raise UnexpectedAnswer(f"{self.bucket.url(self.name)} has another CRC32 than what was written.")
+        return "size and CRC32"
+
+    def abort(self) -> None:
+        self._stopped.set()
+        self._senders.shutdown(wait=True, cancel_futures=True)
+        if self._upload is not None:
+            with contextlib.suppress(s3.Absent), self.bucket.translated(f"Aborting {self.bucket.url(self.name)}"):
+                self.bucket.client.abort_multipart_upload(**self._target, UploadId=self._upload)
+        if self._may_exist and self.bucket.is_there(self.name):
+            self.bucket.remove(self.name, self._version)
+            if self.bucket.is_there(self.name):
+                raise ActionFailed(f"{self.bucket.url(self.name)} was left behind.", remedy="Remove it by hand.")

@@ -1,0 +1,649 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take a system's services from one version to another, and back: kept before, stopped in order, started behind gates."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import socket
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, kept_files
+from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import Artefact, write_whole
+from ansible_collections.opsready.golive.plugins.module_utils._actions.comparison import Comparison
+from ansible_collections.opsready.golive.plugins.module_utils._actions.probe_process import start_ticks
+from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import (
+    Deployed,
+    ServiceManager,
+    ServiceStatus,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._actions.supervisor_services import SupervisorServices
+from ansible_collections.opsready.golive.plugins.module_utils._clients.http import host_and_port
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Deadline, poll, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    GoliveError,
+    Refused,
+    TimedOut,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token, held
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+
+#: Names that mean data: law 12 keeps a deploy from stopping them.
+STATEFUL = [
+    "elasticsearch",
+    "mariadb",
+    "minio",
+    "mongodb",
+    "mysql",
+    "nats",
+    "postgres",
+    "postgresql",
+    "rabbitmq",
+    "redis",
+    "valkey",
+]
+
+ARGUMENT_SPEC: Spec = compose(
+    RELEASE,
+    {
+        "state": {
+            "type": "str",
+            "required": True,
+            "choices": ["snapshot", "pulled", "stopped", "started", "status", "restored"],
+        },
+        "manager": {"type": "str", "default": "supervisor", "choices": ["supervisor"]},
+        "services": {"type": "list", "elements": "str", "default": []},
+        "supervisor": {
+            "type": "dict",
+            "options": {
+                "server": {"type": "str", "required": True},
+                "username": {"type": "str"},
+                "password": {"type": "str", "no_log": True},
+            },
+        },
+        "artefact": {
+            "type": "dict",
+            "options": {
+                "src": {"type": "path"},
+                "sha256": {"type": "str"},
+                "version": {"type": "str"},
+                "releases_dir": {"type": "path", "required": True},
+                "current": {"type": "path", "required": True},
+                "strip_components": {"type": "int", "default": 0},
+            },
+        },
+        "files": {"type": "list", "elements": "path", "default": []},
+        "snapshot_dir": {"type": "path"},
+        "gates": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"service": {"type": "str"}, **http_expectation.GATE},
+        },
+        "start_timeout": {"type": "float", "default": 60.0},
+        "stop_timeout": {"type": "float", "default": 60.0},
+        "max_restarts": {"type": "int", "default": 0},
+        "allowed_exits": {"type": "list", "elements": "str", "default": ["0", "143", "SIGTERM"]},
+        "on_bad_exit": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+        "ports_closed": {"type": "list", "elements": "str", "default": []},
+        "stateful": {"type": "list", "elements": "str", "default": STATEFUL},
+        "allow_stateful": {"type": "bool", "default": False},
+        "timeout": {"type": "float", "default": 300.0},
+    },
+)
+CONSTRAINTS: dict[str, t.Any] = {
+    "required_if": [
+        ("state", "snapshot", ("snapshot_dir",)),
+        ("state", "restored", ("snapshot_dir",)),
+        ("state", "pulled", ("artefact",)),
+        ("state", "stopped", ("supervisor",)),
+        ("state", "started", ("supervisor",)),
+        ("state", "status", ("supervisor",)),
+        ("state", "snapshot", ("supervisor",)),
+        ("state", "restored", ("supervisor",)),
+    ]
+}
+
+_SNAPSHOT = "snapshot.json"
+#: How often a manager is asked for a state that is awaited, in seconds.
+_STEP = 0.05
+#: Supervisor gives a process's start in whole seconds.
+_START_RESOLUTION = 1.0
+
+
+class Work:
+    """One call: its options, its manager, its single services in order, and the comparison that its result comes from."""
+
+    def __init__(self, context: Context, token: Token | None) -> None:
+        self.context = context
+        self.params = context.params
+        self.token = token
+        self.deadline = Deadline(self.params["timeout"])
+        self.comparison = Comparison()
+        self.artefact = Artefact(self.params["artefact"]) if self.params["artefact"] else None
+        self.manager: ServiceManager = SupervisorServices(
+            self.params["supervisor"] or {"server": "unix:///nowhere"}, self.artefact
+        )
+        self.names: list[str] = []
+
+    def expand(self) -> None:
+        """Raises BadInput for an empty list: nothing would be done, and nothing proven."""
+        if not self.params["services"]:
+            raise BadInput("services is empty.")
+        self.names = self.manager.expand(self.params["services"], deadline=self.deadline)
+
+    def status(self, name: str) -> ServiceStatus:
+        return self.manager.status(name, deadline=self.deadline)
+
+    def statuses(self) -> dict[str, ServiceStatus]:
+        return {name: self.status(name) for name in self.names}
+
+
+def told(status: ServiceStatus) -> dict[str, t.Any]:
+    """A service's status as plain data; times in RFC 3339."""
+    plain = dataclasses.asdict(status)
+    if status.started_at is not None:
+        plain["started_at"] = utc_text(datetime.datetime.fromtimestamp(status.started_at, datetime.timezone.utc))
+    return plain
+
+
+def told_deployed(deployed: Deployed) -> dict[str, t.Any]:
+    return dataclasses.asdict(deployed)
+
+
+# ---- status
+
+
+def status(work: Work) -> dict[str, t.Any]:
+    """What the services do now."""
+    work.expand()
+    statuses = work.statuses()
+    return {
+        "changed": False,
+        "services": [told(each) for each in statuses.values()],
+        "deployed": told_deployed(work.manager.deployed()),
+        "all_running": all(each.state == "running" for each in statuses.values()),
+        "all_stopped": not any(each.is_alive for each in statuses.values()),
+    }
+
+
+# ---- snapshot and the way back
+
+
+def _read_snapshot(folder: str) -> dict[str, t.Any] | None:
+    try:
+        with open(os.path.join(folder, _SNAPSHOT), encoding="utf-8") as source:
+            snapshot = json.load(source)
+        return t.cast("dict[str, t.Any]", snapshot)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        raise Refused(f"The snapshot in {folder} cannot be read: {type(problem).__name__}.")
+
+
+def snapshot(work: Work) -> dict[str, t.Any]:
+    """Keep what is needed to come back, before the first change. A release's own snapshot is never taken twice."""
+    work.expand()
+    folder = work.params["snapshot_dir"]
+    release = work.token.release if work.token else None
+    existing = _read_snapshot(folder)
+    now = {
+        "release": release,
+        "services": [told(each) for each in work.statuses().values()],
+        "deployed": told_deployed(work.manager.deployed()),
+        "version": work.manager.snapshot(),
+    }
+    if existing is not None:
+        kept_files.require_copies(existing["files"], folder)
+        same_release = release is not None and existing["release"] == release
+        if not same_release and not _still_holds(existing, now, work.params["files"]):
+            raise Refused(
+                f"{folder} holds a snapshot of {existing['taken_at']} (release {existing['release']}), and the system is not as "
+                f"it was then.",
+                remedy="Give each release a folder of its own.",
+            )
+        return {"changed": False, "snapshot": existing}
+    if work.context.check_mode:
+        files = [kept_files.described(path) for path in work.params["files"]]
+        return {"changed": True, "snapshot": {**now, "files": files, "taken_at": None}}
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.chmod(folder, 0o700)
+    taken = {
+        "schema": 1,
+        "taken_at": utc_text(CLOCK.now()),
+        **now,
+        "files": kept_files.keep(work.params["files"], folder),
+    }
+    write_whole(os.path.join(folder, _SNAPSHOT), json.dumps(taken, indent=1, sort_keys=True).encode(), mode=0o600)
+    return {"changed": True, "snapshot": taken}
+
+
+def _still_holds(existing: t.Mapping[str, t.Any], now: t.Mapping[str, t.Any], paths: t.Sequence[str]) -> bool:
+    if existing["version"] != now["version"] or existing["deployed"] != now["deployed"]:
+        return False
+    if [entry["path"] for entry in existing["files"]] != list(paths):
+        return False
+    return all(kept_files.same(entry, kept_files.described(entry["path"])) for entry in existing["files"])
+
+
+def restored(work: Work) -> dict[str, t.Any]:
+    """Put files and version back as the snapshot has them; starts nothing."""
+    work.expand()
+    folder = work.params["snapshot_dir"]
+    kept = _read_snapshot(folder)
+    if kept is None:
+        raise Refused(f"There is no snapshot in {folder}, so there is nothing to go back to.")
+    kept_files.require_copies(kept["files"], folder)
+    before = work.manager.deployed()
+    work.comparison.add("version", before.version, kept["deployed"]["version"])
+    differing = []
+    for entry in kept["files"]:
+        now = kept_files.described(entry["path"])
+        work.comparison.add(entry["path"], kept_files.shown(now), kept_files.shown(entry))
+        if not kept_files.same(entry, now):
+            differing.append(entry)
+    alive = [name for name, each in work.statuses().items() if each.is_alive]
+    if alive and work.comparison.is_changed:
+        raise Refused(
+            f"{', '.join(alive)} still runs: files are not changed under a running service.",
+            remedy="Stop the services first: state stopped.",
+        )
+    done: list[str] = []
+    if not work.context.check_mode:
+        try:
+            for entry in differing:
+                kept_files.put_back(entry, folder)
+                done.append(entry["path"])
+            work.manager.restore(kept["version"])
+        except (GoliveError, OSError) as problem:
+            left = [entry["path"] for entry in differing if entry["path"] not in done]
+            raise ActionFailed(
+                f"Not everything was put back: {getattr(problem, 'message', None) or problem}",
+                known={"restored": done, "not_restored": left, "changed": bool(done)},
+            )
+        after = work.manager.deployed()
+        if after.digest != kept["deployed"]["digest"]:
+            work.context.warn(
+                f"Version {after.version} is not as it was in the snapshot: its digest is {after.digest}, and was "
+                f"{kept['deployed']['digest']}."
+            )
+    return {
+        **work.comparison.told(),
+        "restored": [entry["path"] for entry in differing],
+        "deployed": told_deployed(work.manager.deployed()),
+        "snapshot": kept,
+    }
+
+
+# ---- pulled
+
+
+def pulled(work: Work) -> dict[str, t.Any]:
+    """Have the version here, verified, without running it."""
+    before = work.manager.deployed()
+    pull = work.manager.pull(check_mode=work.context.check_mode, deadline=work.deadline)
+    return {
+        "changed": pull["changed"],
+        "pulled": {name: value for name, value in pull.items() if name != "changed"},
+        "deployed": told_deployed(before),
+    }
+
+
+# ---- stopped
+
+
+def group_members(group: int) -> list[int]:
+    """Processes of a process group: supervisor gives each service one, and what a service left behind is in it."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as source:
+                    fields = source.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if len(fields) > 2 and fields[0] != "Z" and int(fields[2]) == group:
+                found.append(int(name))
+    return found
+
+
+def is_closed(address: str) -> bool:
+    """Nothing accepts connections there."""
+    try:
+        socket.create_connection(host_and_port(address), timeout=1.0).close()
+    except OSError:
+        return True
+    return False
+
+
+def stopped(work: Work) -> dict[str, t.Any]:
+    """Stop in the order given; the next only when the one before has gone, and gone well."""
+    for address in work.params["ports_closed"]:
+        host_and_port(address)
+    work.expand()
+    before = work.statuses()
+    _refuse_stateful(work, before)
+    for name, each in before.items():
+        work.comparison.add(name, each.state, "stopped" if each.is_alive else each.state)
+    outcomes: dict[str, dict[str, t.Any]] = {
+        name: {"name": name, "before": each.state, "after": each.state, "exit": each.ended, "seconds": 0.0}
+        for name, each in before.items()
+    }
+    if not work.context.check_mode:
+        for each in before.values():
+            if each.is_alive:
+                _stop_one(work, each, outcomes)
+        for address in work.params["ports_closed"]:
+            _await_closed(work, address, outcomes)
+    return {**work.comparison.told(), "services": list(outcomes.values())}
+
+
+def _refuse_stateful(work: Work, before: t.Mapping[str, ServiceStatus]) -> None:
+    if work.params["allow_stateful"]:
+        return
+    named = {word for word in work.params["stateful"] if word}
+    hit = [name for name in before if named & {name, *name.split(":")}]
+    if hit:
+        raise Refused(
+            f"{', '.join(hit)} keeps data, and stateful services are not stopped by a deploy: nothing was stopped.",
+            remedy="Take it out of services, or set allow_stateful if the system file means it.",
+        )
+
+
+def _known_of_stop(outcomes: t.Mapping[str, dict[str, t.Any]]) -> dict[str, t.Any]:
+    done = [each for each in outcomes.values() if each["before"] != each["after"]]
+    return {
+        "services": list(outcomes.values()),
+        "changed": bool(done),
+        "left_running": [
+            each["name"] for each in outcomes.values() if each["after"] in ("running", "starting", "stopping")
+        ],
+    }
+
+
+def _stop_one(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t.Any]]) -> None:
+    name = before.name
+    outcome = outcomes[name]
+    limit = Deadline(work.params["stop_timeout"])
+    began = limit.clock.monotonic()
+    ticks = start_ticks(before.pid) if before.pid else None
+
+    def remains() -> tuple[ServiceStatus, list[int]]:
+        seen = work.manager.status(name, deadline=limit_or_more)
+        outcome["after"] = seen.state
+        if seen.is_alive or before.pid is None:
+            return seen, []
+        left = group_members(before.pid)
+        if not left and ticks is not None and start_ticks(before.pid) == ticks:
+            left = [before.pid]
+        return seen, left
+
+    # What is asked after the limit still needs an answer, to say what is left.
+    limit_or_more = Deadline(work.params["stop_timeout"] + 10.0)
+    try:
+        work.manager.ask_stop(name, deadline=limit)
+        after, _left = poll(
+            remains,
+            good=lambda seen: not seen[0].is_alive and not seen[1],
+            deadline=limit,
+            describe=lambda seen, in_a_row: _still_there(name, seen),
+            interval=_STEP,
+        )
+    except GoliveError as problem:
+        outcome["seconds"] = round(limit.clock.monotonic() - began, 3)
+        raise ActionFailed(
+            f"{name} was not stopped: {problem.message}",
+            remedy="It was not killed by us: its stop signal and stopwaitsecs are in supervisord's configuration.",
+            known=_known_of_stop(outcomes),
+        )
+    outcome.update(after=after.state, exit=after.ended, seconds=round(limit.clock.monotonic() - began, 3))
+    if before.state != "running":
+        return  # a service that crashes anyway has no exit that says anything about being stopped
+    fault = bad_exit(after, work.params["allowed_exits"])
+    outcome["killed"] = after.was_killed
+    if not fault:
+        return
+    if work.params["on_bad_exit"] == "report":
+        work.context.warn(fault)
+        return
+    raise ActionFailed(
+        fault,
+        remedy="What it was doing may be lost or half done. Give it more time to end (stopwaitsecs), and look at its log.",
+        known=_known_of_stop(outcomes),
+    )
+
+
+def _still_there(name: str, seen: tuple[ServiceStatus, list[int]] | None) -> str:
+    if seen is None:
+        return f"{name} was never seen"
+    if seen[1]:
+        return f"{name} ended, but left processes behind ({', '.join(str(pid) for pid in seen[1])})"
+    return f"{name} is {seen[0].state}"
+
+
+def bad_exit(after: ServiceStatus, allowed: t.Sequence[str]) -> str:
+    """The sentence for an exit that is not as it should be, or nothing."""
+    if after.was_killed:
+        return f"{after.name} was killed ({after.ended}), it did not end by itself."
+    if not after.ended:
+        return f"{after.name} has stopped, but how it ended cannot be told: supervisord's log does not say."
+    if after.ended not in allowed:
+        return f"{after.name} ended with {after.ended}, expected {' or '.join(allowed)}."
+    return ""
+
+
+def _await_closed(work: Work, address: str, outcomes: dict[str, dict[str, t.Any]]) -> None:
+    try:
+        poll(
+            lambda: is_closed(address),
+            good=lambda closed: closed,
+            deadline=Deadline(min(work.params["stop_timeout"], 10.0)),
+            describe=lambda closed, in_a_row: f"Something still listens on {address}",
+            interval=_STEP,
+        )
+    except TimedOut as problem:
+        raise ActionFailed(
+            problem.message,
+            remedy="Another process serves there; users may still reach it.",
+            known=_known_of_stop(outcomes),
+        )
+
+
+# ---- started
+
+
+class Watch:
+    """Services that run now, and must stay the same processes."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._pids: dict[str, int | None] = {}
+        self.restarts: dict[str, int] = {}
+
+    def add(self, status: ServiceStatus) -> None:
+        self._pids[status.name] = status.pid
+
+    def look(self) -> None:
+        """Raises ActionFailed when one ended, or came back as another process more often than is allowed."""
+        for name, pid in list(self._pids.items()):
+            seen = self._work.status(name)
+            if seen.state == "running" and seen.pid == pid:
+                continue
+            if seen.state == "running":
+                self.count(name)
+                self._pids[name] = seen.pid
+            elif seen.state in ("restarting", "starting"):
+                self.count(name)
+            else:
+                how = f", it ended with {seen.ended}" if seen.ended else ""
+                raise ActionFailed(f"{name} was running and is {seen.state} now{how}. {seen.detail}".strip())
+
+    def count(self, name: str) -> None:
+        """One more restart. Raises ActionFailed for one too many."""
+        self.restarts[name] = self.restarts.get(name, 0) + 1
+        allowed = self._work.params["max_restarts"]
+        if self.restarts[name] > allowed:
+            raise ActionFailed(f"{name} does not stay up: {self.restarts[name]} restarts, {allowed} are allowed.")
+
+
+def _checked_gates(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    for index, gate in enumerate(params["gates"]):
+        where = f"gates: number {index + 1}"
+        http_expectation.checked_gate(gate, where=where)
+        http_expectation.refuse_unreadable(gate, url=gate["url"])
+        if gate["service"] and gate["service"] not in params["services"]:
+            raise BadInput(f"{where} is for {gate['service']}, which is not among services.")
+    return t.cast("list[dict[str, t.Any]]", params["gates"])
+
+
+def started(work: Work) -> dict[str, t.Any]:
+    """Run the version in the order given, each service behind its gates."""
+    gates = _checked_gates(work.params)
+    work.expand()
+    before = work.statuses()
+    deployed = work.manager.deployed()
+    version = work.artefact.version if work.artefact and work.artefact.version else deployed.version
+    work.comparison.add("version", deployed.version, version)
+    for name, each in before.items():
+        work.comparison.add(name, each.state, "running")
+    if version is not None and work.artefact is not None and work.artefact.version:
+        work.manager.require_available(version)
+    _refuse_running_other(work, before, deployed, version)
+    result: dict[str, t.Any] = {
+        "services": [],
+        "gates": [],
+        "deployed": told_deployed(Deployed(version, deployed.digest if version == deployed.version else None)),
+        "restarts": {},
+    }
+    if work.context.check_mode:
+        result["services"] = [told(each) for each in before.values()]
+        return {**work.comparison.told(), **result}
+    watch = Watch(work)
+    try:
+        if version is not None and version != deployed.version:
+            work.manager.select(version)
+        result["deployed"] = told_deployed(work.manager.deployed())
+        for given in work.params["services"]:
+            for name in work.manager.expand([given], deadline=work.deadline):
+                result["services"].append(_start_one(work, before[name], watch))
+            for gate in gates:
+                if gate["service"] == given:
+                    result["gates"].append(_pass_gate(work, gate, watch))
+        for gate in gates:
+            if not gate["service"]:
+                result["gates"].append(_pass_gate(work, gate, watch))
+        watch.look()
+    except GoliveError as problem:
+        raise ActionFailed(
+            problem.message,
+            remedy=problem.remedy or "The services' own logs say why.",
+            known={**_known_of_start(work, before, deployed), **result, "restarts": watch.restarts, **problem.known},
+        )
+    result["restarts"] = watch.restarts
+    return {**work.comparison.told(), **result}
+
+
+def _refuse_running_other(
+    work: Work, before: t.Mapping[str, ServiceStatus], deployed: Deployed, version: str | None
+) -> None:
+    alive = {name: each for name, each in before.items() if each.is_alive}
+    if alive and version != deployed.version:
+        raise Refused(
+            f"{', '.join(alive)} still runs version {deployed.version}; {version} was not selected.",
+            remedy="Stop the services first: state stopped.",
+        )
+    selected = work.manager.selected_at()
+    stale = [
+        name
+        for name, each in alive.items()
+        if selected is not None and each.started_at is not None and each.started_at + _START_RESOLUTION < selected
+    ]
+    if stale:
+        raise Refused(
+            f"{', '.join(stale)} runs since before version {version} was selected, so it runs another.",
+            remedy="Stop the services first: state stopped.",
+        )
+
+
+def _known_of_start(work: Work, before: t.Mapping[str, ServiceStatus], deployed: Deployed) -> dict[str, t.Any]:
+    """What is left behind by a start that failed; never raises, since it explains another error."""
+    left: dict[str, str] = {}
+    for name in work.names:
+        try:
+            left[name] = work.manager.status(name, deadline=Deadline(5.0)).state
+        except GoliveError as problem:
+            left[name] = problem.message
+    now = work.manager.deployed()
+    changed = now != deployed or any(left[name] != each.state for name, each in before.items())
+    return {"changed": changed, "left": left, "version_before": deployed.version}
+
+
+def _start_one(work: Work, before: ServiceStatus, watch: Watch) -> dict[str, t.Any]:
+    name = before.name
+    limit = Deadline(work.params["start_timeout"])
+    began = limit.clock.monotonic()
+    if not before.is_alive:
+        work.manager.ask_start(name, deadline=limit)
+    pids: list[int] = []
+
+    def look() -> ServiceStatus:
+        seen = work.status(name)
+        if seen.pid and seen.pid not in pids:
+            pids.append(seen.pid)
+            if len(pids) > 1:
+                watch.count(name)
+        elif seen.state == "restarting" and len(pids) <= 1 and not watch.restarts.get(name):
+            watch.count(name)
+        if seen.state in ("failed", "stopped", "unknown"):
+            how = f" (ended with {seen.ended})" if seen.ended else ""
+            raise ActionFailed(f"{name} did not start: it is {seen.state}{how}. {seen.detail}".strip())
+        return seen
+
+    after = poll(
+        look,
+        good=lambda seen: seen.state == "running",
+        deadline=limit,
+        describe=lambda seen, in_a_row: f"{name} is {seen.state if seen else 'unknown'}, not running,",
+        interval=_STEP,
+    )
+    watch.add(after)
+    return {**told(after), "before": before.state, "seconds": round(limit.clock.monotonic() - began, 3)}
+
+
+def _pass_gate(work: Work, gate: t.Mapping[str, t.Any], watch: Watch) -> dict[str, t.Any]:
+    label = gate["url"].split("?", 1)[0]
+    return http_expectation.await_answers(
+        gate,
+        judge=lambda response: http_expectation.criteria(response, gate, label=label),
+        label=label,
+        deadline=Deadline(gate["timeout"]),
+        between=watch.look,
+        scrub=work.context.scrub,
+    ).told()
+
+
+_STATES: dict[str, t.Callable[[Work], dict[str, t.Any]]] = {
+    "snapshot": snapshot,
+    "pulled": pulled,
+    "stopped": stopped,
+    "started": started,
+    "status": status,
+    "restored": restored,
+}
+
+
+def body(context: Context) -> dict[str, t.Any]:
+    """The module's work."""
+    state = context.params["state"]
+    with held(None if state == "status" else context.params["release"], doing=f"services {state}") as token:
+        try:
+            return _STATES[state](Work(context, token))
+        except OSError as problem:
+            raise ActionFailed(f"services {state}: {problem.filename or 'a file'}: {problem.strerror or problem}.")

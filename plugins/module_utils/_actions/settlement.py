@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finish, roll back, or leave on and say so: decided from the journal and the world, whoever asks.
+
+Automatic rollback, ``rollback`` days later, ``abort`` and ``resume`` enter here from four sides. Pure.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import release_steps
+
+#: What the caller does next.
+NOTHING = "nothing"
+FINISH = "finish"
+ROLL_BACK = "roll_back"
+LEAVE_ON = "leave_on"
+
+World = t.Mapping[str, t.Any]
+
+
+def reached(steps: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """Names of the forward steps that began, in order."""
+    return [step["name"] for step in steps if step["direction"] == "forward" and step["name"] in release_steps.NAMES]
+
+
+def _open_or_failed(steps: t.Sequence[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any] | None:
+    for step in reversed(steps):
+        if step["status"] in ("open", "failed"):
+            return step
+    return None
+
+
+def settle(
+    *,
+    steps: t.Sequence[t.Mapping[str, t.Any]],
+    ended: t.Mapping[str, t.Any] | None,
+    rollback: t.Mapping[str, t.Any],
+    world: World,
+) -> dict[str, t.Any]:
+    """What has to happen now, in a sentence, and the choices where a person has to choose.
+
+    ``world`` may hold ``loss``: what pg_restore assessed since the fence (``{"lossless": bool, "rows": …, "tables": […],
+    "seconds": …, "known": bool}``), and ``accept_data_loss``, ``wanted`` (``roll_back`` when a person asked for it).
+    """
+    wanted = world.get("wanted")
+    if ended is not None and ended["outcome"] in ("live", "rolled_back", "aborted") and wanted != ROLL_BACK:
+        return _decision(NOTHING, f"The release ended: {ended['outcome']}. Nothing is left to do.")
+    began = reached(steps)
+    stuck = _open_or_failed(steps)
+    if not began:
+        return _decision(FINISH, "Nothing was changed: the release can be ended as it is.", outcome="aborted")
+    last = began[-1]
+    where = f"It stopped at '{stuck['name']}' ({stuck['status']})" if stuck else f"It stands after '{last}'"
+    if stuck is None and last == release_steps.NAMES[-1] and wanted != ROLL_BACK:
+        return _decision(FINISH, "Every step is done.", outcome="live")
+    kind = str(rollback.get("database", "unknown"))
+    migrated = "migration" in began
+    users_write = release_steps.POINT_OF_NO_RETURN in began
+    if kind == "forward_only" and migrated:
+        return _decision(
+            LEAVE_ON,
+            f"{where}, and the plan says that the migration cannot be taken back.",
+            choices=[
+                "mend forward: deploy a version that works on the new schema",
+                "restore the backup by hand as ROLLBACK.md says, accepting the loss it names",
+            ],
+        )
+    needs_database = migrated and kind in ("downgrade", "restore")
+    if users_write and needs_database:
+        return _after_no_return(where, kind, world)
+    return _decision(ROLL_BACK, f"{where}; it is rolled back: {_by(kind, migrated)}.", database=kind if migrated else "image_only")
+
+
+def _after_no_return(where: str, kind: str, world: World) -> dict[str, t.Any]:
+    loss = world.get("loss")
+    if loss is None:
+        return _decision(
+            LEAVE_ON,
+            f"{where}, after the point of no return; what would be lost has not been counted.",
+            choices=["count it: run `rollback`, which asks the database before it decides"],
+            needs_loss=True,
+        )
+    if loss.get("known") and loss.get("lossless"):
+        return _decision(ROLL_BACK, f"{where}; nobody wrote since the fence, so it is rolled back: {_by(kind, True)}.", database=kind)
+    stake = stake_in_words(loss)
+    if world.get("accept_data_loss"):
+        return _decision(ROLL_BACK, f"{where}; the loss was accepted: {stake}. It is rolled back: {_by(kind, True)}.", database=kind)
+    return _decision(
+        LEAVE_ON,
+        f"{where}, after the point of no return. At stake: {stake}. Nothing is undone by itself.",
+        choices=[
+            "leave it on and mend forward: nothing is lost",
+            f"take it back and lose that: `rollback` with golive_accept_data_loss=true ({_by(kind, True)})",
+        ],
+    )
+
+
+def stake_in_words(loss: t.Mapping[str, t.Any]) -> str:
+    """Rows, tables and time that a way back would lose."""
+    if not loss.get("known"):
+        return f"an unknown number of rows ({loss.get('reason') or 'it cannot be counted'})"
+    tables = loss.get("tables") or []
+    named = ", ".join(f"{entry['table']} ({entry['rows']})" for entry in tables[:10])
+    minutes = float(loss.get("seconds") or 0.0) / 60
+    return f"{loss.get('rows')} rows in {len(tables)} tables ({named}), written in the last {minutes:.1f} minutes"
+
+
+def _by(kind: str, migrated: bool) -> str:
+    if not migrated or kind == "image_only":
+        return "the previous version comes back, the database stays as it is"
+    if kind == "downgrade":
+        return "the new code takes the migration back, then the previous version comes back"
+    return "the database comes back from the backup made in the window, then the previous version"
+
+
+def _decision(
+    action: str,
+    sentence: str,
+    *,
+    choices: t.Sequence[str] = (),
+    outcome: str = "",
+    database: str = "",
+    needs_loss: bool = False,
+) -> dict[str, t.Any]:
+    return {"action": action, "sentence": sentence, "choices": list(choices), "outcome": outcome, "database": database,
+            "needs_loss": needs_loss}  # fmt: skip

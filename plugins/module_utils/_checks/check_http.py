@@ -1,0 +1,667 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge what an HTTP service answers: status, headers, the states inside its JSON, redirects, CORS and latency.
+
+A 200 only says that a process lives: health endpoints answer 200 while their body says that the database is gone. So the
+body's states decide where they are given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import re
+import typing as t
+from urllib.parse import urljoin
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
+from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
+    ORDER,
+    Criterion,
+    at_least,
+    at_most,
+    holds,
+    matches,
+    one_of,
+    plain,
+    unknown,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+
+NAME = "check_http"
+
+_LEVEL: dict[str, t.Any] = {"type": "str", "choices": ["fail", "warn"], "default": "fail"}
+
+#: One request and what is expected of its answer. At the top level the same options are each request's defaults.
+REQUEST: Spec = {
+    "url": {"type": "str"},
+    "method": {"type": "str"},
+    "headers": {"type": "dict"},
+    "secret_headers": {"type": "dict", "no_log": True},
+    "bearer": {"type": "str", "no_log": True},
+    "body": {"type": "raw"},
+    "ca_file": {"type": "path"},
+    "connect_to": {"type": "str"},
+    "follow": {"type": "bool"},
+    "status": {"type": "list", "elements": "int"},
+    "json": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "path": {"type": "str", "required": True},
+            "equals": {"type": "raw"},
+            "one_of": {"type": "list", "elements": "raw"},
+            "matches": {"type": "str"},
+            "at_least": {"type": "float"},
+            "at_most": {"type": "float"},
+            "exists": {"type": "bool"},
+            "count_at_least": {"type": "int"},
+            "level": _LEVEL,
+        },
+        "required_one_of": [["equals", "one_of", "matches", "at_least", "at_most", "exists", "count_at_least"]],
+    },
+    "states": {
+        "type": "dict",
+        "options": {
+            "paths": {"type": "list", "elements": "str", "required": True, "aliases": ["path"]},
+            "pass": {"type": "list", "elements": "str", "required": True, "no_log": False},
+            "warn": {"type": "list", "elements": "str", "default": []},
+            "fail": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "response_headers": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "equals": {"type": "str"},
+            "matches": {"type": "str"},
+            "exists": {"type": "bool"},
+            "level": _LEVEL,
+        },
+        "required_one_of": [["equals", "matches", "exists"]],
+    },
+    "contains": {"type": "list", "elements": "str"},
+    "contains_not": {"type": "list", "elements": "str"},
+    "redirects_to": {"type": "str"},
+    "cors": {
+        "type": "dict",
+        "options": {
+            "origin_allowed": {"type": "list", "elements": "str", "default": []},
+            "origin_refused": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "max_bytes": {"type": "int"},
+    "max_ms": {"type": "float"},
+    "max_p95_ms": {"type": "float"},
+    "samples": {"type": "int"},
+    "warmup": {"type": "int"},
+    "consecutive": {"type": "int"},
+}
+
+ARGUMENT_SPEC: Spec = {
+    **REQUEST,
+    "requests": {"type": "list", "elements": "dict", "options": REQUEST},
+}
+CONSTRAINTS: Constraints = {"required_one_of": [["url", "requests"]], "mutually_exclusive": [["url", "requests"]]}
+
+#: Methods that change nothing by their definition (RFC 9110, section 9.2.1).
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_REDIRECT_STATUSES = [301, 302, 303, 307, 308]
+_MOST_SAMPLES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """One answer, as far as expectations look at it."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    text: str
+    document: t.Any
+    #: Why there is no document, where JSON was asked for.
+    not_json: str
+    milliseconds: float
+    size_bytes: int
+    is_truncated: bool
+    url: str
+    hops: tuple[tuple[int, str], ...]
+    location: str
+
+    def header(self, name: str) -> str | None:
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        return ", ".join(values) if values else None
+
+
+@dataclasses.dataclass(frozen=True)
+class CorsAnswer:
+    """What a service says to a browser page of another origin; ``kind`` is ``preflight`` or ``request``."""
+
+    origin: str
+    kind: str
+    status: int
+    allow_origin: str | None
+    allows_credentials: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """One sample of the latency, warm-up left out."""
+
+    status: int
+    milliseconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """One request of the list: its answers, or why there are none."""
+
+    label: str
+    method: str
+    url: str
+    with_credentials: bool
+    answers: tuple[Answer, ...] = ()
+    timings: tuple[Timing, ...] = ()
+    cors: tuple[CorsAnswer, ...] = ()
+    #: No answer: nothing is known.
+    problem: str = ""
+    #: An answer that a client must refuse.
+    refusal: str = ""
+    remedy: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """All requests, and the host they were sent from: a latency means nothing without it."""
+
+    seen: tuple[Seen, ...]
+    measured_from: str
+
+
+def wanted(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Each request with the top level's options as defaults. Raises BadInput."""
+    if params.get("requests") is None:
+        return [_complete(dict(params))]
+    if not params["requests"]:
+        raise BadInput("requests is empty, so nothing would be judged.")
+    shared = {name: params.get(name) for name in REQUEST}
+    complete = []
+    for number, own in enumerate(params["requests"], 1):
+        merged = {**shared, **{name: value for name, value in own.items() if value is not None}}
+        if not merged.get("url"):
+            raise BadInput(f"requests: number {number} has no url.")
+        complete.append(_complete(merged))
+    return complete
+
+
+def _complete(request: dict[str, t.Any]) -> dict[str, t.Any]:
+    request["method"] = (request.get("method") or "GET").upper()
+    for name, default in (("samples", 0), ("warmup", 0), ("consecutive", 1)):
+        request[name] = default if request.get(name) is None else request[name]
+        if not 0 <= request[name] <= _MOST_SAMPLES:
+            raise BadInput(f"{name} is {request[name]}, expected 0 to {_MOST_SAMPLES}.")
+    if request["consecutive"] < 1:
+        raise BadInput("consecutive is 0, so nothing would be judged.")
+    if request.get("max_p95_ms") is not None and not request["samples"]:
+        request["samples"] = 20
+    if request["samples"] and request["method"] not in _SAFE:
+        raise BadInput(f"samples needs a method that changes nothing, and {request['method']} may.")
+    for name in ("status", "json", "response_headers", "contains", "contains_not"):
+        if request.get(name) == []:
+            raise BadInput(f"{name} is empty, so nothing would be judged by it.")
+    if not request.get("status"):
+        request["status"] = _REDIRECT_STATUSES if request.get("redirects_to") and not request.get("follow") else [200]
+    _refuse_unreadable(request)
+    return request
+
+
+def _refuse_unreadable(request: t.Mapping[str, t.Any]) -> None:
+    http.origin_of(request["url"])
+    for expectation in request.get("json") or ():
+        jsonpath.parse(expectation["path"])
+        _compiled(expectation.get("matches"), "json")
+    for expectation in request.get("response_headers") or ():
+        _compiled(expectation.get("matches"), "response_headers")
+    if request.get("states"):
+        if not request["states"]["paths"]:
+            raise BadInput("states.paths is empty, so nothing would be judged by it.")
+        for path in request["states"]["paths"]:
+            jsonpath.parse(path)
+    if request.get("redirects_to"):
+        http.origin_of(request["redirects_to"])
+    cors = request.get("cors")
+    if cors and not cors["origin_allowed"] and not cors["origin_refused"]:
+        raise BadInput("cors names no origin, so nothing would be judged by it.")
+
+
+def _compiled(pattern: str | None, option: str) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as problem:
+        raise BadInput(f"{option}: {pattern!r} is not a regular expression: {problem}.")
+
+
+def _label(request: t.Mapping[str, t.Any]) -> str:
+    path = request["url"].split("?", 1)[0]
+    return path if request["method"] == "GET" else f"{request['method']} {path}"
+
+
+def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
+    """Send the requests, side by side; each one's error stays its own. Raises BadInput."""
+    requests = wanted(params)
+    jobs = [lambda request=request: _seen(request, run) for request in requests]
+    results = side_by_side(jobs, deadline=run.deadline)
+    return Facts(tuple(_seen_or_not(*pair) for pair in zip(requests, results)), os.uname().nodename)
+
+
+def _seen_or_not(request: t.Mapping[str, t.Any], result: Seen | GoliveError) -> Seen:
+    if isinstance(result, Seen):
+        return result
+    if isinstance(result, BadInput):
+        raise result
+    refused = isinstance(result, http.NotTrusted)
+    return Seen(
+        _label(request),
+        request["method"],
+        request["url"],
+        False,
+        problem="" if refused else result.message,
+        refusal=result.message if refused else "",
+        remedy=result.remedy,
+    )
+
+
+def _seen(request: t.Mapping[str, t.Any], run: Run) -> Seen:
+    method, url = request["method"], request["url"]
+    if run.check_mode and method not in _SAFE:
+        return Seen(
+            _label(request), method, url, False, problem=f"{method} may change something, so check mode did not send it"
+        )
+    ca_file, connect_to = request.get("ca_file"), request.get("connect_to")
+    context = run.once(("http trust", ca_file), lambda: http.trust(ca_file)) if _may_need_tls(request) else None
+    secrets = {**(request.get("secret_headers") or {}), **http.bearer(request.get("bearer"))}
+    headers = dict(request.get("headers") or {})
+    body = _body_of(request, headers)
+
+    def send(client: http.HttpClient) -> http.Response:
+        return client.request(
+            method,
+            url,
+            deadline=run.deadline,
+            headers=headers,
+            secret_headers=secrets,
+            body=body,
+            follow=bool(request.get("follow")),
+        )
+
+    def send_once() -> http.Response:
+        with http.HttpClient(connect_to=connect_to, context=context, keep=False) as client:
+            return send(client)
+
+    answers = []
+    if method in _SAFE and request["consecutive"] == 1:
+        key = ("http", method, url, json.dumps([headers, secrets], sort_keys=True, default=str), body, ca_file)
+        answers.append(_read(run.once((*key, connect_to, request.get("follow")), send_once), request))
+    else:
+        # A connection for each, so that a load balancer may choose another backend.
+        answers.extend(_read(send_once(), request) for _turn in range(request["consecutive"]))
+    with http.HttpClient(connect_to=connect_to, context=context) as client:
+        timings = []
+        for turn in range(request["warmup"] + request["samples"] if request["samples"] else 0):
+            response = send(client)
+            if turn >= request["warmup"]:
+                timings.append(Timing(response.status, response.seconds * 1000))
+        cors = tuple(_cors_answers(client, request, headers, run))
+    return Seen(_label(request), method, url, bool(secrets), tuple(answers), tuple(timings), cors)
+
+
+def _may_need_tls(request: t.Mapping[str, t.Any]) -> bool:
+    return bool(request["url"].strip().lower().startswith("https") or request.get("follow") or request.get("ca_file"))
+
+
+def _body_of(request: t.Mapping[str, t.Any], headers: dict[str, t.Any]) -> bytes | None:
+    body = request.get("body")
+    if body is None:
+        return None
+    if isinstance(body, (dict, list)):
+        if not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+        return json.dumps(body).encode("utf-8")
+    return str(body).encode("utf-8")
+
+
+def _read(response: http.Response, request: t.Mapping[str, t.Any]) -> Answer:
+    document: t.Any = None
+    not_json = ""
+    if request.get("json") or request.get("states"):
+        try:
+            document = response.json()
+        except GoliveError as problem:
+            not_json = problem.message
+    needs_text = request.get("contains") or request.get("contains_not")
+    location = response.header("location")
+    return Answer(
+        status=response.status,
+        headers=response.headers,
+        text=response.text() if needs_text else "",
+        document=document,
+        not_json=not_json,
+        milliseconds=response.seconds * 1000,
+        size_bytes=len(response.body),
+        is_truncated=response.is_truncated,
+        url=response.url,
+        hops=response.hops,
+        location=urljoin(response.url, location) if location else "",
+    )
+
+
+def _cors_answers(
+    client: http.HttpClient, request: t.Mapping[str, t.Any], headers: t.Mapping[str, t.Any], run: Run
+) -> t.Iterator[CorsAnswer]:
+    cors = request.get("cors") or {"origin_allowed": [], "origin_refused": []}
+    for origin in [*cors["origin_allowed"], *cors["origin_refused"]]:
+        preflight = {"Origin": origin, "Access-Control-Request-Method": request["method"]}
+        asked = [("preflight", "OPTIONS", preflight)]
+        if request["method"] in _SAFE:
+            # Some services refuse the preflight and still mark the answer itself as readable for everybody.
+            asked.append(("request", request["method"], {**headers, "Origin": origin}))
+        for kind, method, sent in asked:
+            response = client.request(method, request["url"], deadline=run.deadline, headers=sent)
+            yield CorsAnswer(
+                origin=origin,
+                kind=kind,
+                status=response.status,
+                allow_origin=response.header("access-control-allow-origin"),
+                allows_credentials=(response.header("access-control-allow-credentials") or "").lower() == "true",
+            )
+
+
+def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Each request's expectations, in the list's order."""
+    for seen, request in zip(facts.seen, wanted(params)):
+        if seen.refusal:
+            yield holds(
+                f"{seen.label} certificate",
+                False,
+                measured=seen.refusal,
+                expected="one that clients accept",
+                sentence=seen.refusal.rstrip("."),
+                remedy=seen.remedy,
+            )
+        elif seen.problem:
+            yield unknown(seen.label, seen.problem.rstrip("."), remedy=seen.remedy)
+        else:
+            yield from _worst_of_each([list(_judge_answer(answer, seen, request)) for answer in seen.answers])
+            yield from _judge_timings(seen, request)
+            yield from _judge_cors(seen, request)
+
+
+def _worst_of_each(by_answer: t.Sequence[t.Sequence[Criterion]]) -> t.Iterator[Criterion]:
+    """Of several answers to the same request: per criterion the worst, saying in how many answers it was so."""
+    by_name: dict[str, list[Criterion]] = {}
+    for criteria in by_answer:
+        for criterion in criteria:
+            by_name.setdefault(criterion.name, []).append(criterion)
+    for criteria in by_name.values():
+        worst = max(criteria, key=lambda criterion: ORDER.index(criterion.status))
+        bad = sum(criterion.status != "pass" for criterion in criteria)
+        if bad and len(by_answer) > 1:
+            worst = dataclasses.replace(worst, sentence=f"{worst.sentence} (in {bad} of {len(by_answer)} answers)")
+        yield worst
+
+
+def _judge_answer(answer: Answer, seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    label = seen.label
+    if answer.status in (401, 403) and seen.with_credentials and answer.status not in request["status"]:
+        yield unknown(
+            f"{label} status",
+            f"{label} refused our credentials with status {answer.status}",
+            remedy="Give the check a token or secret header that this path accepts.",
+        )
+        return
+    if answer.status in (301, 302, 303, 307, 308) and answer.location and answer.status not in request["status"]:
+        where = re.sub(r"[?#].*", "", answer.location)
+        expected = plain(request["status"])
+        yield holds(
+            f"{label} status",
+            False,
+            measured=answer.status,
+            expected=expected,
+            sentence=f"{label} status is {answer.status} (a redirect to {where}), expected {expected}",
+            remedy="Name the final URL, or set follow: true.",
+        )
+    else:
+        yield one_of(f"{label} status", answer.status, request["status"])
+    if request.get("redirects_to"):
+        yield _redirect(answer, label, request)
+    for expectation in request.get("response_headers") or ():
+        yield from _header_criteria(answer, label, expectation)
+    yield from _text_criteria(answer, label, request)
+    yield from _document_criteria(answer, label, request)
+    if request.get("max_ms") is not None:
+        yield at_most(f"{label} latency", round(answer.milliseconds, 1), request["max_ms"], unit="ms")
+    if request.get("max_bytes") is not None:
+        size = answer.size_bytes
+        yield at_most(f"{label} body", size, request["max_bytes"], unit="bytes")
+
+
+def _text_criteria(answer: Answer, label: str, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    for text in request.get("contains") or ():
+        found = text in answer.text
+        yield holds(
+            f"{label} body contains {text!r}",
+            found or (None if answer.is_truncated else False),
+            measured=found,
+            expected="true",
+            sentence=f"{label} does not contain {text!r}" + (" in its first part" if answer.is_truncated else ""),
+        )
+    for text in request.get("contains_not") or ():
+        found = text in answer.text
+        yield holds(
+            f"{label} body is free of {text!r}",
+            False if found else (None if answer.is_truncated else True),
+            measured=not found,
+            expected="true",
+            sentence=f"{label} contains {text!r}" if found else f"{label} is too long to be read whole",
+        )
+
+
+def _document_criteria(answer: Answer, label: str, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if not request.get("json") and not request.get("states"):
+        return
+    if answer.not_json:
+        # A health answer that is not JSON is an answer, and a wrong one.
+        yield holds(f"{label} JSON", False, measured="not JSON", expected="JSON", sentence=answer.not_json.rstrip("."))
+        return
+    for expectation in request.get("json") or ():
+        yield from _json_criteria(answer.document, label, expectation)
+    if request.get("states"):
+        yield from _state_criteria(answer.document, label, request["states"])
+
+
+def _redirect(answer: Answer, label: str, request: t.Mapping[str, t.Any]) -> Criterion:
+    reached = answer.url if request.get("follow") else answer.location
+    shown = re.sub(r"[?#].*", "", reached) or "nowhere"
+    origin, target = http.origin_of(request["redirects_to"])
+    good = False
+    if reached:
+        try:
+            reached_origin, reached_target = http.origin_of(reached)
+            good = reached_origin == origin and reached_target.startswith(target)
+        except BadInput:
+            good = False
+    return holds(f"{label} redirect", good, measured=shown, expected=request["redirects_to"])
+
+
+def _header_criteria(answer: Answer, label: str, expectation: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    name, level = expectation["name"], expectation["level"]
+    value = answer.header(name)
+    called = f"{label} header {name}"
+    if expectation.get("exists") is not None:
+        state = {True: "present", False: "absent"}
+        yield one_of(called, state[value is not None], [state[expectation["exists"]]], level=level)
+    if expectation.get("equals") is not None:
+        yield one_of(f"{called} value", value or "absent", [expectation["equals"]], level=level)
+    if expectation.get("matches") is not None:
+        if value is None:
+            yield one_of(f"{called} value", "absent", [f"a match of /{expectation['matches']}/"], level=level)
+        else:
+            yield matches(f"{called} value", value, expectation["matches"], level=level)
+
+
+def _alike(measured: t.Any, expected: t.Any) -> t.Any:
+    """The expected value in the measured one's type: templating may have turned 200 into "200"."""
+    if isinstance(expected, str) and not isinstance(measured, str):
+        try:
+            return json.loads(expected)
+        except ValueError:
+            return expected
+    return expected
+
+
+def _json_criteria(document: t.Any, label: str, expectation: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    path, level = expectation["path"], expectation["level"]
+    values = jsonpath.find(document, path)
+    called = f"{label} {path}"
+    if expectation.get("exists") is not None:
+        state = {True: "present", False: "absent"}
+        yield one_of(f"{called} (existence)", state[bool(values)], [state[expectation["exists"]]], level=level)
+    if expectation.get("count_at_least") is not None:
+        # One array at the path is counted by what is in it.
+        counted = values[0] if len(values) == 1 and isinstance(values[0], (list, dict)) else values
+        yield at_least(f"{called} (count)", len(counted), expectation["count_at_least"], level=level)
+    compared = [
+        name for name in ("equals", "one_of", "matches", "at_least", "at_most") if expectation.get(name) is not None
+    ]
+    for index, value in enumerate(values if compared else ()):
+        each = called if len(values) == 1 else f"{called} ({index + 1} of {len(values)})"
+        for name in compared:
+            yield _json_comparison(f"{each}", name, value, expectation[name], level)
+    if compared and not values:
+        yield holds(called, False, measured="absent", expected="a value", sentence=f"{called} is absent", level=level)
+
+
+def _json_comparison(called: str, how: str, value: t.Any, bound: t.Any, level: str) -> Criterion:
+    if how in ("at_least", "at_most"):
+        called = f"{called} ({how.replace('_', ' ')})"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return holds(called, False, measured=_short(value), expected="a number", level=level)
+        return (
+            at_least(called, value, bound, level=level)
+            if how == "at_least"
+            else at_most(called, value, bound, level=level)
+        )
+    if how == "matches":
+        return matches(
+            f"{called} (pattern)", value if isinstance(value, str) else json.dumps(value), bound, level=level
+        )
+    allowed = [_alike(value, item) for item in (bound if how == "one_of" else [bound])]
+    if value is None:
+        return holds(called, None in allowed, measured="null", expected=plain(allowed), level=level)
+    return one_of(called, value, allowed, level=level)
+
+
+def _state_criteria(document: t.Any, label: str, states: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    known = {"pass": states["pass"], "warn": states["warn"], "fail": states["fail"]}
+    expected = plain(states["pass"])
+    for path in states["paths"]:
+        values = jsonpath.find(document, path)
+        if not values:
+            yield unknown(f"{label} {path}", f"{label} has nothing at {path}")
+        for index, value in enumerate(values):
+            called = f"{label} {path}" + (f" ({index + 1} of {len(values)})" if len(values) > 1 else "")
+            said = value if isinstance(value, str) else json.dumps(value)
+            level = next((level for level in ("fail", "warn", "pass") if said in known[level]), None)
+            if level is None:
+                yield unknown(called, f"{called} is {_short(said)!r}, which is not among the known states")
+            else:
+                yield holds(
+                    called,
+                    level == "pass",
+                    measured=said,
+                    expected=expected,
+                    level="warn" if level == "warn" else "fail",
+                )
+
+
+def _short(value: t.Any) -> str:
+    text = plain(value) if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def percentile(values: t.Sequence[float], share: float) -> float:
+    """By nearest rank: a value that was measured, never one between two."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _judge_timings(seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if not seen.timings:
+        return
+    good = [timing for timing in seen.timings if timing.status in request["status"]]
+    yield at_least(f"{seen.label} samples with the expected status", len(good), len(seen.timings))
+    if request.get("max_p95_ms") is not None:
+        p95 = round(percentile([timing.milliseconds for timing in seen.timings], 0.95), 1)
+        yield at_most(f"{seen.label} p95 of {len(seen.timings)} samples", p95, request["max_p95_ms"], unit="ms")
+
+
+def _judge_cors(seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    allowed = (request.get("cors") or {}).get("origin_allowed", [])
+    for answer in seen.cors:
+        called = f"{seen.label} CORS {answer.kind} of {answer.origin}"
+        said = answer.allow_origin or "no Access-Control-Allow-Origin"
+        if answer.allow_origin == "*" and answer.allows_credentials:
+            yield holds(f"{called} with credentials", False, measured="*", expected="a named origin")
+        if answer.origin in allowed:
+            yield holds(
+                called,
+                answer.allow_origin in (answer.origin, "*"),
+                measured=said,
+                expected=answer.origin,
+                remedy=f"Add {answer.origin} to the service's allowed origins.",
+            )
+        else:
+            yield holds(
+                called,
+                answer.allow_origin not in (answer.origin, "*"),
+                measured=said,
+                expected="a refusal",
+                remedy="List the real frontend origins; never * or the caller's own.",
+            )
+
+
+def evidence(facts: Facts) -> dict[str, t.Any]:
+    """What was answered, without bodies: they may hold anything."""
+    return {"measured_from": facts.measured_from, "requests": [_evidence_of(seen) for seen in facts.seen]}
+
+
+def _evidence_of(seen: Seen) -> dict[str, t.Any]:
+    told: dict[str, t.Any] = {"method": seen.method, "url": re.sub(r"\?.*", "?…", seen.url)}
+    if seen.problem or seen.refusal:
+        return {**told, "problem": seen.problem or seen.refusal}
+    last = seen.answers[-1]
+    told.update(
+        status=[answer.status for answer in seen.answers] if len(seen.answers) > 1 else last.status,
+        milliseconds=[round(answer.milliseconds, 1) for answer in seen.answers],
+        body_bytes=last.size_bytes,
+        content_type=last.header("content-type"),
+    )
+    if last.hops:
+        told["redirects"] = [[status, re.sub(r"[?#].*", "", url)] for status, url in last.hops]
+    if seen.timings:
+        spent = [timing.milliseconds for timing in seen.timings]
+        told["latency"] = {
+            "samples": len(spent),
+            "p50_ms": round(percentile(spent, 0.5), 1),
+            "p95_ms": round(percentile(spent, 0.95), 1),
+            "max_ms": round(max(spent), 1),
+        }
+    if seen.cors:
+        told["cors"] = [dataclasses.asdict(answer) for answer in seen.cors]
+    return told

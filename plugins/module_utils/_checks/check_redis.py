@@ -1,0 +1,511 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge a Redis server: does it keep what it is given, and is it fit to carry jobs?"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import secrets
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import REDIS, Constraints, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
+    Criterion,
+    at_least,
+    at_most,
+    holds,
+    one_of,
+    unknown,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+
+NAME = "check_redis"
+
+ARGUMENT_SPEC: Spec = compose(
+    REDIS,
+    {
+        "use": {"type": "str", "choices": ["broker", "cache", "store"], "default": "broker"},
+        "eviction_policies": {"type": "list", "elements": "str"},
+        "persistence": {"type": "str", "choices": ["aof", "rdb", "either", "optional"]},
+        "max_save_age": {"type": "float"},
+        "min_version": {"type": "str"},
+        "role": {"type": "str", "choices": ["master", "replica", "any"], "default": "master"},
+        "min_replicas": {"type": "int"},
+        "max_replica_lag_bytes": {"type": "int"},
+        "cluster": {"type": "str", "choices": ["required", "refused", "any"], "default": "any"},
+        "min_cluster_nodes": {"type": "int"},
+        "tls": {"type": "str", "choices": ["required", "optional"], "default": "optional"},
+        "authentication": {"type": "str", "choices": ["required", "optional"], "default": "optional"},
+        "max_memory_share": {"type": "float", "default": 0.9},
+        "require_maxmemory": {"type": "bool", "default": False},
+        "max_clients_share": {"type": "float"},
+        "max_rejected_connections": {"type": "int"},
+        "max_evicted_keys": {"type": "int"},
+        "min_hit_ratio": {"type": "float"},
+        "queues": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "max_length": {"type": "int", "required": True},
+            },
+        },
+        "global_keyprefix": {"type": "str", "default": "", "no_log": False},
+        "key_prefixes": {
+            "type": "list",
+            "elements": "dict",
+            "no_log": False,
+            "options": {
+                "prefix": {"type": "str", "required": True},
+                "min_keys": {"type": "int", "default": 1},
+                "min_ttl_share": {"type": "float"},
+                "max_ttl": {"type": "float"},
+                "sample": {"type": "int", "default": 1000},
+            },
+        },
+        "canary": {"type": "bool", "default": False},
+    },
+)
+CONSTRAINTS: Constraints = {}
+
+#: kombu's separator between a queue's name and its priority; priorities are cut to 0..9.
+PRIORITY_SEPARATOR = "\x06\x16"
+CANARY_SECONDS = 30
+_DEFAULT_POLICIES = {"broker": ["noeviction"], "store": ["noeviction"]}
+_DEFAULT_PERSISTENCE = {"broker": "aof", "store": "either", "cache": "optional"}
+
+
+@dataclasses.dataclass(frozen=True)
+class KeySample:
+    """Keys that begin with one prefix, as far as a bounded scan met them."""
+
+    prefix: str
+    seen: int
+    with_ttl: int
+    longest_ttl: float | None
+    is_complete: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was seen, in plain types; sizes in bytes, ages and times in seconds."""
+
+    server: str
+    version: str
+    role: str
+    is_loading: bool
+    maxmemory_policy: str | None
+    maxmemory: int | None
+    used_memory: int | None
+    aof_enabled: bool | None
+    aof_last_write_ok: bool | None
+    aof_last_rewrite_ok: bool | None
+    rdb_save_points: bool | None
+    rdb_last_save_ok: bool | None
+    rdb_last_save_age: float | None
+    connected_clients: int | None
+    maxclients: int | None
+    rejected_connections: int | None
+    evicted_keys: int | None
+    keyspace_hits: int | None
+    keyspace_misses: int | None
+    replicas_online: int | None
+    replica_lag_bytes: int | None
+    master_link_up: bool | None
+    cluster_enabled: bool | None
+    cluster_state: str | None
+    cluster_slots_ok: int | None
+    cluster_nodes: int | None
+    tls_version: str | None
+    open_to_strangers: bool | None
+    queue_lengths: dict[str, int]
+    key_samples: tuple[KeySample, ...]
+    keys: int
+    canary: str | None
+    canary_seconds: float | None
+    uptime_seconds: int | None
+
+
+def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
+    """Connect once, read INFO once per server and user, and whatever else is asked for."""
+    for option in ("queues", "key_prefixes", "eviction_policies"):
+        if params.get(option) is not None and not params[option]:
+            raise BadInput(f"{option} is an empty list: nothing would be judged.")
+    server = redis_client.parsed(params["url"])
+    key = ("redis", params["url"], params["username"], params["password"], params["ca_file"])
+    client = run.once(key, lambda: _connected(server, params, run.deadline))
+    with redis_client.asking(server):
+        info = run.once((*key, "info"), lambda: read_info(server, client))
+        cluster = run.once((*key, "cluster"), lambda: _cluster_info(client, info))
+        lengths = {
+            queue["name"]: _queue_length(client, params["global_keyprefix"] + queue["name"])
+            for queue in params["queues"] or []
+        }
+        samples = tuple(_sampled(client, wanted, run.deadline) for wanted in params["key_prefixes"] or [])
+        save_points = run.once((*key, "save"), lambda: _has_save_points(client))
+        canary, canary_seconds = _canary(client, params, run)
+        protocol = redis_client.tls_version(client) if server.is_tls else None
+    stranger = None
+    if params["authentication"] == "required":
+        stranger = run.once(
+            (*key, "stranger"),
+            lambda: redis_client.answers_without_password(server, deadline=run.deadline, ca_file=params["ca_file"]),
+        )
+    return facts_of(
+        info,
+        server=server.name,
+        now=run.clock.now().timestamp(),
+        cluster=cluster,
+        rdb_save_points=save_points,
+        tls_version=protocol,
+        open_to_strangers=stranger,
+        queue_lengths=lengths,
+        key_samples=samples,
+        canary=canary,
+        canary_seconds=canary_seconds,
+    )
+
+
+def _connected(server: redis_client.Server, params: t.Mapping[str, t.Any], deadline: Deadline) -> t.Any:
+    return redis_client.connect(
+        server,
+        deadline=deadline,
+        username=params["username"],
+        password=params["password"],
+        ca_file=params["ca_file"],
+    )
+
+
+def read_info(server: redis_client.Server, client: t.Any) -> dict[str, t.Any]:
+    """All of INFO, or UnexpectedAnswer when it lacks a version."""
+    info = client.info("everything")
+    if not isinstance(info, dict) or "redis_version" not in info:
+        raise UnexpectedAnswer(f"{server.name} answered INFO without a version; is it a Redis?")
+    return t.cast("dict[str, t.Any]", info)
+
+
+def _cluster_info(client: t.Any, info: t.Mapping[str, t.Any]) -> dict[str, str]:
+    if not info.get("cluster_enabled"):
+        return {}
+    answer = client.execute_command("CLUSTER INFO")
+    if isinstance(answer, dict):
+        return {str(name): str(value) for name, value in answer.items()}
+    return dict(line.split(":", 1) for line in redis_client.text(answer).splitlines() if ":" in line)
+
+
+def _has_save_points(client: t.Any) -> bool | None:
+    """Whether snapshots are taken by themselves; None where CONFIG is not allowed, as on managed servers."""
+    try:
+        answer = client.config_get("save")
+    except require("redis").exceptions.ResponseError:
+        return None
+    values = list(answer.values())
+    return bool(values[0]) if values else None
+
+
+def _queue_length(client: t.Any, queue: str) -> int:
+    pipe = client.pipeline(transaction=False)
+    for key in [queue, *(f"{queue}{PRIORITY_SEPARATOR}{priority}" for priority in range(1, 10))]:
+        pipe.llen(key)
+    return sum(pipe.execute())
+
+
+def _sampled(client: t.Any, wanted: t.Mapping[str, t.Any], deadline: Deadline) -> KeySample:
+    """Scan until ``sample`` keys of the prefix were met or the key space ended."""
+    pattern = re.sub(r"([*?\[\]\\])", r"\\\1", wanted["prefix"]) + "*"
+    seen: dict[bytes, None] = {}
+    cursor = 0
+    while True:
+        deadline.require(f"Scanning for keys with the prefix {wanted['prefix']}")
+        cursor, keys = client.scan(cursor=cursor, match=pattern, count=1000)
+        seen.update(dict.fromkeys(keys))
+        if cursor == 0 or len(seen) >= wanted["sample"]:
+            break
+    sampled = list(seen)[: wanted["sample"]]
+    pipe = client.pipeline(transaction=False)
+    for name in sampled:
+        pipe.pttl(name)
+    lives = [int(life) for life in pipe.execute()]
+    limited = [life / 1000 for life in lives if life >= 0]
+    alive = sum(life != -2 for life in lives)  # -2: it expired between SCAN and PTTL
+    return KeySample(wanted["prefix"], alive, len(limited), max(limited, default=None), cursor == 0)
+
+
+def _canary(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> tuple[str | None, float | None]:
+    """Write, read and delete one key that expires by itself; what came of it, and the seconds it took."""
+    if not params["canary"]:
+        return None, None
+    if run.check_mode:
+        return "not run in check mode, since it writes a key", None
+    key, value = f"{params['global_keyprefix']}opsready:canary:{secrets.token_hex(8)}", secrets.token_hex(16)
+    began = run.clock.monotonic()
+    refusal = require("redis").exceptions.ResponseError
+    try:
+        client.set(key, value, ex=CANARY_SECONDS)
+        try:
+            came_back = redis_client.text(client.get(key) or b"")
+        finally:
+            client.delete(key)
+    except refusal as problem:
+        return f"refused: {problem}", None
+    if came_back != value:
+        return "lost: the key did not come back as it was written", None
+    return "came back", run.clock.monotonic() - began
+
+
+def _number(info: t.Mapping[str, t.Any], name: str) -> int | None:
+    value = info.get(name)
+    return int(value) if isinstance(value, (int, float)) else None
+
+
+def _is_ok(info: t.Mapping[str, t.Any], name: str) -> bool | None:
+    return None if name not in info else str(info[name]) == "ok"
+
+
+def facts_of(
+    info: t.Mapping[str, t.Any], *, server: str, now: float, cluster: t.Mapping[str, str], **seen: t.Any
+) -> Facts:
+    """INFO in plain types; a field that the server does not tell is None."""
+    offset = _number(info, "master_repl_offset")
+    replicas = [value for name, value in info.items() if re.fullmatch(r"slave\d+", name) and isinstance(value, dict)]
+    online = [replica for replica in replicas if replica.get("state") == "online"]
+    lags = [offset - int(replica["offset"]) for replica in online if offset is not None and "offset" in replica]
+    hits, misses = _number(info, "keyspace_hits"), _number(info, "keyspace_misses")
+    saved = _number(info, "rdb_last_save_time")
+    role = str(info.get("role", ""))
+    keys = sum(int(value.get("keys", 0)) for name, value in info.items() if re.fullmatch(r"db\d+", name))
+    return Facts(
+        server=server,
+        version=str(info.get("valkey_version", info["redis_version"])),
+        role="replica" if role == "slave" else role,
+        is_loading=bool(info.get("loading", 0)) or bool(info.get("async_loading", 0)),
+        maxmemory_policy=str(info["maxmemory_policy"]) if "maxmemory_policy" in info else None,
+        maxmemory=_number(info, "maxmemory"),
+        used_memory=_number(info, "used_memory"),
+        aof_enabled=bool(info["aof_enabled"]) if "aof_enabled" in info else None,
+        aof_last_write_ok=_is_ok(info, "aof_last_write_status"),
+        aof_last_rewrite_ok=_is_ok(info, "aof_last_bgrewrite_status"),
+        rdb_last_save_ok=_is_ok(info, "rdb_last_bgsave_status"),
+        rdb_last_save_age=None if saved is None else max(0.0, now - saved),
+        connected_clients=_number(info, "connected_clients"),
+        maxclients=_number(info, "maxclients"),
+        rejected_connections=_number(info, "rejected_connections"),
+        evicted_keys=_number(info, "evicted_keys"),
+        keyspace_hits=hits,
+        keyspace_misses=misses,
+        replicas_online=len(online),
+        replica_lag_bytes=max(lags, default=None),
+        master_link_up=None if role != "slave" else str(info.get("master_link_status")) == "up",
+        cluster_enabled=bool(info["cluster_enabled"]) if "cluster_enabled" in info else None,
+        cluster_state=cluster.get("cluster_state"),
+        cluster_slots_ok=int(cluster["cluster_slots_ok"]) if "cluster_slots_ok" in cluster else None,
+        cluster_nodes=int(cluster["cluster_known_nodes"]) if "cluster_known_nodes" in cluster else None,
+        keys=keys,
+        uptime_seconds=_number(info, "uptime_in_seconds"),
+        **seen,
+    )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Judge what was seen; pure."""
+    use = params["use"]
+    yield holds(
+        "data set",
+        not facts.is_loading,
+        measured="loading" if facts.is_loading else "loaded",
+        expected="loaded",
+        remedy="Wait until the server has loaded its data.",
+    )
+    if params["min_version"]:
+        yield holds(
+            "version",
+            _version(facts.version) >= _version(params["min_version"]),
+            measured=facts.version,
+            expected=f"at least {params['min_version']}",
+            remedy="Upgrade the server.",
+        )
+    if params["role"] != "any":
+        yield one_of("role", facts.role, [params["role"]], remedy="Point url at the right node, or fail over.")
+    if facts.master_link_up is not None:
+        yield one_of("link to the master", facts.master_link_up, [True], remedy="Look at the replica's log.")
+    yield from _judge_keeping(facts, params)
+    yield from _judge_memory(facts, params)
+    yield from _judge_access(facts, params)
+    yield from _judge_replication(facts, params)
+    for queue in params["queues"] or []:
+        yield at_most(
+            f"length of queue {queue['name']}",
+            facts.queue_lengths.get(queue["name"]),
+            queue["max_length"],
+            unit="messages",
+            remedy="Start workers for it, or find out why they do not keep up.",
+        )
+    if params["min_hit_ratio"] is not None:
+        yield _hit_ratio(facts, params["min_hit_ratio"])
+    for wanted, sample in zip(params["key_prefixes"] or [], facts.key_samples):
+        yield from _judge_sample(sample, wanted)
+    if params["canary"]:
+        yield _judge_canary(facts, use)
+
+
+def _judge_keeping(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Does it keep what it is given?"""
+    use = params["use"]
+    policies = params["eviction_policies"] or _DEFAULT_POLICIES.get(use)
+    if policies:
+        yield one_of(
+            "eviction policy",
+            facts.maxmemory_policy,
+            policies,
+            remedy=f"A {use} that evicts loses what it was given: CONFIG SET maxmemory-policy {policies[0]}.",
+        )
+    elif facts.maxmemory:
+        yield holds(
+            "eviction policy",
+            None if facts.maxmemory_policy is None else facts.maxmemory_policy != "noeviction",
+            measured=facts.maxmemory_policy,
+            expected="one that evicts",
+            remedy="A full cache that does not evict refuses writes: CONFIG SET maxmemory-policy allkeys-lru.",
+            level="warn",
+        )
+    wanted = params["persistence"] or _DEFAULT_PERSISTENCE[use]
+    if wanted == "aof":
+        yield one_of("append-only file", facts.aof_enabled, [True], remedy="CONFIG SET appendonly yes.")
+    elif wanted == "rdb":
+        yield one_of("snapshots", facts.rdb_save_points, [True], remedy="CONFIG SET save '3600 1 300 100'.")
+    elif wanted == "either":
+        known = [facts.aof_enabled, facts.rdb_save_points]
+        truth = True if True in known else None if None in known else False
+        yield holds(
+            "persistence",
+            truth,
+            measured="some" if truth else "none",
+            expected="append-only file or snapshots",
+            remedy="CONFIG SET appendonly yes.",
+        )
+    if facts.aof_enabled:
+        yield one_of(
+            "last append-only write", facts.aof_last_write_ok, [True], remedy="Look at disk space and the log."
+        )
+        yield one_of("last append-only rewrite", facts.aof_last_rewrite_ok, [True], remedy="Look at disk and memory.")
+    if facts.rdb_save_points or wanted == "rdb":
+        yield one_of("last snapshot", facts.rdb_last_save_ok, [True], remedy="Look at disk, memory and the log.")
+    if params["max_save_age"] is not None:
+        yield at_most(
+            "age of the last snapshot", facts.rdb_last_save_age, params["max_save_age"], unit="s", remedy="Run BGSAVE."
+        )
+    most_evicted = params["max_evicted_keys"]
+    if most_evicted is None and use != "cache":
+        most_evicted = 0
+    if most_evicted is not None:
+        yield at_most(
+            "evicted keys since the start",
+            facts.evicted_keys,
+            most_evicted,
+            remedy="Keys were lost already: find out which, then CONFIG RESETSTAT.",
+        )
+
+
+def _judge_memory(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if params["require_maxmemory"]:
+        yield at_least(
+            "maxmemory", facts.maxmemory, 1, unit="bytes", remedy="CONFIG SET maxmemory to what the host can give."
+        )
+    if facts.maxmemory:
+        share = None if facts.used_memory is None else round(facts.used_memory / facts.maxmemory, 4)
+        yield at_most(
+            "share of maxmemory in use", share, params["max_memory_share"], remedy="Raise maxmemory or free keys."
+        )
+    if params["max_clients_share"] is not None:
+        known = facts.connected_clients is not None and facts.maxclients
+        share = round((facts.connected_clients or 0) / (facts.maxclients or 1), 4) if known else None
+        yield at_most("share of maxclients in use", share, params["max_clients_share"], remedy="Raise maxclients.")
+    most_rejected = params["max_rejected_connections"]
+    yield at_most(
+        "rejected connections since the start",
+        facts.rejected_connections,
+        0 if most_rejected is None else most_rejected,
+        remedy="Clients were turned away at maxclients: raise it, then CONFIG RESETSTAT.",
+        level="warn" if most_rejected is None else "fail",
+    )
+
+
+def _judge_access(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if params["tls"] == "required":
+        yield holds(
+            "TLS",
+            facts.tls_version is not None,
+            measured=facts.tls_version or "none",
+            expected="an encrypted connection",
+            remedy="Give the server tls-port and a certificate, and use rediss://.",
+        )
+    if params["authentication"] == "required":
+        is_open = facts.open_to_strangers
+        yield holds(
+            "authentication",
+            None if is_open is None else not is_open,
+            measured="none needed" if is_open else "needed",
+            expected="needed",
+            remedy="Set requirepass or an access control list.",
+        )
+
+
+def _judge_replication(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if params["min_replicas"] is not None:
+        yield at_least("replicas", facts.replicas_online, params["min_replicas"], remedy="Start the missing replicas.")
+    if params["max_replica_lag_bytes"] is not None:
+        yield at_most(
+            "lag of the slowest replica", facts.replica_lag_bytes, params["max_replica_lag_bytes"], unit="bytes"
+        )
+    if params["cluster"] != "any":
+        yield one_of(
+            "cluster mode", facts.cluster_enabled, [params["cluster"] == "required"], remedy="Set cluster-enabled."
+        )
+    if facts.cluster_enabled and params["cluster"] == "required":
+        yield one_of("cluster state", facts.cluster_state, ["ok"], remedy="CLUSTER NODES shows what is missing.")
+        yield one_of("served hash slots", facts.cluster_slots_ok, [16384], remedy="redis-cli --cluster fix.")
+    if params["min_cluster_nodes"] is not None:
+        yield at_least("cluster nodes", facts.cluster_nodes, params["min_cluster_nodes"])
+
+
+def _hit_ratio(facts: Facts, bound: float) -> Criterion:
+    asked = (facts.keyspace_hits or 0) + (facts.keyspace_misses or 0)
+    if asked == 0:
+        return unknown("hit ratio", "hit ratio is unknown: no key was read since the start")
+    return at_least("hit ratio", round((facts.keyspace_hits or 0) / asked, 4), bound, remedy="Look at keys and TTLs.")
+
+
+def _judge_sample(sample: KeySample, wanted: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    yield at_least(f"keys with the prefix {sample.prefix}", sample.seen, wanted["min_keys"])
+    if wanted["min_ttl_share"] is not None:
+        share = round(sample.with_ttl / sample.seen, 4) if sample.seen else None
+        yield at_least(f"share of {sample.prefix} keys that expire", share, wanted["min_ttl_share"])
+    if wanted["max_ttl"] is not None:
+        yield at_most(f"longest time to live of {sample.prefix} keys", sample.longest_ttl, wanted["max_ttl"], unit="s")
+
+
+def _judge_canary(facts: Facts, use: str) -> Criterion:
+    if facts.canary_seconds is None and (facts.canary or "").startswith("not run"):
+        return unknown("canary", f"canary was {facts.canary}")
+    return holds(
+        "canary",
+        facts.canary == "came back",
+        measured=facts.canary,
+        expected="came back",
+        remedy=f"The {use} does not take writes: look at role, memory and persistence errors.",
+    )
+
+
+def evidence(facts: Facts) -> dict[str, t.Any]:
+    """What was seen, as JSON."""
+    return dataclasses.asdict(facts)

@@ -1,0 +1,408 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge TLS certificates, as they are served and as they lie on disk: trusted, named right, valid long enough, and the same.
+
+Expiry has two rules. ``min_days`` fails below a number of days, for each certificate of the chain. ``min_lifetime_share`` warns when
+a leaf that is renewed by a machine (a lifetime of at most 200 days) has less than that share of its lifetime left: ACME
+clients renew at two thirds, so below one third a renewal was missed, whatever the days say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
+from ansible_collections.opsready.golive.plugins.module_utils._clients import http, tls
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
+    Criterion,
+    at_least,
+    holds,
+    one_of,
+    unknown,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+
+NAME = "check_tls"
+
+ENDPOINT: Spec = {
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 443},
+    "sni": {"type": "str"},
+    "connect_to": {"type": "str"},
+    "starttls": {"type": "str", "choices": list(tls.STARTTLS), "default": "none"},
+    "match_file": {"type": "path"},
+    "names": {"type": "list", "elements": "str"},
+}
+
+ARGUMENT_SPEC: Spec = {
+    "endpoints": {"type": "list", "elements": "raw"},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "certificate": {"type": "path", "required": True},
+            "chain": {"type": "path"},
+            "key": {"type": "path", "no_log": False},
+            "key_passphrase": {"type": "str", "no_log": True},
+            "names": {"type": "list", "elements": "str"},
+        },
+    },
+    "match_file": {"type": "path"},
+    "names": {"type": "list", "elements": "str"},
+    "ca_file": {"type": "path"},
+    "min_days": {"type": "float", "default": 30.0},
+    "min_lifetime_share": {"type": "float", "default": 0.33},
+    "min_version": {"type": "str", "choices": ["TLSv1.2", "TLSv1.3"], "default": "TLSv1.2"},
+    "refuses_older": {"type": "bool", "default": False},
+    "min_rsa_bits": {"type": "int", "default": 2048},
+}
+CONSTRAINTS: Constraints = {"required_one_of": [["endpoints", "files"]]}
+
+#: The longest lifetime that a public authority may issue since March 2026 (CA/Browser Forum ballot SC-081v3).
+_RENEWED_BY_MACHINE = datetime.timedelta(days=200)
+_BROKEN_HASHES = ("md5", "sha1", "unsupported")
+_SMALLEST_EC_BITS = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What one endpoint showed, or why nothing is known of it."""
+
+    label: str
+    names: tuple[str, ...]
+    handshake: tls.Handshake | None = None
+    match_path: str = ""
+    match_sha256: str = ""
+    match_problem: str = ""
+    problem: str = ""
+    remedy: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """What one certificate file holds, or why nothing is known of it."""
+
+    label: str
+    names: tuple[str, ...]
+    file: tls.CertificateFile | None = None
+    problem: str = ""
+    remedy: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """All endpoints and files, and the time they were looked at."""
+
+    now: datetime.datetime
+    served: tuple[Served, ...]
+    stored: tuple[Stored, ...]
+
+
+def _endpoints(params: t.Mapping[str, t.Any]) -> list[tuple[tls.Endpoint, dict[str, t.Any]]]:
+    """Each endpoint in full: ``host:port`` or the long form. Raises BadInput."""
+    return [_endpoint(given, number, params) for number, given in enumerate(params.get("endpoints") or (), 1)]
+
+
+def _endpoint(given: t.Any, number: int, params: t.Mapping[str, t.Any]) -> tuple[tls.Endpoint, dict[str, t.Any]]:
+    if isinstance(given, str):
+        host, port = http.host_and_port(given, default_port=443)
+        long_form = {"host": host, "port": port}
+    elif isinstance(given, dict):
+        long_form = given
+    else:
+        raise BadInput(f"endpoints: number {number} is neither host:port nor a dictionary.")
+    options = validated(ENDPOINT, long_form, where=f"endpoints: number {number}")
+    host, port = http.host_and_port(f"{_bracketed(options['host'])}:{options['port']}")
+    connect_host, connect_port = (
+        http.host_and_port(options["connect_to"]) if options.get("connect_to") else (host, port)
+    )
+    for option in ("names", "match_file"):
+        if options.get(option) is None:
+            options[option] = params.get(option)
+    sni = options.get("sni") or host
+    return tls.Endpoint(host, port, sni, connect_host, connect_port, options["starttls"]), options
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
+    """One handshake per endpoint (a second one where the first is refused), all side by side. Raises BadInput."""
+    for option in ("endpoints", "files", "names"):
+        if params.get(option) == []:
+            raise BadInput(f"{option} is empty, so nothing would be judged by it.")
+    endpoints = _endpoints(params)
+    ca_file = params.get("ca_file")
+    older_than = params["min_version"] if params.get("refuses_older") else None
+
+    def look(endpoint: tls.Endpoint, options: t.Mapping[str, t.Any]) -> Served:
+        context = run.once(("tls trust", ca_file), lambda: http.trust(ca_file))
+        handshake = run.once(
+            ("tls handshake", endpoint, ca_file, older_than),
+            lambda: tls.shake(endpoint, context=context, deadline=run.deadline, try_older_than=older_than),
+        )
+        served = Served(str(endpoint), tuple(options.get("names") or ()), handshake)
+        return _beside_file(served, options["match_file"]) if options.get("match_file") else served
+
+    jobs = [lambda endpoint=endpoint, options=options: look(endpoint, options) for endpoint, options in endpoints]
+    results = side_by_side(jobs, deadline=run.deadline)
+    return Facts(
+        now=run.clock.now(),
+        served=tuple(_served_or_not(endpoint, result) for (endpoint, _), result in zip(endpoints, results)),
+        stored=tuple(_stored(given, params) for given in params.get("files") or ()),
+    )
+
+
+def _served_or_not(endpoint: tls.Endpoint, result: Served | GoliveError) -> Served:
+    if isinstance(result, Served):
+        return result
+    if isinstance(result, BadInput):
+        raise result
+    return Served(str(endpoint), (), problem=result.message, remedy=result.remedy)
+
+
+def _beside_file(served: Served, path: str) -> Served:
+    try:
+        on_disk = tls.certificate_file(path)
+    except GoliveError as problem:
+        return dataclasses.replace(served, match_path=path, match_problem=problem.message)
+    return dataclasses.replace(served, match_path=path, match_sha256=on_disk.chain[0].sha256)
+
+
+def _stored(given: t.Mapping[str, t.Any], params: t.Mapping[str, t.Any]) -> Stored:
+    names = tuple(given.get("names") or params.get("names") or ())
+    try:
+        file = tls.certificate_file(
+            given["certificate"],
+            chain=given.get("chain"),
+            key=given.get("key"),
+            passphrase=given.get("key_passphrase"),
+        )
+    except GoliveError as problem:
+        return Stored(given["certificate"], names, problem=problem.message, remedy=problem.remedy)
+    return Stored(given["certificate"], names, file)
+
+
+def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Each endpoint's, then each file's criteria."""
+    for served in facts.served:
+        if served.handshake is None:
+            yield unknown(served.label, served.problem.rstrip("."), remedy=served.remedy)
+        else:
+            yield from _judge_served(served, served.handshake, facts.now, params)
+    for stored in facts.stored:
+        if stored.file is None:
+            yield unknown(stored.label, stored.problem.rstrip("."), remedy=stored.remedy)
+        else:
+            yield from _judge_stored(stored, stored.file, facts.now, params)
+
+
+def _judge_served(
+    served: Served, seen: tls.Handshake, now: datetime.datetime, params: t.Mapping[str, t.Any]
+) -> t.Iterator[Criterion]:
+    label = served.label
+    why, remedy = _explanation(seen, now)
+    yield holds(
+        f"{label} trust",
+        not seen.refusal,
+        measured=seen.refusal or "trusted",
+        expected="trusted",
+        sentence=f"{label} is refused by clients: {seen.refusal}{why}",
+        remedy=remedy,
+    )
+    accepted = list(tls.VERSIONS[tls.VERSIONS.index(params["min_version"]) :])
+    yield one_of(f"{label} protocol", seen.version, accepted)
+    if seen.older_versions is not None:
+        older = ", ".join(seen.older_versions)
+        yield holds(
+            f"{label} older protocols",
+            not seen.older_versions,
+            measured=older or "refused",
+            expected="refused",
+            sentence=f"{label} still speaks {older}",
+            remedy=f"Set {params['min_version']} as the lowest version of the server.",
+        )
+    # The anchor comes from this host's own store, so the verified chain knows more than the one that was sent.
+    yield from _judge_chain(label, seen.verified or seen.chain, now, params)
+    yield from _judge_names(label, seen.chain, served.names)
+    if served.match_problem:
+        yield unknown(f"{label} served certificate", served.match_problem.rstrip("."))
+    elif served.match_path:
+        same = seen.chain[0].sha256 == served.match_sha256
+        yield holds(
+            f"{label} served certificate",
+            same,
+            measured=f"sha256 {seen.chain[0].sha256[:16]}",
+            expected=f"sha256 {served.match_sha256[:16]}",
+            sentence=f"{label} serves another certificate than the one in {served.match_path}",
+            remedy="The file was renewed and the server not reloaded, or the server uses another file: reload it.",
+        )
+
+
+def _explanation(seen: tls.Handshake, now: datetime.datetime) -> tuple[str, str]:
+    """What the chain says about a refusal, beyond OpenSSL's words."""
+    leaf, last = seen.chain[0], seen.chain[-1]
+    if not seen.refusal:
+        return "", ""
+    if leaf.not_after < now or leaf.not_before > now:
+        return (
+            f" (valid from {utc_text(leaf.not_before)} to {utc_text(leaf.not_after)})",
+            "Renew the certificate; check this host's clock.",
+        )
+    if "ostname" in seen.refusal or "IP address" in seen.refusal:
+        return (
+            f" (it is for {', '.join(leaf.names) or 'no name'})",
+            "Issue the certificate for the name that users type.",
+        )
+    if leaf.is_self_issued:
+        return " (it is signed by itself)", "Use a certificate of an authority, or give this one as ca_file."
+    if not last.is_self_issued:
+        return (
+            f" (the chain of {len(seen.chain)} ends at {last.issuer}, which is not among the trusted)",
+            "Let the server send its intermediate certificates, or give the private authority as ca_file.",
+        )
+    return f" (its root is {last.subject})", "Give the private authority as ca_file."
+
+
+def _judge_chain(
+    label: str, chain: t.Sequence[tls.Certificate], now: datetime.datetime, params: t.Mapping[str, t.Any]
+) -> t.Iterator[Criterion]:
+    for depth, certificate in enumerate(chain):
+        called = label if depth == 0 else f"{label} issuer {certificate.subject}"
+        left = (certificate.not_after - now).total_seconds() / 86400
+        lifetime = certificate.lifetime.total_seconds() / 86400
+        remedy = "Renew the certificate and reload the server."
+        if lifetime < params["min_days"]:
+            remedy = (
+                f"Its whole lifetime is {lifetime:.0f} days, so min_days can never hold: set min_days to 0 or little, and let "
+                "min_lifetime_share judge."
+            )
+        yield at_least(f"{called} days left", round(left, 1), params["min_days"], unit="days", remedy=remedy)
+        share = (certificate.not_after - now) / certificate.lifetime if certificate.lifetime else 0.0
+        if depth == 0 and certificate.lifetime <= _RENEWED_BY_MACHINE:
+            yield at_least(
+                f"{called} share of the lifetime left",
+                round(share, 3),
+                params["min_lifetime_share"],
+                level="warn",
+                remedy="A renewal was missed: look at the ACME client's log.",
+            )
+        if certificate.not_before > now:
+            yield holds(
+                f"{called} start",
+                False,
+                measured=utc_text(certificate.not_before),
+                expected="in the past",
+                remedy="Wait for it, or correct this host's clock.",
+            )
+        yield from _judge_strength(called, certificate, params)
+    leaf = chain[0]
+    yield holds(
+        f"{label} usage", leaf.serves_tls, measured="server" if leaf.serves_tls else "another use", expected="server"
+    )
+
+
+def _judge_strength(called: str, certificate: tls.Certificate, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if not certificate.is_self_issued or not certificate.is_ca:
+        # A root's own signature protects nothing: it is trusted by being in the store.
+        good = certificate.signature_hash not in _BROKEN_HASHES
+        yield holds(f"{called} signature", good, measured=certificate.signature_hash, expected="SHA-2")
+    if certificate.key_kind == "RSA":
+        yield at_least(f"{called} RSA key", certificate.key_bits, params["min_rsa_bits"], unit="bits")
+    elif certificate.key_kind == "EC":
+        yield at_least(f"{called} EC key", certificate.key_bits, _SMALLEST_EC_BITS, unit="bits")
+
+
+def _judge_names(label: str, chain: t.Sequence[tls.Certificate], names: t.Sequence[str]) -> t.Iterator[Criterion]:
+    if names:
+        missing = [name for name in names if not tls.matching(chain[0].names, name)]
+        yield holds(
+            f"{label} names",
+            not missing,
+            measured=", ".join(chain[0].names) or "none",
+            expected=", ".join(names),
+            sentence=f"{label} is not for {', '.join(missing)}, but for {', '.join(chain[0].names) or 'no name'}",
+        )
+
+
+def _judge_stored(
+    stored: Stored, file: tls.CertificateFile, now: datetime.datetime, params: t.Mapping[str, t.Any]
+) -> t.Iterator[Criterion]:
+    label = stored.label
+    yield from _judge_chain(label, file.chain, now, params)
+    yield from _judge_names(label, file.chain, stored.names)
+    if len(file.chain) > 1:
+        yield holds(
+            f"{label} order",
+            file.is_linked,
+            measured="linked" if file.is_linked else "not linked",
+            expected="linked",
+            sentence=f"{label}: a certificate of the chain is not signed by the next one",
+            remedy="Write the leaf first, then each issuer.",
+        )
+    if file.key_problem:
+        yield unknown(f"{label} key", file.key_problem.rstrip("."))
+    elif file.key_path:
+        yield holds(
+            f"{label} key",
+            file.key_matches,
+            measured="matches" if file.key_matches else "another key",
+            expected="matches",
+            sentence=f"the key {file.key_path} does not belong to {label}",
+        )
+        mode = file.key_mode or 0
+        yield holds(
+            f"{label} key mode",
+            not mode & 0o007,
+            measured=f"{mode:04o}",
+            expected="nothing for others",
+            sentence=f"the key {file.key_path} can be read by everybody (mode {mode:04o})",
+            remedy=f"chmod 0600 {file.key_path}, and consider the key stolen.",
+        )
+
+
+def evidence(facts: Facts) -> dict[str, t.Any]:
+    """The public facts of each certificate."""
+    told: dict[str, t.Any] = {}
+    for served in facts.served:
+        seen = served.handshake
+        told[served.label] = (
+            {"problem": served.problem}
+            if seen is None
+            else {
+                "protocol": seen.version,
+                "cipher": seen.cipher,
+                "trust": seen.refusal or "trusted",
+                "chain": [_public(certificate, facts.now) for certificate in seen.chain],
+                "anchor": seen.verified[-1].subject if seen.verified else None,
+            }
+        )
+    for stored in facts.stored:
+        chain = stored.file.chain if stored.file else ()
+        told[stored.label] = (
+            {"chain": [_public(certificate, facts.now) for certificate in chain]}
+            if chain
+            else {"problem": stored.problem}
+        )
+    return told
+
+
+def _public(certificate: tls.Certificate, now: datetime.datetime) -> dict[str, t.Any]:
+    return {
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "not_before": utc_text(certificate.not_before),
+        "not_after": utc_text(certificate.not_after),
+        "days_left": round((certificate.not_after - now).total_seconds() / 86400, 1),
+        "names": list(certificate.names),
+        "sha256": certificate.sha256,
+        "key": f"{certificate.key_kind} {certificate.key_bits}",
+        "signature": certificate.signature_hash,
+    }

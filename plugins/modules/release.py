@@ -1,0 +1,224 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is changing this system now, how far did they get, and what is the way back?"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Begin, journal, end and read a release
+version_added: 1.0.0
+author:
+  - The opsready.golive authors (@opsready)
+description:
+  - Keeps the release record on the state host, below C(<state_dir>/<system>/). It outlives the controller.
+  - O(state=begun) takes the system's lock, writes plan, way back and journal, and returns the token that every acting
+    module of this collection presents. Without a GO that is fresh and for this version it refuses.
+  - The journal is append-only and hash-chained. A stale token is refused. A dead run's lock is reported, never broken:
+    taking it over is O(state=claimed), an explicit and recorded word.
+options:
+  state:
+    description:
+      - V(begun) begins a release; V(planned) writes plan and way back; V(judged) keeps a verdict for a later one; V(step) closes and opens steps in one call.
+      - V(ended) ends it and frees the lock, except with O(outcome=left_on), which keeps it.
+      - V(read) returns what is known, and what has to happen now; it changes nothing.
+      - V(claimed) takes over a release whose run is dead; V(signed) keeps a sign-off.
+    type: str
+    required: true
+    choices: [begun, planned, judged, step, ended, read, claimed, signed]
+  system:
+    description: The system's name.
+    type: str
+    required: true
+  state_dir:
+    description: The directory on the state host that holds all release records.
+    type: path
+    required: true
+  version:
+    description: The version that goes live. Required with O(state=begun).
+    type: str
+  verdict:
+    description: What M(opsready.golive.verdict) decided. Required with O(state=begun) and O(state=judged).
+    type: dict
+  verdict_max_age:
+    description: How old the verdict may be when the release begins, in seconds.
+    type: float
+    default: 3600.0
+  operator:
+    description: Who does it; the user of the state host by default.
+    type: str
+  job:
+    description: The job that does it, such as an AWX job's number.
+    type: str
+  takeover:
+    description: The id of the release that is taken over, or read.
+    type: str
+  services:
+    description: The snapshot that M(opsready.golive.services) took. Required with O(state=planned).
+    type: dict
+  migration:
+    description: What M(opsready.golive.migrate) would do.
+    type: dict
+  way_back:
+    description: Further facts that the written way back needs.
+    type: dict
+  downtime_budget:
+    description: How long users may be without the system, in seconds.
+    type: float
+  way_out:
+    description: The commands that are printed before the first change, for the case that this run dies.
+    type: list
+    elements: str
+    default: []
+  closes:
+    description: The step that ended.
+    type: dict
+    suboptions:
+      name:
+        description: Its name; V(current) is the one that is open, whichever it is.
+        type: str
+        required: true
+      status:
+        description: How it ended.
+        type: str
+        choices: [done, failed, undone, skipped]
+        default: done
+      detail:
+        description: What is worth saying of it, in a sentence.
+        type: str
+        default: ''
+      known:
+        description: Facts of the step that the way back and the report need.
+        type: dict
+        default: {}
+  opens:
+    description: The step that begins.
+    type: dict
+    suboptions:
+      name:
+        description: Its name.
+        type: str
+        required: true
+      direction:
+        description: Whether it leads to the new version or back to the old one.
+        type: str
+        choices: [forward, back]
+        default: forward
+  outcome:
+    description: How the release ended. Required with O(state=ended).
+    type: str
+    choices: [live, rolled_back, left_on, aborted, failed]
+  detail:
+    description: The outcome in a sentence.
+    type: str
+    default: ''
+  world:
+    description: What was seen of the world, for the decision that O(state=read) returns.
+    type: dict
+    default: {}
+  sign_off:
+    description: The attestation that O(state=signed) keeps.
+    type: dict
+    suboptions:
+      item:
+        description: Id of the checklist item.
+        type: str
+        required: true
+      team:
+        description: The team it is signed for.
+        type: str
+        required: true
+      name:
+        description: The person who signs.
+        type: str
+        required: true
+      digest:
+        description: The digest of what is signed.
+        type: str
+        required: true
+extends_documentation_fragment:
+  - opsready.golive.release
+  - opsready.golive.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: partial
+    details: Each step is a line in the journal. Reading and signing are idempotent.
+  action:
+    support: full
+seealso:
+  - module: opsready.golive.verdict
+"""
+
+EXAMPLES = r"""
+- name: Where does it stand
+  opsready.golive.release:
+    state: read
+    system: ablage
+    state_dir: /var/lib/opsready
+  delegate_to: state.example.org
+
+- name: Sign that the migration was read
+  opsready.golive.release:
+    state: signed
+    system: ablage
+    state_dir: /var/lib/opsready
+    sign_off:
+      item: migration-reviewed
+      team: backend
+      name: Grete Hermann
+      digest: "{{ preview_sha256 }}"
+  delegate_to: state.example.org
+"""
+
+RETURN = r"""
+token:
+  description: The token of the release, which acting modules present as O(release).
+  returned: with O(state=begun) and O(state=claimed)
+  type: str
+id:
+  description: The release's id.
+  returned: when there is a release
+  type: str
+head:
+  description: The hash of the journal's last line.
+  returned: when there is a release
+  type: str
+steps:
+  description: The steps with status, start, seconds and detail.
+  returned: with O(state=read) and O(state=ended)
+  type: list
+  elements: dict
+settlement:
+  description: What has to happen now, in a sentence, with the choices where a person has to choose.
+  returned: with O(state=read) when there is a release
+  type: dict
+plan:
+  description: Steps, predicted seconds, point of no return and what cannot be undone.
+  returned: with O(state=planned), O(state=read) and O(state=claimed)
+  type: dict
+rollback:
+  description: The way back that was written before the first change.
+  returned: with O(state=planned), O(state=read) and O(state=claimed)
+  type: dict
+text:
+  description: The plan or the status as it is printed.
+  returned: with O(state=planned) and O(state=read)
+  type: str
+"""
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release import ARGUMENT_SPEC, REQUIRED_IF, body
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import run_module
+
+
+def main():
+    run_module(ARGUMENT_SPEC, body, required_if=REQUIRED_IF)
+
+
+if __name__ == "__main__":
+    main()

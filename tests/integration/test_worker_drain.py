@@ -1,0 +1,610 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""worker_drain against real Celery workers on a real broker: law 6, kept and broken on purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ModuleRun
+from tests.servers import HangingServer, Redis, await_true
+
+PASSWORD = "broker-canary-9c2e71"
+SECONDS = 40.0
+
+APP = """
+import os, sys
+import redis
+from celery import Celery
+
+broker = os.environ["TEST_BROKER"]
+app = Celery("jobs", broker=broker)
+app.conf.update(
+    task_acks_late=os.environ.get("TEST_ACKS_LATE") == "1",
+    worker_prefetch_multiplier=int(os.environ.get("TEST_PREFETCH", "1")),
+    broker_transport_options={"visibility_timeout": 3600, **eval(os.environ.get("TEST_TRANSPORT", "{}"))},
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+    task_queue_max_priority=9,
+)
+store = redis.Redis.from_url(os.environ["TEST_STORE"])
+
+def quick(number):
+    store.rpush("order", number)
+    store.hincrby("done", number, 1)
+
+def gated(number):
+    store.set(f"started:{number}", 1)
+    store.blpop(f"gate:{number}", timeout=60)
+    store.hincrby("done", number, 1)
+
+prefix = os.environ.get("TEST_TASKS", "jobs")
+app.task(name=f"{prefix}.quick")(quick)
+app.task(name=f"{prefix}.gated")(gated)
+"""
+
+
+class Worker:
+    """A real Celery worker process."""
+
+    def __init__(self, site: Site, *, name: str = "w1", pool: str = "prefork", arguments: t.Sequence[str] = (), **env: str):
+        self.name = f"{name}@test"
+        self.log_path = site.directory / f"{name}-{len(site.workers)}.log"
+        command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", self.name, "-P", pool, "-c", "1"]
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "-l", "INFO", "--without-gossip", "--without-mingle", *arguments],
+                cwd=site.directory,
+                env={**os.environ, **site.environment, **env},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        site.workers.append(self)
+        await_true(self._ready, seconds=SECONDS, what=f"start of {self.name}", interval=0.05)
+
+    def _ready(self) -> bool:
+        assert self.process.poll() is None, self.log()
+        return " ready." in self.log()
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(SECONDS)
+
+    def kill(self) -> int:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        return self.process.wait(SECONDS)
+
+
+class Site:
+    """One broker database, one store, and the workers on them."""
+
+    def __init__(self, server: Redis, directory: Path, number: int, **environment: str) -> None:
+        self.server, self.directory, self.number = server, directory, number
+        self.workers: list[Worker] = []
+        (directory / "jobs.py").write_text(textwrap.dedent(APP))
+        self.environment = {"TEST_BROKER": server.url(number), "TEST_STORE": server.url(15), **environment}
+        self.broker, self.store = server.client(number), server.client(15)
+        self.broker.flushdb()
+        self.store.flushdb()
+        self.sent: list[str] = []
+
+    def worker(self, **options: t.Any) -> Worker:
+        return Worker(self, **options)
+
+    def send(self, task: str, number: int, **options: t.Any) -> str:
+        """Publish as an application does, by Celery itself."""
+        from celery import Celery
+
+        app = Celery("sender", broker=self.server.url(self.number))
+        app.conf.broker_transport_options = eval(self.environment.get("TEST_TRANSPORT", "{}"))  # noqa: S307 - our own text
+        with app.connection_for_write() as connection:
+            sent = app.send_task(task, (number,), connection=connection, **options)
+        app.close()
+        self.sent.append(str(sent.id))
+        return str(sent.id)
+
+    def started(self, number: int) -> None:
+        await_true(lambda: bool(self.store.get(f"started:{number}")), seconds=SECONDS, what=f"task {number}")
+
+    def open_gate(self, number: int) -> None:
+        self.store.rpush(f"gate:{number}", 1)
+
+    def done(self) -> dict[int, int]:
+        return {int(number): int(times) for number, times in self.store.hgetall("done").items()}
+
+    def await_done(self, numbers: t.Collection[int]) -> None:
+        await_true(lambda: set(numbers) <= set(self.done()), seconds=SECONDS, what=f"tasks {sorted(numbers)}")
+
+    def args(self, state: str, **options: t.Any) -> dict[str, t.Any]:
+        url = self.server.url(self.number, with_password=False)
+        base = {"url": url, "password": PASSWORD, "state": state, "system": "shop", "ledger_id": "r1", "timeout": 30}
+        return {**base, **options}
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+        self.broker.close()
+        self.store.close()
+
+
+@pytest.fixture(scope="module")
+def broker() -> t.Iterator[Redis]:
+    with Redis(password=PASSWORD, config={"appendonly": "yes"}) as server:
+        yield server
+
+
+@pytest.fixture
+def site(broker: Redis, tmp_path: Path) -> t.Iterator[Site]:
+    made = Site(broker, tmp_path, 3)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def queued(site: Site, queue: str = "celery") -> list[int]:
+    """The numbers that wait, from the next to be consumed on."""
+    return [int(json.loads(raw)["headers"]["argsrepr"].strip("(),")) for raw in reversed(site.broker.lrange(queue, 0, -1))]
+
+
+def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_module_here: ModuleRun) -> None:
+    old = site.worker()
+    site.send("jobs.gated", 100)
+    site.started(100)
+    eta_id = site.send("jobs.quick", 200, eta=dt.datetime.now(dt.timezone.utc) + dt.timedelta(hours=1))
+    # prefetch 1 and one running: the scheduled task is taken beside it before the others are sent
+    await_true(lambda: "received" in old.log() and eta_id in old.log(), seconds=SECONDS, what="the scheduled task")
+    numbers = list(range(20))
+    for number in numbers:
+        site.send("jobs.quick", number)
+
+    seen = run_module_here("worker_drain", site.args("status"), secrets=[PASSWORD])
+    assert not seen.get("failed"), seen
+    assert [task["id"] for task in seen["workers"][0]["active"]] == [site.sent[0]]
+    assert {"acks_early", "not_visible"} <= {risk["risk"] for risk in seen["risks"]}
+
+    site.open_gate(100)
+    done = run_module_here("worker_drain", site.args("drained", expected_workers=1), secrets=[PASSWORD])
+    assert not done.get("failed"), done
+    assert done["changed"]
+    assert done["ledger"]["scheduled"] == 1
+    still = set(queued(site))
+    # what was prefetched or taken before the consumer was cancelled ran to its end; the rest waits
+    assert set(site.done()) | still >= {100, *numbers}
+    assert not set(site.done()) & still
+
+    again = run_module_here("worker_drain", site.args("drained", expected_workers=1))
+    assert not again.get("failed"), again
+    assert not again["changed"]
+
+    refused = run_module_here("worker_drain", site.args("parked"))
+    assert refused["failed"]
+    assert "still listen: w1@test" in refused["msg"]
+
+    assert old.terminate() == 0
+    predicted = run_module_here("worker_drain", site.args("parked"), check=True, diff=True)
+    assert predicted["changed"]
+    assert queued(site)
+    parked = run_module_here("worker_drain", site.args("parked"), diff=True, secrets=[PASSWORD])
+    assert not parked.get("failed"), parked
+    assert parked["changed"]
+    assert parked["moved"] == predicted["moved"] == len(still) + 1
+    assert parked["lost"] == []
+    assert site.broker.llen("celery") == 0
+    assert site.broker.hlen("unacked") == 0
+    assert not run_module_here("worker_drain", site.args("parked"))["changed"]
+
+    before = dict(site.done())
+    new = site.worker(name="w2")
+    settled = run_module_here("worker_drain", site.args("settled"))
+    assert not settled.get("failed"), settled
+    assert site.done() == before  # a worker that starts now finds nothing
+    site.broker.lpush("nothing", "x")
+
+    resumed = run_module_here("worker_drain", site.args("resumed"), secrets=[PASSWORD])
+    assert not resumed.get("failed"), resumed
+    assert resumed["put_back"] == parked["moved"]
+    assert resumed["parked_unknown"] == {}
+    site.await_done({100, *numbers})
+    assert set(site.done().values()) == {1}
+    order = [int(number) for number in site.store.lrange("order", 0, -1)]
+    assert order == sorted(order)
+    assert not run_module_here("worker_drain", site.args("resumed"))["changed"]
+
+    balance = run_module_here("worker_drain", site.args("settled"))
+    assert balance["lost"] == []
+    assert balance["is_closed"]
+    assert balance["ledger"]["scheduled"] == 1
+    assert balance["ledger"]["finished"] == balance["ledger"]["total"] - 1
+    assert run_module_here("worker_drain", site.args("forgotten"))["changed"]
+    assert not run_module_here("worker_drain", site.args("forgotten"))["changed"]
+    assert site.broker.keys("opsready:*") == []
+    assert new.terminate() == 0
+    assert site.broker.llen("celery") == 1  # the scheduled task is back, kept and not waited for
+
+
+def test_a_task_that_outlasts_the_limit_fails_the_drain_and_the_workers_go_on(
+    site: Site, run_module_here: ModuleRun
+) -> None:
+    site.worker()
+    running = site.send("jobs.gated", 1)
+    site.started(1)
+    answer = run_module_here("worker_drain", site.args("drained", timeout=3))
+    assert answer["failed"]
+    assert "1 tasks were still running" in answer["msg"]
+    assert [task["id"] for task in answer["running"]] == [running]
+    assert answer["resumed"] is True
+    site.open_gate(1)
+    site.send("jobs.quick", 2)
+    site.await_done([1, 2])
+
+
+def test_a_drain_may_leave_the_workers_quiet_and_resumed_undoes_it(site: Site, run_module_here: ModuleRun) -> None:
+    site.worker()
+    site.send("jobs.gated", 1)
+    site.started(1)
+    answer = run_module_here("worker_drain", site.args("drained", timeout=3, on_timeout="fail"))
+    assert answer["failed"]
+    assert answer["left_quiet"] == ["w1@test"]
+    site.open_gate(1)
+    site.await_done([1])
+    site.send("jobs.quick", 2)
+    refused = run_module_here("worker_drain", site.args("forgotten"))
+    assert "not yet resumed" in refused["msg"]
+    resumed = run_module_here("worker_drain", site.args("resumed"))
+    assert not resumed.get("failed"), resumed
+    assert resumed["changed"]
+    site.await_done([2])
+
+
+def test_quieted_workers_take_nothing_until_they_are_resumed(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker()
+    predicted = run_module_here("worker_drain", site.args("quieted"), check=True)
+    assert predicted["changed"]
+    site.send("jobs.quick", 1)
+    site.await_done([1])
+    assert run_module_here("worker_drain", site.args("quieted"))["changed"]
+    assert not run_module_here("worker_drain", site.args("quieted"))["changed"]
+    assert not run_module_here("worker_drain", site.args("quieted"), check=True)["changed"]
+    site.send("jobs.quick", 2)
+    site.send("jobs.unheard_of", 3)
+    seen = run_module_here("worker_drain", site.args("status"))
+    assert seen["workers"][0]["queues"] == []
+    assert seen["waiting_by_task"] == {"jobs.quick": 1, "jobs.unheard_of": 1}
+    resumed = run_module_here("worker_drain", site.args("resumed"))
+    assert list(resumed["parked_unknown"]) == ["jobs.unheard_of"]
+    assert any("jobs.unheard_of" in warning for warning in resumed["warnings"])
+    site.await_done([1, 2])
+    assert "unregistered" not in worker.log()
+    refused = run_module_here("worker_drain", site.args("forgotten"))
+    assert "still parked: jobs.unheard_of" in refused["msg"]
+
+
+def test_a_worker_that_cannot_answer_is_unknown_and_nothing_is_changed(site: Site, run_module_here: ModuleRun) -> None:
+    site.worker(pool="solo")
+    site.send("jobs.gated", 1)
+    site.started(1)
+    answer = run_module_here("worker_drain", site.args("drained", reply_timeout=1))
+    assert answer["failed"]
+    assert answer["error"] == "TimedOut"
+    assert "0 of 1 workers answered ping within 1 s" in answer["msg"]
+    assert site.broker.keys("opsready:*") == []
+    site.open_gate(1)
+    site.send("jobs.quick", 2)
+    site.await_done([1, 2])
+
+
+def test_one_silent_worker_of_two_is_seen(site: Site, run_module_here: ModuleRun) -> None:
+    silent = site.worker()
+    site.worker(name="w2")
+    os.killpg(silent.process.pid, signal.SIGSTOP)
+    try:
+        answer = run_module_here("worker_drain", site.args("status", reply_timeout=1))
+    finally:
+        os.killpg(silent.process.pid, signal.SIGCONT)
+    assert "1 of 2 workers answered ping within 1 s. Answered: w2@test." in answer["msg"]
+    short = run_module_here("worker_drain", site.args("status", expected_workers=3))
+    assert "2 workers answered, expected 3: w1@test, w2@test" in short["msg"]
+
+
+def test_two_workers_of_one_name_are_refused(site: Site, run_module_here: ModuleRun) -> None:
+    site.worker()
+    site.worker()
+    answer = run_module_here("worker_drain", site.args("quieted"))
+    assert "2 workers answered under 1 names" in answer["msg"]
+
+
+def test_a_worker_killed_while_it_is_drained_leaves_the_ids_it_ran(
+    site: Site, run_module: ModuleRun, run_module_here: ModuleRun
+) -> None:
+    worker = site.worker()
+    running = site.send("jobs.gated", 1)
+    site.started(1)
+    site.send("jobs.quick", 2)
+    held: list[dict[str, t.Any]] = []
+    thread = threading.Thread(target=lambda: held.append(run_module("worker_drain", site.args("drained"))))
+    thread.start()
+    state = "opsready:shop:ledger:r1:state"
+    await_true(lambda: site.broker.hget(state, "stage") == '"draining"', seconds=SECONDS, what="the wait for idle workers")
+    worker.kill()
+    thread.join(SECONDS)
+    assert held[0]["failed"]
+    assert [task["id"] for task in held[0]["running"]] == [running]
+    assert held[0]["left_quiet"] == ["w1@test"]
+
+    unknown = run_module_here("worker_drain", site.args("drained"))
+    assert unknown["error"] == "TimedOut"
+    assert "No worker listens" in unknown["msg"]
+    dead = run_module_here("worker_drain", site.args("drained", expected_workers=0))
+    assert dead["failed"]
+    assert dead["lost"] == [running]
+    parked = run_module_here("worker_drain", site.args("parked"))
+    assert not parked.get("failed"), parked
+    assert parked["moved"] == 1
+    site.worker(name="w2")
+    run_module_here("worker_drain", site.args("resumed"))
+    site.await_done([2])
+    settled = run_module_here("worker_drain", site.args("settled"))
+    assert settled["failed"]
+    assert settled["lost"] == [running]
+    assert run_module_here("worker_drain", site.args("forgotten"))["failed"]
+    accepted = run_module_here("worker_drain", site.args("forgotten", accept_lost=True))
+    assert accepted["changed"]
+    assert any("vanished" in warning for warning in accepted["warnings"])
+
+
+def test_what_a_killed_worker_held_unacknowledged_is_put_back(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker(TEST_ACKS_LATE="1")
+    eta = dt.datetime.now(dt.timezone.utc) + dt.timedelta(hours=1)
+    scheduled = site.send("jobs.quick", 9, eta=eta)
+    await_true(lambda: site.broker.hlen("unacked") == 1, seconds=SECONDS, what="the scheduled task in unacked")
+    drained = run_module_here("worker_drain", site.args("drained"))
+    assert drained["ledger"] == {"total": 1, "scheduled": 1}
+    assert worker.kill() == -signal.SIGKILL
+    late = site.send("jobs.quick", 10)
+    parked = run_module_here("worker_drain", site.args("parked"))
+    assert not parked.get("failed"), parked
+    assert parked["restored_from_unacked"] == 1
+    assert parked["arrived_since"] == [late]
+    assert site.broker.exists("unacked", "unacked_index") == 0
+    later = site.send("jobs.quick", 11)
+    again = run_module_here("worker_drain", site.args("parked"))
+    assert again["moved"] == 1
+    assert again["arrived_since"] == [later]
+    order = [json.loads(raw)["headers"]["id"] for raw in reversed(site.broker.lrange("opsready:shop:parked:r1:celery", 0, -1))]
+    assert order == [scheduled, late, later]
+    site.worker(name="w2")
+    assert run_module_here("worker_drain", site.args("resumed"))["put_back"] == 3
+    site.await_done([10, 11])
+    settled = run_module_here("worker_drain", site.args("settled"))
+    assert settled["ledger"] == {"total": 3, "finished": 2, "scheduled": 1}
+
+
+def test_a_scheduled_task_that_became_due_before_the_stop_is_named(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker()
+    soon = dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=4)
+    due = site.send("jobs.quick", 1, eta=soon)
+    await_true(lambda: site.broker.hlen("unacked") == 1, seconds=SECONDS, what="the scheduled task in unacked")
+    assert run_module_here("worker_drain", site.args("drained"))["ledger"].get("scheduled") == 1
+    site.await_done([1])
+    assert worker.terminate() == 0
+    parked = run_module_here("worker_drain", site.args("parked"))
+    assert not parked.get("failed"), parked
+    assert parked["due_before_stop"] == [due]
+    assert any("became due" in warning for warning in parked["warnings"])
+    settled = run_module_here("worker_drain", site.args("settled"))
+    assert settled["ledger"] == {"total": 1, "finished": 1}
+
+
+def test_messages_whose_task_no_worker_knows_stay_parked_and_are_named(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker()
+    run_module_here("worker_drain", site.args("drained"))
+    assert worker.terminate() == 0
+    known, foreign = site.send("jobs.quick", 1), site.send("renamed.quick", 2)
+    site.send("jobs.quick", 3)
+    run_module_here("worker_drain", site.args("parked"))
+    other = site.worker(name="w2")
+    strict = run_module_here("worker_drain", site.args("resumed", fail_on_unregistered=True))
+    assert strict["failed"]
+    assert strict["parked_unknown"] == {"renamed.quick": [foreign]}
+    site.await_done([1, 3])
+    assert [int(number) for number in site.store.lrange("order", 0, -1)] == [1, 3]
+    settled = run_module_here("worker_drain", site.args("settled"))
+    assert settled["parked"] == [foreign]
+    assert not settled["is_closed"]
+    assert known not in settled["parked"]
+    # with both versions at work either could take it, so it stays where it is
+    site.worker(name="w3", TEST_TASKS="renamed")
+    assert run_module_here("worker_drain", site.args("resumed", min_workers=2))["parked_unknown"]
+    assert other.terminate() == 0
+    assert not run_module_here("worker_drain", site.args("resumed"))["parked_unknown"]
+    site.await_done([2])
+
+
+def test_a_message_that_vanishes_while_no_worker_runs_is_lost(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker()
+    run_module_here("worker_drain", site.args("quieted"))
+    ids = [site.send("jobs.quick", number) for number in range(3)]
+    run_module_here("worker_drain", site.args("drained"))
+    assert worker.terminate() == 0
+    site.broker.rpop("celery")
+    parked = run_module_here("worker_drain", site.args("parked"))
+    assert parked["failed"]
+    assert parked["lost"] == [ids[0]]
+    assert "1 messages vanished while no worker ran: jobs.quick" in parked["msg"]
+    site.broker.rpop("opsready:shop:parked:r1:celery")
+    while_parked = run_module_here("worker_drain", site.args("settled"))
+    assert sorted(while_parked["lost"]) == sorted(ids[:2])
+    site.worker(name="w2")
+    resumed = run_module_here("worker_drain", site.args("resumed"))
+    assert resumed["failed"]
+    assert resumed["lost"] == [ids[1]]
+    assert not resumed["changed"]
+    assert site.done() == {}
+    accepted = run_module_here("worker_drain", site.args("resumed", accept_lost=True))
+    assert not accepted.get("failed"), accepted
+    site.await_done([2])
+    settled = run_module_here("worker_drain", site.args("settled", accept_lost=True))
+    assert sorted(settled["lost"]) == sorted(ids[:2])
+
+
+def test_priorities_prefixes_and_another_queue_are_followed(
+    broker: Redis, tmp_path: Path, run_module_here: ModuleRun
+) -> None:
+    transport = {"global_keyprefix": "shop:", "fanout_prefix": "shop-fanout."}
+    site = Site(broker, tmp_path, 4, TEST_TRANSPORT=repr(transport))
+    options = {**transport, "queues": ["celery", "mail"]}
+    try:
+        worker = site.worker(arguments=["-Q", "celery,mail"])
+        assert not run_module_here("worker_drain", site.args("quieted", **options)).get("failed")
+        for number, priority, queue in ((1, 0, "celery"), (2, 9, "celery"), (3, 4, "mail")):
+            site.send("jobs.quick", number, priority=priority, queue=queue)
+        drained = run_module_here("worker_drain", site.args("drained", **options))
+        assert drained["ledger"] == {"total": 3, "waiting": 3}, drained
+        assert worker.terminate() == 0
+        assert run_module_here("worker_drain", site.args("parked", **options))["moved"] == 3
+        assert {key.split(":")[0] for key in site.broker.keys("*opsready*")} == {"shop"}
+        lists = ["shop:celery", "shop:celery\x06\x169", "shop:mail\x06\x163"]
+        assert site.broker.exists(*lists) == 0
+        blind = run_module_here("worker_drain", site.args("status"))
+        assert "No worker listens on '/4.celery.pidbox'" in blind["msg"]
+        site.worker(name="w2", arguments=["-Q", "celery,mail"])
+        assert run_module_here("worker_drain", site.args("resumed", **options))["put_back"] == 3
+        site.await_done([1, 2, 3])
+    finally:
+        site.close()
+
+
+def test_results_say_how_the_finished_tasks_ended(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker()
+    run_module_here("worker_drain", site.args("quieted"))
+    ids = [site.send("jobs.quick", number) for number in range(3)]
+    run_module_here("worker_drain", site.args("drained"))
+    run_module_here("worker_drain", site.args("resumed"))
+    site.await_done([0, 1, 2])
+    results = site.server.client(5)
+    results.flushdb()
+    results.set(f"celery-task-meta-{ids[0]}", json.dumps({"status": "SUCCESS"}))
+    results.set(f"celery-task-meta-{ids[1]}", "torn")
+    results.close()
+    settled = run_module_here("worker_drain", site.args("settled", results_db=5))
+    assert settled["results"] == {"SUCCESS": 1, "unreadable": 1, "no result": 1}
+    assert worker.terminate() == 0
+
+
+def test_a_stale_release_is_refused_and_a_newer_one_goes_on(
+    site: Site, run_module_here: ModuleRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    site.worker()
+    nonce = "0" * 16
+
+    def args(state: str, number: int) -> dict[str, t.Any]:
+        return site.args(state, system=None, ledger_id=None, release=f"shop/r7/{number}/{nonce}")
+
+    assert run_module_here("worker_drain", args("drained", 5))["changed"]
+    assert site.broker.exists("opsready:shop:ledger:r7:state")
+    stale = run_module_here("worker_drain", args("settled", 4))
+    assert stale["error"] == "Refused"
+    assert "stale" in stale["msg"]
+    assert run_module_here("worker_drain", args("resumed", 6))["changed"]
+    assert "stale" in run_module_here("worker_drain", args("resumed", 5))["msg"]
+    assert run_module_here("worker_drain", args("forgotten", 6))["changed"]
+
+
+def test_check_mode_goes_through_every_state_and_changes_nothing(site: Site, run_module_here: ModuleRun) -> None:
+    site.worker()
+    site.send("jobs.gated", 1)
+    site.started(1)
+    before = site.broker.dbsize()
+    for state in ("status", "quieted", "drained", "parked", "resumed", "settled", "forgotten"):
+        answer = run_module_here("worker_drain", site.args(state), check=True)
+        assert not answer.get("failed"), (state, answer)
+    assert site.broker.keys("opsready:*") == []
+    assert site.broker.dbsize() == before
+    site.open_gate(1)
+    site.send("jobs.quick", 2)
+    site.await_done([1, 2])
+
+
+def test_states_out_of_order_say_what_to_do(site: Site, run_module_here: ModuleRun) -> None:
+    parked = run_module_here("worker_drain", site.args("parked"))
+    assert "its stage is none" in parked["msg"]
+    assert "Run state drained first" in parked["msg"]
+    assert "There is no ledger" in run_module_here("worker_drain", site.args("settled"))["msg"]
+    waiting = run_module_here("worker_drain", site.args("resumed", timeout=1, min_workers=2))
+    assert waiting["error"] == "TimedOut"
+    assert "0 of 2 workers answered after 1 s" in waiting["msg"]
+    status = run_module_here("worker_drain", site.args("status", expected_workers=0, ledger_id=None))
+    assert status["workers"] == []
+    assert status["stage"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"queues": []}, "queues is an empty list"),
+        ({"priority_steps": [3, 6]}, "priority_steps must begin with 0"),
+        ({"min_workers": 0}, "min_workers must be at least 1"),
+        ({"ledger_id": None}, "ledger_id is required without a release"),
+        ({"release": "nonsense"}, "release is not a token"),
+    ],
+)
+def test_bad_input_is_one_clear_message(
+    site: Site, run_module_here: ModuleRun, options: dict[str, t.Any], said: str
+) -> None:
+    answer = run_module_here("worker_drain", site.args("drained", **options))
+    assert answer["error"] == "BadInput"
+    assert said in answer["msg"]
+
+
+def test_a_broker_that_is_not_there_or_hangs_or_refuses_is_one_clear_error(
+    site: Site, run_module_here: ModuleRun, hanging_server: HangingServer, refused_port: int
+) -> None:
+    wrong = run_module_here("worker_drain", site.args("drained", password="wrong-canary-77"), secrets=["wrong-canary-77"])
+    assert wrong["error"] == "Denied"
+    assert "refused us" in wrong["msg"]
+    hanging = site.args("drained", url=f"redis://127.0.0.1:{hanging_server.port}/0", timeout=1)
+    assert run_module_here("worker_drain", hanging)["error"] == "TimedOut"
+    absent = run_module_here("worker_drain", site.args("drained", url=f"redis://127.0.0.1:{refused_port}/0"))
+    assert absent["error"] == "Unreachable"
+
+
+def test_a_broker_that_dies_in_the_middle_is_a_clear_error(tmp_path: Path, run_module: ModuleRun) -> None:
+    with Redis(password=PASSWORD) as server:
+        site = Site(server, tmp_path, 0)
+        try:
+            site.worker()
+            site.send("jobs.gated", 1)
+            site.started(1)
+            held: list[dict[str, t.Any]] = []
+            args = site.args("drained", reply_timeout=1)
+            thread = threading.Thread(target=lambda: held.append(run_module("worker_drain", args, secrets=[PASSWORD])))
+            thread.start()
+            state = "opsready:shop:ledger:r1:state"
+            await_true(lambda: site.broker.hget(state, "stage") == '"draining"', seconds=SECONDS, what="the drain")
+            server.kill()
+            thread.join(SECONDS)
+            assert held[0]["failed"]
+            assert "cannot be reached" in held[0]["msg"]
+            assert [task["id"] for task in held[0]["running"]] == site.sent
+        finally:
+            site.close()

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Markdown report is the written checklist, ticked only where everything passed, and no text breaks out of its line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from ansible_collections.opsready.golive.plugins.plugin_utils.report_markdown import code, escape, render_markdown
+from ansible_collections.opsready.golive.tests.unit.plugins.plugin_utils import test_report_samples as samples
+
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
+
+
+def markdown_of(report: dict[str, Any]) -> str:
+    return "".join(render_markdown(report))
+
+
+def of_findings(*findings: dict[str, Any], **verdict: Any) -> str:
+    return markdown_of(
+        samples.build_report(
+            system="s", version="1", verdict={"decision": "GO", **verdict}, outcome="checked", findings=findings
+        )
+    )
+
+
+def tick(text: str, item: str) -> str:
+    found = re.search(rf"^- \[(.)\] \*\*{re.escape(item)}\*\*", text, re.MULTILINE)
+    assert found, item
+    return found.group(1)
+
+
+def test_the_first_line_is_the_verdict_and_the_outcome() -> None:
+    assert markdown_of(samples.live()).startswith("# GO WITH WARNINGS, live: ablage 2.0.0\n")
+    assert markdown_of(samples.rolled_back()).startswith("# GO WITH WARNINGS, rolled back: ablage 2.0.0\n")
+
+
+@pytest.mark.parametrize("decision", ["fail", "unknown", "warn", "waived", "not_applicable"])
+def test_only_a_pass_ticks_an_item(decision: str) -> None:
+    status = "fail" if decision == "waived" else decision
+    text = of_findings(
+        samples.finding("a", satisfies=["S1.1"]),
+        samples.finding("b", status, decision=decision, satisfies=["S1.2"]),
+    )
+    assert (tick(text, "S1.1"), tick(text, "S1.2")) == ("x", " ")
+    assert "## Checklist S1: 1 of 2 ticked" in text
+
+
+def test_an_item_is_ticked_only_when_every_host_that_it_concerns_passes() -> None:
+    mixed = of_findings(
+        samples.finding("a", host="web-1", satisfies=["S1.1"]),
+        samples.finding("a", "fail", host="web-2", satisfies=["S1.1"]),
+    )
+    assert tick(mixed, "S1.1") == " "
+    assert "(**fail**)" in mixed
+    partly = of_findings(
+        samples.finding("a", host="web-1", satisfies=["S1.1"]),
+        samples.finding("a", "not_applicable", host="web-2", satisfies=["S1.1"]),
+    )
+    assert tick(partly, "S1.1") == "x"
+
+
+def test_a_finding_that_serves_several_checklists_ticks_in_each() -> None:
+    text = of_findings(samples.finding("tls", satisfies=["S1.21", "S0.9"]))
+    assert [tick(text, item) for item in ("S0.9", "S1.21")] == ["x", "x"]
+    assert text.index("## Checklist S0") < text.index("## Checklist S1")
+
+
+def test_a_required_item_without_a_finding_stands_unticked_in_its_checklist() -> None:
+    text = of_findings(coverage={"required": ["S1"], "covered": [], "missing": ["S1.36"]})
+    assert tick(text, "S1.36") == " "
+    assert "## Checklist S1: 0 of 1 ticked" in text
+
+
+def test_an_item_of_no_checklist_is_listed_by_its_own_id() -> None:
+    assert tick(of_findings(samples.finding("extra")), "extra") == "x"
+
+
+def test_evidence_stands_below_its_tick_and_is_bounded() -> None:
+    text = of_findings(samples.finding("a", evidence={"raw": "x" * 5_000}, satisfies=["S1.1"]))
+    line = next(line for line in text.splitlines() if "evidence:" in line)
+    assert len(line) < 400
+    assert "more characters in report.json" in line
+
+
+def test_of_very_many_hosts_only_those_that_do_not_pass_get_a_line() -> None:
+    findings = [samples.finding("a", host=f"web-{number}", satisfies=["S1.1"]) for number in range(500)]
+    findings[7] = {**findings[7], "status": "fail", "decision": "fail", "summary": "2 days left."}
+    text = of_findings(*findings)
+    section = text.split("## Checklist S1")[1].split("\n## ")[0]
+    assert "pass on 499 hosts" in section
+    assert "fail on web-7 (`a`): 2 days left." in section
+    assert len(section.splitlines()) < 20
+
+
+def test_downtime_backup_waivers_and_sign_offs_are_tables() -> None:
+    tokens = MARKDOWN.parse(markdown_of(samples.live()))
+    assert sum(token.type == "table_open" for token in tokens) == 6
+    text = markdown_of(samples.live())
+    for told in ("22.6 s", "17.9 MiB", "Nadia Sørensen", "Jörg Weiß", "2026-12-15"):
+        assert told in text
+
+
+@given(st.text(min_size=1))
+def test_no_text_becomes_markup_or_leaves_its_line(text: str) -> None:
+    made = of_findings(
+        samples.finding("a", "fail", title=text, summary=text, remedy=text, evidence=text, satisfies=["S1.1"])
+    )
+    plain = of_findings(
+        samples.finding("a", "fail", title="t", summary="t", remedy="t", evidence="t", satisfies=["S1.1"])
+    )
+
+    def shape(markdown: str) -> list[str]:
+        inline = [child.type for token in MARKDOWN.parse(markdown) for child in token.children or []]
+        return sorted(set(inline) | {token.type for token in MARKDOWN.parse(markdown)})
+
+    assert set(shape(made)) <= set(shape(plain))
+
+
+@given(st.text())
+def test_a_code_span_gives_back_what_went_in(text: str) -> None:
+    span = code(text)
+    if span:
+        children = MARKDOWN.parse(f"x {span} y")[0 + 1].children or []
+        assert [child.type for child in children] == ["text", "code_inline", "text"]
+
+
+def test_a_cell_cannot_end_its_row() -> None:
+    assert escape("a | b\nc") == "a \\| b c"
+
+
+def test_the_hostile_sample_has_the_same_tables_as_the_plain_one() -> None:
+    count = [
+        sum(token.type in ("table_open", "tr_open", "td_open") for token in MARKDOWN.parse(markdown_of(report)))
+        for report in (samples.live(), samples.hostile())
+    ]
+    assert count[0] == count[1]

@@ -136,7 +136,105 @@ options:
       bearer:
         description: Token of the C(Authorization) header. It is never printed.
         type: str
-    extends_documentation_fragment: []
+      status:
+        description: Good status codes.
+        type: list
+        elements: int
+      json:
+        description: What must hold in the answer's JSON.
+        type: list
+        elements: dict
+        suboptions:
+          path:
+            description: Where to look, such as V($.status) or V($.items[0].name).
+            type: str
+            required: true
+          equals:
+            description: The value must be this one.
+            type: raw
+          one_of:
+            description: The value must be one of these.
+            type: list
+            elements: raw
+          matches:
+            description: A regular expression that must be found in the value.
+            type: str
+          at_least:
+            description: The smallest good number.
+            type: float
+          at_most:
+            description: The largest good number.
+            type: float
+          exists:
+            description: Whether there must be a value.
+            type: bool
+          count_at_least:
+            description: How many values there must be at least.
+            type: int
+          level:
+            description: What it means when it does not hold.
+            type: str
+            choices: [fail, warn]
+            default: fail
+      states:
+        description: Words in the answer's JSON that mean good, degraded and bad.
+        type: dict
+        suboptions:
+          paths:
+            description: Where the words are.
+            type: list
+            elements: str
+            required: true
+            aliases: [path]
+          pass:
+            description: Words that are good.
+            type: list
+            elements: str
+            required: true
+          warn:
+            description: Words that are still accepted.
+            type: list
+            elements: str
+            default: []
+          fail:
+            description: Words that are bad.
+            type: list
+            elements: str
+            default: []
+      response_headers:
+        description: What must hold for the answer's headers.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description: The header.
+            type: str
+            required: true
+          equals:
+            description: The value must be this one.
+            type: str
+          matches:
+            description: A regular expression that must be found in the value.
+            type: str
+          exists:
+            description: Whether the header must be there.
+            type: bool
+          level:
+            description: What it means when it does not hold.
+            type: str
+            choices: [fail, warn]
+            default: fail
+      contains:
+        description: Texts that the body must contain.
+        type: list
+        elements: str
+      contains_not:
+        description: Texts that the body must not contain.
+        type: list
+        elements: str
+      max_ms:
+        description: The longest good answer in milliseconds.
+        type: float
   start_timeout:
     description: Seconds for one service to run.
     type: float
@@ -177,4 +275,140 @@ options:
     description: Seconds for everything that has no limit of its own.
     type: float
     default: 300.0
+extends_documentation_fragment:
+  - opsready.golive.attributes
+  - opsready.golive.release
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+seealso:
+  - module: opsready.golive.worker_drain
+  - module: opsready.golive.maintenance
 """
+
+EXAMPLES = r"""
+- name: Have version 2.0.0 here before the window
+  opsready.golive.services:
+    state: pulled
+    artefact:
+      src: /var/cache/archive/archive-2.0.0.tar.gz
+      sha256: 6c0f4bd9c0b1f1d5c6b4bd4f9f8c6e0b9f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f
+      version: 2.0.0
+      releases_dir: /srv/archive/releases
+      current: /srv/archive/current
+
+- name: Write the way back
+  opsready.golive.services:
+    state: snapshot
+    services: [beat, worker, backend]
+    supervisor:
+      server: unix:///run/archive/supervisor.sock
+    artefact:
+      releases_dir: /srv/archive/releases
+      current: /srv/archive/current
+    files: [/srv/archive/archive.env]
+    snapshot_dir: /var/lib/opsready/archive/snapshots/r-20261122
+    release: "{{ golive_release.token }}"
+
+- name: Stop the backend, and read how it ended
+  opsready.golive.services:
+    state: stopped
+    services: [backend]
+    supervisor:
+      server: unix:///run/archive/supervisor.sock
+    ports_closed: ["127.0.0.1:8000"]
+    release: "{{ golive_release.token }}"
+
+- name: Start the new version, each service behind its gate
+  opsready.golive.services:
+    state: started
+    services: [backend, worker]
+    supervisor:
+      server: unix:///run/archive/supervisor.sock
+    artefact:
+      version: 2.0.0
+      releases_dir: /srv/archive/releases
+      current: /srv/archive/current
+    gates:
+      - service: backend
+        url: http://127.0.0.1:8000/api/v1/health/detailed
+        json:
+          - path: $.version
+            equals: 2.0.0
+        states:
+          paths: [$.status]
+          pass: [gesund]
+    release: "{{ golive_release.token }}"
+"""
+
+RETURN = r"""
+services:
+  description:
+    - The services in order. With V(status) and V(started) each has state, pid, start, the digest of its command line, and how it ended last.
+    - With V(stopped) each has C(before), C(after), C(exit) (a code or the name of a signal), C(killed) and C(seconds).
+  returned: with O(state=stopped), O(state=started) and O(state=status), on failure too
+  type: list
+  elements: dict
+  sample:
+    - {name: backend, before: running, after: stopped, exit: "0", killed: false, seconds: 0.412}
+gates:
+  description: Each gate that opened, with its last answer, seconds, attempts and the time of its first good answer.
+  returned: with O(state=started), on failure too
+  type: list
+  elements: dict
+restarts:
+  description: How often each service came back as another process.
+  returned: with O(state=started), on failure too
+  type: dict
+left:
+  description: Each service's state after a start that failed.
+  returned: when O(state=started) fails
+  type: dict
+left_running:
+  description: Services that still run after a stop that failed.
+  returned: when O(state=stopped) fails
+  type: list
+  elements: str
+deployed:
+  description:
+    - The version that the next start runs, and its digest, C(sha256:) of the artefact it was unpacked from, or C(tree:) of its files as they lie there.
+  returned: with every state but O(state=stopped) and O(state=snapshot)
+  type: dict
+  sample: {version: 2.0.0, digest: "sha256:6c0f4bd9…"}
+pulled:
+  description: Version, digest, bytes read and seconds.
+  returned: with O(state=pulled)
+  type: dict
+snapshot:
+  description: When it was taken, services, deployed version, and each file with its digest, mode and owner.
+  returned: with O(state=snapshot) and O(state=restored)
+  type: dict
+restored:
+  description: Files that were put back.
+  returned: with O(state=restored)
+  type: list
+  elements: str
+all_running:
+  description: Whether every service runs.
+  returned: with O(state=status)
+  type: bool
+all_stopped:
+  description: Whether nothing is left to stop.
+  returned: with O(state=status)
+  type: bool
+"""
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.services import ARGUMENT_SPEC, CONSTRAINTS, body
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import run_module
+
+
+def main():
+    run_module(ARGUMENT_SPEC, body, **CONSTRAINTS)
+
+
+if __name__ == "__main__":
+    main()

@@ -103,7 +103,10 @@ def _policy(source: str) -> str:
 def _head(report: Mapping[str, Any]) -> str:
     title = f"{report['verdict']['decision']}, {word(report['outcome'])}: {report['system']} {report['version']}"
     # Bars of the time line are placed by style attributes, so styles are allowed inline; nothing may be loaded at all.
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {_policy(SCRIPT)}; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src {_policy(SCRIPT)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -424,12 +427,12 @@ def _track_list(
     parts = ['<ol class="steps">\n']
     for step, span in zip(steps, spans, strict=True):
         name, status = as_text(step.get("name")), as_text(step.get("status"))
-        if turn and name == turn:
-            parts.append('<li class="turn"><span>point of no return</span></li>\n')
-            turn = ""
         if back and step.get("phase") == "rollback":
             parts.append('<li class="turn"><span>rollback</span></li>\n')
             back = turn = ""
+        if turn and name == turn:
+            parts.append('<li class="turn"><span>point of no return</span></li>\n')
+            turn = ""
         predicted = human_seconds(step.get("predicted_seconds"))
         took = human_seconds(step.get("seconds"))
         bar = f'<i class="run" style="{_place(span, frame)}"></i>' if span else ""
@@ -616,7 +619,8 @@ def _filters(findings: Sequence[Finding], hosts: Sequence[str]) -> str:
         '<label>Severity<select name="severity"><option value="">any</option><option>blocker</option>'
         "<option>warning</option></select></label>\n"
         f'<label>Host<input name="host" list="hosts" autocomplete="off" spellcheck="false"></label>\n'
-        f'<label>Item<input name="item" list="items" autocomplete="off" spellcheck="false" placeholder="S1.21"></label>\n'
+        '<label>Item<input name="item" list="items" autocomplete="off" spellcheck="false" placeholder="S1.21">'
+        "</label>\n"
         '<label class="wide">Text<input type="search" name="text" autocomplete="off" spellcheck="false"></label>\n'
         '<button type="reset">Clear</button>\n<p class="shown" role="status" aria-live="polite"></p>\n'
         f'<datalist id="hosts">{host_list}</datalist><datalist id="items">{item_list}</datalist>\n</form>\n'
@@ -831,7 +835,8 @@ def _proof(report: Mapping[str, Any]) -> str:
         ),
         (
             "Report",
-            f"{escape(human_time(report['generated']))}, {escape(report['generator'])}, schema {escape(report['schema_version'])}",
+            f"{escape(human_time(report['generated']))}, {escape(report['generator'])}, "
+            f"schema {escape(report['schema_version'])}",
         ),
         *(
             (as_text(name).replace("_", " ").capitalize(), escape(value))
@@ -839,4 +844,5 @@ def _proof(report: Mapping[str, Any]) -> str:
         ),
     ]
     body = "".join(_fact(label, html) for label, html in facts if html)
-    return f'<section id="proof" aria-labelledby="p-h"><h2 id="p-h">Digests</h2>\n<dl class="facts proof">\n{body}</dl></section>\n'
+    heading = '<section id="proof" aria-labelledby="p-h"><h2 id="p-h">Digests</h2>'
+    return f'{heading}\n<dl class="facts proof">\n{body}</dl></section>\n'

@@ -200,7 +200,8 @@ def _release_cases(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         cases.append(
             (
                 "failure",
-                f'<testcase name="outcome" classname="{classname}" time="0.000"><failure message="{message}"/></testcase>\n',
+                f'<testcase name="outcome" classname="{classname}" time="0.000">'
+                f'<failure message="{message}"/></testcase>\n',
             )
         )
     return cases

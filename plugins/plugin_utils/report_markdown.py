@@ -111,7 +111,8 @@ def _verdict(report: Mapping[str, Any]) -> str:
     if broken:
         lines += ["## Where it stopped", ""]
         lines += [
-            f"- **{word(step['status'])}** {escape(step.get('title') or step.get('name'))}: {escape(step.get('detail'))}"
+            f"- **{word(step['status'])}** {escape(step.get('title') or step.get('name'))}: "
+            f"{escape(step.get('detail'))}"
             for step in broken
         ]
         lines.append("")
@@ -119,7 +120,8 @@ def _verdict(report: Mapping[str, Any]) -> str:
     for title, name in (("What blocks", "blocking"), ("Warnings", "warnings")):
         groups = group_blocking(rows(verdict, name))
         listed = [
-            f"- **{word(entry.get('status'))}** {code(entry.get('id'))} on {escape(some_hosts(hosts))}: {escape(entry.get('summary'))}"
+            f"- **{word(entry.get('status'))}** {code(entry.get('id'))} on {escape(some_hosts(hosts))}: "
+            f"{escape(entry.get('summary'))}"
             for entry, hosts in groups[:FOLDED_LINES_PER_ITEM]
         ]
         if len(groups) > FOLDED_LINES_PER_ITEM:
@@ -159,7 +161,11 @@ def _steps(report: Mapping[str, Any]) -> str:
             (
                 ("rollback: " if step.get("phase") == "rollback" else "")
                 + escape(step.get("title") or step.get("name"))
-                + (" (point of no return)" if turn and as_text(step.get("name")) == turn else ""),
+                + (
+                    " (point of no return)"
+                    if turn and as_text(step.get("name")) == turn and step.get("phase") != "rollback"
+                    else ""
+                ),
                 word(step.get("status")),
                 human_seconds(step.get("seconds")),
                 human_seconds(step.get("predicted_seconds")),

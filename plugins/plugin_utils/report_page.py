@@ -130,7 +130,8 @@ max-width:90ch}
 #steps h3{margin:1.75rem 0 .2rem}
 #steps table{margin-top:1.75rem}
 
-dl.facts>div{display:grid;grid-template-columns:11rem 1fr;gap:.1rem 1rem;padding:.5rem 0;border-top:1px solid var(--rule)}
+dl.facts>div{display:grid;grid-template-columns:11rem 1fr;gap:.1rem 1rem;
+padding:.5rem 0;border-top:1px solid var(--rule)}
 dl.facts dt{color:var(--soft)}
 dl.facts details summary{cursor:pointer;color:var(--link)}
 
@@ -187,7 +188,8 @@ transform:rotate(45deg);margin-top:.35rem;justify-self:end}
 .body dd{white-space:pre-line}
 .body details{margin-top:.6rem}
 .body details>summary{cursor:pointer;color:var(--link);width:max-content;max-width:100%}
-pre{margin:.4rem 0 0;padding:.7rem .85rem;background:var(--raised);white-space:pre-wrap;max-height:32rem;overflow-y:auto}
+pre{margin:.4rem 0 0;padding:.7rem .85rem;background:var(--raised);white-space:pre-wrap;
+max-height:32rem;overflow-y:auto}
 .hosts{padding:.1rem .35rem 1rem 9.6rem;columns:22rem;column-gap:2rem;font-size:.875rem}
 .hosts li{break-inside:avoid}
 .hosts b{font-weight:600;margin-right:.35em}

@@ -35,7 +35,8 @@ COLOURS = ("light", "dark")
 CONTRAST = """
 (() => {
   const parse = (c) => c.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ground = (el) => {
     for (let up = el; up; up = up.parentElement) {
@@ -121,7 +122,8 @@ class Page:
         """Return once the condition holds in the page; fail where it does not within 20 s."""
         held = self.ask(
             f"""new Promise((done) => {{ const end = performance.now() + 20000;
-            const look = () => ({condition}) ? done(true) : performance.now() > end ? done(false) : requestAnimationFrame(look);
+            const look = () => ({condition}) ? done(true) : performance.now() > end ? done(false)
+              : requestAnimationFrame(look);
             look(); }})"""
         )
         assert held, f"never held: {condition}; shown: {self.ask(SHOWN)}"
@@ -144,8 +146,8 @@ SHOWN = "document.querySelector('.shown').textContent"
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     profile = tmp_path_factory.mktemp("chromium")
     command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-        "--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
+        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--disable-background-networking", "--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         try:
@@ -201,7 +203,8 @@ def test_a_phone_scrolls_in_one_direction_only(page: Page, reports: dict[str, Pa
     page.show(reports[name], width=PHONE)
     page.ask("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
     wide = page.ask(
-        """[...document.querySelectorAll('body *')].filter((el) => el.checkVisibility() && !el.closest('.skip,thead,.chip input')
+        """[...document.querySelectorAll('body *')].filter((el) => el.checkVisibility()
+        && !el.closest('.skip,thead,.chip input')
         && el.getBoundingClientRect().right > innerWidth + 0.5).map((el) => el.tagName + '.' + el.className)"""
     )
     assert wide == []

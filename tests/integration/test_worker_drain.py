@@ -291,7 +291,7 @@ def test_quieted_workers_take_nothing_until_they_are_resumed(site: Site, run_mod
     assert seen["waiting_by_task"] == {"jobs.quick": 1, "jobs.unheard_of": 1}
     resumed = run_module_here("worker_drain", site.args("resumed"))
     assert list(resumed["parked_unknown"]) == ["jobs.unheard_of"]
-    assert any("jobs.unheard_of" in warning for warning in resumed["warnings"])
+    assert "jobs.unheard_of" in str(resumed["warnings"])
     site.await_done([1, 2])
     assert "unregistered" not in worker.log()
     refused = run_module_here("worker_drain", site.args("forgotten"))
@@ -347,7 +347,7 @@ def test_a_worker_killed_while_it_is_drained_leaves_the_ids_it_ran(
     worker.kill()
     thread.join(SECONDS)
     assert held[0]["failed"]
-    assert [task["id"] for task in held[0]["running"]] == [running]
+    assert [task["id"] for task in held[0]["running"] if task["place"] == "active"] == [running]
     assert held[0]["left_quiet"] == ["w1@test"]
 
     unknown = run_module_here("worker_drain", site.args("drained"))
@@ -368,7 +368,7 @@ def test_a_worker_killed_while_it_is_drained_leaves_the_ids_it_ran(
     assert run_module_here("worker_drain", site.args("forgotten"))["failed"]
     accepted = run_module_here("worker_drain", site.args("forgotten", accept_lost=True))
     assert accepted["changed"]
-    assert any("vanished" in warning for warning in accepted["warnings"])
+    assert "vanished" in str(accepted["warnings"])
 
 
 def test_what_a_killed_worker_held_unacknowledged_is_put_back(site: Site, run_module_here: ModuleRun) -> None:
@@ -409,7 +409,7 @@ def test_a_scheduled_task_that_became_due_before_the_stop_is_named(site: Site, r
     parked = run_module_here("worker_drain", site.args("parked"))
     assert not parked.get("failed"), parked
     assert parked["due_before_stop"] == [due]
-    assert any("became due" in warning for warning in parked["warnings"])
+    assert "became due" in str(parked["warnings"])
     settled = run_module_here("worker_drain", site.args("settled"))
     assert settled["ledger"] == {"total": 1, "finished": 1}
 
@@ -469,7 +469,7 @@ def test_a_message_that_vanishes_while_no_worker_runs_is_lost(site: Site, run_mo
 def test_priorities_prefixes_and_another_queue_are_followed(
     broker: Redis, tmp_path: Path, run_module_here: ModuleRun
 ) -> None:
-    transport = {"global_keyprefix": "shop:", "fanout_prefix": "shop-fanout."}
+    transport = {"global_keyprefix": "shop:", "fanout_prefix": "/shop-{db}."}
     site = Site(broker, tmp_path, 4, TEST_TRANSPORT=repr(transport))
     options = {**transport, "queues": ["celery", "mail"]}
     try:

@@ -347,12 +347,14 @@ class Cluster:
             raise UnexpectedAnswer(f"Database {name} was created and is not there.")
         return made
 
-    def drop_ours(self, name: str, oid: int, identity: str) -> None:
+    def drop_ours(
+        self, name: str, oid: int, identity: str, *, kinds: t.Container[str] = DROPPABLE
+    ) -> None:
         """Drop a database that we made: name, OID and mark are read again right before. Raises Refused."""
         database = self.find(name)
         if database is None:
             return
-        if database.oid != oid or not database.is_ours(DROPPABLE, identity):
+        if database.oid != oid or not database.is_ours(kinds, identity):
             raise Refused(f"Database {name} is not the one we made (OID {oid}); it is left alone.")
         if self.connection.info.server_version >= 130000:
             self._do("drop database {} with (force)", f"Dropping database {name}", name)

@@ -5,7 +5,7 @@
 
 Read-only defaults, connection limits and revoked grants each leave somebody writing: old sessions, owners, superusers.
 Ending every session and renaming the database stops all of them. New connections are refused before sessions are
-ended, since clients that reconnect win that race otherwise. Each state a kill can leave is found again by name and mark.
+ended, since clients that reconnect win that race otherwise. What a kill leaves is found again by name and mark.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Seen:
 
     @property
     def state(self) -> str:
-        """``open``, ``fencing`` (a kill left it half way), ``fenced``, ``both``, ``other`` (of another id), ``absent``."""
+        """``open``, ``fencing`` (half way), ``fenced``, ``both``, ``foreign``, ``other`` (of another id), ``absent``."""
         if self.live is not None and self.fenced is not None:
             return "both"
         if self.fenced is not None:
@@ -83,6 +83,16 @@ class Seen:
         if self.live is not None:
             return "fencing" if self.live.is_ours(("fencing",), self.names.identity) else "open"
         return "other" if self.others else "absent"
+
+
+    @property
+    def copy(self) -> Database | None:
+        """The copy of this very fence; one that an earlier fence of the same id left is older than its data."""
+        if self.before is None or self.fenced is None or self.fenced.mark is None:
+            return None
+        mark = self.before.mark if self.before.is_ours(("copy",), self.names.identity) else None
+        fresh = mark is not None and mark.note.get("position") == self.fenced.mark.note.get("position")
+        return self.before if fresh else None
 
 
 def look(cluster: Cluster, names: Names) -> Seen:
@@ -102,7 +112,7 @@ def require_clear(seen: Seen) -> None:
             f"Both {names.live} (OID {seen.live.oid}, {seen.live.size_bytes} bytes, marked "
             f"{_kind(seen.live)}) and {names.fenced} (OID {seen.fenced.oid}, {seen.fenced.size_bytes} bytes, marked "
             f"{_kind(seen.fenced)}) exist.",
-            remedy=f"The second holds the data that was fenced. Somebody made {names.live} since: rename it away first.",
+            remedy=f"The second holds the fenced data. Somebody made {names.live} since: rename that one away first.",
             known={"live": seen.live.told(), "fenced": seen.fenced.told()},
         )
     if seen.state == "foreign":
@@ -132,7 +142,7 @@ def body(context: Context) -> dict[str, t.Any]:
         else:
             token = stack.enter_context(fencing.held(params["release"], doing=f"pg_fence {params['state']}"))
         identity = params["fence_id"] or (None if token is None else token.release)
-        if not identity:
+        if not identity and params["state"] != "status":
             raise BadInput("Neither release nor fence_id is given.", remedy="The fenced name is made of it.")
         opened = cluster_of(
             params["dsn"],
@@ -142,7 +152,7 @@ def body(context: Context) -> dict[str, t.Any]:
             application_name="opsready" if token is None else token.application_name,
         )
         cluster = stack.enter_context(opened)
-        names = Names.of(live, identity)
+        names = Names.of(live, identity or _fence_of(cluster, live))
         if params["state"] == "status":
             return status(cluster, look(cluster, names))
         if not context.check_mode:
@@ -151,6 +161,12 @@ def body(context: Context) -> dict[str, t.Any]:
         if params["state"] == "fenced":
             return fence(cluster, seen, copy=params["copy"], check_mode=context.check_mode)
         return lift(cluster, seen, check_mode=context.check_mode)
+
+
+def _fence_of(cluster: Cluster, live: str) -> str:
+    """The id of the fence that stands, for those who only ask."""
+    marks = [one.mark for one in cluster.marked(live) if one.mark is not None]
+    return next((mark.identity for mark in marks if mark.kind in ("fenced", "fencing")), "none")
 
 
 def status(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
@@ -163,7 +179,8 @@ def status(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
             "state": seen.state,
             "database": seen.names.live,
             "fenced_database": seen.names.fenced,
-            "copy_database": None if seen.before is None else seen.before.name,
+            "copy_database": None if seen.copy is None else seen.copy.name,
+            "id": seen.names.identity,
             "allows_connections": None if present is None else present.allows_connections,
             "others": [one.told() for one in seen.others],
             "databases": [one.told() for one in cluster.marked(seen.names.live)],
@@ -172,8 +189,8 @@ def status(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
         "foreign_sessions": foreign(sessions),
         "prepared_transactions": prepared,
         "position": cluster.position(),
-        "msg": f"{seen.names.live} is {seen.state}, with {len(sessions)} sessions, {len(foreign(sessions))} of them foreign, "
-        f"and {len(prepared)} prepared transactions.",
+        "msg": f"{seen.names.live} is {seen.state}, with {len(sessions)} sessions, "
+        f"{len(foreign(sessions))} of them foreign, and {len(prepared)} prepared transactions.",
     }
 
 
@@ -192,9 +209,8 @@ def fence(cluster: Cluster, seen: Seen, *, copy: bool, check_mode: bool) -> dict
     require_clear(seen)
     names = seen.names
     complete = seen.state == "fenced" and seen.fenced is not None and seen.fenced.allows_connections
-    copied = not copy or (seen.before is not None and seen.before.is_ours(("copy",), names.identity))
-    if complete and copied and seen.fenced is not None:
-        return _fenced_result(cluster, seen.fenced, names, changed=False, sessions=[], copy=_copy_told(seen.before))
+    if complete and (seen.copy is not None or not copy) and seen.fenced is not None:
+        return _fenced_result(cluster, seen.fenced, names, changed=False, sessions=[], copy=_copy_told(seen.copy))
     present = t.cast(Database, seen.live or seen.fenced)
     sessions = cluster.sessions(present.name)
     cluster.require_no_prepared_transactions(present.name)
@@ -236,7 +252,7 @@ def _fence(
     if seen.state == "open":
         cluster.mark(present, "fencing", original=names.live, identity=names.identity)
     position = cluster.position()
-    copied: dict[str, t.Any] | None = _copy_told(seen.before)
+    copied: dict[str, t.Any] | None = None
     try:
         with closed(cluster, [as_before]) as ended:
             cluster.require_no_prepared_transactions(present.name)
@@ -262,7 +278,7 @@ def _fence(
         raise
     if copy:
         try:
-            copied = _copy(cluster, names, seen.before)
+            copied = _copy(cluster, look(cluster, names))
         finally:
             cluster.allow_connections(names.fenced, True)
     fenced = cluster.find(names.fenced)
@@ -275,20 +291,26 @@ def _fence(
     return result
 
 
-def _copy(cluster: Cluster, names: Names, present: Database | None) -> dict[str, t.Any]:
+def _copy(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
     """The fast way back: a template copy made of files, closed, so that nobody writes into it."""
     began = cluster.deadline.clock.monotonic()
-    source = cluster.find(names.fenced)
-    if source is None:
+    names, source, present = seen.names, seen.fenced, seen.before
+    if source is None or source.mark is None:
         raise ActionFailed(f"{names.fenced} is gone.")
-    if present is not None and not present.is_ours(("copy",), names.identity):
-        mark = source.mark
-        if present.mark is not None or mark is None or mark.note.get("copying") != names.before:
+    if present is not None and seen.copy is None:
+        unmarked = present.mark is None and present.comment is None and present.oid > source.oid
+        if unmarked and source.mark.note.get("copying") == names.before:
+            # We were killed between making the copy and marking it; whether it was finished is not known.
+            cluster.mark(present, "copy", original=names.live, identity=names.identity)
+        elif not present.is_ours(("copy",), names.identity):
             raise Refused(f"{names.before} exists, and does not carry our mark; it is left alone.")
+        cluster.drop_ours(names.before, present.oid, names.identity, kinds=("copy",))
+        present = None
     if present is None:
         present = cluster.create(names.before, owner=source.owner, template=names.fenced)
     with cluster.together(f"Closing {names.before}"):
-        cluster.mark(present, "copy", original=names.live, identity=names.identity)
+        note = {"position": source.mark.note.get("position")}
+        cluster.mark(present, "copy", original=names.live, identity=names.identity, note=note)
         cluster.allow_connections(names.before, False)
     told = t.cast("dict[str, t.Any]", _copy_told(present))
     told["seconds"] = round(cluster.deadline.clock.monotonic() - began, 3)
@@ -319,7 +341,8 @@ def _fenced_result(
         "sessions": sessions,
         "foreign_sessions": others,
         "copy": copy,
-        "msg": f"{names.live} is fenced as {names.fenced}; {len(sessions)} sessions were ended, {len(others)} of them foreign."
+        "msg": f"{names.live} is fenced as {names.fenced}; {len(sessions)} sessions were ended, "
+        f"{len(others)} of them foreign."
         if changed
         else f"{names.live} was fenced already as {names.fenced}.",
     }
@@ -362,5 +385,7 @@ def _lifted(names: Names, *, changed: bool, ended: list[dict[str, t.Any]]) -> di
         "database": names.live,
         "fenced_database": names.fenced,
         "ended_sessions": ended,
-        "msg": f"The fence is lifted: {names.fenced} is {names.live} again." if changed else f"{names.live} is not fenced.",
+        "msg": f"The fence is lifted: {names.fenced} is {names.live} again."
+        if changed
+        else f"{names.live} is not fenced.",
     }

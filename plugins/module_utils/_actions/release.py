@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import journal, release_steps, rollback_plan
-from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record, steps_of
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record, maintenance_windows, steps_of
 from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import settle
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
@@ -365,6 +365,7 @@ def _read(context: Context, record: Record) -> Result:
         begun=chain.entries[0],
         ended=ended,
         steps=steps,
+        maintenance_windows=maintenance_windows(chain.entries),
         plan=plan,
         rollback=rollback,
         release_verdict=record.document(release, "verdict.json") or {},

@@ -193,3 +193,16 @@ def steps_of(entries: t.Sequence[journal.Entry]) -> list[dict[str, t.Any]]:
                                 known=entry.get("known", {}))  # fmt: skip
                     break
     return steps
+
+
+def maintenance_windows(entries: t.Sequence[journal.Entry]) -> list[dict[str, str]]:
+    """From maintenance proven on until it may end, as ``since`` and ``until``; no ``until`` while it is on."""
+    windows: list[dict[str, str]] = []
+    for entry in entries:
+        is_on = bool(windows) and "until" not in windows[-1]
+        if entry["event"] == "step_ended" and entry["step"] in ("maintenance_on", "back_maintenance"):
+            if entry["status"] == "done" and not is_on:
+                windows.append({"since": entry["at"]})
+        elif entry["event"] == "step_started" and entry["step"] in ("traffic", "back_traffic") and is_on:
+            windows[-1]["until"] = entry["at"]
+    return windows

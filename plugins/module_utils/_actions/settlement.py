@@ -50,6 +50,12 @@ def settle(
         return _decision(NOTHING, f"The release ended: {ended['outcome']}. Nothing is left to do.")
     began = reached(steps)
     stuck = _open_or_failed(steps)
+    if began and _is_as_before(rollback, world):
+        return _decision(
+            FINISH,
+            f"The system is as it was before the release: version {rollback['previous_version']} runs, maintenance is off.",
+            outcome="rolled_back",
+        )
     if not began:
         return _decision(FINISH, "Nothing was changed: the release can be ended as it is.", outcome="aborted")
     last = began[-1]
@@ -72,6 +78,21 @@ def settle(
     if users_write and needs_database:
         return _after_no_return(where, kind, world)
     return _decision(ROLL_BACK, f"{where}; it is rolled back: {_by(kind, migrated)}.", database=kind if migrated else "image_only")
+
+
+def _is_as_before(rollback: t.Mapping[str, t.Any], world: World) -> bool:
+    """Whether somebody else has brought everything back, as by ROLLBACK.md. Only where the world was looked at."""
+    if "version" not in world:
+        return False
+    revision = rollback.get("revision")
+    return bool(
+        rollback.get("previous_version")
+        and world["version"] == rollback["previous_version"]
+        and world.get("all_running")
+        and world.get("maintenance") == "disabled"
+        and world.get("fence") == "lifted"
+        and (not revision or world.get("revision") == revision)
+    )
 
 
 def _after_no_return(where: str, kind: str, world: World) -> dict[str, t.Any]:

@@ -9,6 +9,7 @@ the ids that wait or are parked must be those that were there when the workers w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -58,6 +59,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
 
 Result = t.Dict[str, t.Any]
+#: What workers consumed, by worker: the arguments of add_consumer.
+Cancelled = t.Dict[str, t.List[t.Dict[str, t.Any]]]
 
 STATES = ["status", "quieted", "drained", "parked", "resumed", "settled", "forgotten"]
 
@@ -310,9 +313,9 @@ def quieted(drain: Drain) -> Result:
     return result
 
 
-def _quiet(drain: Drain, workers: t.Sequence[Worker]) -> None:
+def _quiet(drain: Drain, workers: t.Sequence[Worker]) -> Cancelled:
     """Cancel every consumer, and prove it; what was cancelled is remembered first. On failure it is undone."""
-    cancelled: dict[str, list[dict[str, t.Any]]] = drain.ledger.state().get("cancelled", {})
+    cancelled: Cancelled = drain.ledger.state().get("cancelled", {})
     for worker in workers:
         if worker.consumes:
             cancelled[worker.name] = [_consumer(queue) for queue in worker.consumes]
@@ -330,6 +333,7 @@ def _quiet(drain: Drain, workers: t.Sequence[Worker]) -> None:
             remedy=problem.remedy,
             known={**problem.known, "changed": bool(left), "resumed": not left, "left_quiet": left},
         )
+    return cancelled
 
 
 def _consumer(queue: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -366,16 +370,17 @@ def _await_quiet(drain: Drain, count: int) -> None:
     )
 
 
-def _undo_quiet(drain: Drain, cancelled: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]]) -> list[str]:
+def _undo_quiet(drain: Drain, cancelled: Cancelled) -> list[str]:
     """Consume again after a failure; that must not depend on what is left of the deadline."""
     drain.broker.deadline = Deadline(10.0 + drain.params["reply_timeout"])
     left = _resume_consumers(drain, cancelled)
     if not left:
-        drain.ledger.remember(stage="none", cancelled={})
+        with contextlib.suppress(GoliveError):  # the failure that brought us here is the one to report
+            drain.ledger.remember(stage="none", cancelled={})
     return left
 
 
-def _resume_consumers(drain: Drain, cancelled: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]]) -> list[str]:
+def _resume_consumers(drain: Drain, cancelled: Cancelled) -> list[str]:
     """Tell workers to consume again what was cancelled; returns the workers that did not confirm it."""
     left: set[str] = set()
     for worker, consumers in sorted(cancelled.items()):
@@ -408,13 +413,13 @@ def drained(drain: Drain) -> Result:
         return {**result, "workers": [w.summary() for w in workers], "ledger": _counts(seen)}
     began = CLOCK.monotonic()
     dangers = risks(drain.broker, workers, drain.context)
-    _quiet(drain, workers)
+    cancelled = _quiet(drain, workers)
     # Written before the wait, so that a worker that dies meanwhile leaves the ids of what it ran.
     workers = survey(drain.broker, drain.params["expected_workers"])
     at_quiet = entries_of(holdings(drain.broker, drain.ledger, queues), workers)
     drain.ledger.remember(stage="draining", queues=queues, workers=[worker.name for worker in workers])
     drain.ledger.write(at_quiet)
-    workers = _await_idle(drain, workers)
+    workers = _await_idle(drain, workers, cancelled)
     final = _settled_holdings(drain, queues, workers)
     gone = {name: entry for name, entry in drain.ledger.entries().items() if name not in final}
     unwitnessed = {name: e for name, e in gone.items() if not workers and e.place not in ("finished", "lost")}
@@ -445,7 +450,7 @@ def _counts(entries: t.Mapping[str, Entry]) -> dict[str, int]:
     return counted
 
 
-def _await_idle(drain: Drain, workers: t.Sequence[Worker]) -> list[Worker]:
+def _await_idle(drain: Drain, workers: t.Sequence[Worker], cancelled: Cancelled) -> list[Worker]:
     """Wait until active and reserved are empty; scheduled tasks are kept and never waited for."""
     last = list(workers)
 
@@ -476,12 +481,15 @@ def _await_idle(drain: Drain, workers: t.Sequence[Worker]) -> list[Worker]:
     except GoliveError as problem:
         known: dict[str, t.Any] = {"changed": True, "running": _running(last), **problem.known}
         if drain.params["on_timeout"] == "resume_and_fail":
-            left = _undo_quiet(drain, drain.ledger.state().get("cancelled", {}))
+            left = _undo_quiet(drain, cancelled)
             known.update(resumed=not left, left_quiet=left)
         else:
             known.update(resumed=False, left_quiet=sorted(worker.name for worker in last))
+        why = problem.message
+        if drain.deadline.expired():
+            why = f"{describe(last, 0)} after {drain.deadline.seconds:g} s."
         raise ActionFailed(
-            f"The workers were not drained: {problem.message}",
+            f"The workers were not drained: {why}",
             remedy=problem.remedy
             or "Raise timeout, or look at the running tasks; nothing was stopped and no message was moved.",
             known=known,
@@ -490,9 +498,10 @@ def _await_idle(drain: Drain, workers: t.Sequence[Worker]) -> list[Worker]:
 
 def _running(workers: t.Sequence[Worker]) -> list[dict[str, t.Any]]:
     return [
-        {"worker": worker.name, **task_summary(task)}
+        {"worker": worker.name, "place": place, **task_summary(task)}
         for worker in workers
-        for task in (*worker.active, *worker.reserved)
+        for place, tasks in (("active", worker.active), ("reserved", worker.reserved))
+        for task in tasks
     ]
 
 
@@ -621,7 +630,7 @@ def resumed(drain: Drain) -> Result:
         name: {str(task).split(" [", 1)[0] for task in tasks}
         for name, tasks in drain.broker.ask("registered", {"builtins": True}).answers.items()
     }
-    cancelled: dict[str, list[dict[str, t.Any]]] = state.get("cancelled", {})
+    cancelled: Cancelled = state.get("cancelled", {})
     to_add = consumers_to_add(workers, cancelled, drain.params["queues"] if "stage" not in state else [])
     aside = drain.ledger.parked_messages()
     ledger = drain.ledger.entries()

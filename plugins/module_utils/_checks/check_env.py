@@ -28,7 +28,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     at_least,
     at_most,
     holds,
-    matches,
     one_of,
     unknown,
 )
@@ -113,12 +112,15 @@ _EMAIL = re.compile(
 #: Names that nobody can own (RFC 2606, RFC 6761).
 _RESERVED = re.compile(r"(^|\.)(example\.(com|org|net)|example|test|invalid|localhost|local)$", re.IGNORECASE)
 _HASHED_FROM = 32
+#: A shorter value would mask ordinary words all over the report; that it is short is a finding of its own.
+_SHORTEST_LEARNED = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Looked:
     """What was found out about one rule's variable. ``shown`` is only set where the value may be seen."""
 
+    name: str
     is_set: bool = False
     is_empty: bool = False
     source: str = ""
@@ -270,50 +272,46 @@ class _Values:
 
 def _secret_values(values: _Values, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for rule in params["rules"]:
-        if rule["kind"] in _SHOWN_KINDS:
-            continue
-        names = (
-            [name for group in rule["groups"] or () for name in group] if rule["kind"] == "any_of" else [rule["name"]]
-        )
-        for name in names:
-            value = values.get(str(name)) or ""
-            if rule["kind"] in ("dsn", "url"):
-                yield unquote(_split(value).password or "") if _split(value) else ""
-            elif len(value) >= 8:
-                yield value
+        value = values.get(rule["name"]) or ""
+        if rule["kind"] in _SECRET_KINDS and len(value) >= _SHORTEST_LEARNED:
+            yield value
+        elif rule["kind"] in ("dsn", "url", "origins"):
+            parts = _split(value)
+            password = unquote(parts.password or "") if parts else ""
+            if len(password) >= _SHORTEST_LEARNED:
+                yield password
 
 
 def _looked(rule: t.Mapping[str, t.Any], values: _Values, example: t.Mapping[str, str]) -> Looked:
     name, kind = rule["name"], rule["kind"]
+    value = values.get(name)
     if kind == "any_of":
         return _looked_at_groups(rule, values)
-    value = values.get(name)
     if value is None:
-        return Looked()
+        return Looked(name)
     seen = Looked(
+        name,
         is_set=True,
         is_empty=not value.strip(),
         source=values.source(name),
         length=len(value),
         shown=value if kind in _SHOWN_KINDS else None,
         differs=values.differs(name),
-        equals_example=bool(value) and value in example.values() if kind in _SECRET_KINDS else False,
+        equals_example=kind in _SECRET_KINDS and bool(value) and value in example.values(),
     )
-    if seen.is_empty:
+    if seen.is_empty or kind not in _LOOKS:
         return seen
-    if kind in _SECRET_KINDS:
-        return _looked_at_secret(seen, rule, value)
-    look = {
-        "url": _url_fault,
-        "dsn": _dsn_fault,
-        "email": _email_fault,
-        "origins": _origins_fault,
-    }.get(kind)
-    if look is not None:
-        return dataclasses.replace(seen, wrong=look(rule, value), shown=seen.shown or _without_secrets(value))
-    if kind == "number":
-        return dataclasses.replace(seen, number=_number(value))
-    return dataclasses.replace(seen, wrong=_pattern_fault(rule, value) if kind == "matches" else None)
+    return _LOOKS[kind](seen, rule, value)
+
+
+def _looked_at_number(seen: Looked, rule: t.Mapping[str, t.Any], value: str) -> Looked:
+    return dataclasses.replace(seen, number=_number(value))
+
+
+def _looked_at_text(seen: Looked, rule: t.Mapping[str, t.Any], value: str) -> Looked:
+    faults = [fault for fault in _FAULTS[rule["kind"]](rule, value) if fault]
+    shown = _without_secrets(value) if rule["kind"] in ("url", "dsn") else seen.shown
+    return dataclasses.replace(seen, wrong=faults[0] if faults else None, shown=shown)
 
 
 def _looked_at_groups(rule: t.Mapping[str, t.Any], values: _Values) -> Looked:
@@ -327,7 +325,7 @@ def _looked_at_groups(rule: t.Mapping[str, t.Any], values: _Values) -> Looked:
         elif there:
             missing = [name for name in names if name not in usable]
             half.append(f"{' + '.join(names)} (without {', '.join(missing)})")
-    return Looked(is_set=bool(complete or half), complete_groups=tuple(complete), half_groups=tuple(half))
+    return Looked(rule["name"], is_set=bool(complete or half), complete_groups=tuple(complete), half_groups=tuple(half))
 
 
 def _looked_at_secret(seen: Looked, rule: t.Mapping[str, t.Any], value: str) -> Looked:
@@ -369,7 +367,7 @@ def _fernet_fault(value: str) -> str | None:
 def _split(value: str) -> SplitResult | None:
     try:
         parts = urlsplit(value.strip())
-        parts.port  # noqa: B018  # reading it is what raises for a port that is none
+        _port = parts.port  # reading it is what raises where it is no number
     except ValueError:
         return None
     return parts
@@ -390,7 +388,7 @@ def _without_secrets(value: str) -> str:
 
 
 def _is_private(host: str) -> bool:
-    if _RESERVED.search(host) or "." not in host and ":" not in host:
+    if _RESERVED.search(host) or ("." not in host and ":" not in host):
         return True
     try:
         return not ipaddress.ip_address(host).is_global
@@ -398,43 +396,42 @@ def _is_private(host: str) -> bool:
         return False
 
 
-def _url_fault(rule: t.Mapping[str, t.Any], value: str) -> str | None:
+def _url_fault(rule: t.Mapping[str, t.Any], value: str) -> t.Iterator[str]:
     parts = _split(value)
     schemes = rule.get("schemes") or ["https"]
     if parts is None or not parts.hostname:
-        return "is not a URL with a host"
+        yield "is not a URL with a host"
+        return
     if parts.scheme not in schemes:
-        return f"has the scheme {parts.scheme}, expected {' or '.join(schemes)}"
-    if parts.password is not None and not rule.get("schemes"):
-        return "holds a password"
+        yield f"has the scheme {parts.scheme}, expected {' or '.join(schemes)}"
     if not rule["allow_private"] and _is_private(parts.hostname):
-        return f"points to {parts.hostname}, which is not reachable from outside"
-    return None
+        yield f"points to {parts.hostname}, which is not reachable from outside"
 
 
-def _dsn_fault(rule: t.Mapping[str, t.Any], value: str) -> str | None:
+def _dsn_fault(rule: t.Mapping[str, t.Any], value: str) -> t.Iterator[str]:
     parts = _split(value)
     if parts is None or not parts.scheme:
-        return "is not scheme://host/database"
+        yield "is not scheme://host/database"
+        return
     scheme = parts.scheme.partition("+")[0].lower()
     scheme = "postgresql" if scheme == "postgres" else scheme
     schemes = rule.get("schemes") or ["postgresql"]
     if scheme not in schemes:
-        return f"has the scheme {scheme}, expected {' or '.join(schemes)}"
+        yield f"has the scheme {scheme}, expected {' or '.join(schemes)}"
     if not parts.hostname and scheme != "sqlite" and "host=" not in parts.query:
-        return "names no host"
+        yield "names no host"
     if scheme in ("postgresql", "mysql", "mariadb") and not parts.path.strip("/"):
-        return "names no database"
+        yield "names no database"
     if parts.password and secret_strength.placeholder_in(unquote(parts.password)):
-        return "holds a placeholder for its password"
-    return None
+        yield "holds a placeholder for its password"
 
 
-def _email_fault(rule: t.Mapping[str, t.Any], value: str) -> str | None:
+def _email_fault(rule: t.Mapping[str, t.Any], value: str) -> t.Iterator[str]:
     match = _EMAIL.fullmatch(value.strip())
     if match is None:
-        return "is not an e-mail address"
-    return f"is at {match[1]}, which nobody can own" if _RESERVED.search(match[1]) else None
+        yield "is not an e-mail address"
+    elif _RESERVED.search(match[1]):
+        yield f"is at {match[1]}, which nobody can own"
 
 
 def origins_in(value: str) -> list[str] | None:
@@ -448,37 +445,56 @@ def origins_in(value: str) -> list[str] | None:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
-def _origins_fault(rule: t.Mapping[str, t.Any], value: str) -> str | None:
+def _origins_fault(rule: t.Mapping[str, t.Any], value: str) -> t.Iterator[str]:
     listed = origins_in(value)
     if not listed:
-        return "is not a list of origins"
+        yield "is not a list of origins"
+        return
     for origin in listed:
-        if "*" in origin:
-            return "holds *, which lets every page read the answers"
-        parts = _split(origin)
-        if parts is None or not parts.hostname or parts.path or parts.query or parts.username:
-            return f"holds {origin}, which is not scheme://host"
-        if parts.scheme not in (rule.get("schemes") or ["https"]):
-            return f"holds {origin}, expected {' or '.join(rule.get('schemes') or ['https'])}"
-        if not rule["allow_private"] and _is_private(parts.hostname):
-            return f"holds {origin}, which is no public origin"
-    allowed = rule.get("allowed")
-    if allowed and set(listed) != set(allowed):
-        strange = [origin for origin in listed if origin not in allowed]
-        missing = [origin for origin in allowed if origin not in listed]
-        told = ([f"holds {', '.join(strange)}, which was not expected"] if strange else []) + (
-            [f"lacks {', '.join(missing)}"] if missing else []
-        )
-        return " and ".join(told)
-    return None
+        yield from _origin_fault(rule, origin)
+    allowed = rule.get("allowed") or listed
+    strange = [origin for origin in listed if origin not in allowed]
+    missing = [origin for origin in allowed if origin not in listed]
+    if strange:
+        yield f"holds {', '.join(strange)}, which was not expected"
+    if missing:
+        yield f"lacks {', '.join(missing)}"
+
+
+def _origin_fault(rule: t.Mapping[str, t.Any], origin: str) -> t.Iterator[str]:
+    schemes = rule.get("schemes") or ["https"]
+    parts = _split(origin)
+    if "*" in origin:
+        yield "holds *, which lets every page read the answers"
+    elif parts is None or not parts.hostname or parts.path or parts.query or parts.username:
+        yield f"holds {origin}, which is not scheme://host"
+    elif parts.scheme not in schemes:
+        yield f"holds {origin}, expected {' or '.join(schemes)}"
+    elif not rule["allow_private"] and _is_private(parts.hostname):
+        yield f"holds {origin}, which is no public origin"
 
 
 def _number(value: str) -> float | None:
     return float(value) if re.fullmatch(r"\s*[+-]?\d+(\.\d+)?\s*", value) else None
 
 
-def _pattern_fault(rule: t.Mapping[str, t.Any], value: str) -> str | None:
-    return None if re.search(rule["pattern"], value) else f"does not match /{rule['pattern']}/"
+def _pattern_fault(rule: t.Mapping[str, t.Any], value: str) -> t.Iterator[str]:
+    if not re.search(rule["pattern"], value):
+        yield f"does not match /{rule['pattern']}/"
+
+
+_FAULTS: dict[str, t.Callable[[t.Mapping[str, t.Any], str], t.Iterator[str]]] = {
+    "url": _url_fault,
+    "dsn": _dsn_fault,
+    "email": _email_fault,
+    "origins": _origins_fault,
+    "matches": _pattern_fault,
+}
+_LOOKS: dict[str, t.Callable[[Looked, t.Mapping[str, t.Any], str], Looked]] = {
+    **dict.fromkeys(_FAULTS, _looked_at_text),
+    **dict.fromkeys(_SECRET_KINDS, _looked_at_secret),
+    "number": _looked_at_number,
+}
 
 
 def _alike(values: _Values, names: t.Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -15,6 +15,7 @@ T = t.TypeVar("T")
 
 #: How long a job that watches the deadline itself may take to say so.
 GRACE_SECONDS = 0.5
+_UNFINISHED: t.Any = object()
 
 
 def side_by_side(jobs: t.Sequence[t.Callable[[], T]], *, deadline: Deadline, width: int = 8) -> list[T | GoliveError]:
@@ -23,7 +24,7 @@ def side_by_side(jobs: t.Sequence[t.Callable[[], T]], *, deadline: Deadline, wid
     The threads are daemons: a job that is stuck is left behind and does not keep the module alive. An exception outside
     the error family is raised here.
     """
-    results: list[T | BaseException | None] = [None] * len(jobs)
+    results: list[t.Any] = [_UNFINISHED] * len(jobs)
     following = iter(range(len(jobs)))
     lock = threading.Lock()
     ended = threading.Semaphore(0)
@@ -49,7 +50,7 @@ def side_by_side(jobs: t.Sequence[t.Callable[[], T]], *, deadline: Deadline, wid
             break
     answers: list[T | GoliveError] = []
     for result in list(results):
-        if result is None:
+        if result is _UNFINISHED:
             answers.append(TimedOut(f"No answer within {deadline.seconds:g} s."))
         elif isinstance(result, GoliveError):
             answers.append(result)

@@ -13,7 +13,6 @@ import dataclasses
 import os
 import re
 import stat
-import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
@@ -198,8 +197,8 @@ def matching(pattern: str, *, proc: str = "/proc") -> list[int]:
     except re.error as problem:
         raise BadInput(f"{pattern!r} is not a regular expression: {problem}.")
     ourselves = _ancestors(os.getpid(), proc)
-    numbers = sorted(int(name) for name in os.listdir(proc) if name.isdigit())
-    return [n for n in numbers if n not in ourselves and compiled.search(command_line(n, proc=proc) or "\0")]
+    lines = {int(name): command_line(int(name), proc=proc) for name in os.listdir(proc) if name.isdigit()}
+    return sorted(pid for pid, line in lines.items() if line and pid not in ourselves and compiled.search(line))
 
 
 def _ancestors(pid: int, proc: str) -> set[int]:

@@ -48,6 +48,10 @@ class NotTrusted(UnexpectedAnswer):
     """The server's certificate is not one that a client of this name would accept."""
 
 
+class NoSuchName(Unreachable):
+    """The host's name does not resolve."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Origin:
     """Scheme, host and port: what a connection belongs to. The host is in ASCII (IDNA), IPv6 without brackets."""
@@ -186,7 +190,7 @@ def resolved(host: str, port: int, *, deadline: Deadline) -> list[tuple[int, t.A
     if not answer:
         raise TimedOut(f"The name {host} was not resolved within {deadline.seconds:g} s.")
     if isinstance(answer[0], Exception):
-        raise Unreachable(f"The name {host} does not resolve: {getattr(answer[0], 'strerror', None) or answer[0]}.")
+        raise NoSuchName(f"The name {host} does not resolve: {getattr(answer[0], 'strerror', None) or answer[0]}.")
     return list(dict.fromkeys((entry[0], entry[4]) for entry in answer[0]))
 
 

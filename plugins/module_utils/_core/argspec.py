@@ -11,9 +11,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 
-Spec = t.Dict[str, t.Dict[str, t.Any]]
+Spec = dict[str, dict[str, t.Any]]
 #: mutually_exclusive, required_together, required_one_of, required_if, required_by
-Constraints = t.Dict[str, t.Any]
+Constraints = dict[str, t.Any]
 
 #: Options of a check module that are not part of an item.
 STANDALONE: Spec = {
@@ -73,9 +73,9 @@ def transform_secrets(
     spec: Spec, params: t.Mapping[str, t.Any], replace: t.Callable[[t.Any], t.Any]
 ) -> dict[str, t.Any]:
     """A copy of the parameters in which every non-empty ``no_log`` value went through ``replace``."""
-    by_name = {name: definition for name, definition in spec.items()}
+    by_name = dict(spec)
     for definition in spec.values():
-        by_name.update({alias: definition for alias in definition.get("aliases", ())})
+        by_name.update(dict.fromkeys(definition.get("aliases", ()), definition))
     copied: dict[str, t.Any] = {}
     for name, value in params.items():
         definition = by_name.get(name, {})

@@ -54,7 +54,9 @@ def find_program(name: str, *, remedy: str = "") -> str:
 
 def clean_environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
     """Our environment without libpq's variables, messages in English, plus ``extra`` (never a secret)."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PG") and key != "LANGUAGE"}
+    if environment.get("LC_ALL"):  # it would beat LC_MESSAGES
+        environment["LC_CTYPE"] = environment.pop("LC_ALL")
     environment["LC_MESSAGES"] = "C"
     environment.update(extra or {})
     return environment
@@ -75,7 +77,7 @@ def passfile(password: str | None) -> t.Iterator[tuple[dict[str, str], tuple[int
         return
     line = f"*:*:*:*:{_pgpass_escaped(password)}\n".encode("utf-8", "surrogateescape")
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("pgpass", 0)
+        descriptor = os.memfd_create("pgpass")
     else:
         descriptor, path = tempfile.mkstemp(prefix="opsready-")
         os.unlink(path)
@@ -117,12 +119,12 @@ def start(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, and nothing else ends a child with us
         )
     except FileNotFoundError as problem:
-        raise MissingLibrary(f"The program or folder {problem.filename} is not on {os.uname().nodename}.")
-    except PermissionError as problem:
-        raise MissingLibrary(f"The program {argv[0]} cannot be run: {problem.strerror}.")
+        raise MissingLibrary(f"The program or folder {problem.filename} is not on {os.uname().nodename}.") from None
+    except OSError as problem:
+        raise MissingLibrary(f"The program {argv[0]} cannot be run: {problem.strerror}.") from None
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
@@ -153,10 +155,10 @@ def run_command(
     )
     try:
         out, err = process.communicate(
-            None if stdin_text is None else stdin_text.encode("utf-8"), timeout=deadline.require(argv[0])
+            None if stdin_text is None else stdin_text.encode("utf-8"), timeout=deadline.require(os.path.basename(argv[0]))
         )
     except subprocess.TimeoutExpired:
-        raise TimedOut(f"{os.path.basename(argv[0])} did not end within {deadline.seconds:g} s.")
+        raise TimedOut(f"{os.path.basename(argv[0])} did not end within {deadline.seconds:g} s.") from None
     finally:
         kill_group(process)
     ended = Completed(
@@ -170,8 +172,15 @@ def run_command(
     return ended
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"
+
+
 def failure_of(program: str, returncode: int, stderr: str) -> CommandFailed:
     """The error of a program that ended badly, with the end of what it said."""
     said = stderr.strip()[-1500:] or "it printed nothing"
-    ended = f"was killed by {signal.Signals(-returncode).name}" if returncode < 0 else f"ended with code {returncode}"
+    ended = f"was killed by {_signal_name(-returncode)}" if returncode < 0 else f"ended with code {returncode}"
     return CommandFailed(f"{os.path.basename(program)} {ended}: {said}.", returncode=returncode, stderr=said)

@@ -37,7 +37,8 @@ def require(name: str) -> types.ModuleType:
     try:
         library = importlib.import_module(name)
     except ImportError as problem:
-        raise MissingLibrary(f"The Python library {package} >= {floor} is missing for {where}: {problem}.", remedy=remedy)
+        text = f"The Python library {package} >= {floor} is missing for {where}: {problem}."
+        raise MissingLibrary(text, remedy=remedy) from None
     found = str(getattr(library, "__version__", "0"))
     if _numbers(found) < _numbers(floor):
         raise MissingLibrary(f"The Python library {package} is {found} for {where}, but {floor} is needed.", remedy=remedy)

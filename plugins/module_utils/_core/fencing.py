@@ -21,7 +21,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
 
-_TOKEN = re.compile(r"(?P<system>[A-Za-z0-9_.-]{1,64})/(?P<release>[A-Za-z0-9_.-]{1,64})/(?P<number>\d{1,12})/(?P<nonce>[0-9a-f]{16})")
+_TOKEN = re.compile(r"(?P<system>[A-Za-z0-9_.-]{1,64})/(?P<release>[A-Za-z0-9_.-]{1,64})/(?P<number>[0-9]{1,12})/(?P<nonce>[0-9a-f]{16})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +82,12 @@ def held(release: str | None, *, doing: str) -> t.Iterator[Token | None]:
                 f"Another step of {token.system} is at work on this host: {other.get('doing', 'unknown')} of release "
                 f"{other.get('release', 'unknown')} (process {other.get('pid', 'unknown')}).",
                 remedy="Wait for it to end, then read `status` before anything else.",
-            )
+            ) from None
         seen = _read(descriptor)
         if int(seen.get("number", 0)) > token.number:
             raise Refused(
                 f"The token of release {token.release} is stale: release {seen.get('release')} has taken over.",
-                remedy="Read `status`; this run must end.",
+                remedy=f"Read `status`; this run must end. If the state directory was made anew since, remove {path}.",
             )
         note = {"number": token.number, "release": token.release, "doing": doing, "pid": os.getpid()}
         os.ftruncate(descriptor, 0)

@@ -21,7 +21,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.argspec impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded
 
-Result = t.Dict[str, t.Any]
+Result = dict[str, t.Any]
 
 
 class Context:

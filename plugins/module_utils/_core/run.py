@@ -4,7 +4,7 @@
 """What a check is given: a deadline, a clock, a scrubber, and facts that are fetched once.
 
 Twenty items on one Redis cost one connection and one INFO: ``once`` is locked per key, so items that run at the same
-time share the first one's answer, its error included.
+time share the first one's answer, its error included, unless only its own time ran out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import TimedOut
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 
 T = t.TypeVar("T")
@@ -33,6 +34,8 @@ class Shared:
             if not cell.filled:
                 try:
                     cell.value = factory()
+                except TimedOut:  # this item's limit, not the fact's: one with more time may try again
+                    raise
                 except Exception as problem:
                     cell.problem = problem
                 cell.filled = True

@@ -19,16 +19,41 @@ from urllib.parse import quote, quote_plus
 MASK = "********"
 #: Shorter values would mask ordinary words; a secret that short is a finding of its own.
 SHORTEST = 4
-_URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@'\"]*:)(?P<password>[^\s@'\"]+)(?=@)")
-_LIBPQ_PASSWORD = re.compile(r"(?P<head>\bpassword\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'|[^\s'\"]+)", re.IGNORECASE)
+#: A line of a secret of several lines (a private key) is a secret too, unless it is as short as an ordinary word.
+_SHORTEST_LINE = 16
+# Every pattern is linear in the text: each step of it either ends or leaves the ground it covered behind.
+_URL = re.compile(r"://([^\s'\"]+)")
+_PORT = re.compile(r"[0-9]{1,5}/")
+_LIBPQ_PASSWORD = re.compile(
+    r"(?P<head>\bpassword\s*=\s*)(?:'(?:[^'\\]|\\.)*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|[^\s'\"]+)", re.IGNORECASE | re.DOTALL
+)
 _BEARER = re.compile(r"(?P<head>\b(?:Bearer|Basic)\s+)(?P<password>[A-Za-z0-9._~+/=-]{8,})")
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:.*?-----END [A-Z ]{0,40}PRIVATE KEY-----|.*)", re.DOTALL
+)
+
+
+def _without_url_password(match: re.Match[str]) -> str:
+    """Everything between the first colon and the last @: an unquoted password may hold both."""
+    before, at, host = match[1].rpartition("@")
+    user, colon, password = before.partition(":")
+    is_port = _PORT.match(password) or "/" in user  # https://host:8443/@me has no password
+    return f"://{user}:{MASK}@{host}" if at and colon and password and not is_port else match[0]
+
+
+def _octets(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a surrogate pair, as JSON may hold it
+        return text.encode("utf-8", "surrogatepass")
 
 
 def spellings(secret: str) -> set[str]:
     """The forms in which a secret may turn up: as it is, JSON-escaped, URL-quoted, base64 at each alignment."""
-    forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
-    raw = secret.encode("utf-8", "surrogateescape")
+    raw = _octets(secret)
+    quoted = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    forms |= quoted | {re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), form) for form in quoted}
     for shift in range(3):
         # Inside a longer base64 text (user:password) the secret may begin at any of three alignments;
         # the characters that depend on its neighbours are cut off.
@@ -56,6 +81,9 @@ class Scrubber:
         for secret in secrets:
             if len(secret) >= SHORTEST:
                 self._forms |= spellings(secret)
+            for line in secret.splitlines():
+                if len(line) >= _SHORTEST_LINE:
+                    self._forms |= spellings(line)
         if len(self._forms) != before:
             longest_first = sorted(self._forms, key=len, reverse=True)
             self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
@@ -65,7 +93,7 @@ class Scrubber:
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
         if "://" in text:
-            text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+            text = _URL.sub(_without_url_password, text)
         if "assword" in text or "ASSWORD" in text:
             text = _LIBPQ_PASSWORD.sub(rf"\g<head>{MASK}", text)
         if "earer" in text or "asic" in text:
@@ -102,5 +130,5 @@ def bounded(value: t.Any, *, text: int = 2000, items: int = 100) -> t.Any:
         return kept
     if isinstance(value, list):
         kept_items = [bounded(item, text=text, items=items) for item in value[:items]]
-        return kept_items + [f"… {len(value) - items} more"] if len(value) > items else kept_items
+        return [*kept_items, f"… {len(value) - items} more"] if len(value) > items else kept_items
     return value

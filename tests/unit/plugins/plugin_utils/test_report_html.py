@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The HTML report is one well-formed file without assets, says the verdict first, and nothing in it can become markup."""
+"""The HTML report is one well-formed file without assets, says the verdict first, and no text in it becomes markup."""
 
 from __future__ import annotations
 
@@ -144,6 +144,16 @@ def test_the_steps_of_a_rollback_stand_below_their_own_line() -> None:
     report["release"]["steps"].append(again)
     page = page_of(report)
     assert page.count("<span>rollback</span>") == page.count("<span>point of no return</span>") == 1
+
+
+def test_a_rollback_that_began_before_the_point_of_no_return_does_not_show_it() -> None:
+    report = samples.rolled_back()
+    forward = [step for step in report["release"]["steps"] if step["status"] != "skipped"]
+    back = {"name": "maintenance_off", "title": "Maintenance off", "phase": "rollback", "status": "done", "seconds": 1}
+    report["release"]["steps"] = [*forward, back]
+    page = page_of(report)
+    assert "<span>rollback</span>" in page
+    assert "<span>point of no return</span>" not in page
 
 
 def test_a_check_run_names_what_must_hold() -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Markdown report is the written checklist, ticked only where everything passed, and no text breaks out of its line."""
+"""The Markdown report is the written checklist, ticked only where everything passed; no text leaves its line."""
 
 from __future__ import annotations
 

@@ -238,9 +238,15 @@ def test_a_time_in_another_zone_is_shown_in_utc_and_no_time_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("decision", "outcome", "tone"),
     [
-        ("GO", "live", "pass"), ("GO", "checked", "pass"), ("GO WITH WARNINGS", "live", "warn"), ("NO-GO", "no_go", "fail"),
-        ("GO", "rolled_back", "warn"), ("GO", "failed", "fail"), ("GO", "left_on", "fail"), ("NO-GO", "rolled_back", "fail"),
+        ("GO", "live", "pass"),
+        ("GO", "checked", "pass"),
+        ("GO WITH WARNINGS", "live", "warn"),
+        ("NO-GO", "no_go", "fail"),
+        ("GO", "rolled_back", "warn"),
+        ("GO", "failed", "fail"),
+        ("GO", "left_on", "fail"),
+        ("NO-GO", "rolled_back", "fail"),
     ],
-)  # fmt: skip
+)
 def test_a_release_that_ended_badly_is_never_green(decision: str, outcome: str, tone: str) -> None:
     assert model.tone(build(verdict={"decision": decision}, outcome=outcome)) == tone

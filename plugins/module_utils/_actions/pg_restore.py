@@ -1,0 +1,648 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring a database back: into a new one, compared, then swapped in by two renames in one transaction.
+
+Nothing is overwritten: what was there is kept under a name of its own. A target that is not fenced is live and refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    backup_proof,
+    data_loss,
+    database_facts,
+    manifest,
+    pg_programs,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
+    Cluster,
+    Database,
+    closed,
+    cluster_of,
+    derived_name,
+    maintenance_name,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import destination, uninterrupted
+from ansible_collections.opsready.golive.plugins.module_utils._actions.pg_backup import S3_PLACE
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    GoliveError,
+    Refused,
+    UnexpectedAnswer,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+
+if t.TYPE_CHECKING:
+    import psycopg
+
+ARGUMENT_SPEC: Spec = compose(
+    POSTGRES,
+    RELEASE,
+    {
+        "state": {"type": "str", "choices": ["verified", "restored", "assessed", "listed"], "required": True},
+        "database": {"type": "str"},
+        "target": {"type": "str"},
+        "backup": {"type": "str"},
+        "destination": {"type": "str"},
+        "s3": {"type": "dict", "options": S3_PLACE},
+        "copy": {"type": "str"},
+        "restore_id": {"type": "str"},
+        "baseline": {"type": "dict"},
+        "since_snapshot": {"type": "str"},
+        "own_rows": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "table": {"type": "str", "required": True},
+                "column": {"type": "str", "required": True},
+                "values": {"type": "list", "elements": "str", "required": True},
+            },
+        },
+        "accept_data_loss": {"type": "bool", "default": False},
+        "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
+        "verify_sql": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "query": {"type": "str", "required": True},
+                "expect": {"type": "str", "required": True},
+            },
+        },
+        "pg_bindir": {"type": "path"},
+        "maintenance_database": {"type": "str"},
+        "timeout": {"type": "float", "default": 3600.0},
+    },
+)
+CONSTRAINTS: dict[str, t.Any] = {
+    "mutually_exclusive": [("baseline", "since_snapshot"), ("copy", "backup")],
+    "required_if": [("state", "verified", ("backup", "destination"), True), ("state", "listed", ("destination",))],
+}
+
+
+def body(context: Context) -> dict[str, t.Any]:
+    params = context.params
+    deadline = Deadline(params["timeout"])
+    with contextlib.ExitStack() as stack:
+        token = None
+        if params["state"] in ("verified", "restored"):
+            token = stack.enter_context(fencing.held(params["release"], doing=f"pg_restore {params['state']}"))
+        elif params["release"] is not None:
+            token = fencing.Token.parse(params["release"])
+        work = Work(
+            params=params,
+            deadline=deadline,
+            database=params["database"] or postgres.database_of(params["dsn"]),
+            application_name="opsready" if token is None else token.application_name,
+            identity=params["restore_id"] or (None if token is None else token.release),
+            check_mode=context.check_mode,
+        )
+        if params["state"] == "listed":
+            return work.list()
+        if params["state"] == "verified":
+            return work.verify()
+        if params["state"] == "assessed":
+            return work.assess()
+        return work.restore()
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    """The names a restore works with; all within 63 bytes, all made of the database's own name and the restore's id."""
+
+    database: str
+    identity: str
+    target: str
+    fenced: str
+    restoring: str
+    failed: str
+
+    @staticmethod
+    def of(database: str, identity: str, target: str | None) -> Names:
+        fenced = derived_name(database, "golive", identity)
+        return Names(
+            database=database,
+            identity=identity,
+            target=target or database,
+            fenced=fenced,
+            restoring=derived_name(database, "restore", identity),
+            failed=derived_name(database, "failed", identity),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What stands under those names."""
+
+    names: Names
+    live: Database | None
+    fenced: Database | None
+    target: Database | None
+    restoring: Database | None
+    failed: Database | None
+
+    @property
+    def is_done(self) -> bool:
+        """A restore of this id was swapped in already."""
+        return self.failed is not None and self.failed.is_ours(("failed",), self.names.identity)
+
+    @property
+    def replaced(self) -> Database | None:
+        """What gives way: the fenced database, under whichever name the target is given."""
+        return self.fenced
+
+
+def look(cluster: Cluster, names: Names) -> Seen:
+    return Seen(
+        names=names,
+        live=cluster.find(names.database),
+        fenced=cluster.find(names.fenced),
+        target=cluster.find(names.target),
+        restoring=cluster.find(names.restoring),
+        failed=cluster.find(names.failed),
+    )
+
+
+def require_safe_target(seen: Seen) -> None:
+    """Raises Refused for a live target, and for names that are taken by what is not ours."""
+    names = seen.names
+    if names.target not in (names.database, names.fenced):
+        raise BadInput(f"target is {names.target}, neither {names.database} nor the fenced {names.fenced}.")
+    if seen.live is not None:
+        raise Refused(
+            f"Database {names.database} is live: it is not fenced, so somebody may be writing into it.",
+            remedy="Fence it first (opsready.golive.pg_fence with state fenced and the same id).",
+            known={"live": seen.live.told()},
+        )
+    if seen.fenced is not None and not seen.fenced.is_ours(("fenced",), names.identity):
+        raise Refused(f"{names.fenced} exists, and does not carry our mark; it is left alone.")
+    if seen.failed is not None:
+        raise Refused(f"{names.failed} exists already, and is not of this restore.", known=seen.failed.told())
+    if seen.restoring is not None and not seen.restoring.is_ours(("restoring", "ready"), names.identity):
+        if seen.restoring.comment is not None or seen.restoring.allows_connections:
+            raise Refused(f"{names.restoring} exists, and does not carry our mark; it is left alone.")
+
+
+class Work:
+    """One call of the module."""
+
+    def __init__(
+        self,
+        *,
+        params: t.Mapping[str, t.Any],
+        deadline: Deadline,
+        database: str,
+        application_name: str,
+        identity: str | None,
+        check_mode: bool,
+    ) -> None:
+        self.params = params
+        self.deadline = deadline
+        self.database = database
+        self.application_name = application_name
+        self.identity = identity
+        self.check_mode = check_mode
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def timed(self, phase: str) -> t.Iterator[None]:
+        began = self.deadline.clock.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = round(self.deadline.clock.monotonic() - began, 3)
+
+    def cluster(self) -> t.ContextManager[Cluster]:
+        return cluster_of(
+            self.params["dsn"],
+            password=self.params["password"],
+            maintenance=maintenance_name(self.database, self.params["maintenance_database"]),
+            deadline=self.deadline,
+            application_name=self.application_name,
+        )
+
+    def connect(self, dbname: str) -> psycopg.Connection[t.Any]:
+        return postgres.connect(
+            self.params["dsn"],
+            password=self.params["password"],
+            deadline=self.deadline,
+            application_name=self.application_name,
+            dbname=dbname,
+            settings=database_facts.PINNED,
+        )
+
+    def source(self) -> tuple[backup_proof.Archive, str]:
+        """The archive asked for, or the newest proven one of the destination; and its manifest's URL."""
+        if self.params["backup"] is not None:
+            where, name = manifest.located(self.params["backup"])
+            place = destination(where, self.params["s3"], deadline=self.deadline)
+            found = manifest.load(place, name)
+            if found.database != self.database:
+                raise BadInput(f"{self.params['backup']} is a backup of {found.database}, not of {self.database}.")
+            return backup_proof.Archive(place, "", found), place.url(name)
+        if self.params["destination"] is None:
+            raise BadInput("Neither backup nor destination says what to restore.")
+        place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
+        good = [
+            one
+            for one in manifest.listed(place, self.database)
+            if one.manifest is not None and one.manifest.verified.get("ok") is True
+        ]
+        if not good or good[-1].manifest is None:
+            raise UnexpectedAnswer(f"There is no proven backup of {self.database} at {self.params['destination']}.")
+        return backup_proof.Archive(place, good[-1].name.rpartition("/")[0], good[-1].manifest), good[-1].url
+
+    def list(self) -> dict[str, t.Any]:
+        place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
+        found = manifest.listed(place, self.database)
+        backups = [
+            {"manifest": one.url, **(one.manifest.summary() if one.manifest else {"problem": one.problem})} for one in found
+        ]
+        return {
+            "changed": False,
+            "backups": backups,
+            "msg": f"{len(backups)} backups of {self.database} are at {self.params['destination']}.",
+        }
+
+    def programs(self, server_version: int) -> pg_programs.Programs:
+        return pg_programs.chosen(self.params["pg_bindir"], server_version, deadline=self.deadline)
+
+    def verify(self) -> dict[str, t.Any]:
+        archive, url = self.source()
+        found = archive.manifest
+        if self.check_mode:
+            return {
+                "changed": False,
+                "backup": {**found.summary(), "manifest": url},
+                "msg": f"Would restore {url} into a scratch database and compare.",
+            }
+        with self.cluster() as cluster:
+            version = cluster.connection.info.server_version
+        proof = backup_proof.by_restore(
+            archive,
+            self.programs(version),
+            dsn=postgres.with_database(self.params["dsn"], self.database),
+            password=self.params["password"],
+            maintenance=self.params["maintenance_database"],
+            identity=self.identity or secrets.token_hex(4),
+            compare=self.params["compare"],
+            assertions=self.params["verify_sql"],
+            deadline=self.deadline,
+            application_name=self.application_name,
+        )
+        return {
+            "changed": False,
+            "backup": {**found.summary(), "manifest": url},
+            "verified": proof,
+            "msg": f"{url} restores in {proof['restore_seconds']:.1f} s and equals its manifest: "
+            f"{proof['tables']} tables, {proof['rows']} rows, {proof['compared']}.",
+        }
+
+    def since(self) -> dict[str, t.Any] | None:
+        """What the present data is to be compared with."""
+        if self.params["baseline"] is not None:
+            return _checked_baseline(self.params["baseline"])
+        if self.params["since_snapshot"] is not None:
+            data_loss.parse_snapshot(self.params["since_snapshot"])
+            return {"snapshot": self.params["since_snapshot"], "at": None, "tables": None}
+        if self.params["backup"] is not None or self.params["destination"] is not None:
+            found = self.source()[0].manifest
+            return {
+                "snapshot": found.snapshot,
+                "at": found.created,
+                "tables": list(found.tables),
+                "system_identifier": found.server.get("system_identifier"),
+            }
+        return None
+
+    def assessment(self, dbname: str) -> dict[str, t.Any] | None:
+        since = self.since()
+        if since is None:
+            return None
+        with contextlib.closing(self.connect(dbname)) as connection:
+            return data_loss.assess(
+                connection,
+                since=since,
+                own_rows=self.params["own_rows"],
+                deadline=self.deadline,
+                now=self.deadline.clock.now(),
+            )
+
+    def assess(self) -> dict[str, t.Any]:
+        target = self.params["target"]
+        if target is None:
+            with self.cluster() as cluster:
+                fenced = derived_name(self.database, "golive", self.identity) if self.identity else None
+                target = fenced if fenced is not None and cluster.find(fenced) is not None else self.database
+        loss = self.assessment(target)
+        with contextlib.closing(self.connect(target)) as connection:
+            now = data_loss.baseline(connection, deadline=self.deadline)
+        return {
+            "changed": False,
+            "database": target,
+            "data_loss": loss,
+            "baseline": now,
+            "msg": f"A baseline of {target} was taken." if loss is None else f"{target}: {told_loss(loss)}",
+        }
+
+    def restore(self) -> dict[str, t.Any]:
+        if self.identity is None:
+            raise BadInput("Neither release nor restore_id is given.", remedy="The names are made of it.")
+        names = Names.of(self.database, self.identity, self.params["target"])
+        with contextlib.ExitStack() as stack:
+            cluster = stack.enter_context(self.cluster())
+            if not self.check_mode:
+                stack.enter_context(cluster.exclusive(self.database, doing="pg_restore"))
+            seen = look(cluster, names)
+            if seen.is_done and seen.failed is not None:
+                return {
+                    "changed": False,
+                    "database": names.target,
+                    "failed_database": names.failed,
+                    "msg": f"{self.database} was brought back already; what it replaced is {names.failed}.",
+                }
+            require_safe_target(seen)
+            if seen.replaced is not None:
+                cluster.may_alter(seen.replaced)
+                cluster.require_no_prepared_transactions(seen.replaced.name)
+            loss = self._require_no_loss(seen)
+            if self.params["copy"] is not None:
+                return self._from_copy(cluster, seen, loss)
+            return self._from_backup(cluster, seen, loss)
+
+    def _require_no_loss(self, seen: Seen) -> dict[str, t.Any] | None:
+        if seen.replaced is None:
+            return None
+        loss = self.assessment(seen.replaced.name)
+        if loss is None and self.params["copy"] is not None:
+            mark = seen.replaced.mark
+            position = dict(mark.note.get("position") or {}) if mark is not None else {}
+            if position:
+                since = {"snapshot": position["snapshot"], "at": position["at"], "tables": None}
+                with contextlib.closing(self.connect(seen.replaced.name)) as connection:
+                    loss = data_loss.assess(
+                        connection, since=since, deadline=self.deadline, now=self.deadline.clock.now()
+                    )
+        lossless = loss is not None and loss["lossless"] is True
+        if not lossless and not self.params["accept_data_loss"]:
+            text = "what would be lost is not known" if loss is None else told_loss(loss)
+            raise Refused(
+                f"Bringing {self.database} back is not proven lossless: {text}",
+                remedy="Give the baseline taken after the migration, or accept_data_loss when that is decided.",
+                known={"data_loss": loss},
+            )
+        return loss
+
+    def _from_backup(self, cluster: Cluster, seen: Seen, loss: dict[str, t.Any] | None) -> dict[str, t.Any]:
+        archive, url = self.source()
+        wanted = archive.manifest.properties
+        if archive.manifest.verified.get("ok") is not True:
+            raise Refused(f"{url} was never proven.", remedy="Prove it first with state verified, or use another one.")
+        if self.check_mode:
+            return self._would(seen, f"restore {url} into {seen.names.restoring}", loss)
+        programs = self.programs(cluster.connection.info.server_version)
+        try:
+            with self.timed("restore"):
+                made = self._restored(cluster, seen, archive, programs)
+            return self._swapped_in(cluster, seen, made, wanted, loss, {"manifest": url, **archive.manifest.summary()})
+        except GoliveError as problem:
+            problem.known.setdefault("data_loss", loss)
+            problem.known.setdefault("left", self._left(cluster, seen.names))
+            raise
+
+    def _left(self, cluster: Cluster, names: Names) -> dict[str, t.Any]:
+        if cluster.connection.closed:
+            return {"state": "unknown"}
+        try:
+            now = look(cluster, names)
+        except GoliveError:
+            return {"state": "unknown"}
+        found = {"fenced": now.fenced, "restoring": now.restoring, "failed": now.failed, "live": now.live}
+        return {key: None if value is None else value.told() for key, value in found.items()}
+
+    def _restored(
+        self, cluster: Cluster, seen: Seen, archive: backup_proof.Archive, programs: pg_programs.Programs
+    ) -> Database:
+        """The new database, filled and compared; one that an earlier call finished is taken as it is."""
+        names, wanted = seen.names, archive.manifest.properties
+        present = seen.restoring
+        if present is not None and present.mark is not None and present.mark.kind == "ready":
+            if present.mark.note.get("sha256") == archive.manifest.archive["sha256"]:
+                return present
+        if present is not None:
+            if present.comment is None:  # killed between making and marking it
+                cluster.mark(present, "restoring", original=names.database, identity=names.identity)
+            cluster.drop_ours(names.restoring, present.oid, names.identity)
+        made = cluster.create(
+            names.restoring, owner=str(wanted["owner"]), like=wanted, tablespace=wanted.get("tablespace")
+        )
+        try:
+            cluster.mark(made, "restoring", original=names.database, identity=names.identity)
+            pg_programs.restore_stream(
+                programs,
+                archive.chunks(),
+                self.params["dsn"],
+                self.params["password"],
+                dbname=names.restoring,
+                deadline=self.deadline,
+                options=("--no-subscriptions",),
+                application_name=self.application_name,
+            )
+            archive.require_intact()
+            with contextlib.closing(self.connect(names.restoring)) as connection:
+                comparison = backup_proof.compared(
+                    connection, archive.manifest, compare=self.params["compare"], deadline=self.deadline
+                )
+                backup_proof.require_equal(comparison, f"What was restored into {names.restoring}")
+                backup_proof.run_assertions(connection, self.params["verify_sql"], deadline=self.deadline)
+        except BaseException:
+            with uninterrupted(), contextlib.suppress(GoliveError):
+                found = cluster.find(names.restoring)
+                if found is not None and found.oid == made.oid and found.comment is None:
+                    cluster.mark(found, "restoring", original=names.database, identity=names.identity)
+                cluster.drop_ours(names.restoring, made.oid, names.identity)
+            raise
+        note = {"sha256": archive.manifest.archive["sha256"]}
+        cluster.mark(made, "ready", original=names.database, identity=names.identity, note=note)
+        return t.cast(Database, cluster.find(names.restoring))
+
+    def _from_copy(self, cluster: Cluster, seen: Seen, loss: dict[str, t.Any] | None) -> dict[str, t.Any]:
+        name = str(self.params["copy"])
+        copy = cluster.find(name)
+        if copy is None or not copy.is_ours(("copy",), seen.names.identity):
+            raise Refused(f"{name} is not a copy that pg_fence made for {seen.names.identity}.")
+        if seen.replaced is None or seen.replaced.mark is None or copy.mark is None:
+            raise Refused(f"{seen.names.fenced} is not there, so nothing gives way to the copy.")
+        if copy.mark.note.get("position") != seen.replaced.mark.note.get("position"):
+            raise Refused(f"{name} was made by an earlier fence than the one that stands; it lacks what came between.")
+        if self.check_mode:
+            return self._would(seen, f"take {name}", loss)
+        wanted = database_facts.properties(cluster.connection, seen.replaced.name, deadline=self.deadline)
+        wanted["comment"] = seen.replaced.own_comment
+        try:
+            cluster.allow_connections(name, True)
+            return self._swapped_in(cluster, seen, copy, wanted, loss, {"copy": name})
+        except GoliveError as problem:
+            problem.known.setdefault("data_loss", loss)
+            problem.known.setdefault("left", self._left(cluster, seen.names))
+            raise
+
+    def _would(self, seen: Seen, what: str, loss: dict[str, t.Any] | None) -> dict[str, t.Any]:
+        replaced = seen.replaced.name if seen.replaced is not None else None
+        kept = "" if replaced is None else f"; {replaced} is kept as {seen.names.failed}"
+        return {
+            "changed": True,
+            "data_loss": loss,
+            "database": seen.names.target,
+            "failed_database": None if replaced is None else seen.names.failed,
+            "diff": {"before": f"{seen.names.target}: {replaced}\n", "after": f"{seen.names.target}: restored\n"},
+            "msg": f"Would {what} and swap it in as {seen.names.target}{kept}.",
+        }
+
+    def _swapped_in(
+        self,
+        cluster: Cluster,
+        seen: Seen,
+        made: Database,
+        wanted: t.Mapping[str, t.Any],
+        loss: dict[str, t.Any] | None,
+        source: dict[str, t.Any],
+    ) -> dict[str, t.Any]:
+        names, replaced = seen.names, seen.replaced
+        with self.timed("properties"):
+            database_facts.apply_properties(cluster.connection, made.name, wanted, deadline=self.deadline)
+            given = database_facts.properties(cluster.connection, made.name, deadline=self.deadline)
+            unlike = database_facts.differing_properties(wanted, given)
+            if unlike:
+                raise ActionFailed(
+                    f"{made.name} does not have the {', '.join(unlike)} that {self.database} had.",
+                    known={"expected": {key: wanted[key] for key in unlike}, "found": {key: given[key] for key in unlike}},
+                )
+        with self.timed("sequences"):
+            advanced = [] if replaced is None else self._advanced(made.name, replaced.name)
+        with self.timed("swap"):
+            ended = self._swap(cluster, names, made, replaced, wanted.get("comment"))
+        result = {
+            "changed": True,
+            "database": names.target,
+            "failed_database": None if replaced is None else names.failed,
+            "source": source,
+            "data_loss": loss,
+            "sequences_advanced": advanced,
+            "ended_sessions": ended,
+            "seconds": dict(self.seconds),
+            "diff": {
+                "before": f"{names.target}: OID {None if replaced is None else replaced.oid}\n",
+                "after": f"{names.target}: OID {made.oid}\n",
+            },
+        }
+        kept = "" if replaced is None else f" What it replaced is kept as {names.failed} ({replaced.size_bytes} bytes)."
+        result["msg"] = f"{names.target} is back, from {source.get('manifest') or source.get('copy')}.{kept}"
+        return result
+
+    def _advanced(self, made: str, replaced: str) -> list[dict[str, t.Any]]:
+        """Move each sequence past what the failed release gave out, so that no id is used twice."""
+        sql = require("psycopg").sql
+        with contextlib.closing(self.connect(replaced)) as connection:
+            given_out = database_facts.sequences(connection, deadline=self.deadline)
+        moved = []
+        with contextlib.closing(self.connect(made)) as connection:
+            restored = database_facts.sequences(connection, deadline=self.deadline)
+            for step in advances(restored, given_out):
+                statement = sql.SQL("select pg_catalog.setval({}, {}, true)").format(
+                    sql.Literal(sql.Identifier(step["schema"], step["name"]).as_string(connection)), step["to"]
+                )
+                label = database_facts.readable((step["schema"], step["name"]))
+                postgres.rows(connection, statement, doing=f"Advancing sequence {label}", deadline=self.deadline)
+                moved.append({"sequence": label, "from": step["from"], "to": step["to"]})
+        return moved
+
+    def _swap(
+        self, cluster: Cluster, names: Names, made: Database, replaced: Database | None, comment: str | None
+    ) -> list[dict[str, t.Any]]:
+        """Both renames in one transaction, with nobody connected and nobody let in until they are done."""
+        opened = dataclasses.replace(made, allows_connections=True)
+        stays_fenced = names.target == names.fenced and replaced is not None
+        with closed(cluster, [opened] if replaced is None else [replaced, opened]) as ended:
+            with cluster.together(f"Swapping {names.target}"):
+                if replaced is not None:
+                    cluster.rename(replaced.name, names.failed)
+                    cluster.mark(
+                        replaced, "failed", original=names.database, identity=names.identity, name=names.failed
+                    )
+                cluster.rename(made.name, names.target)
+                if stays_fenced and replaced is not None and replaced.mark is not None:
+                    bare = dataclasses.replace(made, comment=comment)
+                    note = {**replaced.mark.note, "restored": True}
+                    cluster.mark(
+                        bare,
+                        "fenced",
+                        original=names.database,
+                        identity=names.identity,
+                        name=names.target,
+                        note=note,
+                    )
+                else:
+                    cluster.write_comment(names.target, comment)
+                cluster.allow_connections(names.target, True)
+        return ended
+
+
+def advances(
+    restored: t.Sequence[t.Mapping[str, t.Any]], given_out: t.Sequence[t.Mapping[str, t.Any]]
+) -> t.Iterator[dict[str, t.Any]]:
+    """Where each sequence must go: past the last value given out, by its cache once more, within its bounds.
+
+    A sequence that cycles gives values again by design, and is left alone.
+    """
+    used = {(one["schema"], one["name"]): one for one in given_out}
+    for one in restored:
+        other = used.get((one["schema"], one["name"]))
+        if other is None or other["last_value"] is None or one["cycles"]:
+            continue
+        step = int(one["increment"])
+        # Sessions that ended may have held cached values; the last value covers them, the cache once more is a margin.
+        wanted = int(other["last_value"]) + step * max(1, int(other["cache"]))
+        wanted = min(wanted, int(one["max"])) if step > 0 else max(wanted, int(one["min"]))
+        present = one["last_value"]
+        if present is None or (wanted - int(present)) * step > 0:
+            yield {"schema": one["schema"], "name": one["name"], "from": present, "to": wanted}
+
+
+def _checked_baseline(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A baseline as ``assessed`` returned it. Raises BadInput."""
+    missing = [key for key in ("snapshot", "at", "tables") if key not in given]
+    if missing:
+        raise BadInput(f"baseline lacks {', '.join(missing)}.", remedy="It is what state assessed returns as baseline.")
+    data_loss.parse_snapshot(str(given["snapshot"]))
+    for one in given["tables"]:
+        if not isinstance(one, dict) or not {"schema", "name", "rows"} <= set(one):
+            raise BadInput("baseline.tables is not what state assessed returned.")
+    return dict(given)
+
+
+def told_loss(loss: t.Mapping[str, t.Any]) -> str:
+    """One sentence: how many rows, which tables, which time span."""
+    if loss["lossless"] is True:
+        return f"nothing was written since {loss['since']['at'] or 'the snapshot'}."
+    if loss["rows"] is None:
+        return f"what was written is not known: {loss['reason']}."
+    tables = ", ".join(str(one["table"]) for one in loss["tables"][:5])
+    span = "" if loss["span_seconds"] is None else f" within {loss['span_seconds'] / 60:.1f} minutes"
+    deleted = "" if loss["deleted_rows"] is None else f", at least {loss['deleted_rows']} deleted"
+    if loss["lossless"] is None:
+        return f"no row was written{span}, but {loss['reason']}."
+    return f"{loss['rows']} rows were inserted or updated{deleted}{span}, in {tables}."

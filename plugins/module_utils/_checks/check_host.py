@@ -1,0 +1,604 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge the host: space, memory, load, ports, files, commands, processes, accounts, clock, kernel.
+
+Sizes are compared in bytes and shown in GB and GiB, since checklists write GB and tools print GiB. What can sleep in the
+kernel (statvfs on a network file system) runs in a child that is killed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import functools
+import os
+import re
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
+from ansible_collections.opsready.golive.plugins.module_utils._checks.units import (
+    size_bytes,
+    size_text,
+    span_seconds,
+    span_text,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._clients import envfile, host, http
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.command import Completed, run_command
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
+    GoliveError,
+    TimedOut,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
+    Criterion,
+    at_least,
+    at_most,
+    holds,
+    matches,
+    one_of,
+    unknown,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+
+NAME = "check_host"
+
+_LEVEL: dict[str, t.Any] = {"type": "str", "choices": ["fail", "warn"], "default": "fail"}
+
+ARGUMENT_SPEC: Spec = {
+    "paths": {
+        "type": "list",
+        "aliases": ["disk"],
+        "elements": "dict",
+        "options": {
+            "path": {"type": "path", "required": True},
+            "min_free": {"type": "str"},
+            "min_free_bytes": {"type": "int"},
+            "min_free_percent": {"type": "float"},
+            "min_free_inodes_percent": {"type": "float", "default": 5.0},
+            "level": _LEVEL,
+        },
+        "mutually_exclusive": [["min_free", "min_free_bytes"]],
+        "required_one_of": [["min_free", "min_free_bytes", "min_free_percent"]],
+    },
+    "memory": {
+        "type": "dict",
+        "options": {
+            "min_available": {"type": "str"},
+            "min_total": {"type": "str"},
+            "max_swap_used_percent": {"type": "float"},
+            "level": _LEVEL,
+        },
+        "required_one_of": [["min_available", "min_total", "max_swap_used_percent"]],
+    },
+    "min_cpus": {"type": "int"},
+    "max_load_per_cpu": {"type": "float"},
+    "max_open_files_percent": {"type": "float"},
+    "min_kernel": {"type": "str"},
+    "ports": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "host": {"type": "str", "default": "127.0.0.1"},
+            "port": {"type": "int", "required": True},
+            "expect": {"type": "str", "choices": ["open", "closed"], "default": "open"},
+            "level": _LEVEL,
+        },
+    },
+    "clock": {
+        "type": "dict",
+        "options": {
+            "url": {"type": "str", "required": True},
+            "max_skew": {"type": "float", "default": 5.0},
+            "ca_file": {"type": "path"},
+            "level": _LEVEL,
+        },
+    },
+    "users": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "exists": {"type": "bool", "default": True},
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "level": _LEVEL,
+        },
+    },
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "path": {"type": "path", "required": True},
+            "exists": {"type": "bool", "default": True},
+            "kind": {"type": "str", "choices": ["file", "directory", "socket", "pipe", "device"]},
+            "mode": {"type": "str"},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+            "max_age": {"type": "str"},
+            "min_size": {"type": "str"},
+            "max_size": {"type": "str"},
+            "contains": {"type": "list", "elements": "str"},
+            "contains_not": {"type": "list", "elements": "str"},
+            "sha256": {"type": "str"},
+            "level": _LEVEL,
+        },
+    },
+    "commands": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "argv": {"type": "list", "elements": "str", "required": True},
+            "returncode": {"type": "int", "default": 0},
+            "stdout_matches": {"type": "str"},
+            "changes_nothing": {"type": "bool", "default": False},
+            "level": _LEVEL,
+        },
+    },
+    "processes": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "pattern": {"type": "str", "required": True},
+            "min_count": {"type": "int", "default": 1},
+            "max_count": {"type": "int"},
+            "level": _LEVEL,
+        },
+    },
+}
+_ASPECTS = tuple(ARGUMENT_SPEC)
+_LISTS = tuple(name for name, option in ARGUMENT_SPEC.items() if option["type"] == "list")
+CONSTRAINTS: Constraints = {"required_one_of": [list(_ASPECTS)]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Why something is not known."""
+
+    message: str
+    remedy: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was seen of each aspect that was asked for, in the order of the options' lists."""
+
+    paths: tuple[host.Space | Problem, ...] = ()
+    memory: host.Memory | Problem | None = None
+    cpus: int | None = None
+    load: tuple[float, float, float] | Problem | None = None
+    open_files: tuple[int, int] | Problem | None = None
+    kernel: str = ""
+    #: open, closed, silent (packets are swallowed) or a problem.
+    ports: tuple[str | Problem, ...] = ()
+    skew_seconds: float | Problem | None = None
+    skew_uncertainty: float = 0.0
+    users: tuple[tuple[str, ...] | None, ...] = ()
+    files: tuple[host.FileSeen | Problem, ...] = ()
+    commands: tuple[Completed | Problem, ...] = ()
+    processes: tuple[int, ...] = ()
+    now: float = 0.0
+
+
+def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
+    for option in _LISTS:
+        if params.get(option) == []:
+            raise BadInput(f"{option} is empty, so nothing would be judged by it.")
+    for wanted in params.get("paths") or ():
+        _free_bound(wanted)
+    memory = params.get("memory") or {}
+    for option in ("min_available", "min_total"):
+        if memory.get(option):
+            size_bytes(memory[option], option=f"memory.{option}")
+    for wanted in params.get("files") or ():
+        _refuse_unusable_file(wanted)
+    for wanted in params.get("ports") or ():
+        http.host_and_port(f"{_bracketed(wanted['host'])}:{wanted['port']}")
+    for wanted in params.get("commands") or ():
+        if not wanted["argv"]:
+            raise BadInput("commands: argv is empty.")
+        _compiled(wanted.get("stdout_matches"), "commands.stdout_matches")
+    for wanted in params.get("processes") or ():
+        _compiled(wanted["pattern"], "processes.pattern")
+    if params.get("min_kernel") and not _numbers(params["min_kernel"]):
+        raise BadInput(f"min_kernel is {params['min_kernel']!r}, expected a version such as 5.10.")
+    if params.get("clock"):
+        http.origin_of(params["clock"]["url"])
+
+
+def _refuse_unusable_file(wanted: t.Mapping[str, t.Any]) -> None:
+    if wanted.get("max_age"):
+        span_seconds(wanted["max_age"], option="files.max_age")
+    for option in ("min_size", "max_size"):
+        if wanted.get(option):
+            size_bytes(wanted[option], option=f"files.{option}")
+    if wanted.get("mode") and not re.fullmatch(r"[0-7]{3,4}", wanted["mode"]):
+        raise BadInput(f"files.mode is {wanted['mode']!r}, expected octal digits such as '0600', in quotes.")
+
+
+def _compiled(pattern: str | None, option: str) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as problem:
+        raise BadInput(f"{option}: {pattern!r} is not a regular expression: {problem}.")
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
+
+
+def _free_bound(wanted: t.Mapping[str, t.Any]) -> int | None:
+    if wanted.get("min_free"):
+        return size_bytes(wanted["min_free"], option="paths.min_free")
+    return wanted.get("min_free_bytes")
+
+
+T = t.TypeVar("T")
+
+
+def _or_problem(ask: t.Callable[[], T]) -> T | Problem:
+    try:
+        return ask()
+    except BadInput:
+        raise
+    except GoliveError as problem:
+        return Problem(problem.message.rstrip("."), problem.remedy)
+
+
+def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
+    """Look at what was asked for, side by side; what cannot be seen is a Problem of its own. Raises BadInput."""
+    _refuse_unusable(params)
+    jobs: list[tuple[str, t.Callable[[], t.Any]]] = []
+
+    def ask(aspect: str, question: t.Callable[[t.Any], t.Any]) -> None:
+        wanted = params.get(aspect)
+        items = wanted if isinstance(wanted, list) else [wanted] if wanted is not None else []
+        jobs.extend((aspect, functools.partial(_or_problem, functools.partial(question, item))) for item in items)
+
+    ask(
+        "paths",
+        lambda item: run.once(("statvfs", item["path"]), lambda: host.space(item["path"], deadline=run.deadline)),
+    )
+    ask("memory", lambda item: run.once("meminfo", host.memory))
+    ask("max_load_per_cpu", lambda item: run.once("loadavg", host.load))
+    ask("max_open_files_percent", lambda item: run.once("file-nr", host.file_descriptors))
+    ask("ports", lambda item: _port(item["host"], item["port"], run.deadline))
+    ask("clock", lambda item: _skew(item, run))
+    ask("users", lambda item: _groups(item["name"]))
+    ask("files", _file)
+    ask("commands", lambda item: _command(item, run))
+    ask("processes", lambda item: len(envfile.matching(item["pattern"])))
+    seen: dict[str, list[t.Any]] = {aspect: [] for aspect in _ASPECTS}
+    for (aspect, _), result in zip(jobs, side_by_side([job for _, job in jobs], deadline=run.deadline)):
+        if isinstance(result, BadInput):
+            raise result
+        seen[aspect].append(Problem(result.message.rstrip(".")) if isinstance(result, GoliveError) else result)
+    skew = seen["clock"][0] if seen["clock"] else None
+    return Facts(
+        paths=tuple(seen["paths"]),
+        memory=seen["memory"][0] if seen["memory"] else None,
+        cpus=host.usable_cpus(),
+        load=seen["max_load_per_cpu"][0] if seen["max_load_per_cpu"] else None,
+        open_files=seen["max_open_files_percent"][0] if seen["max_open_files_percent"] else None,
+        kernel=host.kernel_release(),
+        ports=tuple(seen["ports"]),
+        skew_seconds=skew[0] if isinstance(skew, tuple) else skew,
+        skew_uncertainty=skew[1] if isinstance(skew, tuple) else 0.0,
+        users=tuple(seen["users"]),
+        files=tuple(seen["files"]),
+        commands=tuple(seen["commands"]),
+        processes=tuple(seen["processes"]),
+        now=run.clock.now().timestamp(),
+    )
+
+
+def _port(name: str, port: int, deadline: Deadline) -> str:
+    # A port that swallows packets would use up the whole limit of the item, and closed is what that means to a client.
+    own = Deadline(deadline.require(f"Connecting to {name}:{port}") * 0.8, clock=deadline.clock)
+    try:
+        http.connected(name, port, deadline=own).close()
+    except TimedOut:
+        return "silent"
+    except http.NoSuchName:
+        raise
+    except Unreachable:
+        return "closed"
+    return "open"
+
+
+def _skew(wanted: t.Mapping[str, t.Any], run: Run) -> tuple[float, float]:
+    """How far this host's clock is ahead of a server's Date header, and how uncertain that is, in seconds."""
+    before = run.clock.now().timestamp()
+    response = http.request("HEAD", wanted["url"], deadline=run.deadline, ca_file=wanted.get("ca_file"))
+    after = run.clock.now().timestamp()
+    stated = response.header("date")
+    try:
+        told = email.utils.parsedate_to_datetime(stated or "").timestamp()
+    except (TypeError, ValueError, IndexError):
+        raise UnexpectedAnswer(f"{wanted['url']} answered without a Date that can be read.")
+    # Date counts whole seconds, so on average half a second has passed since.
+    return (before + after) / 2 - (told + 0.5), 0.5 + (after - before) / 2
+
+
+def _groups(user: str) -> tuple[str, ...]:
+    groups = host.groups_of(user)
+    return ("",) if groups is None else tuple(groups)
+
+
+def _file(wanted: t.Mapping[str, t.Any]) -> host.FileSeen:
+    return host.file_seen(
+        wanted["path"],
+        with_text=bool(wanted.get("contains") or wanted.get("contains_not")),
+        with_sha256=bool(wanted.get("sha256")),
+    )
+
+
+def _command(wanted: t.Mapping[str, t.Any], run: Run) -> Completed | Problem:
+    if run.check_mode and not wanted["changes_nothing"]:
+        return Problem(f"{wanted['argv'][0]} was not run in check mode", "Say changes_nothing: true where that is so.")
+    return run_command(wanted["argv"], deadline=run.deadline, check=False)
+
+
+def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Every aspect that was asked for, in the options' order."""
+    for wanted, space in zip(params.get("paths") or (), facts.paths):
+        yield from _judge_space(wanted, space)
+    if params.get("memory"):
+        yield from _judge_memory(params["memory"], facts.memory)
+    yield from _judge_kernel(facts, params)
+    for wanted, port in zip(params.get("ports") or (), facts.ports):
+        yield _judge_port(wanted, port)
+    if params.get("clock"):
+        yield _judge_skew(params["clock"], facts)
+    for wanted, groups in zip(params.get("users") or (), facts.users):
+        yield from _judge_user(wanted, groups)
+    for wanted, file in zip(params.get("files") or (), facts.files):
+        yield from _judge_file(wanted, file, facts.now)
+    for wanted, ended in zip(params.get("commands") or (), facts.commands):
+        yield from _judge_command(wanted, ended)
+    for wanted, count in zip(params.get("processes") or (), facts.processes):
+        yield from _judge_processes(wanted, count)
+
+
+def _unseen(name: str, problem: t.Any) -> Criterion:
+    if isinstance(problem, Problem):
+        return unknown(name, problem.message, remedy=problem.remedy)
+    return unknown(name, f"{name} could not be read")
+
+
+def _size_at_least(name: str, measured: int, bound: int, *, remedy: str, level: str) -> Criterion:
+    return holds(
+        name,
+        measured >= bound,
+        measured=size_text(measured),
+        expected=f"at least {size_text(bound)}",
+        remedy=remedy,
+        level=level,
+    )
+
+
+def _judge_space(wanted: t.Mapping[str, t.Any], space: host.Space | Problem) -> t.Iterator[Criterion]:
+    name, level = f"free space on {wanted['path']}", wanted["level"]
+    if not isinstance(space, host.Space):
+        yield _unseen(name, space)
+        return
+    remedy = f"Free some space: du -xh --max-depth=2 {wanted['path']} | sort -h | tail."
+    bound = _free_bound(wanted)
+    if bound is not None:
+        yield _size_at_least(name, space.free_bytes, bound, remedy=remedy, level=level)
+    if wanted.get("min_free_percent") is not None:
+        share = round(space.free_percent, 1)
+        yield at_least(f"{name} (share)", share, wanted["min_free_percent"], unit="%", remedy=remedy, level=level)
+    if space.free_inodes_percent is not None:
+        share, bound_share = round(space.free_inodes_percent, 1), wanted["min_free_inodes_percent"]
+        yield at_least(f"free inodes on {wanted['path']}", share, bound_share, unit="%", level=level)
+
+
+def _judge_memory(wanted: t.Mapping[str, t.Any], seen: t.Any) -> t.Iterator[Criterion]:
+    if not isinstance(seen, host.Memory):
+        yield _unseen("memory", seen)
+        return
+    level = wanted["level"]
+    if wanted.get("min_available"):
+        bound = size_bytes(wanted["min_available"], option="memory.min_available")
+        remedy = ""
+        if bound > seen.total_bytes:
+            remedy = f"The host has {size_text(seen.total_bytes)} in all, so this can never hold: lower the bound or add memory."
+        yield _size_at_least("available memory", seen.available_bytes, bound, remedy=remedy, level=level)
+    if wanted.get("min_total"):
+        bound = size_bytes(wanted["min_total"], option="memory.min_total")
+        yield _size_at_least("total memory", seen.total_bytes, bound, remedy="", level=level)
+    if wanted.get("max_swap_used_percent") is not None:
+        used = seen.swap_total_bytes - seen.swap_free_bytes
+        share = round(100.0 * used / seen.swap_total_bytes, 1) if seen.swap_total_bytes else 0.0
+        yield at_most("used swap", share, wanted["max_swap_used_percent"], unit="%", level=level)
+
+
+def _judge_kernel(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if params.get("min_cpus") is not None:
+        yield at_least("usable processors", facts.cpus, params["min_cpus"])
+    if params.get("max_load_per_cpu") is not None:
+        if isinstance(facts.load, tuple):
+            share = round(facts.load[1] / (facts.cpus or 1), 2)
+            yield at_most("load per processor (5 min)", share, params["max_load_per_cpu"])
+        else:
+            yield _unseen("load", facts.load)
+    if params.get("max_open_files_percent") is not None:
+        if isinstance(facts.open_files, tuple):
+            share = round(100.0 * facts.open_files[0] / facts.open_files[1], 2)
+            yield at_most("open files of the host", share, params["max_open_files_percent"], unit="%")
+        else:
+            yield _unseen("open files", facts.open_files)
+    if params.get("min_kernel"):
+        good = _numbers(facts.kernel) >= _numbers(params["min_kernel"])
+        yield holds("kernel", good, measured=facts.kernel, expected=f"at least {params['min_kernel']}")
+
+
+def _judge_port(wanted: t.Mapping[str, t.Any], seen: str | Problem) -> Criterion:
+    name = f"port {_bracketed(wanted['host'])}:{wanted['port']}"
+    if isinstance(seen, Problem):
+        return _unseen(name, seen)
+    allowed = ["open"] if wanted["expect"] == "open" else ["closed", "silent"]
+    return holds(name, seen in allowed, measured=seen, expected=wanted["expect"], level=wanted["level"])
+
+
+def _judge_skew(wanted: t.Mapping[str, t.Any], facts: Facts) -> Criterion:
+    name = "clock skew"
+    if not isinstance(facts.skew_seconds, float):
+        return _unseen(name, facts.skew_seconds)
+    skew, uncertainty = abs(facts.skew_seconds), facts.skew_uncertainty
+    told = f"{skew:.1f} s ± {uncertainty:.1f} s"
+    if skew - uncertainty <= wanted["max_skew"] < skew + uncertainty:
+        return unknown(name, f"clock skew is {told}, which cannot be told from {wanted['max_skew']:g} s")
+    return holds(
+        name,
+        skew <= wanted["max_skew"],
+        measured=told,
+        expected=f"at most {wanted['max_skew']:g} s",
+        remedy="Look at timedatectl or chronyc tracking.",
+        level=wanted["level"],
+    )
+
+
+def _judge_user(wanted: t.Mapping[str, t.Any], groups: t.Any) -> t.Iterator[Criterion]:
+    name, level = f"user {wanted['name']}", wanted["level"]
+    if isinstance(groups, Problem):
+        yield _unseen(name, groups)
+        return
+    exists = groups != ("",)
+    state = {True: "present", False: "absent"}
+    yield one_of(name, state[exists], [state[wanted["exists"]]], level=level)
+    if exists and wanted["exists"] and wanted["groups"]:
+        missing = [group for group in wanted["groups"] if group not in groups]
+        yield holds(
+            f"groups of {wanted['name']}",
+            not missing,
+            measured=", ".join(groups),
+            expected=", ".join(wanted["groups"]),
+            sentence=f"user {wanted['name']} is not in {', '.join(missing)}",
+            level=level,
+        )
+
+
+def _judge_file(wanted: t.Mapping[str, t.Any], seen: host.FileSeen | Problem, now: float) -> t.Iterator[Criterion]:
+    path, level = wanted["path"], wanted["level"]
+    if not isinstance(seen, host.FileSeen):
+        yield _unseen(path, seen)
+        return
+    there = seen.kind != "absent"
+    if not wanted["exists"] or not there:
+        yield one_of(path, "present" if there else "absent", ["present" if wanted["exists"] else "absent"], level=level)
+        return
+    yield one_of(path, seen.kind, [wanted["kind"]] if wanted.get("kind") else [seen.kind], level=level)
+    if wanted.get("mode"):
+        yield one_of(f"{path} mode", f"{seen.mode:04o}", [f"{int(wanted['mode'], 8):04o}"], level=level)
+    for option, measured in (("owner", seen.owner), ("group", seen.group), ("sha256", seen.sha256)):
+        if wanted.get(option):
+            yield one_of(
+                f"{path} {option}",
+                measured,
+                [wanted[option].lower() if option == "sha256" else wanted[option]],
+                level=level,
+            )
+    if wanted.get("max_age"):
+        age, bound = now - seen.changed_at, span_seconds(wanted["max_age"], option="files.max_age")
+        yield holds(
+            f"{path} age", age <= bound, measured=span_text(age), expected=f"at most {span_text(bound)}", level=level
+        )
+    if wanted.get("min_size"):
+        bound_bytes = size_bytes(wanted["min_size"], option="files.min_size")
+        yield _size_at_least(f"{path} size", seen.size_bytes, bound_bytes, remedy="", level=level)
+    if wanted.get("max_size"):
+        bound_bytes = size_bytes(wanted["max_size"], option="files.max_size")
+        good = seen.size_bytes <= bound_bytes
+        yield holds(
+            f"{path} upper size",
+            good,
+            measured=size_text(seen.size_bytes),
+            expected=f"at most {size_text(bound_bytes)}",
+            level=level,
+        )
+    for option in ("contains", "contains_not"):
+        for text in wanted.get(option) or ():
+            yield _judge_content(path, seen, text, is_wanted=option == "contains", level=level)
+
+
+def _judge_content(path: str, seen: host.FileSeen, text: str, *, is_wanted: bool, level: str) -> Criterion:
+    if seen.text is None:
+        return unknown(f"{path} content", f"{path} is a {seen.kind}, which has no content to look into")
+    found = text in seen.text
+    return holds(
+        f"{path} {'contains' if is_wanted else 'is free of'} {text!r}",
+        found == is_wanted,
+        measured="found" if found else "not found",
+        expected="found" if is_wanted else "not found",
+        sentence=f"{path} {'does not contain' if is_wanted else 'contains'} {text!r}",
+        level=level,
+    )
+
+
+def _judge_command(wanted: t.Mapping[str, t.Any], ended: Completed | Problem) -> t.Iterator[Criterion]:
+    name, level = f"command {os.path.basename(wanted['argv'][0])}", wanted["level"]
+    if not isinstance(ended, Completed):
+        yield _unseen(name, ended)
+        return
+    said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
+    told = f": {said[0][:160]}" if said else ""
+    expected = f"code {wanted['returncode']}"
+    sentence = f"{name} ended with code {ended.returncode}, expected {expected}{told}"
+    good = ended.returncode == wanted["returncode"]
+    yield holds(
+        f"{name} end", good, measured=f"code {ended.returncode}", expected=expected, sentence=sentence, level=level
+    )
+    if wanted.get("stdout_matches"):
+        first = ended.stdout.strip()
+        shown = first if len(first) <= 160 else f"{first[:160]}…"
+        found = matches(f"{name} output", first, wanted["stdout_matches"], level=level)
+        yield dataclasses.replace(
+            found, measured=shown, sentence=f"{name} output is {shown!r}, expected {found.expected}"
+        )
+
+
+def _judge_processes(wanted: t.Mapping[str, t.Any], count: t.Any) -> t.Iterator[Criterion]:
+    name, level = f"processes /{wanted['pattern']}/", wanted["level"]
+    if isinstance(count, Problem):
+        yield _unseen(name, count)
+        return
+    yield at_least(name, count, wanted["min_count"], level=level)
+    if wanted.get("max_count") is not None:
+        yield at_most(f"{name} (upper bound)", count, wanted["max_count"], level=level)
+
+
+def evidence(facts: Facts) -> dict[str, t.Any]:
+    """What was seen, aspect by aspect; file contents and command output are left out."""
+    told: dict[str, t.Any] = {"kernel": facts.kernel, "cpus": facts.cpus}
+    for name in ("paths", "memory", "load", "open_files", "ports", "skew_seconds", "processes"):
+        value = getattr(facts, name)
+        if value not in (None, ()):
+            told[name] = _plain(value)
+    if facts.files:
+        told["files"] = [{key: value for key, value in _plain(file).items() if key != "text"} for file in facts.files]
+    if facts.commands:
+        told["commands"] = [
+            {"returncode": ended.returncode, "seconds": round(ended.seconds, 3)}
+            if isinstance(ended, Completed)
+            else _plain(ended)
+            for ended in facts.commands
+        ]
+    return told
+
+
+def _plain(value: t.Any) -> t.Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

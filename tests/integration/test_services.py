@@ -1,0 +1,425 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""services on a real supervisord: stopped in order and read, started behind gates, kept and put back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+import typing as t
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.integration.supervised import Supervised
+from tests.servers import HangingServer, HttpServer, await_true, free_port
+
+TOKEN = "archive/r-1/1/0123456789abcdef"
+
+
+@pytest.fixture
+def app() -> t.Iterator[Supervised]:
+    with Supervised() as supervised:
+        yield supervised
+
+
+@pytest.fixture
+def services(app: Supervised, run_module_here: t.Any) -> t.Callable[..., dict[str, t.Any]]:
+    """The module on this supervisord; neither its password nor the environment file's secret may be printed."""
+
+    def run(state: str, *names: str, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        arguments = {"state": state, "supervisor": app.server, "services": list(names), **options}
+        answer = run_module_here(
+            "services", arguments, check=check, diff=True, secrets=[app.password, "geheim-env-value"]
+        )
+        return t.cast("dict[str, t.Any]", answer)
+
+    return run
+
+
+def version_served(app: Supervised) -> str:
+    with urllib.request.urlopen(app.url, timeout=5) as answer:
+        return t.cast(str, json.load(answer)["version"])
+
+
+def gate(app: Supervised, version: str, **options: t.Any) -> dict[str, t.Any]:
+    return {
+        "service": "backend",
+        "url": app.url,
+        "json": [{"path": "$.version", "equals": version}],
+        "states": {"paths": ["$.status"], "pass": ["gesund"]},
+        "timeout": 20,
+        **options,
+    }
+
+
+def test_a_release_goes_to_the_new_version_and_back(app: Supervised, services: t.Any, tmp_path: Path) -> None:
+    environment = app.root / "app.env"
+    added = app.root / "added.conf"
+    folder = str(tmp_path / "snapshot")
+    first = services("started", "backend", "worker", artefact=app.places(), gates=[gate(app, "1.0.0")])
+    assert first["changed"], first
+    artefact = app.artefact("2.0.0")
+    kept = {"artefact": app.places(), "snapshot_dir": folder, "files": [str(environment), str(added)], "release": TOKEN}
+    snapshot = services("snapshot", "backend", "worker", **kept)
+    assert snapshot["changed"]
+    assert snapshot["snapshot"]["deployed"]["digest"].startswith("tree:")
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    assert {entry.stat().st_mode & 0o777 for entry in Path(folder).iterdir()} == {0o600}
+    assert services("pulled", artefact=artefact)["changed"]
+    assert version_served(app) == "1.0.0"
+
+    ports = [f"127.0.0.1:{app.backend_port}"]
+    stopped = services("stopped", "worker", "backend", ports_closed=ports)
+    assert [each["exit"] for each in stopped["services"]] == ["0", "0"], stopped
+    environment.write_text("SECRET_KEY=geheim-env-value\nNEW=1\n")
+    environment.chmod(0o644)
+    added.write_text("new\n")
+    assert not services("snapshot", "backend", "worker", **kept)["changed"], "a release's snapshot is taken once"
+    started = services("started", "backend", "worker", artefact=artefact, gates=[gate(app, "2.0.0")])
+    assert not started.get("failed"), started
+    assert version_served(app) == "2.0.0"
+    assert started["deployed"] == {"version": "2.0.0", "digest": f"sha256:{artefact['sha256']}"}
+    assert started["gates"][0]["consecutive"] == 3
+    assert started["diff"]["after"]["version"] == "2.0.0"
+
+    refused = services("restored", "backend", "worker", **kept)
+    assert refused["failed"]
+    assert "still runs" in refused["msg"]
+    services("stopped", "worker", "backend")
+    planned = services("restored", "backend", "worker", check=True, **kept)
+    assert planned["changed"]
+    assert added.exists()
+    restored = services("restored", "backend", "worker", **kept)
+    assert restored["restored"] == [str(environment), str(added)]
+    assert environment.read_text() == "SECRET_KEY=geheim-env-value\n"
+    assert environment.stat().st_mode & 0o777 == 0o600
+    assert not added.exists()
+    assert services("status", "backend", artefact=app.places())["all_stopped"], "restored starts nothing"
+    assert not services("restored", "backend", "worker", **kept)["changed"]
+    services("started", "backend", artefact=app.places(), gates=[gate(app, "1.0.0")])
+    assert version_served(app) == "1.0.0"
+
+
+def test_check_mode_changes_nothing_and_says_what_would(app: Supervised, services: t.Any, tmp_path: Path) -> None:
+    artefact = app.artefact("2.0.0")
+    folder = tmp_path / "snapshot"
+    assert services("pulled", artefact=artefact, check=True)["changed"]
+    assert not (app.releases / "2.0.0").exists()
+    services("pulled", artefact=artefact)
+    assert not services("pulled", artefact=artefact)["changed"]
+    planned = services("started", "backend", artefact=artefact, check=True)
+    assert planned["changed"]
+    assert planned["diff"]["before"] == {"version": "1.0.0", "backend": "stopped"}
+    assert os.readlink(app.current) == "releases/1.0.0"
+    taken = services("snapshot", "backend", snapshot_dir=str(folder), files=[str(app.root / "app.env")], check=True)
+    assert taken["changed"]
+    assert not folder.exists()
+    services("started", "backend", artefact=artefact)
+    assert os.readlink(app.current) == "releases/2.0.0", "a relative link stays relative"
+    assert not services("started", "backend", artefact=artefact)["changed"]
+    assert services("stopped", "backend", check=True)["changed"]
+    assert services("status", "backend")["all_running"]
+    services("stopped", "backend")
+    assert not services("stopped", "backend")["changed"]
+
+
+def test_services_stop_in_the_order_given(app: Supervised, services: t.Any) -> None:
+    services("started", "worker", "pair:*", "plain")
+    stopped = services("stopped", "plain", "pair", "worker")
+    assert [each["name"] for each in stopped["services"]] == ["plain", "pair:0", "pair:1", "worker"]
+    log = (app.directory / "supervisord.log").read_text()
+    places = [log.index(f"stopped: {name} ") for name in ("plain", "0", "1", "worker")]
+    assert places == sorted(places)
+
+
+def test_a_service_that_does_not_catch_its_stop_signal_ends_well(services: t.Any) -> None:
+    services("started", "plain")
+    assert services("stopped", "plain")["services"][0]["exit"] == "SIGTERM"
+
+
+def test_a_killed_service_is_a_failure_named_as_killed(app: Supervised, services: t.Any) -> None:
+    services("started", "stubborn", "worker")
+    await_true(app.ready_file("stubborn").exists, seconds=20, what="stubborn ready")
+    failed = services("stopped", "stubborn", "worker")
+    assert failed["failed"]
+    assert "stubborn was killed (SIGKILL)" in failed["msg"]
+    assert failed["left_running"] == ["worker"]
+    assert failed["changed"]
+
+
+def test_on_the_way_back_a_killed_service_is_reported_and_the_rest_stopped(app: Supervised, services: t.Any) -> None:
+    services("started", "stubborn", "worker")
+    await_true(app.ready_file("stubborn").exists, seconds=20, what="stubborn ready")
+    done = services("stopped", "stubborn", "worker", on_bad_exit="report")
+    assert not done.get("failed"), done
+    assert done["services"][0]["killed"]
+    assert "was killed" in json.dumps(done["warnings"])
+    assert [each["after"] for each in done["services"]] == ["stopped", "stopped"]
+
+
+def test_a_bad_exit_code_is_a_failure(app: Supervised, services: t.Any) -> None:
+    services("started", "bad_exit")
+    await_true(app.ready_file("bad_exit").exists, seconds=20, what="bad_exit ready")
+    failed = services("stopped", "bad_exit")
+    assert "bad_exit ended with 9, expected 0 or 143 or SIGTERM" in failed["msg"]
+
+
+def test_a_service_that_does_not_end_is_not_killed_by_us(app: Supervised, services: t.Any) -> None:
+    services("started", "sluggish")
+    await_true(app.ready_file("sluggish").exists, seconds=20, what="sluggish ready")
+    failed = services("stopped", "sluggish", stop_timeout=0.5)
+    assert failed["failed"]
+    assert "sluggish is stopping after 0.5 s" in failed["msg"]
+    assert failed["left_running"] == ["sluggish"]
+    still = services("status", "sluggish")["services"][0]
+    os.kill(still["pid"], signal.SIGKILL)
+
+
+def test_a_process_left_behind_is_found(app: Supervised, services: t.Any) -> None:
+    services("started", "parent")
+    await_true(app.ready_file("parent").exists, seconds=20, what="parent ready")
+    group = services("status", "parent")["services"][0]["pid"]
+    failed = services("stopped", "parent", stop_timeout=1)
+    os.killpg(group, signal.SIGKILL)
+    assert failed["failed"]
+    assert "left processes behind" in failed["msg"]
+
+
+def test_stateful_services_are_not_stopped_by_a_deploy(services: t.Any) -> None:
+    services("started", "worker", "postgres")
+    refused = services("stopped", "worker", "postgres")
+    assert refused["failed"]
+    assert "postgres keeps data" in refused["msg"]
+    assert services("status", "worker", "postgres")["all_running"], "nothing was stopped"
+    assert services("stopped", "postgres", allow_stateful=True)["changed"]
+
+
+def test_a_port_that_somebody_else_holds_is_not_closed(services: t.Any) -> None:
+    services("started", "worker")
+    with HttpServer() as other:
+        failed = services("stopped", "worker", ports_closed=[f"127.0.0.1:{other.port}"], stop_timeout=0.5)
+    assert "Something still listens" in failed["msg"]
+
+
+def test_a_service_that_crashes_at_once_is_not_started(services: t.Any) -> None:
+    failed = services("started", "crasher")
+    assert failed["failed"]
+    assert "does not stay up" in failed["msg"]
+    assert failed["left"]["crasher"] in ("restarting", "starting", "failed")
+    allowed = services("started", "crasher", max_restarts=9)
+    assert "crasher did not start: it is failed" in allowed["msg"], allowed
+
+
+def test_a_service_without_a_program_is_not_started(services: t.Any) -> None:
+    assert "its program is not there" in services("started", "missing")["msg"]
+
+
+def test_a_crash_loop_behind_a_gate_is_seen_though_the_gate_answers(app: Supervised, services: t.Any) -> None:
+    patient = gate(app, "1.0.0", service=None, consecutive=40)
+    failed = services("started", "backend", "flapping", artefact=app.places(), gates=[patient])
+    assert failed["failed"]
+    assert "flapping" in failed["msg"]
+    assert failed["restarts"].get("flapping", 0) == 1 or "ended with 7" in failed["msg"]
+
+
+def test_restarts_within_the_allowance_are_counted(app: Supervised, services: t.Any) -> None:
+    late = threading.Timer(1.2, (app.root / "flap").touch)
+    late.start()
+    patient = gate(app, "1.0.0", service=None, consecutive=40)
+    done = services("started", "backend", "flapping", artefact=app.places(), gates=[patient], max_restarts=50)
+    late.join()
+    assert not done.get("failed"), done
+    assert done["restarts"]["flapping"] >= 1
+
+
+def test_a_service_that_ends_while_a_gate_waits_fails_at_once(app: Supervised, services: t.Any) -> None:
+    (app.root / "health").write_text("kritisch")
+    failed = services("started", "backend", "ended", artefact=app.places(), gates=[gate(app, "1.0.0", service=None)])
+    assert "ended was running and is failed now, it ended with 5" in failed["msg"]
+
+
+def test_a_gate_that_stays_shut_names_its_last_answer(app: Supervised, services: t.Any) -> None:
+    (app.root / "health").write_text("kritisch")
+    failed = services("started", "backend", "worker", artefact=app.places(), gates=[gate(app, "1.0.0", timeout=0.6)])
+    assert failed["failed"]
+    assert "kritisch" in failed["msg"]
+    assert "gave 0 of 3 good answers in a row within 0.6 s" in failed["msg"]
+    assert failed["left"] == {"backend": "running", "worker": "stopped"}
+    assert failed["changed"]
+
+
+def test_a_gate_on_a_server_that_hangs_ends_within_its_limit(services: t.Any) -> None:
+    with HangingServer() as hanging:
+        shut = {"url": f"http://127.0.0.1:{hanging.port}/", "timeout": 0.5, "request_timeout": 0.2}
+        failed = services("started", "worker", gates=[shut])
+    assert "did not answer" in failed["msg"]
+
+
+def test_a_gate_sends_its_secrets_and_never_shows_them(services: t.Any, http_server: HttpServer) -> None:
+    token = "geheim-gate-token-1"
+    shut = {"url": f"{http_server.url}/x", "timeout": 0.3, "bearer": token, "secret_headers": {"X-Key": "geheim-key-22"}}
+    failed = services("started", "worker", gates=[shut])
+    assert failed["failed"]
+    assert http_server.requests[0].headers["Authorization"] == f"Bearer {token}"
+    assert http_server.requests[0].headers["X-Key"] == "geheim-key-22"
+    assert token not in json.dumps(failed)
+    assert "geheim-key-22" not in json.dumps(failed)
+
+
+def test_a_version_is_not_selected_under_a_running_service(app: Supervised, services: t.Any) -> None:
+    artefact = app.artefact("2.0.0")
+    services("pulled", artefact=artefact)
+    services("started", "backend", artefact=app.places())
+    refused = services("started", "backend", artefact=artefact)
+    assert "still runs version 1.0.0" in refused["msg"]
+    assert os.readlink(app.current) == "releases/1.0.0"
+
+
+def test_a_service_older_than_the_switch_is_not_taken_for_the_new_version(app: Supervised, services: t.Any) -> None:
+    services("started", "backend", artefact=app.places())
+    app.install("3.0.0")
+    app.current.unlink()
+    app.current.symlink_to("releases/3.0.0")
+    future = os.lstat(app.current).st_mtime + 10
+    os.utime(app.current, (future, future), follow_symlinks=False)
+    refused = services("started", "backend", artefact={**app.places(), "version": "3.0.0"})
+    assert "runs since before version 3.0.0 was selected" in refused["msg"]
+
+
+def test_a_version_that_is_not_there_or_was_altered_is_not_started(app: Supervised, services: t.Any) -> None:
+    artefact = app.artefact("2.0.0")
+    assert "Pull it first" in services("started", "backend", artefact=artefact)["msg"]
+    services("pulled", artefact=artefact)
+    (app.releases / "2.0.0" / "backend.py").write_text("altered")
+    assert "are not as they were unpacked: backend.py" in services("started", "backend", artefact=artefact)["msg"]
+    assert os.readlink(app.current) == "releases/1.0.0"
+
+
+def test_a_snapshot_that_was_altered_is_refused(app: Supervised, services: t.Any, tmp_path: Path) -> None:
+    kept = {"snapshot_dir": str(tmp_path / "s"), "files": [str(app.root / "app.env")], "artefact": app.places()}
+    services("snapshot", "backend", **kept)
+    assert not services("snapshot", "backend", **kept)["changed"], "nothing differs, so it still holds"
+    (app.root / "app.env").write_text("OTHER=1\n")
+    assert "Give each release a folder of its own" in services("snapshot", "backend", **kept)["msg"]
+    (tmp_path / "s" / "000").write_text("altered")
+    refused = services("restored", "backend", **kept)
+    assert "is gone or was altered" in refused["msg"]
+    assert (app.root / "app.env").read_text() == "OTHER=1\n"
+    assert "nothing to go back to" in services("restored", "backend", snapshot_dir=str(tmp_path / "none"))["msg"]
+    (tmp_path / "s" / "snapshot.json").write_text("{")
+    assert "cannot be read" in services("restored", "backend", **kept)["msg"]
+
+
+def test_a_restored_version_that_differs_from_the_snapshot_is_said(app: Supervised, services: t.Any, tmp_path: Path) -> None:
+    kept = {"snapshot_dir": str(tmp_path / "s"), "files": [], "artefact": app.places(), "release": TOKEN}
+    services("snapshot", "backend", **kept)
+    (app.releases / "1.0.0" / "backend.py").write_text("altered")
+    restored = services("restored", "backend", **kept)
+    assert "is not as it was in the snapshot" in json.dumps(restored["warnings"])
+
+
+def test_a_file_that_cannot_be_put_back_is_named(app: Supervised, services: t.Any, tmp_path: Path) -> None:
+    first, second = app.root / "a.conf", app.root / "sub" / "b.conf"
+    second.parent.mkdir()
+    first.write_text("1")
+    second.write_text("1")
+    kept = {"snapshot_dir": str(tmp_path / "s"), "files": [str(first), str(second)], "artefact": app.places()}
+    services("snapshot", "backend", **kept)
+    first.write_text("2")
+    second.unlink()
+    second.parent.rmdir()
+    second.parent.write_text("in the way")
+    failed = services("restored", "backend", **kept)
+    assert failed["failed"]
+    second.parent.unlink()
+    first.write_text("2")
+    second.parent.mkdir()
+    assert services("restored", "backend", **kept)["changed"]
+    assert (first.read_text(), second.read_text()) == ("1", "1")
+
+
+def test_the_port_with_a_password_serves_as_well(app: Supervised, run_module_here: t.Any) -> None:
+    server = {"server": f"http://127.0.0.1:{app.port}", "username": "golive", "password": app.password}
+    arguments = {"state": "status", "supervisor": server, "services": ["backend"]}
+    told = run_module_here("services", arguments, secrets=[app.password])
+    assert told["services"][0]["state"] == "stopped"
+    arguments["supervisor"] = {**server, "password": "wrong-geheim-word"}
+    denied = run_module_here("services", arguments, secrets=[app.password, "wrong-geheim-word"])
+    assert denied["failed"]
+    assert "refused the user name or password" in denied["msg"]
+
+
+def test_no_supervisord_is_named(run_module_here: t.Any, tmp_path: Path) -> None:
+    nowhere = {"server": f"unix://{tmp_path}/none.sock"}
+    failed = run_module_here("services", {"state": "status", "supervisor": nowhere, "services": ["x"]})
+    assert "supervisord does not run" in failed["msg"]
+    assert failed["error"] == "Unreachable"
+
+
+def test_a_supervisord_that_hangs_ends_within_the_limit(app: Supervised, services: t.Any) -> None:
+    app.suspend()
+    failed = services("status", "backend", timeout=0.5)
+    app.resume()
+    assert "did not answer within 0.5 s" in failed["msg"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [(b"HTTP/1.0 200 OK\r\n\r\nnot xml", "XML-RPC"), (b"HTTP/1.0 500 No\r\n\r\n", "status 500"), (b"garbage", "XML-RPC")],
+)
+def test_something_that_is_no_supervisord_is_named(
+    run_module_here: t.Any, tmp_path: Path, answer: bytes, says: str
+) -> None:
+    path = str(tmp_path / "s.sock")
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(path)
+        listener.listen(4)
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        arguments = {"state": "status", "supervisor": {"server": f"unix://{path}"}, "services": ["x"]}
+        failed = run_module_here("services", arguments)
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+    assert failed["failed"]
+    assert says in failed["msg"]
+
+
+def test_names_that_supervisord_does_not_know_are_refused_with_those_it_knows(services: t.Any) -> None:
+    refused = services("stopped", "backend", "frontend")
+    assert "knows no service 'frontend'" in refused["msg"]
+    assert "backend" in refused["msg"]
+    assert "services is empty" in services("status")["msg"]
+
+
+def test_bad_gates_are_refused_before_anything_starts(app: Supervised, services: t.Any) -> None:
+    free = f"http://127.0.0.1:{free_port()}/"
+    for bad, says in (
+        ({"url": free, "consecutive": 0}, "consecutive is 0"),
+        ({"url": free, "timeout": 0}, "more than 0 seconds"),
+        ({"url": free, "json": []}, "json is empty"),
+        ({"url": free, "service": "worker"}, "not among services"),
+    ):
+        assert says in services("started", "backend", gates=[bad])["msg"]
+    assert services("status", "backend")["all_stopped"]
+
+
+def test_without_an_artefact_there_are_no_versions(services: t.Any) -> None:
+    done = services("started", "worker")
+    assert done["changed"]
+    assert done["deployed"] == {"version": None, "digest": None}

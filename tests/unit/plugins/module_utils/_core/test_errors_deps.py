@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One error family; a missing library names itself, the minimum, the interpreter and the host."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import types
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._core import deps
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import FLOORS, require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    CommandFailed,
+    GoliveError,
+    MissingLibrary,
+    TimedOut,
+    Unreachable,
+)
+
+
+def test_a_library_that_is_there_is_imported() -> None:
+    import psycopg
+
+    assert require("psycopg") is psycopg
+
+
+def test_a_missing_library_names_itself_the_minimum_the_interpreter_and_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FLOORS, "no_such_library_here", ("no-such-library", "1.2"))
+    with pytest.raises(MissingLibrary) as caught:
+        require("no_such_library_here")
+    for part in ("no-such-library >= 1.2", sys.executable, platform.node(), "-m pip install 'no-such-library>=1.2'"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(("found", "good"), [("2.9.9", False), ("2.10", True), ("2.10.0rc1", True), ("3", True), ("2.9", False)])
+def test_an_old_library_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, found: str, good: bool) -> None:
+    library = types.ModuleType("a_library_of_this_test")
+    library.__version__ = found  # type: ignore[attr-defined]  # what a real library sets
+    monkeypatch.setitem(sys.modules, library.__name__, library)
+    monkeypatch.setitem(FLOORS, library.__name__, ("a-library", "2.10"))
+    if good:
+        assert require(library.__name__) is library
+        return
+    with pytest.raises(MissingLibrary, match=rf"a-library is {found} .* but 2\.10 is needed"):
+        require(library.__name__)
+
+
+@pytest.mark.parametrize("name", sorted(FLOORS))
+def test_every_library_of_the_list_can_be_had(name: str) -> None:
+    assert require(name).__name__ == name
+
+
+def test_an_error_is_its_sentence_and_its_way_out() -> None:
+    error = GoliveError("It broke.", remedy="Mend it.", known={"done": 1})
+    assert str(error) == "It broke. Mend it."
+    assert error.known == {"done": 1}
+    assert str(GoliveError("It broke.")) == "It broke."
+    assert issubclass(TimedOut, Unreachable)
+    failed = CommandFailed("psql ended with code 2: x.", returncode=2, stderr="x")
+    assert failed.known == {"returncode": 2, "stderr": "x"}
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert deps._numbers("2.10.1.dev3") == (2, 10, 1)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a module's real ``main()``: arguments come on standard input, its answer goes to standard output.
 
-    python -m tests.module_process MODULE < arguments.json
+python -m tests.module_process MODULE < arguments.json
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ def programs(layout: Layout, ports: Ports, cluster: postgres.Cluster) -> list[Pr
         ),
         Program(
             "worker",
-            (*celery, "worker", "-n", "ablage@localhost", "-Q", "ocr,wartung", "-c", "2", "-l", "INFO",
+            (*celery, "worker", "-n", "ablage@localhost", "-Q", "ocr,wartung", "-P", "threads", "-c", "2", "-l", "INFO",
              "--without-gossip", "--without-mingle"),
             layout.current, stop_seconds=60, priority=200,
         ),

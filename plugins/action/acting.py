@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
             }
         result.update(answer)
         token = result.get("token")
-        if self._task.action.endswith(".release") and isinstance(token, str) and not result.get("failed"):
+        if self._task.action.rpartition(".")[2] == "release" and isinstance(token, str) and not result.get("failed"):
             mark_token(token)
         if isinstance(result.get("text"), str) and result["text"]:
             _DISPLAY.display(result["text"])

@@ -9,7 +9,7 @@ import json
 import os
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
@@ -22,7 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.argspec impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
-from ansible_collections.opsready.golive.plugins.module_utils._core.finding import ORDER
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import ORDER, STATUSES
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from ansible_collections.opsready.golive.plugins.plugin_utils import spool
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, label, parse
@@ -64,9 +64,7 @@ class ActionModule(ActionBase):
         host = str(variables["inventory_hostname"])
         host = CONTROLLER if host == "localhost" else host
         raw_items = self._raw_list(options["checks"], variables)
-        defaults = variables.get(options["defaults"] or "golive_checklist_defaults") or {}
-        if isinstance(options["defaults"], dict):
-            defaults = options["defaults"]
+        defaults = self._defaults(options["defaults"], variables)
         ids = self._expected_here(directory, host, options) if isinstance(options["checks"], str) else None
 
         secrets: list[t.Any] = []
@@ -89,6 +87,10 @@ class ActionModule(ActionBase):
             except Undefined as problem:
                 findings[item.id] = _without_judging(item, "unknown", f"The item cannot be read: {problem}.")
                 continue
+            if not isinstance(own, dict) or not isinstance(shared, dict):
+                text = f"The item cannot be read: {item.check} has to be a mapping of its options."
+                findings[item.id] = _without_judging(item, "unknown", text)
+                continue
             sent.append(self._split(item, {**shared, **own}, secrets))
         findings.update(self._on_host(sent, secrets, options, variables))
         ordered = [{**findings[identity], **meta[identity], "host": host} for identity in meta]
@@ -97,8 +99,16 @@ class ActionModule(ActionBase):
         return self._summary(ordered, digest, directory, options["full"])
 
     def _id(self, raw: t.Mapping[str, t.Any]) -> str:
-        identity = raw.get("id", "")
-        return str(self._templar.template(identity)) if "{{" in str(identity) else str(identity)
+        try:
+            return str(templated(self._templar, raw.get("id", "")))
+        except Undefined as problem:
+            raise BadInput(f"An item's id cannot be read: {problem}.") from None
+
+    def _defaults(self, given: t.Any, variables: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+        defaults = given if isinstance(given, dict) else variables.get(given or "golive_checklist_defaults") or {}
+        if not isinstance(defaults, t.Mapping):
+            raise BadInput("defaults has to be a mapping from a check to its options.")
+        return defaults
 
     def _raw_list(self, checks: t.Any, variables: t.Mapping[str, t.Any]) -> list[t.Any]:
         if isinstance(checks, str):
@@ -147,10 +157,11 @@ class ActionModule(ActionBase):
             return {REFERENCE: len(secrets) - 1}
 
         spec = registry.load(item.check).ARGUMENT_SPEC
+        apart = transform_secrets(spec, params, move)
         return {
             "id": item.id,
             "check": item.check,
-            "params": transform_secrets(spec, params, move),
+            "params": _without_look_alikes(apart, move),
             "timeout": item.timeout_seconds,
         }
 
@@ -174,21 +185,22 @@ class ActionModule(ActionBase):
                 },
                 task_vars=variables,
             )
-            problem = "" if "findings" in answer else str(answer.get("msg", "the module gave no answer"))
-            problem = problem or str(answer.get("module_stderr", "")) if "findings" not in answer else ""
+            problem = "" if "findings" in answer else _why_no_findings(answer)
         except AnsibleConnectionFailure as lost:
             answer, problem = {}, f"The host cannot be reached: {lost.message}"
+        except AnsibleError as failure:
+            answer, problem = {}, f"The checks could not be started on this host: {failure.message}"
         if problem:
             text = Scrubber(strings_in(secrets)).text(problem).strip().rstrip(".")
-            return {
-                item["id"]: _blank(item["check"], "unknown", f"{text[:500]}.") for item in sent
-            }
-        return {finding["id"]: finding for finding in answer["findings"]}
+            return {item["id"]: _blank(item["check"], "unknown", f"{text[:500]}.") for item in sent}
+        # By place and not by id: Ansible masks an id that happens to contain one of the secrets.
+        found = answer["findings"] + [None] * (len(sent) - len(answer["findings"]))
+        return {item["id"]: _as_sent(item, finding) for item, finding in zip(sent, found, strict=True)}
 
     def _summary(
         self, findings: list[dict[str, t.Any]], digest: str, directory: str, full: bool
     ) -> dict[str, t.Any]:
-        counts = {status: 0 for status in (*ORDER, "not_applicable")}
+        counts = dict.fromkeys(STATUSES, 0)
         for finding in findings:
             counts[finding["status"]] += 1
         not_passed = [finding for finding in findings if finding["status"] not in ("pass", "not_applicable")]
@@ -207,6 +219,33 @@ class ActionModule(ActionBase):
         if full:
             summary["findings"] = findings
         return summary
+
+
+def _why_no_findings(answer: t.Mapping[str, t.Any]) -> str:
+    """What a module said that could not run: the end of its standard error says more than Ansible's own sentence."""
+    said = str(answer.get("msg") or "the module gave no answer").strip().rstrip(".")
+    lines = str(answer.get("module_stderr") or answer.get("module_stdout") or "").strip().splitlines()
+    return f"The checks could not be started on this host: {said}" + (f": {lines[-1].strip()}" if lines else "")
+
+
+def _without_look_alikes(value: t.Any, move: t.Callable[[t.Any], t.Any]) -> t.Any:
+    """Passwords inside URLs and DSNs are refused by the checks; until then they are kept from the module's own log."""
+    if isinstance(value, dict):
+        return {key: _without_look_alikes(item, move) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_look_alikes(item, move) for item in value]
+    return move(value) if isinstance(value, str) and _LOOKS.text(value) != value else value
+
+
+_LOOKS = Scrubber()
+
+
+def _as_sent(item: t.Mapping[str, t.Any], answer: t.Any) -> dict[str, t.Any]:
+    """A finding as the host gave it, for the item that it was sent."""
+    if not isinstance(answer, dict) or answer.get("status") not in ORDER:
+        return _blank(item["check"], "unknown", "The host's answer for this item cannot be read.")
+    blank = _blank(item["check"], "unknown", "")
+    return {**blank, **{key: answer[key] for key in blank if key in answer}, "check": item["check"]}
 
 
 def _blank(check: str, status: str, summary: str) -> dict[str, t.Any]:

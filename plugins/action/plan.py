@@ -11,6 +11,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.plugin_utils import system_file
@@ -19,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items im
     Item,
     check_param_names,
     check_params,
+    close_match,
     duplicates,
     label,
     parse,
@@ -57,7 +59,7 @@ class ActionModule(ActionBase):
             self._check_system_file(variables)
         raw_items = self._raw_list(options["checklist"], variables)
         hosts = Hosts(variables.get("groups", {}), self._loader)
-        defaults = variables.get(options["defaults"]) or {}
+        defaults = self._defaults(options["defaults"], variables)
         items: list[Item] = []
         expected: list[dict[str, t.Any]] = []
         for index, raw in enumerate(raw_items):
@@ -103,8 +105,18 @@ class ActionModule(ActionBase):
             raise BadInput(f"The checklist {name} is empty: with nothing to judge there is no GO.")
         return list(raw)
 
+    def _defaults(self, name: str, variables: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+        """Defaults by check, still untemplated; a name that is no check, or no mapping behind it, is refused."""
+        defaults = variables.get(name) or {}
+        if not isinstance(defaults, t.Mapping) or not all(isinstance(part, (t.Mapping, str)) for part in defaults.values()):
+            raise BadInput(f"The variable {name} has to be a mapping from a check to a mapping of its options.")
+        for check in defaults:
+            if check not in registry.names():
+                raise BadInput(f"In {name} there is no check {check!r}{close_match(str(check), registry.names())}.")
+        return defaults
+
     def _item(
-        self, raw: t.Any, index: int, defaults: t.Any, variables: t.Mapping[str, t.Any]
+        self, raw: t.Any, index: int, defaults: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
     ) -> tuple[Item, str, dict[str, float]]:
         """The item, why its parameters cannot be read yet (empty where they can), and its numeric thresholds."""
         omit = variables.get("omit")
@@ -127,9 +139,11 @@ class ActionModule(ActionBase):
         check_param_names(item)
         try:
             own = templated(self._templar, raw[item.check], omit) or {}
-            shared = templated(self._templar, (defaults or {}).get(item.check) or {}, omit)
+            shared = templated(self._templar, defaults.get(item.check) or {}, omit)
         except Undefined as problem:
             return item, str(problem) if item.hosts == CONTROLLER else "", {}
+        if not isinstance(own, dict) or not isinstance(shared, dict):
+            raise BadInput(f"item {item.id}: {item.check} has to be a mapping of its options.")
         if item.hosts == CONTROLLER:
             check_params(item, {**shared, **own})
         return item, "", dict(_thresholds({**shared, **own}))
@@ -193,6 +207,9 @@ def _thresholds(value: t.Any, path: str = "") -> t.Iterator[tuple[str, float]]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _thresholds(item, f"{path}.{index}")
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        if path.rsplit(".", 1)[-1].startswith(("min", "max")):
-            yield path, float(value)
+    elif (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and path.rsplit(".", 1)[-1].startswith(("min", "max"))
+    ):
+        yield path, float(value)

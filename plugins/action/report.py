@@ -197,9 +197,34 @@ def release_part(record: t.Mapping[str, t.Any], downtime: t.Mapping[str, t.Any])
         "point_of_no_return": plan.get("point_of_no_return"),
         "irreversible": plan.get("irreversible", []),
         "rollback": {key: rollback.get(key) for key in ("database", "reason", "services")},
-        "backup": _known(steps, "backup", "backup"),
-        "downtime": dict(downtime) or None,
-        "drain": _known(steps, "traffic", "drain") or _known(steps, "stop", "drain"),
+        "backup": _backup_part(_known(steps, "backup", "backup")),
+        "downtime": _downtime_part(downtime, plan.get("downtime_budget")),
+        "drain": _known(steps, "watch", "drain"),
+    }
+
+
+def _backup_part(backup: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
+    if backup is None:
+        return None
+    proof = backup.get("verified") or {}
+    return {
+        **{key: backup.get(key) for key in ("size_bytes", "tables", "rows", "sha256", "dump_seconds")},
+        "key": backup.get("archive") or backup.get("name", ""),
+        "verified": proof.get("level"),
+        "restore_seconds": proof.get("restore_seconds"),
+        "at": backup.get("created"),
+    }
+
+
+def _downtime_part(downtime: t.Mapping[str, t.Any], budget: float | None) -> dict[str, t.Any] | None:
+    if not downtime:
+        return None
+    wanted = ("seconds", "resolution_seconds", "samples", "unknown_seconds", "intervals")
+    return {
+        **{key: downtime.get(key) for key in wanted},
+        "budget_seconds": budget or None,
+        "job_delay_seconds": downtime.get("job_delay_seconds"),
+        "verdict": None if not budget else "within budget" if downtime["seconds"] <= budget else "over budget",
     }
 
 

@@ -61,7 +61,7 @@ options:
   reply_timeout:
     description: Limit for the answers to one question in seconds. Answers take milliseconds from a worker that is well.
     type: float
-    default: 3.0
+    default: 5.0
   on_timeout:
     description:
       - What O(state=drained) does when tasks still run at the limit. V(resume_and_fail) lets the workers consume again, so

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
@@ -22,15 +23,22 @@ class Hosts:
             self._manager.add_group(group)
             for host in hosts:
                 self._manager.add_host(host, group=group)
+        if CONTROLLER in self._manager.hosts:
+            raise BadInput(
+                f"The inventory has a host named {CONTROLLER}, which in a checklist means this controller: rename it."
+            )
         self._resolved: dict[str, list[str]] = {}
 
     def of(self, pattern: str) -> list[str]:
-        """Host names in inventory order; the controller never is part of ``all``. Raises BadInput for none."""
+        """Host names in inventory order; the controller never is part of ``all``. Raises BadInput for none or nonsense."""
         if pattern not in self._resolved:
             if pattern in (CONTROLLER, "localhost"):
                 self._resolved[pattern] = [CONTROLLER]
             else:
-                found = self._manager.get_hosts(pattern, ignore_limits=True)
+                try:
+                    found = self._manager.get_hosts(pattern, ignore_limits=True)
+                except (AnsibleError, LookupError, ValueError):
+                    raise BadInput(f"the pattern {pattern!r} cannot be read") from None
                 self._resolved[pattern] = [str(host.name) for host in found if host.name != "localhost"]
         hosts = self._resolved[pattern]
         if not hosts:

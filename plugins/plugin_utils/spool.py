@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,23 +13,32 @@ import tempfile
 import typing as t
 from urllib.parse import quote
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed
+
 Finding = dict[str, t.Any]
 
 
 def write_file(path: str, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a whole file, or nothing: temporary file, fsync, rename."""
+    """Write a whole file, or nothing: temporary file, fsync, rename. Raises ActionFailed naming the file."""
     directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".tmp-")
+    temporary = None
     try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".tmp-")
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+    except BaseException as problem:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+        if isinstance(problem, OSError):
+            raise ActionFailed(
+                f"{path} cannot be written on the controller: {problem.strerror}.", remedy="Make room or give rights there."
+            ) from None
         raise
 
 

@@ -70,6 +70,7 @@ SYSTEM_FILE: Spec = {
             "verify_dsn": {"type": "str"},
             "fence": {"type": "str", "choices": ["rename", "revoke", "none"]},
             "template_copy": {"type": "bool"},
+            "application_roles": {"type": "list", "elements": "str"},
             "pg_bindir": {"type": "str"},
         },
     },

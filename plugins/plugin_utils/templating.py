@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import typing as t
 
 from ansible.errors import AnsibleError
 
-_UNDEFINED = re.compile(r"'[^'\n]{1,200}' is undefined|has no attribute '[^'\n]{1,80}'")
+_UNDEFINED = re.compile(
+    r"'[^'\n]{1,200}' is undefined|has no attribute '[^'\n]{1,80}'|No (?:filter|test) named '[^'\n]{1,80}'"
+    r"|The (?:lookup|filter|test) plugin '[^'\n]{1,80}' failed"
+)
 
 
 class Undefined(Exception):
@@ -18,7 +22,7 @@ class Undefined(Exception):
 
 
 def plain(value: t.Any, omit: t.Any = None) -> t.Any:
-    """A deep copy in built-in types. On ansible-core 2.19+ containers template on access: this is where they do."""
+    """A deep copy in JSON's types. On ansible-core 2.19+ containers template on access: this is where they do."""
     if isinstance(value, t.Mapping):
         copied = {str(key): plain(item, omit) for key, item in value.items()}
         return {key: item for key, item in copied.items() if not _is_omit(item, omit)}
@@ -26,7 +30,11 @@ def plain(value: t.Any, omit: t.Any = None) -> t.Any:
         return [item for item in (plain(item, omit) for item in value) if not _is_omit(item, omit)]
     if isinstance(value, str):
         return str(value)
-    return value
+    if isinstance(value, (datetime.date, datetime.time)):  # what YAML makes of an unquoted time
+        return value.isoformat()
+    if value is None or isinstance(value, (bool, int, float)) or _is_omit(value, omit):
+        return value
+    return str(value)  # a vault's string, decrypted
 
 
 def _is_omit(value: t.Any, omit: t.Any) -> bool:
@@ -46,8 +54,7 @@ def truth(templar: t.Any, value: t.Any, *, where: str) -> bool:
     """A condition as a real boolean. Raises Undefined for anything else, since 'no' is a true string."""
     if isinstance(value, str):
         expression = value if "{{" in value or "{%" in value else "{{ " + value + " }}"
-        trust = getattr(_trust_tag(), "tag", None)
-        value = templated(templar, trust(expression) if trust else expression)
+        value = templated(templar, _with_trust_of(value, expression))
         if value in ("True", "False"):
             value = value == "True"
     if not isinstance(value, bool):
@@ -55,14 +62,10 @@ def truth(templar: t.Any, value: t.Any, *, where: str) -> bool:
     return value
 
 
-def _trust_tag() -> t.Any:
-    """ansible-core 2.19+ templates only strings that are marked as trusted; ours come from the user's own file."""
+def _with_trust_of(source: str, expression: str) -> str:
+    """ansible-core 2.19+ templates only strings marked as trusted: what was made of a trusted one is trusted too."""
     try:
-        from ansible.template import trust_as_template
+        from ansible.template import is_trusted_as_template, trust_as_template
     except ImportError:
-        return None
-
-    class Trust:
-        tag = staticmethod(trust_as_template)
-
-    return Trust
+        return expression
+    return t.cast(str, trust_as_template(expression)) if is_trusted_as_template(source) else expression

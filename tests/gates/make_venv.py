@@ -18,32 +18,37 @@ import re
 import shutil
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OLDEST = (3, 11)
+OLDEST_CONTROLLER = (3, 11)
 
 
-def give_up(sentence: str) -> None:
+def give_up(sentence: str) -> t.NoReturn:
     sys.exit(f"make setup: {sentence}")
 
 
-def interpreter(wanted: str) -> tuple[str, tuple[int, int]]:
-    """Absolute path and version of a Python: a path, a name on PATH, or one of pyenv's versions."""
-    number = wanted.rpartition("python")[2]
-    pyenv = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{number}.*/bin/python"))
-    for candidate in (wanted, *map(str, reversed(pyenv if number else []))):
-        found = shutil.which(candidate)
-        if found is None:
+def _of_pyenv(name: str) -> list[str]:
+    number = name.rpartition("python")[2]
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return [str(path) for path in root.glob(f"versions/{number}.*/bin/python")] if "." in number else []
+
+
+def find_interpreter(wanted: str) -> tuple[str, tuple[int, int]] | None:
+    """Path and version of a Python: a path, a name on PATH, or one of pyenv's. Empty: 3.11, else what python3 is."""
+    names = [wanted] if wanted else ["python3.11", "python3"]
+    for candidate in [found for name in names for found in (name, *_of_pyenv(name))]:
+        program = shutil.which(candidate)
+        if program is None:
             continue
         ask = "import sys; print(sys.executable, *sys.version_info[:2], sep='\\n')"
         # A shim of pyenv exists for every version and works only for those that are switched on.
-        asked = subprocess.run([found, "-c", ask], capture_output=True, text=True, check=False)
+        asked = subprocess.run([program, "-c", ask], capture_output=True, text=True, check=False)
         if asked.returncode == 0:
             path, major, minor = asked.stdout.split("\n")[:3]
             return path, (int(major), int(minor))
-    give_up(f"no working {wanted} on this machine. Install it, or name another with PYTHON=.")
-    raise AssertionError
+    return None
 
 
 def requirement_files(sets: list[str]) -> list[Path]:
@@ -101,8 +106,8 @@ def is_usable(directory: Path, version: tuple[int, int]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", required=True)
-    parser.add_argument("--core", required=True, help="ansible-core's minor version, as 2.19")
+    parser.add_argument("--python", default="", help="a path, or a name as python3.12")
+    parser.add_argument("--core", required=True, help="ansible-core's minor version, as 2.19, or none")
     parser.add_argument("--directory", required=True, type=Path)
     parser.add_argument("sets", nargs="+")
     options = parser.parse_args()
@@ -110,9 +115,16 @@ def main() -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with (directory.parent / f".{directory.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        python, version = interpreter(options.python)
-        if version < OLDEST:
-            give_up(f"{python} is Python {version[0]}.{version[1]}; the controller needs {OLDEST[0]}.{OLDEST[1]} or newer.")
+        found = find_interpreter(options.python)
+        if found is None:
+            give_up(
+                f"no working {options.python or 'python3'} on this machine. Install it, or name another by PYTHON=."
+            )
+        python, version = found
+        if options.core != "none" and version < OLDEST_CONTROLLER:
+            give_up(
+                f"{python} is too old a Python; the controller needs {OLDEST_CONTROLLER[0]}.{OLDEST_CONTROLLER[1]}."
+            )
         stamp = directory / f"made-for-{'-'.join(options.sets)}"
         wanted = fingerprint(options.sets, "{}.{}".format(*version), options.core)
         if is_usable(directory, version):
@@ -126,7 +138,7 @@ def main() -> None:
         run(
             inside,
             *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"),
-            f"ansible-core=={options.core}.*",
+            *([] if options.core == "none" else [f"ansible-core=={options.core}.*"]),
             *includes,
         )
         stamp.write_text(wanted)

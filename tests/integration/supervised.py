@@ -17,7 +17,7 @@ from tests.servers import Program, free_port
 
 #: A backend that says which version it is, and reads its answer anew for each request.
 BACKEND = """
-import http.server, os, pathlib, signal, sys
+import http.server, os, pathlib, signal, socketserver, sys
 here = pathlib.Path(__file__).resolve().parent
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -31,12 +31,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *_): pass
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+class Server(socketserver.ThreadingTCPServer):  # HTTPServer would ask the resolver for its own name first
+    allow_reuse_address = daemon_threads = True
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 #: name -> (program text, lines of its supervisor section)
 PROGRAMS: dict[str, tuple[str, str]] = {
     "worker": ("import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: exit(0))\nwhile True: time.sleep(60)\n", ""),
-    "plain": ("import time\nwhile True: time.sleep(60)\n", ""),
+    "plain": ("import time\nopen('{root}/plain.ready', 'w').close()\nwhile True: time.sleep(60)\n", ""),
     "stubborn": (
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('{root}/stubborn.ready', 'w').close()\n"
         "while True: time.sleep(60)\n",

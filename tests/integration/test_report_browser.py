@@ -147,7 +147,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     profile = tmp_path_factory.mktemp("chromium")
     command = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-        "--disable-background-networking", "--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
+        "--disable-background-networking", "--no-first-run", "--remote-debugging-port=0",
+        f"--user-data-dir={profile}", "about:blank",
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         try:

@@ -135,8 +135,8 @@ class Site:
 
     def args(self, state: str, **options: t.Any) -> dict[str, t.Any]:
         url = self.server.url(self.number, with_password=False)
-        base = {"url": url, "password": PASSWORD, "state": state, "system": "shop", "ledger_id": "r1", "timeout": 30}
-        return {**base, **options}
+        base = {"url": url, "password": PASSWORD, "state": state, "system": "shop", "ledger_id": "r1"}
+        return {**base, "timeout": 60, "reply_timeout": 20, **options}
 
     def close(self) -> None:
         for worker in self.workers:
@@ -201,7 +201,7 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
 
     assert old.terminate() == 0
     predicted = run_module_here("worker_drain", site.args("parked"), check=True, diff=True)
-    assert predicted["changed"]
+    assert predicted["changed"], predicted
     assert queued(site)
     parked = run_module_here("worker_drain", site.args("parked"), diff=True, secrets=[PASSWORD])
     assert not parked.get("failed"), parked
@@ -278,7 +278,7 @@ def test_a_drain_may_leave_the_workers_quiet_and_resumed_undoes_it(site: Site, r
 def test_quieted_workers_take_nothing_until_they_are_resumed(site: Site, run_module_here: ModuleRun) -> None:
     worker = site.worker()
     predicted = run_module_here("worker_drain", site.args("quieted"), check=True)
-    assert predicted["changed"]
+    assert predicted["changed"], predicted
     site.send("jobs.quick", 1)
     site.await_done([1])
     assert run_module_here("worker_drain", site.args("quieted"))["changed"]
@@ -340,7 +340,7 @@ def test_a_worker_killed_while_it_is_drained_leaves_the_ids_it_ran(
     site.started(1)
     site.send("jobs.quick", 2)
     held: list[dict[str, t.Any]] = []
-    thread = threading.Thread(target=lambda: held.append(run_module("worker_drain", site.args("drained"))))
+    thread = threading.Thread(target=lambda: held.append(run_module("worker_drain", site.args("drained", reply_timeout=3))))
     thread.start()
     state = "opsready:shop:ledger:r1:state"
     await_true(lambda: site.broker.hget(state, "stage") == '"draining"', seconds=SECONDS, what="the wait for idle workers")

@@ -28,7 +28,7 @@ class Program:
     user: str | None = None
     stop_signal: str = "TERM"
     stop_seconds: int = 15
-    # celery's pool children must not see the master's TERM: it would end the jobs that the master waits for
+    # children of a celery pool must not see the master's TERM: it would end the jobs that the master waits for
     stop_as_group: bool = False
     priority: int = 100
 

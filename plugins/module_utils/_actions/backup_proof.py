@@ -150,7 +150,7 @@ def scratch_database(
     made: Database | None = None
     try:
         made = cluster.create(name, like=properties)
-        cluster.mark(made, "scratch", original=database, identity=identity)
+        cluster.open_marked(made, "scratch", original=database, identity=identity)
         yield made
     finally:
         with uninterrupted():
@@ -160,7 +160,7 @@ def scratch_database(
 
 def _drop_scratch(cluster: Cluster, made: Database, database: str, identity: str) -> None:
     found = cluster.find(made.name)
-    if found is not None and found.oid == made.oid and found.comment is None:
+    if found is not None and found.oid == made.oid and found.is_unclaimed:
         cluster.mark(found, "scratch", original=database, identity=identity)  # we were stopped right before marking
     cluster.drop_ours(made.name, made.oid, identity)
 

@@ -5,8 +5,8 @@
 
 A row's ``xmin`` says which transaction wrote it, and ``pg_visible_in_snapshot`` whether that one had ended when the
 snapshot was taken; freezing does not change it. Deletes leave no row, so they come from arithmetic against the counts
-taken with the snapshot. WAL positions and statistics counters were tried and mislead: the one moves by itself, the other
-misses commits of busy sessions and all updates.
+taken with the snapshot. WAL positions and statistics counters were tried and mislead: the ones move by themselves, the
+others miss commits of busy sessions and all updates.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def assess(
     counted_before = since.get("tables") is not None
     own = _own_conditions(own_rows)
     changed = []
-    with postgres.translated("Looking for rows written since the snapshot", deadline=deadline), connection.transaction():
+    with postgres.translated("Looking for rows written since", deadline=deadline), connection.transaction():
         connection.execute("set transaction isolation level repeatable read read only")
         present = database_facts.tables(connection, deadline=deadline)
-        for table in present:
+        for table in [*present, *_large_objects(connection)]:
             rows, written, ours = _count(connection, table, str(since["snapshot"]), own.get(table, ()))
             changed.append(row_of(table, rows, written, ours, before.get(table), counted_before))
     gone = sorted(before.keys() - set(present))
@@ -104,7 +104,7 @@ def assess(
 def row_of(
     table: database_facts.Table, rows: int | None, written: int, ours: int, before: int | None, counted_before: bool
 ) -> dict[str, t.Any]:
-    """One table's account. ``written``: rows whose present version is newer than the snapshot, ``ours`` of them our own.
+    """One table's account. ``written``: rows newer than the snapshot, ``ours`` of them our own.
 
     ``gone``: versions that the snapshot saw and that are no more, by update or by delete; ``deleted`` is the least
     number of deletes that explains it.
@@ -124,11 +124,13 @@ def row_of(
 
 
 def verdict(tables: t.Sequence[t.Mapping[str, t.Any]], *, counted_before: bool) -> dict[str, t.Any]:
-    """Lossless when nobody but the release wrote, and nothing that was there is gone; None when that cannot be known."""
+    """Lossless when nobody but the release wrote and nothing that was there is gone; None when that cannot be known.
+
+    A version that is gone always counts: whether our own update took it or somebody's delete, nothing tells.
+    """
     touched = [dict(one) for one in tables if one["written"] or one["gone"] or one["rows_now"] is None]
     at_stake = sum(int(one["at_stake"]) for one in tables)
-    # An update takes one version away and writes one; what our own updates took away is no loss of others.
-    taken = sum(max(0, int(one["gone"] or 0) - int(one["own"])) for one in tables)
+    taken = sum(int(one["gone"] or 0) for one in tables)
     lossless: bool | None = at_stake == 0 and taken == 0
     reason = ""
     if not counted_before and lossless:
@@ -164,6 +166,19 @@ def _why_unknown(
     if row[1] - newest >= 1 << 31:
         return "more than two thousand million transactions lie between"
     return None
+
+
+def _large_objects(connection: psycopg.Connection[t.Any]) -> list[database_facts.Table]:
+    """Large objects as if they were tables: their contents where we may read them, else at least their existence."""
+    row = connection.execute(
+        "select pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT'),"
+        " exists (select from pg_catalog.pg_largeobject_metadata)"
+    ).fetchone()
+    readable, present = t.cast("tuple[bool, bool]", row)
+    if not present:
+        return []
+    names = ["pg_largeobject", "pg_largeobject_metadata"] if readable else ["pg_largeobject_metadata"]
+    return [("pg_catalog", name) for name in names]
 
 
 Condition = tuple[str, tuple[str, ...]]

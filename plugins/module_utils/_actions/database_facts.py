@@ -208,42 +208,56 @@ def setting_values(name: str, value: str) -> list[str]:
 
 
 def apply_properties(
-    connection: psycopg.Connection[t.Any], name: str, wanted: t.Mapping[str, t.Any], *, deadline: Deadline
+    connection: psycopg.Connection[t.Any],
+    name: str,
+    wanted: t.Mapping[str, t.Any],
+    *,
+    deadline: Deadline,
+    rehearse: bool = False,
 ) -> None:
-    """Give a database the grants, connection limit and settings of another; owner and comment are the caller's."""
+    """Give a database the grants, connection limit and settings of another; owner and comment are the caller's.
+
+    All of it in one transaction, which ``rehearse`` rolls back. Raises Denied, UnexpectedAnswer.
+    """
+    with postgres.translated(f"Carrying over what belongs to {name}", deadline=deadline):
+        with connection.transaction(force_rollback=rehearse):
+            for statement in _statements(name, wanted):
+                connection.execute(statement)
+
+
+def _statements(name: str, wanted: t.Mapping[str, t.Any]) -> t.Iterator[t.Any]:
     sql = require("psycopg").sql
     database = sql.Identifier(name)
-
-    def do(statement: t.Any, doing: str) -> None:
-        postgres.rows(connection, statement, doing=doing, deadline=deadline)
-
-    limit = int(wanted["connection_limit"])
-    statement = sql.SQL("alter database {} connection limit {}").format(database, sql.Literal(limit))
-    do(statement, f"Setting CONNECTION LIMIT of {name}")
+    limit = sql.Literal(int(wanted["connection_limit"]))
+    yield sql.SQL("alter database {} connection limit {}").format(database, limit)
     for setting in wanted["settings"]:
+        target = sql.SQL("alter database {}").format(database)
+        if setting["role"] is not None:
+            role = sql.Identifier(setting["role"])
+            target = sql.SQL("alter role {} in database {}").format(role, database)
+            # A role may set its own defaults; another's, only a superuser.
+            yield sql.SQL("set local role {}").format(role)
         for text in setting["values"]:
             key, unused, value = text.partition("=")
             literals = sql.SQL(", ").join([sql.Literal(word) for word in setting_values(key, value)])
-            target = (
-                sql.SQL("alter database {}").format(database)
-                if setting["role"] is None
-                else sql.SQL("alter role {} in database {}").format(sql.Identifier(setting["role"]), database)
-            )
             names = sql.SQL(".").join([sql.Identifier(part) for part in key.split(".")])
-            do(sql.SQL("{} set {} to {}").format(target, names, literals), f"Setting {key} for {name}")
+            yield sql.SQL("{} set {} to {}").format(target, names, literals)
+        if setting["role"] is not None:
+            yield sql.SQL("set local role none")
     if wanted["grants"] is not None:
-        owner = sql.Identifier(wanted["owner"])
-        do(sql.SQL("revoke all on database {} from public").format(database), f"Revoking grants on {name}")
-        do(sql.SQL("revoke all on database {} from {}").format(database, owner), f"Revoking grants on {name}")
+        yield sql.SQL("revoke all on database {} from public").format(database)
+        yield sql.SQL("revoke all on database {} from {}").format(database, sql.Identifier(wanted["owner"]))
         for grant in wanted["grants"]:
             to = sql.SQL("public") if grant["grantee"] is None else sql.Identifier(grant["grantee"])
             option = sql.SQL(" with grant option") if grant["grantable"] else sql.SQL("")
-            words = sql.SQL("grant {} on database {} to {}{}").format(
-                sql.SQL(str(grant["privilege"])), database, to, option
-            )
-            do(words, f"Granting {grant['privilege']} on {name}")
+            privilege = sql.SQL(_PRIVILEGES[str(grant["privilege"])])
+            yield sql.SQL("grant {} on database {} to {}{}").format(privilege, database, to, option)
     if wanted.get("is_template"):
-        do(sql.SQL("alter database {} is_template true").format(database), f"Setting IS_TEMPLATE of {name}")
+        yield sql.SQL("alter database {} is_template true").format(database)
+
+
+#: What can be granted on a database. The words are ours, since a manifest's are not to become SQL.
+_PRIVILEGES = {word: word for word in ("CREATE", "TEMPORARY", "CONNECT")}
 
 
 def differing_properties(wanted: t.Mapping[str, t.Any], found: t.Mapping[str, t.Any]) -> list[str]:
@@ -286,7 +300,7 @@ def differences(
 def sequences_behind(
     wanted: t.Sequence[t.Mapping[str, t.Any]], found: t.Sequence[t.Mapping[str, t.Any]]
 ) -> list[str]:
-    """Sequences that are missing or would give a value again. Ahead is right: a dump reads them outside its snapshot."""
+    """Sequences that are missing or would give a value again; a dump reads them late, so ahead is right."""
     right = {(one["schema"], one["name"]): one for one in found}
     behind = []
     for one in wanted:

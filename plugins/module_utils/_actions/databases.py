@@ -109,6 +109,11 @@ class Database:
         mark = self.mark
         return mark.comment if mark is not None else self.comment
 
+    @property
+    def is_unclaimed(self) -> bool:
+        """As CREATE DATABASE of ours leaves it until it is marked: closed, without any comment."""
+        return self.comment is None and not self.allows_connections
+
     def is_ours(self, kinds: t.Container[str], identity: str) -> bool:
         mark = self.mark
         return mark is not None and mark.kind in kinds and mark.identity == identity
@@ -326,12 +331,13 @@ class Cluster:
         like: t.Mapping[str, t.Any] | None = None,
         tablespace: str | None = None,
     ) -> Database:
-        """CREATE DATABASE. ``like`` are properties from ``database_facts``: encoding, locale, provider."""
+        """CREATE DATABASE, closed until ``open_marked``. ``like``: properties from ``database_facts``."""
         if len(name.encode()) > postgres.NAME_BYTES:
             raise BadInput(f"The name {name} has more than {postgres.NAME_BYTES} bytes; PostgreSQL would cut it.")
         sql = require("psycopg").sql
         version = self.connection.info.server_version
         words: list[t.Any] = [sql.SQL("create database {} template {}").format(*map(sql.Identifier, (name, template)))]
+        words.append(sql.SQL("allow_connections false"))
         if owner is not None:
             words.append(sql.SQL("owner {}").format(sql.Identifier(owner)))
         if tablespace not in (None, "pg_default"):
@@ -346,6 +352,12 @@ class Cluster:
         if made is None:
             raise UnexpectedAnswer(f"Database {name} was created and is not there.")
         return made
+
+    def open_marked(self, database: Database, kind: str, *, original: str, identity: str) -> None:
+        """Mark a database that we made, and let us in."""
+        with self.together(f"Marking {database.name}"):
+            self.mark(database, kind, original=original, identity=identity)
+            self.allow_connections(database.name, True)
 
     def drop_ours(
         self, name: str, oid: int, identity: str, *, kinds: t.Container[str] = DROPPABLE

@@ -23,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     manifest,
     pg_programs,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     Destination,
     Stored,
@@ -83,9 +84,10 @@ ARGUMENT_SPEC: Spec = compose(
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What preflight learned of the database."""
+    """What preflight learned of the database. ``database`` is its name now, ``known_as`` the one before a fence."""
 
     database: str
+    known_as: str
     version_num: int
     version: str
     system_identifier: str | None
@@ -170,14 +172,19 @@ def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline:
             f"Row-level security hides rows of {len(protected)} tables of {database} from the login: {some}.",
             remedy="Use a login with BYPASSRLS.",
         )
+    properties = database_facts.properties(connection, database, deadline=deadline)
+    mark = Mark.parse(properties["comment"])
+    if mark is not None:
+        properties["comment"] = mark.comment
     return Source(
         database=database,
+        known_as=database if mark is None else mark.original,
         version_num=connection.info.server_version,
         version=str(version),
         system_identifier=system,
         in_recovery=bool(in_recovery),
         size_bytes=int(size),
-        properties=database_facts.properties(connection, database, deadline=deadline),
+        properties=properties,
     )
 
 
@@ -237,7 +244,7 @@ class Backup:
         method, argument = pg_programs.compression_argument(programs, params["compression"], deadline=self.deadline)
         if params["max_age"] is not None:
             recent = fresh_enough(
-                manifest.listed(self.place, self.source.database),
+                manifest.listed(self.place, self.source.known_as),
                 max_age=params["max_age"],
                 level=params["verify"],
                 now=self.deadline.clock.now(),
@@ -307,7 +314,7 @@ class Backup:
                 " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
             ).fetchone()
         exported, snapshot, lsn, created = t.cast("tuple[str, str, str, str]", row)
-        archive = manifest.archive_name(self.source.database, parse_utc(created), self.identity)
+        archive = manifest.archive_name(self.source.known_as, parse_utc(created), self.identity)
         written = manifest.manifest_name(archive)
         with contextlib.ExitStack() as undo:
             # Once the object exists it must not stay without its manifest.
@@ -318,7 +325,7 @@ class Backup:
                 self.connection.execute("rollback")
             made = manifest.Manifest(
                 name=written.rpartition("/")[2],
-                database=self.source.database,
+                database=self.source.known_as,
                 created=created,
                 finished=utc_text(self.deadline.clock.now()),
                 server={

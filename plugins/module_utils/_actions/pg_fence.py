@@ -75,7 +75,7 @@ class Seen:
 
     @property
     def state(self) -> str:
-        """``open``, ``fencing`` (half way), ``fenced``, ``both``, ``foreign``, ``other`` (of another id), ``absent``."""
+        """``open``, ``fencing`` (half way), ``fenced``, ``both``, ``foreign``, ``other`` (another id's), ``absent``."""
         if self.live is not None and self.fenced is not None:
             return "both"
         if self.fenced is not None:
@@ -266,7 +266,7 @@ def _fence(
                         original=names.live,
                         identity=names.identity,
                         name=names.fenced,
-                        note={"position": position, "copying": names.before if copy else None},
+                        note={"position": position},
                     )
                     if not copy:
                         cluster.allow_connections(names.fenced, True)
@@ -298,9 +298,7 @@ def _copy(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
     if source is None or source.mark is None:
         raise ActionFailed(f"{names.fenced} is gone.")
     if present is not None and seen.copy is None:
-        unmarked = present.mark is None and present.comment is None and present.oid > source.oid
-        if unmarked and source.mark.note.get("copying") == names.before:
-            # We were killed between making the copy and marking it; whether it was finished is not known.
+        if present.is_unclaimed:  # we were killed between making the copy and marking it
             cluster.mark(present, "copy", original=names.live, identity=names.identity)
         elif not present.is_ours(("copy",), names.identity):
             raise Refused(f"{names.before} exists, and does not carry our mark; it is left alone.")
@@ -308,10 +306,8 @@ def _copy(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
         present = None
     if present is None:
         present = cluster.create(names.before, owner=source.owner, template=names.fenced)
-    with cluster.together(f"Closing {names.before}"):
-        note = {"position": source.mark.note.get("position")}
-        cluster.mark(present, "copy", original=names.live, identity=names.identity, note=note)
-        cluster.allow_connections(names.before, False)
+    note = {"position": source.mark.note.get("position")}
+    cluster.mark(present, "copy", original=names.live, identity=names.identity, note=note)
     told = t.cast("dict[str, t.Any]", _copy_told(present))
     told["seconds"] = round(cluster.deadline.clock.monotonic() - began, 3)
     return told

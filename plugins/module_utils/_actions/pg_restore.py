@@ -187,12 +187,14 @@ def require_safe_target(seen: Seen) -> None:
             remedy="Fence it first (opsready.golive.pg_fence with state fenced and the same id).",
             known={"live": seen.live.told()},
         )
+    if seen.fenced is None and names.target == names.fenced:
+        raise Refused(f"{names.fenced} is not there.", remedy=f"Restore into {names.database} itself.")
     if seen.fenced is not None and not seen.fenced.is_ours(("fenced",), names.identity):
         raise Refused(f"{names.fenced} exists, and does not carry our mark; it is left alone.")
     if seen.failed is not None:
         raise Refused(f"{names.failed} exists already, and is not of this restore.", known=seen.failed.told())
     if seen.restoring is not None and not seen.restoring.is_ours(("restoring", "ready"), names.identity):
-        if seen.restoring.comment is not None or seen.restoring.allows_connections:
+        if not seen.restoring.is_unclaimed:
             raise Refused(f"{names.restoring} exists, and does not carry our mark; it is left alone.")
 
 
@@ -269,7 +271,8 @@ class Work:
         place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
         found = manifest.listed(place, self.database)
         backups = [
-            {"manifest": one.url, **(one.manifest.summary() if one.manifest else {"problem": one.problem})} for one in found
+            {"manifest": one.url, **(one.manifest.summary() if one.manifest else {"problem": one.problem})}
+            for one in found
         ]
         return {
             "changed": False,
@@ -443,14 +446,18 @@ class Work:
             if present.mark.note.get("sha256") == archive.manifest.archive["sha256"]:
                 return present
         if present is not None:
-            if present.comment is None:  # killed between making and marking it
+            if present.is_unclaimed:  # killed between making and marking it
                 cluster.mark(present, "restoring", original=names.database, identity=names.identity)
             cluster.drop_ours(names.restoring, present.oid, names.identity)
         made = cluster.create(
             names.restoring, owner=str(wanted["owner"]), like=wanted, tablespace=wanted.get("tablespace")
         )
         try:
-            cluster.mark(made, "restoring", original=names.database, identity=names.identity)
+            cluster.open_marked(made, "restoring", original=names.database, identity=names.identity)
+            # What cannot be carried over is better known before a long restore than after it.
+            database_facts.apply_properties(
+                cluster.connection, names.restoring, wanted, deadline=self.deadline, rehearse=True
+            )
             pg_programs.restore_stream(
                 programs,
                 archive.chunks(),
@@ -471,7 +478,7 @@ class Work:
         except BaseException:
             with uninterrupted(), contextlib.suppress(GoliveError):
                 found = cluster.find(names.restoring)
-                if found is not None and found.oid == made.oid and found.comment is None:
+                if found is not None and found.oid == made.oid and found.is_unclaimed:
                     cluster.mark(found, "restoring", original=names.database, identity=names.identity)
                 cluster.drop_ours(names.restoring, made.oid, names.identity)
             raise
@@ -496,6 +503,8 @@ class Work:
             cluster.allow_connections(name, True)
             return self._swapped_in(cluster, seen, copy, wanted, loss, {"copy": name})
         except GoliveError as problem:
+            with contextlib.suppress(GoliveError):
+                cluster.allow_connections(name, False)
             problem.known.setdefault("data_loss", loss)
             problem.known.setdefault("left", self._left(cluster, seen.names))
             raise
@@ -522,6 +531,8 @@ class Work:
         source: dict[str, t.Any],
     ) -> dict[str, t.Any]:
         names, replaced = seen.names, seen.replaced
+        with self.timed("sequences"):
+            advanced = [] if replaced is None else self._advanced(made.name, replaced.name)
         with self.timed("properties"):
             database_facts.apply_properties(cluster.connection, made.name, wanted, deadline=self.deadline)
             given = database_facts.properties(cluster.connection, made.name, deadline=self.deadline)
@@ -529,10 +540,8 @@ class Work:
             if unlike:
                 raise ActionFailed(
                     f"{made.name} does not have the {', '.join(unlike)} that {self.database} had.",
-                    known={"expected": {key: wanted[key] for key in unlike}, "found": {key: given[key] for key in unlike}},
+                    known={"properties": {key: {"expected": wanted[key], "found": given[key]} for key in unlike}},
                 )
-        with self.timed("sequences"):
-            advanced = [] if replaced is None else self._advanced(made.name, replaced.name)
         with self.timed("swap"):
             ended = self._swap(cluster, names, made, replaced, wanted.get("comment"))
         result = {

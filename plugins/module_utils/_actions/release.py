@@ -282,9 +282,22 @@ def _step(context: Context, record: Record) -> Result:
     if context.check_mode or not entries:
         return {"changed": bool(entries), "id": token.release, "msg": "The journal would be written."}
     chain = _append(record, token, entries, way_back=way_back)
+    if closes is not None and closes["known"].get("backup"):
+        _note_backup(record, token.release, closes["known"]["backup"])
     if not chain.head:
         context.warn(f"The journal of release {token.release} cannot be written; the way back goes on without it.")
     return {"changed": True, "head": chain.head, "id": token.release, "msg": "; ".join(_said(entry) for entry in entries)}
+
+
+def _note_backup(record: Record, release: str, backup: Params) -> None:
+    """Say in the written way back which backup it is, now that there is one."""
+    plan = record.document(release, "rollback_plan.json")
+    if plan is None:
+        return
+    archive = str(backup.get("archive", ""))
+    plan["where"]["backup"] = {**(plan["where"].get("backup") or {}), "archive": archive}
+    record.write(release, "rollback_plan.json", plan)
+    record.write(release, "ROLLBACK.md", rollback_plan.render(plan))
 
 
 def _closing(record: Record, token: Token, closes: Params | None) -> list[journal.Entry]:

@@ -202,19 +202,21 @@ def _downgrade(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
 
 def _restore(plan: Plan, where: t.Mapping[str, t.Any], close: str) -> list[str]:
     backup = where.get("backup") or {}
-    destination = str(backup.get("destination", ""))
-    key = str(backup.get("key") or "")
+    archive = str(backup.get("archive") or "")
+    if not archive:
+        text = "No backup was made yet when this was written, so nothing was migrated: only the fenced name goes back."
+        return [text, "", *_sh(close, _rename_back(plan))]
     fetched = f"{plan['release']}.dump"
-    if destination.startswith("file://"):
-        fetch = [f"cp {shlex.quote(destination[len('file://'):].rstrip('/') + '/' + key)} {shlex.quote(fetched)}"]
+    place = urlsplit(archive)
+    if place.scheme == "file":
+        fetch = [f"cp {shlex.quote(place.path)} {shlex.quote(fetched)}"]
     else:
         endpoint = str(backup.get("endpoint_url") or "https://s3.amazonaws.com").rstrip("/")
-        bucket = urlsplit(destination).netloc
-        url = f"{endpoint}/{bucket}/{key}"
+        url = f"{endpoint}/{place.netloc}{place.path}"
         region = backup.get("region") or "us-east-1"
-        fetch = [
-            f"printf 'user = \"%s:%s\"\\n' \"$BACKUP_ACCESS_KEY\" \"$BACKUP_SECRET_KEY\" | curl -fsS --config - --aws-sigv4 aws:amz:{region}:s3 -o {shlex.quote(fetched)} {shlex.quote(url)}"
-        ]
+        user = "printf 'user = \"%s:%s\"\\n' \"$BACKUP_ACCESS_KEY\" \"$BACKUP_SECRET_KEY\""
+        get = f"curl -fsS --config - --aws-sigv4 aws:amz:{region}:s3 -o {shlex.quote(fetched)} {shlex.quote(url)}"
+        fetch = [f"{user} | {get}"]
     live, fenced = plan["database_name"], plan["fenced_name"]
     fresh = derived_name(live, "byhand", plan["release"])
     failed = derived_name(live, "failed", plan["release"])

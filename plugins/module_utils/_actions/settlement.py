@@ -42,8 +42,7 @@ def settle(
 ) -> dict[str, t.Any]:
     """What has to happen now, in a sentence, and the choices where a person has to choose.
 
-    ``world`` may hold ``loss``: what pg_restore assessed since the fence (``{"lossless": bool, "rows": …, "tables": […],
-    "seconds": …, "known": bool}``), and ``accept_data_loss``, ``wanted`` (``roll_back`` when a person asked for it).
+    ``world`` may hold ``loss``: what pg_restore assessed since the migration, and ``accept_data_loss``, ``wanted`` (``roll_back`` when a person asked for it).
     """
     wanted = world.get("wanted")
     if ended is not None and ended["outcome"] in ("live", "rolled_back", "aborted") and wanted != ROLL_BACK:
@@ -104,7 +103,7 @@ def _after_no_return(where: str, kind: str, world: World) -> dict[str, t.Any]:
             choices=["count it: run `rollback`, which asks the database before it decides"],
             needs_loss=True,
         )
-    if loss.get("known") and loss.get("lossless"):
+    if loss.get("lossless") is True:
         return _decision(ROLL_BACK, f"{where}; nobody wrote since the fence, so it is rolled back: {_by(kind, True)}.", database=kind)
     stake = stake_in_words(loss)
     if world.get("accept_data_loss"):
@@ -121,12 +120,14 @@ def _after_no_return(where: str, kind: str, world: World) -> dict[str, t.Any]:
 
 def stake_in_words(loss: t.Mapping[str, t.Any]) -> str:
     """Rows, tables and time that a way back would lose."""
-    if not loss.get("known"):
-        return f"an unknown number of rows ({loss.get('reason') or 'it cannot be counted'})"
-    tables = loss.get("tables") or []
-    named = ", ".join(f"{entry['table']} ({entry['rows']})" for entry in tables[:10])
-    minutes = float(loss.get("seconds") or 0.0) / 60
-    return f"{loss.get('rows')} rows in {len(tables)} tables ({named}), written in the last {minutes:.1f} minutes"
+    if loss.get("rows") is None:
+        return f"an unknown number of rows ({loss.get('reason') or 'they cannot be counted'})"
+    tables = [entry for entry in loss.get("tables") or [] if entry.get("at_stake") or entry.get("deleted")]
+    named = ", ".join(f"{entry['table']} {entry['at_stake']}" for entry in tables[:10])
+    deleted = f" and {loss['deleted_rows']} deleted" if loss.get("deleted_rows") else ""
+    span = loss.get("span_seconds")
+    minutes = f", written in the last {span / 60:.1f} minutes" if span is not None else ""
+    return f"{loss['rows']} rows{deleted} in {len(tables)} tables ({named}){minutes}"
 
 
 def _by(kind: str, migrated: bool) -> str:

@@ -73,7 +73,7 @@ ARGUMENT_SPEC: Spec = compose(
         "expected_workers": {"type": "int"},
         "min_workers": {"type": "int", "default": 1},
         "timeout": {"type": "float", "default": 300.0},
-        "reply_timeout": {"type": "float", "default": 3.0},
+        "reply_timeout": {"type": "float", "default": 5.0},
         "on_timeout": {"type": "str", "choices": ["resume_and_fail", "fail"], "default": "resume_and_fail"},
         "fail_on_unregistered": {"type": "bool", "default": False},
         "accept_lost": {"type": "bool", "default": False},

@@ -17,6 +17,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.judging im
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, Deadline, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import where_it_broke
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 
@@ -32,7 +33,7 @@ def with_secrets(value: t.Any, secrets: t.Sequence[t.Any]) -> t.Any:
         if set(value) == {REFERENCE}:
             index = value[REFERENCE]
             if not isinstance(index, int) or not 0 <= index < len(secrets):
-                raise BadInput("an item refers to a secret that was not sent")
+                raise BadInput("An item refers to a secret that was not sent.")
             return secrets[index]
         return {key: with_secrets(item, secrets) for key, item in value.items()}
     if isinstance(value, list):
@@ -72,16 +73,21 @@ class _Collected:
             return self._found[index]
 
 
-def _judge(item: t.Mapping[str, t.Any], secrets: t.Sequence[t.Any], shared: Shared, scrub: Scrubber, check_mode: bool) -> dict[str, t.Any]:
+def _judge(
+    item: t.Mapping[str, t.Any], secrets: t.Sequence[t.Any], *, shared: Shared, scrub: Scrubber, check_mode: bool
+) -> dict[str, t.Any]:
     try:
         check = registry.load(item["check"])
         params = validated(
             check.ARGUMENT_SPEC, with_secrets(item["params"], secrets), where=item["check"], **check.CONSTRAINTS
         )
+        run = Run(timeout_seconds=item["timeout"], shared=shared, scrubber=scrub, check_mode=check_mode)
+        return judged(check, params, run)
     except GoliveError as problem:
         return _unknown(item, scrub.text(str(problem)))
-    run = Run(timeout_seconds=item["timeout"], shared=shared, scrubber=scrub, check_mode=check_mode)
-    return judged(check, params, run)
+    except BaseException as problem:  # a thread that ends without a word would cost the item its whole limit
+        name, place = type(problem).__name__, where_it_broke(problem)
+        return _unknown(item, scrub.text(f"{name} at {place}: {problem}. This is a defect; please report it."))
 
 
 def _unknown(item: t.Mapping[str, t.Any], summary: str, seconds: float = 0.0) -> dict[str, t.Any]:
@@ -126,7 +132,8 @@ def judge_all(
             except queue.Empty:
                 return
             began[index] = clock.monotonic()
-            collected.put(index, _judge(items[index], secrets, shared, scrub, check_mode))
+            found = _judge(items[index], secrets, shared=shared, scrub=scrub, check_mode=check_mode)
+            collected.put(index, found)
 
     def one_more_worker() -> None:
         threading.Thread(target=work, daemon=True, name="golive-check").start()

@@ -10,7 +10,6 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion
-from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 Facts = t.TypeVar("Facts")
 Params = t.Mapping[str, t.Any]

@@ -56,7 +56,7 @@ def strength_bits(value: str) -> int:
     by_frequency = -sum(count * math.log2(count / len(rest)) for count in counts)
     steps = sum(1 for one, two in zip(rest, rest[1:]) if ord(two) - ord(one) in (0, 1, -1))
     # What deflate can shorten was not random; it needs some length before that says anything.
-    squeezed = len(zlib.compress(rest.encode("utf-8", "replace"), 9)) - 8
+    squeezed = len(zlib.compress(rest.encode("utf-8", "replace"), 9)) - 11
     by_repetition = squeezed * 8 if len(rest) >= 24 else math.inf
     share_of_sequences = steps / max(1, len(rest) - 1)
     by_order = by_frequency * (1 - share_of_sequences) if share_of_sequences > 0.7 else by_frequency

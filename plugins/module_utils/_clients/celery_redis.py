@@ -196,7 +196,7 @@ class Broker:
             try:
                 receivers = int(self.client.publish(self.channel, self._envelope(body, wait.seconds)))
                 expected = receivers if destination is None else len(destination)
-                while received < expected and not wait.expired():
+                while received < min(expected, receivers) and not wait.expired():
                     popped = self.client.brpop([self.key(reply_queue)], timeout=max(0.05, wait.remaining()))
                     if popped is not None:
                         answers.update(_answer(popped[1]))

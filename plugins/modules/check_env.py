@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Are the environment variables of a service set, right for production, and its secrets strong?"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: check_env
+short_description: Judge environment variables, in an env file and in a running process
+version_added: 1.0.0
+author:
+  - The opsready.golive authors (@opsready)
+description:
+  - Reads an env file, the environment of a running process, or both, and judges each variable by a rule.
+  - A secret is judged by its length, by an estimate of its entropy, against known placeholders and the values of an example
+    file. Neither the finding nor its evidence ever holds a secret; a strong one is told by the first eight digits of its
+    SHA-256.
+  - With both O(file) and O(process), a variable that differs between them fails, and a file that is newer than the process
+    is a warning, since the process still runs with the old values.
+extends_documentation_fragment:
+  - opsready.golive.check
+  - opsready.golive.attributes
+requirements:
+  - cryptography >= 42.0 (Python library, on the host that runs the module), for rules of kind V(fernet)
+options:
+  file:
+    description: The env file. It is read as python-dotenv and Docker Compose read it where those agree; other lines are reported.
+    type: path
+  max_mode:
+    description: The most permissive mode that the file may have, in octal digits, in quotes.
+    type: str
+    default: "0600"
+  process:
+    description: The running process whose environment is read from C(/proc). Its values count more than the file's.
+    type: dict
+    suboptions:
+      pid:
+        description: Number of the process.
+        type: int
+      pid_file:
+        description: File that holds the number of the process.
+        type: path
+      pattern:
+        description: Regular expression that is searched in the command lines. All processes that match must agree.
+        type: str
+  example_file:
+    description: The example env file that came with the application. A secret that equals one of its values fails.
+    type: path
+  rules:
+    description: The variables and what they must be.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the variable, or with O(rules[].kind=any_of) a name for the group.
+        type: str
+        required: true
+      kind:
+        description:
+          - V(present) and V(absent) ask whether the variable is set. An empty value counts as not set.
+          - V(literal) compares with O(rules[].value), V(one_of) with O(rules[].allowed), V(matches) with O(rules[].pattern).
+          - V(secret) judges length and strength. V(fernet) wants a key of C(cryptography.fernet), and tries it.
+          - V(url) wants an https URL whose host is public. V(dsn) wants scheme, host and database; a driver such as
+            C(+asyncpg) is left aside. V(email) wants an address that somebody can own. V(origins) wants a list of https
+            origins without V(*).
+          - V(number) is judged by O(rules[].min), O(rules[].max) or O(rules[].value), V(boolean) by O(rules[].value).
+          - V(any_of) wants at least one complete group of O(rules[].groups), and none that is half-configured.
+        type: str
+        choices: [literal, one_of, secret, fernet, url, dsn, email, origins, number, boolean, matches, any_of, present, absent]
+        default: present
+      value:
+        description: The value that is wanted. For V(boolean), V(1), V(true) and their like are the same.
+        type: str
+      allowed:
+        description: The values that are allowed; for V(origins), exactly these origins.
+        type: list
+        elements: str
+      pattern:
+        description: Regular expression that is searched in the value.
+        type: str
+      min:
+        description: Lowest number.
+        type: float
+      max:
+        description: Highest number.
+        type: float
+      min_length:
+        description: Lowest number of characters of a secret.
+        type: int
+        default: 32
+      min_strength_bits:
+        description: Lowest strength of a secret, in bits, by an estimate that errs on the low side.
+        type: int
+        default: 64
+      fingerprint:
+        description: The first eight digits of the SHA-256 that a secret must have, to see that a key was not changed by accident.
+        type: str
+      schemes:
+        description: Schemes that a V(url), V(dsn) or V(origins) may have. The default is V(https), and V(postgresql) for V(dsn).
+        type: list
+        elements: str
+      allow_private:
+        description: Whether a V(url) or V(origins) may point to a host that is not public.
+        type: bool
+        default: false
+      groups:
+        description: Groups of names that belong together, such as client id and secret of each OAuth provider.
+        type: list
+        elements: list
+      optional:
+        description: The reason why the variable may be left out. It stands in the finding then.
+        type: str
+      level:
+        description: How bad it is when this does not hold.
+        type: str
+        choices: [fail, warn]
+        default: fail
+  distinct:
+    description: Names of variables that must all hold different values.
+    type: list
+    elements: str
+  forbidden_patterns:
+    description:
+      - Regular expressions that no value of the file may match, whatever the case, such as V(localhost).
+      - Hits are told by name only.
+    type: list
+    elements: str
+  forbidden_except:
+    description: Names that O(forbidden_patterns) does not look at.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: The environment is that of production
+  opsready.golive.check_env:
+    file: /srv/archive/archive.env
+    example_file: /srv/archive/current/archive.env.example
+    process:
+      pid_file: /run/archive/backend.pid
+    rules:
+      - {name: ENVIRONMENT, kind: literal, value: production}
+      - {name: SECRET_KEY, kind: secret}
+      - {name: JWT_SECRET_KEY, kind: secret, min_length: 32}
+      - {name: ENCRYPTION_KEY, kind: fernet}
+      - {name: DATABASE_URL, kind: dsn, schemes: [postgresql]}
+      - {name: CORS_ORIGINS, kind: origins, allowed: ["https://archive.example.com"]}
+      - {name: LOG_LEVEL, kind: one_of, allowed: [INFO, WARNING], level: warn}
+      - {name: GPU_MEMORY_LIMIT_GB, kind: number, value: "13.6"}
+      - name: OAuth
+        kind: any_of
+        groups: [[GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET], [GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET]]
+      - {name: FRONTEND_URL, kind: url, optional: the backend serves the pages itself}
+    distinct: [SECRET_KEY, JWT_SECRET_KEY]
+"""
+
+RETURN = r"""
+msg:
+  description: The summary of the finding.
+  returned: always
+  type: str
+finding:
+  description: What was found. RV(finding.status) is V(pass), V(warn), V(unknown) or V(fail).
+  returned: always
+  type: dict
+  contains:
+    status:
+      description: The worst status of all criteria; V(unknown) when nothing could be judged.
+      type: str
+      sample: fail
+    summary:
+      description: One sentence that names every criterion that did not pass.
+      type: str
+      sample: "JWT_SECRET_KEY is a placeholder that was never replaced."
+    expected:
+      description: What was expected, by criterion.
+      type: dict
+    measured:
+      description: What was measured, by criterion.
+      type: dict
+    evidence:
+      description: The file, its mode, the processes, and by variable whether it is set, its source, length and strength. A value only where it is no secret.
+      type: dict
+    remedy:
+      description: What to do.
+      type: str
+    check:
+      description: Name of the check.
+      type: str
+      sample: check_env
+    started:
+      description: When the check began, in UTC.
+      type: str
+    seconds:
+      description: How long it took.
+      type: float
+"""
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
+
+
+def main() -> None:
+    main_of("check_env")
+
+
+if __name__ == "__main__":
+    main()

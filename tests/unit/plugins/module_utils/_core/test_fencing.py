@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two modules of one system never work on one host at once, and an old token is refused there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token, held, lock_directory
+from tests.servers import await_true
+
+names = st.text(alphabet="abcXYZ019_.-", min_size=1, max_size=64)
+NONCE = "0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _own_locks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+@given(names, names, st.integers(min_value=0, max_value=10**12 - 1), st.integers(min_value=0, max_value=2**64 - 1))
+def test_a_token_is_read_as_it_was_written(system: str, release: str, number: int, nonce: int) -> None:
+    token = Token(system, release, number, f"{nonce:016x}")
+    assert Token.parse(str(token)) == token
+    assert len(token.application_name.encode()) <= 63
+    assert token.application_name.startswith("opsready/")
+
+
+@given(st.text(max_size=60))
+def test_anything_else_is_no_token(text: str) -> None:
+    with pytest.raises(BadInput, match="not a token"):
+        Token.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a/b/1/0123456789ABCDEF", "a/b/x/" + NONCE, "a/b/1/" + NONCE + "\n", "a b/c/1/" + NONCE, "a/b/\u0661/" + NONCE, "a/b/" + NONCE],
+)
+def test_what_looks_like_a_token_is_none(text: str) -> None:
+    with pytest.raises(BadInput):
+        Token.parse(text)
+
+
+def test_without_a_release_there_is_no_lock(tmp_path: Path) -> None:
+    with held(None, doing="a backup of its own") as token:
+        assert token is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_module_is_refused_and_told_who_is_at_work() -> None:
+    with (
+        held(f"archive/r1/7/{NONCE}", doing="pg_backup") as token,
+        pytest.raises(Refused, match=rf"pg_backup of release r1 \(process {os.getpid()}\)"),
+        held(f"archive/r1/7/{NONCE}", doing="migrate"),
+    ):
+        pass
+    assert token == Token("archive", "r1", 7, NONCE)
+    with held(f"archive/r1/7/{NONCE}", doing="migrate") as again:
+        assert again == token
+
+
+def test_another_system_is_not_in_the_way() -> None:
+    with held(f"archive/r1/7/{NONCE}", doing="a"), held(f"shop/r1/3/{NONCE}", doing="b") as token:
+        assert token is not None
+
+
+def test_an_older_token_is_refused_after_a_newer_one_was_seen() -> None:
+    with held(f"archive/r2/8/{NONCE}", doing="services"):
+        pass
+    with pytest.raises(Refused, match=r"release r1 is stale: release r2 has taken over.*remove /"), held(
+        f"archive/r1/7/{NONCE}", doing="services"
+    ):
+        pass
+    with held(f"archive/r3/9/{NONCE}", doing="services"):
+        pass
+
+
+def test_the_lock_is_free_after_an_exception() -> None:
+    with pytest.raises(RuntimeError), held(f"archive/r1/7/{NONCE}", doing="a"):
+        raise RuntimeError("in the middle")
+    with held(f"archive/r1/7/{NONCE}", doing="b"):
+        pass
+
+
+def test_the_lock_is_free_after_a_kill(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    hold = f"""
+import os, time
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import held
+with held("archive/r1/7/{NONCE}", doing="pg_restore"):
+    open({str(ready)!r}, "w").close()
+    time.sleep(600)
+"""
+    holder = subprocess.Popen([sys.executable, "-c", hold], env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        await_true(ready.exists, seconds=30, what="the other process to hold the lock")
+        with pytest.raises(Refused, match=rf"process {holder.pid}"), held(f"archive/r2/8/{NONCE}", doing="x"):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with held(f"archive/r2/8/{NONCE}", doing="x"):
+        pass
+
+
+@pytest.mark.parametrize("note", [b"{torn", b"[1]", b"", b"\xff\xfe"])
+def test_a_note_torn_by_a_crash_is_no_obstacle(note: bytes) -> None:
+    Path(lock_directory(), "archive.lock").write_bytes(note)
+    with held(f"archive/r1/7/{NONCE}", doing="x"):
+        noted = json.loads(Path(lock_directory(), "archive.lock").read_text())
+    assert noted == {"number": 7, "release": "r1", "doing": "x", "pid": os.getpid()}
+
+
+def test_the_lock_directory_is_this_users_alone() -> None:
+    assert os.stat(lock_directory()).st_mode & 0o777 == 0o700
+    os.chmod(lock_directory(), 0o700)
+    path = lock_directory()
+    os.chmod(path, 0o777)
+    with pytest.raises(Refused, match=r"is not a private directory of this user; remove it"):
+        lock_directory()
+
+
+def test_a_planted_symbolic_link_is_refused(tmp_path: Path) -> None:
+    planted = tmp_path / "elsewhere"
+    planted.mkdir(mode=0o700)
+    (tmp_path / f"opsready-golive-{os.geteuid()}").symlink_to(planted)
+    with pytest.raises(Refused, match="not a private directory"):
+        lock_directory()
+
+
+def test_a_planted_lock_file_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    Path(lock_directory(), "archive.lock").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"), held(f"archive/r1/7/{NONCE}", doing="x"):
+        pass
+    assert victim.read_text() == "precious"
+
+
+def test_another_users_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock_directory()
+    real = os.lstat
+
+    def foreign(path: t.Any) -> t.Any:
+        seen = list(real(path))
+        seen[4] = os.geteuid() + 1
+        return os.stat_result(seen)
+
+    monkeypatch.setattr(os, "lstat", foreign)
+    with pytest.raises(Refused):
+        lock_directory()
+
+
+def test_two_processes_never_hold_the_lock_at_once(tmp_path: Path) -> None:
+    """Four processes try; each that gets in marks the room, and nobody ever finds it marked."""
+    enter = f"""
+import os, sys
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import held
+inside = 0
+for _ in range(200):
+    try:
+        with held("archive/r1/7/{NONCE}", doing=str(os.getpid())):
+            os.close(os.open("room", os.O_CREAT | os.O_EXCL))
+            inside += 1
+            os.unlink("room")
+    except Refused:
+        pass
+print(inside)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    tries = [
+        subprocess.Popen([sys.executable, "-c", enter], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    ended = [process.communicate(timeout=120) for process in tries]
+    assert [process.returncode for process in tries] == [0] * 4, ended
+    assert sum(int(out) for out, _err in ended) >= 1
+

@@ -22,7 +22,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -183,7 +182,7 @@ def write_env_file(layout: Layout, ports: Ports, secrets: Secrets, changes: dict
     write_private(layout.env_file, "".join(f"{key}={value}\n" for key, value in values.items()))
 
 
-def programs(layout: Layout, ports: Ports, cluster: postgres.Cluster) -> list[Program]:
+def programs(layout: Layout, ports: Ports, cluster: postgres.Cluster, jobs_at_once: int) -> list[Program]:
     python = str(INTERPRETER)
     celery = (python, "-m", "celery", "-A", "ablage.tasks")
     return [
@@ -207,8 +206,8 @@ def programs(layout: Layout, ports: Ports, cluster: postgres.Cluster) -> list[Pr
         ),
         Program(
             "worker",
-            (*celery, "worker", "-n", "ablage@localhost", "-Q", "ocr,wartung", "-P", "threads", "-c", "2", "-l", "INFO",
-             "--without-gossip", "--without-mingle"),
+            (*celery, "worker", "-n", "ablage@localhost", "-Q", "ocr,wartung", "-P", "threads", "-c", str(jobs_at_once),
+             "-l", "INFO", "--without-gossip", "--without-mingle"),
             layout.current, stop_seconds=60, priority=200,
         ),
         Program(
@@ -227,8 +226,7 @@ def build_artefacts(layout: Layout) -> dict[str, dict[str, str]]:
 
 def unpack(layout: Layout, version: str) -> Path:
     target = layout.releases / version
-    with tarfile.open(layout.artefacts / f"ablage-{version}.tar.gz") as archive:
-        archive.extractall(target, filter="data")
+    build_release.unpack(layout.artefacts / f"ablage-{version}.tar.gz", target)
     layout.current.unlink(missing_ok=True)
     layout.current.symlink_to(Path("releases") / version)
     return target
@@ -402,7 +400,7 @@ def up(layout: Layout, arguments: argparse.Namespace) -> dict[str, Any]:
         for task in tasks:
             task.result()
     unpack(layout, arguments.version)
-    supervision.write_config(layout, programs(layout, ports, cluster))
+    supervision.write_config(layout, programs(layout, ports, cluster, arguments.jobs_at_once))
     supervision.start_supervisord(layout)
     supervision.start(layout, *supervision.SERVICES)
     wait_until(
@@ -494,6 +492,7 @@ def arguments() -> argparse.Namespace:
             command.add_argument("--version", default=build_release.BASE_VERSION)
             command.add_argument("--rows", type=int, default=50_000)
             command.add_argument("--cert-days", type=int, default=90)
+            command.add_argument("--jobs-at-once", type=int, default=2, help="how many jobs the worker runs at once")
             command.add_argument("--fault", action="append", default=[], choices=sorted(FAULTS), metavar="NAME",
                                  help="; ".join(f"{name}: {what}" for name, what in FAULTS.items()))  # fmt: skip
             command.add_argument("--set", action="append", default=[], type=env_change, metavar="KEY=VALUE",

@@ -21,6 +21,10 @@ extends_documentation_fragment:
   - opsready.golive.redis
   - opsready.golive.check
   - opsready.golive.attributes
+attributes:
+  check_mode:
+    support: partial
+    details: The canary writes a key, so it is not run in check mode, and is V(unknown) then.
 options:
   use:
     description: What the server is for. It decides the defaults of O(eviction_policies) and O(persistence).

@@ -125,6 +125,8 @@ attributes:
     support: none
   idempotent:
     support: full
+  action:
+    support: full
 seealso:
   - module: opsready.golive.maintenance
 """

@@ -285,6 +285,8 @@ attributes:
     support: full
   idempotent:
     support: full
+  action:
+    support: full
 seealso:
   - module: opsready.golive.worker_drain
   - module: opsready.golive.maintenance

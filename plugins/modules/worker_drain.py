@@ -24,6 +24,13 @@ extends_documentation_fragment:
   - opsready.golive.redis
   - opsready.golive.release
   - opsready.golive.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
 options:
   state:
     description:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
@@ -19,6 +20,11 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_js
 GO = "GO"
 GO_WITH_WARNINGS = "GO WITH WARNINGS"
 NO_GO = "NO-GO"
+
+#: How far a host's clock may be ahead of the controller's before its findings' age means nothing.
+_CLOCK_SKEW = datetime.timedelta(minutes=5)
+#: What stands in a form where a name should be.
+_NOBODY = re.compile(r"[\W_]*|\[.*|<.*|(tbd|todo|n/?a|n\.?\s?n\.?|nobody|none|name|x+)", re.IGNORECASE)
 
 Finding = dict[str, t.Any]
 Expected = t.Mapping[str, t.Any]
@@ -105,9 +111,20 @@ def signed_findings(
             if status == "pass" or not best[2]:
                 best = (status, sentence, dict(record))
         finding = _finding(item, CONTROLLER, best[0], best[1], now)
-        finding["evidence"] = best[2]
+        finding["evidence"] = {"team": wanted["team"], **best[2], "binds_to": wanted["binds_to"], "expires": _ends(wanted, best[2])}
         findings.append(finding)
     return findings
+
+
+def _ends(wanted: t.Mapping[str, t.Any], record: t.Mapping[str, t.Any]) -> str:
+    """When a signature ends, where it does and where that can be told."""
+    try:
+        signed = parse_utc(str(record["signed"]))
+    except (KeyError, ValueError):
+        return ""
+    if not wanted["expires_after"]:
+        return ""
+    return utc_text(signed + datetime.timedelta(seconds=seconds_of(wanted["expires_after"], where="expires_after")))
 
 
 def _judge_sign_off(
@@ -116,18 +133,17 @@ def _judge_sign_off(
     name = str(record.get("name", "")).strip()
     if record.get("team") != wanted["team"]:
         return "unknown", f"{name or 'Somebody'} of team {record.get('team')} signed, but team {wanted['team']} has to."
-    if not name or name.startswith("["):
+    if _NOBODY.fullmatch(name):
         return "fail", f"The sign-off names nobody: {name or 'empty'}."
     try:
         signed = parse_utc(str(record.get("signed", "")))
     except ValueError:
         return "unknown", f"The sign-off of {name} has no readable time."
-    if signed > now + datetime.timedelta(minutes=5):
+    if signed > now + _CLOCK_SKEW:
         return "unknown", f"The sign-off of {name} lies in the future: {utc_text(signed)}."
-    if wanted["expires_after"]:
-        ends = signed + datetime.timedelta(seconds=seconds_of(wanted["expires_after"], where="expires_after"))
-        if ends <= now:
-            return "unknown", f"The sign-off of {name} expired at {utc_text(ends)}."
+    ends = _ends(wanted, record)
+    if ends and parse_utc(ends) <= now:
+        return "unknown", f"The sign-off of {name} expired at {ends}."
     bound = bindings.get(wanted["binds_to"], "")
     if not bound:
         return "unknown", f"What {name} signed ({wanted['binds_to']}) cannot be determined now."
@@ -169,6 +185,25 @@ def loosened(now: t.Mapping[str, t.Any], before: t.Mapping[str, t.Any] | None) -
     return found
 
 
+def _standing(finding: Finding, item: Expected, now: datetime.datetime) -> tuple[str, str]:
+    """What a finding is worth now: its status and summary, or unknown with the reason."""
+    status, summary = finding["status"], finding["summary"]
+    if status not in STATUSES:
+        return "unknown", f"The finding's status is {status!r}, which means nothing."
+    limit = item.get("max_age_seconds")
+    if limit is None or item["check"] == "sign_off":
+        return status, summary
+    try:
+        age = (now - parse_utc(str(finding["started"]))).total_seconds()
+    except (KeyError, ValueError):
+        return "unknown", f"When this was judged is not known. It said: {summary}"
+    if age > limit:
+        return "unknown", f"Judged {age:.0f} s ago, and may be at most {limit:.0f} s old. It said: {summary}"
+    if age < -_CLOCK_SKEW.total_seconds():
+        return "unknown", f"Judged {-age:.0f} s in the future: the clocks differ, so its age is not known. It said: {summary}"
+    return status, summary
+
+
 def decide(
     *,
     expected: Expected,
@@ -184,8 +219,9 @@ def decide(
     check_mode: bool = False,
 ) -> tuple[dict[str, t.Any], list[Finding]]:
     """The verdict, and every finding beside its decision. Findings themselves are never edited."""
-    known = {item["id"]: set(item["hosts"]) for item in expected["items"]}
-    judged = [f for f in findings if f["host"] in known.get(f["id"], ())]
+    items = {item["id"]: item for item in expected["items"]}
+    known = {identity: set(item["hosts"]) for identity, item in items.items() if phase in item["phase"]}
+    judged = [f for f in findings if f["host"] in known.get(f["id"], ()) and items[f["id"]]["check"] != "sign_off"]
     judged += missing_findings(expected, judged, phase, now)
     judged += signed_findings(expected, sign_offs, phase=phase, bindings=bindings or {}, now=now)
     used: set[int] = set()
@@ -195,9 +231,13 @@ def decide(
             raise BadInput("golive_force: each entry names item, reason and approver.")
 
     blocking, warnings, conditional, decided = [], [], [], []
-    counts = {status: 0 for status in (*STATUSES, "waived")}
+    counts = dict.fromkeys((*STATUSES, "waived"), 0)
+    used_force: set[str] = set()
     for finding in judged:
-        status = finding["status"]
+        item = items[finding["id"]]
+        status, summary = _standing(finding, item, now)
+        # The plan's word counts; a host's own variables may only make an item stricter.
+        severity = "blocker" if "blocker" in (item["severity"], finding["severity"]) else "warning"
         decision, waiver = status, None
         if status not in ("pass", "not_applicable"):
             for index, candidate in enumerate(waivers):
@@ -207,14 +247,15 @@ def decide(
                     break
             else:
                 if finding["id"] in forced:
+                    used_force.add(finding["id"])
                     entry = forced[finding["id"]]
                     decision = "waived"
                     waiver = {"item": finding["id"], "forced": True, "reason": entry["reason"], "approver": entry["approver"]}
         counts[decision] += 1
-        line = {key: finding[key] for key in ("id", "host", "status", "severity", "summary")}
-        if decision in ("fail", "unknown") and finding["severity"] == "blocker":
-            if check_mode and status == "unknown" and NOT_IN_CHECK_MODE in finding["summary"]:
-                conditional.append({"id": finding["id"], "host": finding["host"], "reason": finding["summary"]})
+        line = {"id": finding["id"], "host": finding["host"], "status": status, "severity": severity, "summary": summary}
+        if decision in ("fail", "unknown") and severity == "blocker":
+            if check_mode and status == "unknown" and NOT_IN_CHECK_MODE in summary:
+                conditional.append({"id": finding["id"], "host": finding["host"], "reason": summary})
             else:
                 blocking.append(line)
         elif decision not in ("pass", "not_applicable"):
@@ -234,7 +275,7 @@ def decide(
         what = ", ".join(f"{c['id']} {c['field']} {c['was']} → {c['now']}" for c in easier)
         blocking.append({"id": "loosened", "host": CONTROLLER, "status": "fail", "severity": "blocker",
                          "summary": f"Loosened since the last GO, without an approver: {what}."})  # fmt: skip
-    if not judged:
+    if all(finding["status"] == "not_applicable" for finding in judged):
         blocking.append({"id": "findings", "host": CONTROLLER, "status": "unknown", "severity": "blocker",
                          "summary": f"Nothing was judged in phase {phase}."})  # fmt: skip
     decision = NO_GO if blocking else GO_WITH_WARNINGS if warnings or easier else GO
@@ -256,6 +297,11 @@ def decide(
             {**_waiver_note(w), "state": "used" if i in used else "expired" if w.expires <= now else "unused"}
             for i, w in enumerate(waivers)
         ],
+        "forced": [
+            {"item": str(entry["item"]), "reason": str(entry["reason"]), "approver": str(entry["approver"]),
+             "state": "used" if str(entry["item"]) in used_force else "unused"}
+            for entry in force
+        ],
         "sign_offs": [_sign_off_note(f) for f in judged if f["check"] == "sign_off"],
         "strictness": expected.get("strictness", {}),
     }
@@ -272,9 +318,9 @@ def _waiver_note(waiver: Waiver) -> dict[str, t.Any]:
 def _sign_off_note(finding: Finding) -> dict[str, t.Any]:
     record = finding["evidence"]
     return {
-        "item": finding["id"], "team": record.get("team", ""), "name": record.get("name", ""),
-        "signed": record.get("signed", ""), "expires": record.get("expires", ""),
-        "binds_to": record.get("binds_to", ""), "state": finding["status"],
+        "item": finding["id"], "team": record["team"], "name": record.get("name", ""),
+        "signed": record.get("signed", ""), "expires": record["expires"], "binds_to": record["binds_to"],
+        "state": finding["status"],
     }  # fmt: skip
 
 
@@ -292,6 +338,10 @@ def in_words(verdict: t.Mapping[str, t.Any]) -> str:
         if len(entries) > 30:
             lines.append(f"  {title:7}and {len(entries) - 30} more")
     lines += [f"  holds? {entry['id']}: {entry['reason']}" for entry in verdict["conditional"]]
+    lines += [
+        f"  forced {entry['item']} by {entry['approver']}: {entry['reason']}" + ("" if entry["state"] == "used" else " (unused)")
+        for entry in verdict["forced"]
+    ]
     for waiver in verdict["waivers"]:
         if waiver["state"] != "used":
             lines.append(f"  waiver for {waiver['item']} is {waiver['state']} (until {waiver['expires']})")

@@ -17,10 +17,19 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import lock_directory
 from tests.integration.supervised import Supervised
 from tests.servers import HangingServer, HttpServer, await_true, free_port
 
-TOKEN = "archive/r-1/1/0123456789abcdef"
+#: A system of this run only: a host remembers the highest token of each system.
+SYSTEM = f"services-{os.urandom(4).hex()}"
+TOKEN = f"{SYSTEM}/r-1/1/0123456789abcdef"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def token_forgotten() -> t.Iterator[None]:
+    yield
+    (Path(lock_directory()) / f"{SYSTEM}.lock").unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -266,7 +275,12 @@ def test_a_gate_on_a_server_that_hangs_ends_within_its_limit(services: t.Any) ->
 
 def test_a_gate_sends_its_secrets_and_never_shows_them(services: t.Any, http_server: HttpServer) -> None:
     token = "geheim-gate-token-1"
-    shut = {"url": f"{http_server.url}/x", "timeout": 0.3, "bearer": token, "secret_headers": {"X-Key": "geheim-key-22"}}
+    shut = {
+        "url": f"{http_server.url}/x",
+        "timeout": 0.3,
+        "bearer": token,
+        "secret_headers": {"X-Key": "geheim-key-22"},
+    }
     failed = services("started", "worker", gates=[shut])
     assert failed["failed"]
     assert http_server.requests[0].headers["Authorization"] == f"Bearer {token}"
@@ -319,7 +333,9 @@ def test_a_snapshot_that_was_altered_is_refused(app: Supervised, services: t.Any
     assert "cannot be read" in services("restored", "backend", **kept)["msg"]
 
 
-def test_a_restored_version_that_differs_from_the_snapshot_is_said(app: Supervised, services: t.Any, tmp_path: Path) -> None:
+def test_a_restored_version_that_differs_from_the_snapshot_is_said(
+    app: Supervised, services: t.Any, tmp_path: Path
+) -> None:
     kept = {"snapshot_dir": str(tmp_path / "s"), "files": [], "artefact": app.places(), "release": TOKEN}
     services("snapshot", "backend", **kept)
     (app.releases / "1.0.0" / "backend.py").write_text("altered")
@@ -374,7 +390,11 @@ def test_a_supervisord_that_hangs_ends_within_the_limit(app: Supervised, service
 
 @pytest.mark.parametrize(
     ("answer", "says"),
-    [(b"HTTP/1.0 200 OK\r\n\r\nnot xml", "XML-RPC"), (b"HTTP/1.0 500 No\r\n\r\n", "status 500"), (b"garbage", "XML-RPC")],
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\nnot xml", "XML-RPC"),
+        (b"HTTP/1.0 500 No\r\n\r\n", "status 500"),
+        (b"garbage", "XML-RPC"),
+    ],
 )
 def test_something_that_is_no_supervisord_is_named(
     run_module_here: t.Any, tmp_path: Path, answer: bytes, says: str
@@ -389,7 +409,9 @@ def test_something_that_is_no_supervisord_is_named(
                 while True:
                     connection, _ = listener.accept()
                     with connection:
-                        connection.recv(65536)
+                        received = b""
+                        while b"</methodCall>" not in received:
+                            received += connection.recv(65536)
                         connection.sendall(answer)
 
         thread = threading.Thread(target=serve, daemon=True)

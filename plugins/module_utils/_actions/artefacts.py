@@ -228,12 +228,31 @@ def write_whole(path: str, content: bytes, *, mode: int, owner: tuple[int, int] 
     sync_folder(folder)
 
 
+@contextlib.contextmanager
+def unpacked_aside(source: str, sha256: str, *, strip: int, deadline: Deadline) -> t.Iterator[str]:
+    """A version's archive, verified and unpacked in a private folder that is gone afterwards: for a look at what will come."""
+    wanted = sha256.lower().replace("sha256:", "")
+    with tempfile.TemporaryDirectory(prefix="opsready-golive-") as folder:
+        try:
+            with open(source, "rb") as archive:
+                digest = hashlib.sha256()
+                for chunk in iter(lambda: archive.read(_CHUNK), b""):
+                    digest.update(chunk)
+                if digest.hexdigest() != wanted:
+                    raise Refused(f"The artefact {source} is not the one that was named: its digest is {digest.hexdigest()}.")
+                archive.seek(0)
+                _unpack(archive, folder, strip, deadline)
+        except OSError as problem:
+            raise BadInput(f"The artefact {source} cannot be read: {problem.strerror}.")
+        yield folder
+
+
 class Artefact:
     """A version's archive on this host, and the folders it is unpacked to."""
 
     def __init__(self, options: t.Mapping[str, t.Any]) -> None:
-        self.releases_dir = os.path.abspath(options["releases_dir"])
-        self.current = os.path.abspath(options["current"])
+        self.releases_dir: str = os.path.abspath(options["releases_dir"])
+        self.current: str = os.path.abspath(options["current"])
         self.source: str | None = options.get("src")
         self.sha256 = (options.get("sha256") or "").lower().replace("sha256:", "")
         self.version: str | None = checked_version(options["version"]) if options.get("version") else None

@@ -339,4 +339,3 @@ def by_hash(archive: Archive, *, proven_by: str, deadline: Deadline) -> dict[str
         "compared": proven_by,
         "seconds": round(deadline.clock.monotonic() - began, 3),
     }
-

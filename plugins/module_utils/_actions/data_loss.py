@@ -31,7 +31,16 @@ _XID8 = (
     " (((({next} >> 32) - case when {x} > ({next} & 4294967295) then 1 else 0 end) << 32) | {x})"
     "::pg_catalog.text::pg_catalog.xid8 end"
 )
-_XMIN = "opsready_row.xmin::pg_catalog.text::pg_catalog.int8"
+_WRITTEN = _XID8.format(x="opsready_row.xmin::pg_catalog.text::pg_catalog.int8", next="upcoming")
+_COUNT = """
+select pg_catalog.count(*), pg_catalog.count(*) filter (where written),
+       pg_catalog.count(*) filter (where written and own)
+from (select not pg_catalog.pg_visible_in_snapshot({xid}, {snapshot}::pg_catalog.pg_snapshot) as written,
+             ({ours}) as own
+      from only {table} as opsready_row
+      cross join (select pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+                         ::pg_catalog.text::pg_catalog.int8 as upcoming) as n) as judged
+""".replace("{xid}", _WRITTEN)
 
 
 def parse_snapshot(text: str) -> tuple[int, int]:
@@ -85,7 +94,7 @@ def assess(
     result: dict[str, t.Any] = {"since": {key: since.get(key) for key in ("snapshot", "at")}, "span_seconds": span}
     unknown = _why_unknown(connection, since, deadline)
     if unknown is not None:
-        return {**result, "lossless": None, "reason": unknown, "tables": [], "rows": None, "deleted_rows": None}
+        return {**result, "lossless": None, "reason": unknown, "tables": [], "rows": None}
     before = {(one["schema"], one["name"]): int(one["rows"]) for one in since.get("tables") or ()}
     counted_before = since.get("tables") is not None
     own = _own_conditions(own_rows)
@@ -143,14 +152,13 @@ def verdict(tables: t.Sequence[t.Mapping[str, t.Any]], *, counted_before: bool) 
         "reason": reason,
         "rows": at_stake,
         "own_rows": sum(int(one["own"]) for one in tables),
+        "gone_rows": taken if counted_before else None,
         "deleted_rows": sum(int(one["deleted"] or 0) for one in tables) if counted_before else None,
         "tables": touched,
     }
 
 
-def _why_unknown(
-    connection: psycopg.Connection[t.Any], since: t.Mapping[str, t.Any], deadline: Deadline
-) -> str | None:
+def _why_unknown(connection: psycopg.Connection[t.Any], since: t.Mapping[str, t.Any], deadline: Deadline) -> str | None:
     unused, newest = parse_snapshot(str(since["snapshot"]))
     row = postgres.rows(
         connection,
@@ -201,8 +209,6 @@ def _count(
 ) -> tuple[int, int, int]:
     """Rows, rows written since the snapshot, and those of them that are our own."""
     sql = require("psycopg").sql
-    upcoming = "pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text::pg_catalog.int8"
-    xid = _XID8.format(x=_XMIN, next="upcoming")
     ours = sql.SQL(" or ").join(
         [
             sql.SQL("opsready_row.{}::pg_catalog.text = any ({}::pg_catalog.text[])").format(
@@ -212,12 +218,6 @@ def _count(
         ]
         or [sql.SQL("false")]
     )
-    statement = sql.SQL(
-        "select pg_catalog.count(*), pg_catalog.count(*) filter (where written),"
-        " pg_catalog.count(*) filter (where written and own) from (select"
-        " not pg_catalog.pg_visible_in_snapshot(" + xid + ", {snapshot}::pg_catalog.pg_snapshot) as written,"
-        " ({ours}) as own from only {table} as opsready_row cross join (select " + upcoming + " as upcoming) as n"
-        ") as judged"
-    ).format(snapshot=sql.Literal(snapshot), ours=ours, table=sql.Identifier(*table))
+    statement = sql.SQL(_COUNT).format(snapshot=sql.Literal(snapshot), ours=ours, table=sql.Identifier(*table))
     row = connection.execute(statement).fetchone()
     return t.cast("tuple[int, int, int]", row)

@@ -42,6 +42,13 @@ where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname <> 'information_
 order by 1, 2
 """
 
+_ROWS = "select pg_catalog.count(*), null from only {} as opsready_row"
+_CONTENT = """
+select pg_catalog.count(*),
+       pg_catalog.sum(pg_catalog.hashtextextended(opsready_row::pg_catalog.text collate "C", 0)::numeric)::text
+from only {} as opsready_row
+"""
+
 Table = tuple[str, str]
 
 
@@ -69,14 +76,7 @@ def contents(
     described = []
     wanted = tables(connection, deadline=deadline) if only is None else list(only)
     for number, (schema, name) in enumerate(wanted, 1):
-        what = (
-            "pg_catalog.sum(pg_catalog.hashtextextended(opsready_row::pg_catalog.text collate \"C\", 0)::numeric)::text"
-            if compare == "content"
-            else "null"
-        )
-        statement = sql.SQL("select pg_catalog.count(*), " + what + " from only {} as opsready_row").format(
-            sql.Identifier(schema, name)
-        )
+        statement = sql.SQL(_CONTENT if compare == "content" else _ROWS).format(sql.Identifier(schema, name))
         label = readable((schema, name))
         found = postgres.rows(connection, statement, doing=f"Counting {label}", deadline=deadline)
         rows, summed = found[0]
@@ -219,10 +219,10 @@ def apply_properties(
 
     All of it in one transaction, which ``rehearse`` rolls back. Raises Denied, UnexpectedAnswer.
     """
-    with postgres.translated(f"Carrying over what belongs to {name}", deadline=deadline):
-        with connection.transaction(force_rollback=rehearse):
-            for statement in _statements(name, wanted):
-                connection.execute(statement)
+    doing = f"Carrying over what belongs to {name}"
+    with postgres.translated(doing, deadline=deadline), connection.transaction(force_rollback=rehearse):
+        for statement in _statements(name, wanted):
+            connection.execute(statement)
 
 
 def _statements(name: str, wanted: t.Mapping[str, t.Any]) -> t.Iterator[t.Any]:
@@ -297,9 +297,7 @@ def differences(
     return unlike
 
 
-def sequences_behind(
-    wanted: t.Sequence[t.Mapping[str, t.Any]], found: t.Sequence[t.Mapping[str, t.Any]]
-) -> list[str]:
+def sequences_behind(wanted: t.Sequence[t.Mapping[str, t.Any]], found: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     """Sequences that are missing or would give a value again; a dump reads them late, so ahead is right."""
     right = {(one["schema"], one["name"]): one for one in found}
     behind = []

@@ -146,23 +146,24 @@ class Cluster:
         self.connection = connection
         self.deadline = deadline
 
-    def _rows(self, sql: t.Any, parameters: t.Any, doing: str) -> list[t.Any]:
+    def rows(self, sql: t.Any, parameters: t.Any, doing: str) -> list[t.Any]:
+        """The rows of a statement, errors translated, within the deadline."""
         return postgres.rows(self.connection, sql, parameters, doing=doing, deadline=self.deadline)
 
     def _do(self, statement: str, doing: str, *names: str) -> None:
         sql = require("psycopg").sql
-        self._rows(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)), None, doing)
+        self.rows(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)), None, doing)
 
     def find(self, name: str) -> Database | None:
         """The database of exactly this name."""
         if len(name.encode()) > postgres.NAME_BYTES:
             raise BadInput(f"The name {name} has more than {postgres.NAME_BYTES} bytes; PostgreSQL would cut it.")
-        found = self._rows(_SELECT + "where d.datname = %s", (name,), f"Looking for database {name}")
+        found = self.rows(_SELECT + "where d.datname = %s", (name,), f"Looking for database {name}")
         return Database(*found[0]) if found else None
 
     def marked(self, original: str) -> list[Database]:
         """All databases that carry a mark of ours for the database ``original``."""
-        found = self._rows(
+        found = self.rows(
             _SELECT + "where pg_catalog.shobj_description(d.oid, 'pg_database') like %s order by d.datname",
             (_MARK_HEAD + "%",),
             "Looking for databases of ours",
@@ -172,7 +173,7 @@ class Cluster:
 
     def sessions(self, name: str) -> list[dict[str, t.Any]]:
         """Every session on a database but our own, with user, application, address and age."""
-        found = self._rows(
+        found = self.rows(
             "select pid, usename::text, application_name, client_addr::text, backend_type, state,"
             " extract(epoch from clock_timestamp() - backend_start)::float8,"
             " extract(epoch from clock_timestamp() - xact_start)::float8"
@@ -196,7 +197,7 @@ class Cluster:
         ]
 
     def prepared_transactions(self, name: str) -> list[dict[str, t.Any]]:
-        found = self._rows(
+        found = self.rows(
             "select gid, owner::text, prepared::text from pg_catalog.pg_prepared_xacts where database = %s order by 1",
             (name,),
             f"Listing the prepared transactions of {name}",
@@ -215,7 +216,7 @@ class Cluster:
 
     def position(self) -> dict[str, str]:
         """Where the server's history stands: snapshot of transaction ids, WAL position, time."""
-        found = self._rows(
+        found = self.rows(
             "select pg_catalog.pg_current_snapshot()::text,"
             " (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()"
             "  else pg_catalog.pg_current_wal_lsn() end)::text,"
@@ -227,7 +228,7 @@ class Cluster:
 
     def may_alter(self, database: Database) -> None:
         """Renaming needs the database's owner (or a member of it) and CREATEDB; ending sessions, pg_signal_backend."""
-        found = self._rows(
+        found = self.rows(
             "select rolsuper, rolcreatedb, pg_catalog.pg_has_role(%s::name, 'USAGE'),"
             " pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')"
             " from pg_catalog.pg_roles where rolname = current_user",
@@ -253,14 +254,14 @@ class Cluster:
     def exclusive(self, name: str, *, doing: str) -> t.Iterator[None]:
         """An advisory lock on a database's name, so that two of us never rename it at once. Raises Refused."""
         key = int.from_bytes(hashlib.sha256(f"opsready.golive/{name}".encode()).digest()[:8], "big", signed=True)
-        taken = self._rows("select pg_catalog.pg_try_advisory_lock(%s)", (key,), f"Locking {name}")[0][0]
+        taken = self.rows("select pg_catalog.pg_try_advisory_lock(%s)", (key,), f"Locking {name}")[0][0]
         if not taken:
             raise Refused(f"{doing}: another step of ours is at work on database {name}.", remedy="Wait for its end.")
         try:
             yield
         finally:
             if not self.connection.closed:
-                self._rows("select pg_catalog.pg_advisory_unlock(%s)", (key,), f"Unlocking {name}")
+                self.rows("select pg_catalog.pg_advisory_unlock(%s)", (key,), f"Unlocking {name}")
 
     @contextlib.contextmanager
     def together(self, doing: str) -> t.Iterator[None]:
@@ -280,7 +281,7 @@ class Cluster:
     def write_comment(self, name: str, comment: str | None) -> None:
         sql = require("psycopg").sql
         statement = sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(comment))
-        self._rows(statement, None, f"Commenting on database {name}")
+        self.rows(statement, None, f"Commenting on database {name}")
 
     def mark(
         self,
@@ -307,7 +308,7 @@ class Cluster:
             left = self.sessions(name)
             ended.update({one["pid"]: one for one in left})
             if left:
-                self._rows(
+                self.rows(
                     "select pg_catalog.pg_terminate_backend(pid) from unnest(%s::int[]) pid",
                     ([one["pid"] for one in left],),
                     f"Ending the sessions of {name}",
@@ -347,7 +348,7 @@ class Cluster:
         if template != "template0" and version >= 150000:
             # file_copy writes no WAL per block: five times faster than wal_log on a large database.
             words.append(sql.SQL("strategy file_copy"))
-        self._rows(sql.SQL(" ").join(words), None, f"Creating database {name}")
+        self.rows(sql.SQL(" ").join(words), None, f"Creating database {name}")
         made = self.find(name)
         if made is None:
             raise UnexpectedAnswer(f"Database {name} was created and is not there.")
@@ -359,9 +360,7 @@ class Cluster:
             self.mark(database, kind, original=original, identity=identity)
             self.allow_connections(database.name, True)
 
-    def drop_ours(
-        self, name: str, oid: int, identity: str, *, kinds: t.Container[str] = DROPPABLE
-    ) -> None:
+    def drop_ours(self, name: str, oid: int, identity: str, *, kinds: t.Container[str] = DROPPABLE) -> None:
         """Drop a database that we made: name, OID and mark are read again right before. Raises Refused."""
         database = self.find(name)
         if database is None:

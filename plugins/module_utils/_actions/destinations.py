@@ -205,7 +205,7 @@ class Directory(Destination):
 
     def names(self, below: str = "") -> list[str]:
         start = self._place(below) if below else self.path
-        found = []
+        found: list[str] = []
         with _files(f"Listing {start}"):
             if not os.path.isdir(start):
                 return []

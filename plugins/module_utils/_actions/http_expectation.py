@@ -41,6 +41,8 @@ PATIENCE: Spec = {
     "timeout": {"type": "float", "default": 60.0},
     "request_timeout": {"type": "float", "default": 5.0},
 }
+#: The least that a request gets, however near the deadline.
+_LAST_SECONDS = 1.0
 #: A request and what must be answered, again and again.
 GATE: Spec = {"url": {"type": "str", "required": True}, **CONNECTION, **EXPECTATION, **PATIENCE}
 
@@ -129,9 +131,9 @@ def await_answers(
         between()
         attempts += 1
         asked = utc_text(clock.now())
-        is_good, said = _attempt(
-            gate, judge, hidden, clock_limit=min(gate["request_timeout"], max(deadline.remaining(), 0.05))
-        )
+        # Near the end, too, a request gets time to be answered: its answer is the error's.
+        limit = min(gate["request_timeout"], max(deadline.remaining(), _LAST_SECONDS))
+        is_good, said = _attempt(gate, judge, hidden, limit=limit)
         if is_good:
             first_good = first_good or asked
             in_a_row += 1
@@ -155,13 +157,13 @@ def _attempt(
     judge: t.Callable[[http.Response], t.Iterable[Criterion]],
     hidden: t.Mapping[str, t.Any],
     *,
-    clock_limit: float,
+    limit: float,
 ) -> tuple[bool, str]:
     try:
         response = http.request(
             "GET",
             gate["url"],
-            deadline=Deadline(clock_limit),
+            deadline=Deadline(limit),
             headers=gate.get("headers") or {},
             secret_headers=hidden,
             ca_file=gate.get("ca_file"),

@@ -20,9 +20,13 @@ import tempfile
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, utc_text
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, Refused, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    Refused,
+    UnexpectedAnswer,
+)
 
-Entry = t.Dict[str, t.Any]
+Entry = dict[str, t.Any]
 #: The hash before the first line.
 GENESIS = "0" * 64
 
@@ -96,6 +100,8 @@ def append(path: str, records: t.Sequence[Entry], *, token: int, clock: Clock = 
             head = _line_hash(line)
         _write_all(descriptor, lines, len(content))
         os.fsync(descriptor)
+        if not content:
+            _sync_directory(os.path.dirname(path))
         return parse_chain(content + lines, where=path)
     finally:
         os.close(descriptor)
@@ -111,6 +117,15 @@ def _write_all(descriptor: int, content: bytes, size_before: int) -> None:
         raise
 
 
+def _sync_directory(path: str) -> None:
+    """A new name survives a power cut only when its directory was synced too."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_whole(path: str, content: str, *, mode: int = 0o600) -> None:
     """Write a file, or nothing: temporary file, fsync, rename. Raises ActionFailed naming the file."""
     directory = os.path.dirname(path)
@@ -123,8 +138,11 @@ def write_whole(path: str, content: str, *, mode: int = 0o600) -> None:
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+        _sync_directory(directory)
     except OSError as problem:
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-        raise ActionFailed(f"{path} cannot be written: {problem.strerror}.", remedy=f"Make room or give rights in {directory}.")
+        raise ActionFailed(
+            f"{path} cannot be written: {problem.strerror}.", remedy=f"Make room or give rights in {directory}."
+        ) from None

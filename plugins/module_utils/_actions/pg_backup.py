@@ -302,9 +302,7 @@ class Backup:
             "msg": f"{made.database} {done}: {megabytes:.1f} MB, {len(made.tables)} tables, {made.rows} rows{took}.",
         }
 
-    def _make(
-        self, programs: pg_programs.Programs, method: str, argument: str
-    ) -> tuple[str, manifest.Manifest]:
+    def _make(self, programs: pg_programs.Programs, method: str, argument: str) -> tuple[str, manifest.Manifest]:
         with postgres.translated("Taking a snapshot", deadline=self.deadline):
             self.connection.execute("begin isolation level repeatable read read only")
             row = self.connection.execute(
@@ -385,9 +383,7 @@ class Backup:
                     known={"left_behind": [self.place.url(archive)]},
                 )
 
-    def _dump(
-        self, programs: pg_programs.Programs, argument: str, archive: str, exported: str
-    ) -> tuple[Stored, Seen]:
+    def _dump(self, programs: pg_programs.Programs, argument: str, archive: str, exported: str) -> tuple[Stored, Seen]:
         """Stream pg_dump's output to its place while the same snapshot is counted beside it."""
         argv = [
             programs.pg_dump,
@@ -405,9 +401,7 @@ class Backup:
         with contextlib.ExitStack() as stack:
             stack.callback(counting.stop)
             writer = stack.enter_context(self.place.writer(archive, estimated_bytes=self.source.size_bytes))
-            running = pg_programs.running(
-                argv, environment=environment, password=password, stdout=subprocess.PIPE
-            )
+            running = pg_programs.running(argv, environment=environment, password=password, stdout=subprocess.PIPE)
             process, said = stack.enter_context(running)
             counting.start()
             chunks = pg_programs.output_chunks(
@@ -504,9 +498,7 @@ class Counting:
         # Sequences first: the dump reads them outside the snapshot, later than we do, and ahead is right.
         sequences = database_facts.sequences(connection, deadline=deadline)
         return Seen(
-            tables=database_facts.contents(
-                connection, compare=self._backup.params["compare"], deadline=deadline
-            ),
+            tables=database_facts.contents(connection, compare=self._backup.params["compare"], deadline=deadline),
             large_objects=database_facts.large_objects(connection, deadline=deadline),
             sequences=sequences,
             revision=database_facts.revisions(

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions import admission
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
     Cluster,
     Database,
@@ -39,10 +40,11 @@ ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
     RELEASE,
     {
-        "state": {"type": "str", "choices": ["fenced", "lifted", "status"], "required": True},
+        "state": {"type": "str", "choices": ["fenced", "inside", "lifted", "status"], "required": True},
         "database": {"type": "str"},
         "fence_id": {"type": "str"},
         "copy": {"type": "bool", "default": False},
+        "application_roles": {"type": "list", "elements": "str", "default": []},
         "maintenance_database": {"type": "str"},
         "timeout": {"type": "float", "default": 600.0},
     },
@@ -75,15 +77,17 @@ class Seen:
 
     @property
     def state(self) -> str:
-        """``open``, ``fencing`` (half way), ``fenced``, ``both``, ``foreign``, ``other`` (another id's), ``absent``."""
+        """``open``, ``fencing`` (half way), ``fenced``, ``inside`` (only the application may connect), ``both``, ``foreign``, ``other`` (another id's), ``absent``."""
         if self.live is not None and self.fenced is not None:
             return "both"
         if self.fenced is not None:
             return "fenced" if self.fenced.is_ours(("fenced",), self.names.identity) else "foreign"
         if self.live is not None:
-            return "fencing" if self.live.is_ours(("fencing",), self.names.identity) else "open"
+            for kind in ("fencing", "inside"):
+                if self.live.is_ours((kind,), self.names.identity):
+                    return kind
+            return "open"
         return "other" if self.others else "absent"
-
 
     @property
     def copy(self) -> Database | None:
@@ -158,6 +162,8 @@ def body(context: Context) -> dict[str, t.Any]:
         if not context.check_mode:
             stack.enter_context(cluster.exclusive(live, doing="pg_fence"))
         seen = look(cluster, names)
+        if params["state"] == "inside":
+            return admit(cluster, seen, params["application_roles"], check_mode=context.check_mode)
         if params["state"] == "fenced":
             return fence(cluster, seen, copy=params["copy"], check_mode=context.check_mode)
         return lift(cluster, seen, check_mode=context.check_mode)
@@ -166,7 +172,7 @@ def body(context: Context) -> dict[str, t.Any]:
 def _fence_of(cluster: Cluster, live: str) -> str:
     """The id of the fence that stands, for those who only ask."""
     marks = [one.mark for one in cluster.marked(live) if one.mark is not None]
-    return next((mark.identity for mark in marks if mark.kind in ("fenced", "fencing")), "none")
+    return next((mark.identity for mark in marks if mark.kind in ("fenced", "fencing", "inside")), "none")
 
 
 def status(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
@@ -260,6 +266,8 @@ def _fence(
             if seen.state != "fenced":
                 with cluster.together(f"Renaming {names.live}"):
                     cluster.rename(names.live, names.fenced)
+                    if seen.state == "inside" and present.mark is not None:
+                        admission.widen(cluster, names.fenced, present.mark.note.get("admission") or {})
                     cluster.mark(
                         present,
                         "fenced",
@@ -344,6 +352,42 @@ def _fenced_result(
     }
 
 
+def admit(cluster: Cluster, seen: Seen, roles: t.Sequence[str], *, check_mode: bool) -> dict[str, t.Any]:
+    """Give the database its live name back, and let nobody connect but the application's roles."""
+    names = seen.names
+    if seen.state == "inside":
+        return _admitted(cluster, names, roles, changed=False)
+    require_clear(seen)
+    if seen.state != "fenced" or seen.fenced is None or seen.fenced.mark is None:
+        raise Refused(f"{names.live} is {seen.state}, not fenced: others may have written.", remedy="Fence it first.")
+    present = seen.fenced
+    if check_mode:
+        return {**_admitted(cluster, names, roles, changed=True), "diff": _difference(seen, names.live)}
+    cluster.may_alter(present)
+    note = {key: value for key, value in seen.fenced.mark.note.items() if key == "position"}
+    with (
+        closed(cluster, [dataclasses.replace(present, allows_connections=True)]),
+        cluster.together(f"Renaming {names.fenced}"),
+    ):
+        cluster.rename(names.fenced, names.live)
+        note["admission"] = admission.narrow(cluster, names.live, roles)
+        cluster.mark(present, "inside", original=names.live, identity=names.identity, name=names.live, note=note)
+        cluster.allow_connections(names.live, True)
+    return {**_admitted(cluster, names, roles, changed=True), "diff": _difference(seen, names.live)}
+
+
+def _admitted(cluster: Cluster, names: Names, roles: t.Sequence[str], *, changed: bool) -> dict[str, t.Any]:
+    strangers = [one for one in foreign(cluster.sessions(names.live)) if one["user"] not in roles]
+    return {
+        "changed": changed,
+        "database": names.live,
+        "fenced_database": names.fenced,
+        "application_roles": list(roles),
+        "foreign_sessions": strangers,
+        "msg": f"{names.live} has its name back; only {', '.join(roles)} may connect, and superusers.",
+    }
+
+
 def lift(cluster: Cluster, seen: Seen, *, check_mode: bool) -> dict[str, t.Any]:
     """Give the database its live name back; nothing to do where it has it."""
     names = seen.names
@@ -362,16 +406,24 @@ def lift(cluster: Cluster, seen: Seen, *, check_mode: bool) -> dict[str, t.Any]:
         return {**result, "diff": _difference(seen, names.live), "msg": f"Would rename {present.name} to {names.live}."}
     cluster.may_alter(present)
     cluster.require_no_prepared_transactions(present.name)
+    if seen.state == "inside":
+        note = present.mark.note if present.mark is not None else {}
+        with cluster.together(f"Opening {names.live}"):
+            admission.widen(cluster, names.live, note.get("admission") or {})
+            cluster.write_comment(names.live, present.own_comment)
+        return {**_lifted(names, changed=True, ended=[]), "diff": _difference(seen, names.live)}
     if seen.state == "fencing":
         with cluster.together(f"Opening {names.live}"):
             cluster.write_comment(names.live, present.own_comment)
             cluster.allow_connections(names.live, True)
         return {**_lifted(names, changed=True, ended=[]), "diff": _difference(seen, names.live)}
-    with closed(cluster, [dataclasses.replace(present, allows_connections=True)]) as ended:
-        with cluster.together(f"Renaming {names.fenced}"):
-            cluster.rename(names.fenced, names.live)
-            cluster.write_comment(names.live, present.own_comment)
-            cluster.allow_connections(names.live, True)
+    with (
+        closed(cluster, [dataclasses.replace(present, allows_connections=True)]) as ended,
+        cluster.together(f"Renaming {names.fenced}"),
+    ):
+        cluster.rename(names.fenced, names.live)
+        cluster.write_comment(names.live, present.own_comment)
+        cluster.allow_connections(names.live, True)
     return {**_lifted(names, changed=True, ended=ended), "diff": _difference(seen, names.live)}
 
 

@@ -169,9 +169,7 @@ def running(
 ) -> t.Iterator[tuple[subprocess.Popen[bytes], Drained]]:
     """A libpq program; whatever happens inside, it and its children are gone at the end."""
     with passfile(password) as (extra, descriptors):
-        process = start(
-            argv, environment={**environment, **extra}, pass_fds=descriptors, stdin=stdin, stdout=stdout
-        )
+        process = start(argv, environment={**environment, **extra}, pass_fds=descriptors, stdin=stdin, stdout=stdout)
         try:
             yield process, Drained(t.cast("t.IO[bytes]", process.stderr))
         finally:

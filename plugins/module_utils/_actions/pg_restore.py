@@ -111,7 +111,7 @@ def body(context: Context) -> dict[str, t.Any]:
             check_mode=context.check_mode,
         )
         if params["state"] == "listed":
-            return work.list()
+            return work.backups()
         if params["state"] == "verified":
             return work.verify()
         if params["state"] == "assessed":
@@ -150,14 +150,16 @@ class Seen:
     names: Names
     live: Database | None
     fenced: Database | None
-    target: Database | None
     restoring: Database | None
     failed: Database | None
 
     @property
-    def is_done(self) -> bool:
-        """A restore of this id was swapped in already."""
-        return self.failed is not None and self.failed.is_ours(("failed",), self.names.identity)
+    def done(self) -> Database | None:
+        """What a restore of this id swapped in already, under the name it has by now."""
+        if self.failed is None or not self.failed.is_ours(("failed",), self.names.identity):
+            return None
+        made = self.failed.mark.note.get("replaced_by") if self.failed.mark is not None else None
+        return next((one for one in (self.live, self.fenced) if one is not None and one.oid == made), None)
 
     @property
     def replaced(self) -> Database | None:
@@ -170,7 +172,6 @@ def look(cluster: Cluster, names: Names) -> Seen:
         names=names,
         live=cluster.find(names.database),
         fenced=cluster.find(names.fenced),
-        target=cluster.find(names.target),
         restoring=cluster.find(names.restoring),
         failed=cluster.find(names.failed),
     )
@@ -193,9 +194,9 @@ def require_safe_target(seen: Seen) -> None:
         raise Refused(f"{names.fenced} exists, and does not carry our mark; it is left alone.")
     if seen.failed is not None:
         raise Refused(f"{names.failed} exists already, and is not of this restore.", known=seen.failed.told())
-    if seen.restoring is not None and not seen.restoring.is_ours(("restoring", "ready"), names.identity):
-        if not seen.restoring.is_unclaimed:
-            raise Refused(f"{names.restoring} exists, and does not carry our mark; it is left alone.")
+    taken = seen.restoring
+    if taken is not None and not taken.is_unclaimed and not taken.is_ours(("restoring", "ready"), names.identity):
+        raise Refused(f"{names.restoring} exists, and does not carry our mark; it is left alone.")
 
 
 class Work:
@@ -267,7 +268,7 @@ class Work:
             raise UnexpectedAnswer(f"There is no proven backup of {self.database} at {self.params['destination']}.")
         return backup_proof.Archive(place, good[-1].name.rpartition("/")[0], good[-1].manifest), good[-1].url
 
-    def list(self) -> dict[str, t.Any]:
+    def backups(self) -> dict[str, t.Any]:
         place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
         found = manifest.listed(place, self.database)
         backups = [
@@ -370,10 +371,10 @@ class Work:
             if not self.check_mode:
                 stack.enter_context(cluster.exclusive(self.database, doing="pg_restore"))
             seen = look(cluster, names)
-            if seen.is_done and seen.failed is not None:
+            if seen.done is not None:
                 return {
                     "changed": False,
-                    "database": names.target,
+                    "database": seen.done.name,
                     "failed_database": names.failed,
                     "msg": f"{self.database} was brought back already; what it replaced is {names.failed}.",
                 }
@@ -442,9 +443,10 @@ class Work:
         """The new database, filled and compared; one that an earlier call finished is taken as it is."""
         names, wanted = seen.names, archive.manifest.properties
         present = seen.restoring
-        if present is not None and present.mark is not None and present.mark.kind == "ready":
-            if present.mark.note.get("sha256") == archive.manifest.archive["sha256"]:
-                return present
+        mark = None if present is None else present.mark
+        same = mark is not None and mark.note.get("sha256") == archive.manifest.archive["sha256"]
+        if present is not None and mark is not None and mark.kind == "ready" and same:
+            return present
         if present is not None:
             if present.is_unclaimed:  # killed between making and marking it
                 cluster.mark(present, "restoring", original=names.database, identity=names.identity)
@@ -585,28 +587,35 @@ class Work:
         """Both renames in one transaction, with nobody connected and nobody let in until they are done."""
         opened = dataclasses.replace(made, allows_connections=True)
         stays_fenced = names.target == names.fenced and replaced is not None
-        with closed(cluster, [opened] if replaced is None else [replaced, opened]) as ended:
-            with cluster.together(f"Swapping {names.target}"):
-                if replaced is not None:
-                    cluster.rename(replaced.name, names.failed)
-                    cluster.mark(
-                        replaced, "failed", original=names.database, identity=names.identity, name=names.failed
-                    )
-                cluster.rename(made.name, names.target)
-                if stays_fenced and replaced is not None and replaced.mark is not None:
-                    bare = dataclasses.replace(made, comment=comment)
-                    note = {**replaced.mark.note, "restored": True}
-                    cluster.mark(
-                        bare,
-                        "fenced",
-                        original=names.database,
-                        identity=names.identity,
-                        name=names.target,
-                        note=note,
-                    )
-                else:
-                    cluster.write_comment(names.target, comment)
-                cluster.allow_connections(names.target, True)
+        with (
+            closed(cluster, [opened] if replaced is None else [replaced, opened]) as ended,
+            cluster.together(f"Swapping {names.target}"),
+        ):
+            if replaced is not None:
+                cluster.rename(replaced.name, names.failed)
+                cluster.mark(
+                    replaced,
+                    "failed",
+                    original=names.database,
+                    identity=names.identity,
+                    name=names.failed,
+                    note={"replaced_by": made.oid},
+                )
+            cluster.rename(made.name, names.target)
+            if stays_fenced and replaced is not None and replaced.mark is not None:
+                bare = dataclasses.replace(made, comment=comment)
+                note = {**replaced.mark.note, "restored": True}
+                cluster.mark(
+                    bare,
+                    "fenced",
+                    original=names.database,
+                    identity=names.identity,
+                    name=names.target,
+                    note=note,
+                )
+            else:
+                cluster.write_comment(names.target, comment)
+            cluster.allow_connections(names.target, True)
         return ended
 
 
@@ -651,7 +660,7 @@ def told_loss(loss: t.Mapping[str, t.Any]) -> str:
         return f"what was written is not known: {loss['reason']}."
     tables = ", ".join(str(one["table"]) for one in loss["tables"][:5])
     span = "" if loss["span_seconds"] is None else f" within {loss['span_seconds'] / 60:.1f} minutes"
-    deleted = "" if loss["deleted_rows"] is None else f", at least {loss['deleted_rows']} deleted"
+    gone = "" if loss["gone_rows"] is None else f" and {loss['gone_rows']} that were there are gone or replaced"
     if loss["lossless"] is None:
         return f"no row was written{span}, but {loss['reason']}."
-    return f"{loss['rows']} rows were inserted or updated{deleted}{span}, in {tables}."
+    return f"{loss['rows']} rows were inserted or updated{gone}{span}, in {tables}."

@@ -10,17 +10,28 @@ import os
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import journal, release_steps, rollback_plan
-from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record, maintenance_windows, steps_of
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import (
+    Record,
+    maintenance_windows,
+    steps_of,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import settle
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, GoliveError, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    GoliveError,
+    Refused,
+    UnexpectedAnswer,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context, Result
 
 _STEP_STATUSES = ["done", "failed", "undone", "skipped"]
 #: Names the step that is open, whichever it is.
 CURRENT = "current"
+_TAKEN_BACK = ("rolled_back", "aborted")
 OUTCOMES = ["live", "rolled_back", "left_on", "aborted", "failed"]
 
 ARGUMENT_SPEC: Spec = compose(
@@ -106,10 +117,17 @@ def body(context: Context) -> Result:
 
 def _owner(params: Params) -> dict[str, t.Any]:
     return {
-        "operator": params["operator"] or getpass.getuser(),
+        "operator": params["operator"] or _user(),
         "job": params["job"] or "",
         "host": os.uname().nodename,
     }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"uid {os.getuid()}"
 
 
 def require_go(verdict: Params, *, now_text: str, max_age_seconds: float) -> None:
@@ -121,7 +139,10 @@ def require_go(verdict: Params, *, now_text: str, max_age_seconds: float) -> Non
         raise Refused("The verdict was made in check mode: some of it is only GO if the rest holds.")
     if not verdict.get("digest"):
         raise Refused("The verdict is for no release: it has no digest.")
-    age = (parse_utc(now_text) - parse_utc(str(verdict["decided"]))).total_seconds()
+    try:
+        age = (parse_utc(now_text) - parse_utc(str(verdict.get("decided", "")))).total_seconds()
+    except ValueError:
+        raise Refused("The verdict does not say when it was made.", remedy="Judge again: run pre_deploy or golive.") from None
     if not -60 <= age <= max_age_seconds:
         raise Refused(
             f"The verdict is {age:.0f} s old, and may be at most {max_age_seconds:.0f} s.",
@@ -138,34 +159,24 @@ def _begun(context: Context, record: Record) -> Result:
             f"The verdict is for {verdict.get('system')} {verdict.get('version')}, not for {params['system']} {params['version']}."
         )
     if context.check_mode:
+        _refuse_a_second(params, record)
         return {"changed": True, "msg": f"Release of {params['system']} {params['version']} would begin."}
     record.create()
     with record.exclusively():
         held = record.lock()
-        if held is not None and params["takeover"] != held["release"]:
-            raise Refused(
-                f"There is a release already: {record.described_lock(held)}.",
-                remedy=f"Wait for it; or read `status`; or, when you know that its run is dead, end it with `abort` "
-                f"and golive_takeover={held['release']}.",
-            )
-        if held is not None:
-            raise Refused(
-                f"Release {held['release']} has not ended, so no other begins.",
-                remedy=f"End it first: `abort` with golive_takeover={held['release']}.",
-            )
+        if held is not None and record.never_began(held):
+            record.discard(held["release"])  # whoever begins holds this mutex, so that one is dead
+        _refuse_a_second(params, record)
         release = record.new_id()
-        try:
-            os.makedirs(os.path.join(record.folder(release), "report"), mode=0o700)
-        except OSError as problem:
-            raise ActionFailed(f"{record.folder(release)} cannot be made: {problem.strerror}.")
-        token = record.take(release, owner=_owner(params), version=params["version"])
         begun = {"event": "begun", **_owner(params), "version": params["version"], "digest": verdict["digest"]}
         try:
+            _make_folder(os.path.join(record.folder(release), "report"))
+            token = record.take(release, owner=_owner(params), version=params["version"])
             record.write(release, "verdict.json", dict(verdict))
             record.keep_verdict(verdict)
             chain = _append(record, token, [begun], way_back=False)
         except BaseException:
-            record.free()
+            record.discard(release)
             raise
     return {
         "changed": True,
@@ -175,6 +186,30 @@ def _begun(context: Context, record: Record) -> Result:
         "head": chain.head,
         "msg": f"Release {release} has begun.",
     }
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, mode=0o700)
+    except OSError as problem:
+        raise ActionFailed(f"{path} cannot be made: {problem.strerror}.", remedy="Make room or give rights there.") from None
+
+
+def _refuse_a_second(params: Params, record: Record) -> None:
+    """Raise Refused while another release holds the lock (law 3)."""
+    held = record.lock()
+    if held is None:
+        return
+    if params["takeover"] == held["release"]:
+        raise Refused(
+            f"Release {held['release']} has not ended, so no other begins.",
+            remedy=f"End it first: `abort` with golive_takeover={held['release']}.",
+        )
+    raise Refused(
+        f"There is a release already: {record.described_lock(held)}.",
+        remedy=f"Wait for it; or read `status`; or, when you know that its run is dead, end it with `abort` "
+        f"and golive_takeover={held['release']}.",
+    )
 
 
 def _planned(context: Context, record: Record) -> Result:
@@ -241,13 +276,17 @@ def _append(record: Record, token: Token, entries: t.Sequence[journal.Entry], *,
     path = record.journal_path(token.release)
     try:
         return journal.append(path, entries, token=token.number)
+    except UnexpectedAnswer:
+        if way_back:
+            return journal.Chain((), "", False)
+        raise
     except OSError as problem:
         if way_back:
             return journal.Chain((), "", False)
         raise ActionFailed(
             f"The journal {path} cannot be written: {problem.strerror}.",
             remedy="Nothing more is changed. Make room or give rights there.",
-        )
+        ) from None
 
 
 def _judged(context: Context, record: Record) -> Result:
@@ -348,6 +387,8 @@ def _read(context: Context, record: Record) -> Result:
     """Everything that a person or the settlement needs to know; changes nothing."""
     params = context.params
     lock = record.lock()
+    if lock is not None and record.never_began(lock):
+        lock = None  # nothing was changed, and the next release takes its place
     release = Token.parse(params["release"]).release if params["release"] else None
     release = release or params["takeover"] or (lock["release"] if lock else None)
     if release is None and record.releases():
@@ -420,16 +461,32 @@ def _status_text(
     return "\n".join(lines)
 
 
+def _refuse_what_is_past(release: str, chain: journal.Chain, record: Record) -> None:
+    """Raise Refused for a release that was taken back already, and for one that a later release built upon."""
+    last = chain.entries[-1]
+    if last["event"] == "ended" and last["outcome"] in _TAKEN_BACK:
+        raise Refused(f"Release {release} ended: {last['outcome']}. Nothing is left to take over.", remedy="Read `status`.")
+    for later in record.releases()[::-1]:
+        if later <= release:
+            return
+        ending = journal.read_chain(record.journal_path(later)).entries[-1]
+        if ending.get("outcome") not in _TAKEN_BACK:
+            raise Refused(f"Release {later} came after {release}; what it changed would be lost.", remedy=f"Take {later} back first.")
+
+
 def _claimed(context: Context, record: Record) -> Result:
     """Take over a release whose run is dead: an explicit, recorded word."""
     params = context.params
     with record.exclusively():
         held = record.lock()
+        if held is not None and record.never_began(held):
+            held = None
         chain = journal.read_chain(record.journal_path(params["takeover"]))
         if not chain.entries:
             raise BadInput(f"There is no release {params['takeover']} of {params['system']} on record.")
         if held is not None and held["release"] != params["takeover"]:
             raise Refused(f"It is not {params['takeover']} that is open: {record.described_lock(held)}.")
+        _refuse_what_is_past(params["takeover"], chain, record)
         if context.check_mode:
             return {"changed": True, "msg": f"Release {params['takeover']} would be taken over."}
         version = str(chain.entries[0].get("version", ""))

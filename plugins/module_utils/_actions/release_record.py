@@ -14,13 +14,29 @@ import json
 import os
 import re
 import secrets
+import shutil
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import journal
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, parse_utc, utc_text
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, Refused, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import (
+    CLOCK,
+    Clock,
+    Deadline,
+    parse_utc,
+    poll,
+    utc_text,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    Refused,
+    TimedOut,
+    UnexpectedAnswer,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
 
+#: Lock and token are read and written in milliseconds; who waits longer waits for something that hangs.
+_MUTEX_SECONDS = 30.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
 
 
@@ -42,9 +58,11 @@ class Record:
             raise ActionFailed(
                 f"The state directory {self.root} cannot be made: {problem.strerror}.",
                 remedy="Give this user the right to write there, or set golive_state_dir.",
-            )
+            ) from None
 
     def folder(self, release: str) -> str:
+        if not _NAME.fullmatch(release):
+            raise BadInput(f"{release!r} is not the id of a release.")
         return os.path.join(self.root, "releases", release)
 
     def journal_path(self, release: str) -> str:
@@ -59,12 +77,28 @@ class Record:
             raise ActionFailed(
                 f"The state directory {self.root} cannot be used: {problem.strerror}.",
                 remedy="Give this user the right to write there, or set golive_state_dir.",
-            )
+            ) from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._wait_for(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _wait_for(self, descriptor: int) -> None:
+        def taken() -> bool:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        try:
+            poll(taken, good=bool, deadline=Deadline(_MUTEX_SECONDS, clock=self.clock), describe=lambda *_: "")
+        except TimedOut:
+            raise Refused(
+                f"Another module has been at work in {self.root} for {_MUTEX_SECONDS:g} s, where a moment is enough.",
+                remedy=f"See who has it open (fuser {self.root}/.mutex), then try again.",
+            ) from None
 
     def _read_json(self, path: str) -> dict[str, t.Any] | None:
         try:
@@ -73,9 +107,13 @@ class Record:
         except FileNotFoundError:
             return None
         except PermissionError:
-            raise ActionFailed(f"{path} cannot be read by this user.", remedy="Run as the user who owns the state directory.")
+            raise ActionFailed(
+                f"{path} cannot be read by this user.", remedy="Run as the user who owns the state directory."
+            ) from None
         except ValueError:
-            raise UnexpectedAnswer(f"{path} is damaged.", remedy="Look at the journal beside it, then remove the file.")
+            raise UnexpectedAnswer(
+                f"{path} is damaged.", remedy="Look at the journal beside it, then remove the file."
+            ) from None
         return content if isinstance(content, dict) else None
 
     def lock(self) -> dict[str, t.Any] | None:
@@ -101,9 +139,13 @@ class Record:
         return [dict(entry["sign_off"]) for entry in chain.entries]
 
     def sign(self, sign_off: t.Mapping[str, t.Any]) -> None:
-        journal.append(
-            os.path.join(self.root, "sign_offs.jsonl"), [{"sign_off": dict(sign_off)}], token=0, clock=self.clock
-        )
+        path = os.path.join(self.root, "sign_offs.jsonl")
+        try:
+            journal.append(path, [{"sign_off": dict(sign_off)}], token=0, clock=self.clock)
+        except OSError as problem:
+            raise ActionFailed(
+                f"{path} cannot be written: {problem.strerror}.", remedy=f"Make room or give rights in {self.root}."
+            ) from None
 
     def next_number(self) -> int:
         """The next monotonic token number; call it inside ``exclusively``."""
@@ -114,7 +156,9 @@ class Record:
         except FileNotFoundError:
             number = 0
         except ValueError:
-            raise UnexpectedAnswer(f"{path} does not hold a number.", remedy="Put one there that is above every journal's token.")
+            raise UnexpectedAnswer(
+                f"{path} does not hold a number.", remedy="Put one there that is above every journal's token."
+            ) from None
         journal.write_whole(path, f"{number + 1}\n")
         return number + 1
 
@@ -138,6 +182,15 @@ class Record:
     def free(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.root, "lock.json"))
+
+    def never_began(self, lock: t.Mapping[str, t.Any]) -> bool:
+        """Whether the lock's release wrote no journal: it was killed, or is at it this moment. Nothing was changed then."""
+        return not journal.read_chain(self.journal_path(lock["release"])).entries
+
+    def discard(self, release: str) -> None:
+        """Give back the lock and the folder of a release that did not begin."""
+        self.free()
+        shutil.rmtree(self.folder(release), ignore_errors=True)
 
     def verify(self, token: Token) -> None:
         """Raise Refused unless this token holds the system's lock now."""
@@ -163,16 +216,20 @@ class Record:
         )
 
     def releases(self) -> list[str]:
-        """Ids of all releases, oldest first."""
+        """Ids of all releases that began, oldest first; a folder without a journal is what a kill while beginning left."""
         try:
-            return sorted(os.listdir(os.path.join(self.root, "releases")))
+            names = sorted(os.listdir(os.path.join(self.root, "releases")))
         except FileNotFoundError:
             return []
+        return [name for name in names if _NAME.fullmatch(name) and os.path.exists(self.journal_path(name))]
 
     def history(self) -> dict[str, float]:
         """Seconds of each step in the newest release that went live."""
         for release in reversed(self.releases()):
-            entries = journal.read_chain(self.journal_path(release)).entries
+            try:
+                entries = journal.read_chain(self.journal_path(release)).entries
+            except UnexpectedAnswer:  # an old record that was damaged only costs us its durations
+                continue
             if entries and entries[-1].get("outcome") == "live":
                 return {step["name"]: step["seconds"] for step in steps_of(entries) if step["status"] == "done"}
         return {}

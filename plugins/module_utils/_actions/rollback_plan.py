@@ -39,7 +39,10 @@ def build(
     if kind not in KINDS:
         raise BadInput(f"The migration's way back is {kind!r}, expected one of {', '.join(KINDS)}.")
     reason = str(migration.get("rollback_reason") or "no migration is pending, so the database stays as it is")
-    irreversible = [str(text) for text in migration.get("irreversible", [])]
+    pending = migration.get("pending") or []
+    irreversible = [
+        f"revision {one['revision']} ({one['title']}): {', '.join(one['reasons'])}" for one in pending if one["rollback"] != "reversible"
+    ]
     dsn = str(way_back.get("dsn") or "")
     database = _database_name(dsn) if dsn else ""
     return {
@@ -50,8 +53,8 @@ def build(
         "database": kind,
         "reason": reason,
         "irreversible": irreversible,
-        "revision": migration.get("from_revision"),
-        "target_revision": migration.get("to_revision"),
+        "revision": next(iter(migration.get("from") or []), None),
+        "target_revision": migration.get("to"),
         "services": [
             {key: seen.get(key) for key in ("name", "state", "pid", "command_sha256") if seen.get(key) is not None}
             for seen in services.get("services") or []

@@ -247,7 +247,7 @@ class _S3Writer(Writer):
     def commit(self) -> Stored:
         full = {"ChecksumCRC32": _crc_text(self.digest.crc32)} if self.bucket.sends_checksums else {}
         if self._upload is None:
-            request = {**self._target, "Body": bytes(self._filling), **full}
+            request: dict[str, t.Any] = {**self._target, "Body": bytes(self._filling), **full}
             if self.bucket.accepts("PutObject", "IfNoneMatch"):
                 request["IfNoneMatch"] = "*"
             answer = self._made(lambda: self.bucket.client.put_object(**request))

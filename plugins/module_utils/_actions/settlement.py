@@ -18,6 +18,8 @@ FINISH = "finish"
 ROLL_BACK = "roll_back"
 LEAVE_ON = "leave_on"
 
+_KINDS = ("image_only", "downgrade", "restore", "forward_only")
+
 World = t.Mapping[str, t.Any]
 
 
@@ -42,7 +44,8 @@ def settle(
 ) -> dict[str, t.Any]:
     """What has to happen now, in a sentence, and the choices where a person has to choose.
 
-    ``world`` may hold ``loss``: what pg_restore assessed since the migration, and ``accept_data_loss``, ``wanted`` (``roll_back`` when a person asked for it).
+    ``world`` may hold ``loss``: what pg_restore assessed since the migration, and ``accept_data_loss``, ``wanted``
+    (``roll_back`` when a person asked for it).
     """
     wanted = world.get("wanted")
     if ended is not None and ended["outcome"] in ("live", "rolled_back", "aborted") and wanted != ROLL_BACK:
@@ -63,7 +66,14 @@ def settle(
         return _decision(FINISH, "Every step is done.", outcome="live")
     kind = str(rollback.get("database", "unknown"))
     migrated = "migration" in began
-    users_write = release_steps.POINT_OF_NO_RETURN in began
+    # A way back that had let users in again is past a point of no return of its own.
+    users_write = release_steps.POINT_OF_NO_RETURN in began or any(step["name"] == "back_traffic" for step in steps)
+    if migrated and kind not in _KINDS:
+        return _decision(
+            LEAVE_ON,
+            f"{where}, and how the database goes back is not on record (it says {kind}).",
+            choices=["read ROLLBACK.md, and take it back by hand", "leave it on and mend forward"],
+        )
     if kind == "forward_only" and migrated:
         return _decision(
             LEAVE_ON,

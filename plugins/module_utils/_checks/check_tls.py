@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
@@ -276,7 +277,8 @@ def _judge_chain(
 ) -> t.Iterator[Criterion]:
     for depth, certificate in enumerate(chain):
         called = label if depth == 0 else f"{label} issuer {certificate.subject}"
-        left = (certificate.not_after - now).total_seconds() / 86400
+        # Rounded down, so that what is printed as 30 is at least 30.
+        left = math.floor((certificate.not_after - now).total_seconds() / 8640) / 10
         lifetime = certificate.lifetime.total_seconds() / 86400
         remedy = "Renew the certificate and reload the server."
         if lifetime < params["min_days"]:
@@ -284,7 +286,7 @@ def _judge_chain(
                 f"Its whole lifetime is {lifetime:.0f} days, so min_days can never hold: set min_days to 0 or little, and let "
                 "min_lifetime_share judge."
             )
-        yield at_least(f"{called} days left", round(left, 1), params["min_days"], unit="days", remedy=remedy)
+        yield at_least(f"{called} days left", left, params["min_days"], unit="days", remedy=remedy)
         share = (certificate.not_after - now) / certificate.lifetime if certificate.lifetime else 0.0
         if depth == 0 and certificate.lifetime <= _RENEWED_BY_MACHINE:
             yield at_least(

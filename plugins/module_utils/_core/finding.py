@@ -16,7 +16,7 @@ import typing as t
 ORDER = ("pass", "warn", "unknown", "fail")
 STATUSES = (*ORDER, "not_applicable")
 #: A probe that leaves a trace says this in check mode; the verdict then says "GO if these N hold".
-NOT_IN_CHECK_MODE = "is not run in check mode"
+NOT_IN_CHECK_MODE = "not run in check mode"
 
 
 @dataclasses.dataclass(frozen=True)

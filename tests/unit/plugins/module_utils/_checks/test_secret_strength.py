@@ -32,7 +32,14 @@ def test_random_secrets_are_strong() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["a" * 64, "password" * 8, "0123456789" * 6, "abcdefghijklmnopqrstuvwxyz012345", "Password123!Password123!Password123!", ""],
+    [
+        "a" * 64,
+        "password" * 8,
+        "0123456789" * 6,
+        "abcdefghijklmnopqrstuvwxyz012345",
+        "Password123!Password123!Password123!",
+        "",
+    ],
 )
 def test_long_but_guessable_values_are_weak(value: str) -> None:
     assert strength_bits(value) < 64
@@ -45,7 +52,16 @@ def test_repeating_a_short_word_does_not_make_it_strong(word: str, times: int) -
 
 @pytest.mark.parametrize(
     "value",
-    ["change-me-in-production", "CHANGE_ME", "your-secret-key-here", "<insert key>", "{{ secret }}", "${SECRET}", "xxxxxxxx", "replace this"],
+    [
+        "change-me-in-production",
+        "CHANGE_ME",
+        "your-secret-key-here",
+        "<insert key>",
+        "{{ secret }}",
+        "${SECRET}",
+        "xxxxxxxx",
+        "replace this",
+    ],
 )
 def test_placeholders_are_known(value: str) -> None:
     assert placeholder_in(value)

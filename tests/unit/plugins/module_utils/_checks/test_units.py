@@ -20,7 +20,15 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("50GB", 50 * 10**9), ("16GiB", 16 * 2**30), ("1.5 MB", 1_500_000), ("12", 12), ("3kB", 3000), ("2 TiB", 2 * 2**40), ("0B", 0)],
+    [
+        ("50GB", 50 * 10**9),
+        ("16GiB", 16 * 2**30),
+        ("1.5 MB", 1_500_000),
+        ("12", 12),
+        ("3kB", 3000),
+        ("2 TiB", 2 * 2**40),
+        ("0B", 0),
+    ],
 )
 def test_a_size_is_read_by_its_own_unit(text: str, size: int) -> None:
     assert size_bytes(text, option="x") == size
@@ -43,7 +51,9 @@ def test_plain_bytes_are_exact(size: int) -> None:
     assert size_bytes(str(size), option="x") == size
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("24h", 86400), ("7d", 604800), ("2w", 1209600), ("0.5h", 1800)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("15m", 900), ("24h", 86400), ("7d", 604800), ("2w", 1209600), ("0.5h", 1800)]
+)
 def test_a_span_is_read(text: str, seconds: float) -> None:
     assert span_seconds(text, option="x") == seconds
 

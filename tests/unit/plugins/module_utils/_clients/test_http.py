@@ -176,7 +176,9 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
     stop.set()
 
 
-def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch, http_server: HttpServer, refused_port: int) -> None:
+def test_each_address_of_a_name_is_tried(
+    monkeypatch: pytest.MonkeyPatch, http_server: HttpServer, refused_port: int
+) -> None:
     http_server.route("/", Answer(200))
     addresses = [
         (999, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1)),  # a family that this host cannot speak
@@ -218,7 +220,7 @@ def test_a_connection_to_the_name_with_another_address(demo_ca: DemoCa, tmp_path
 
 def test_an_untrusted_certificate_is_never_accepted(demo_ca: DemoCa) -> None:
     with HttpServer({"/": Answer(200)}, tls=demo_ca.issue()) as server:
-        with pytest.raises(http.NotTrusted, match="self-signed certificate|unable to get local issuer"):
+        with pytest.raises(http.NotTrusted, match=r"self-signed certificate|unable to get local issuer"):
             get(server.url)
         assert server.requests == []
 
@@ -254,8 +256,12 @@ def test_redirects_are_followed_when_asked(http_server: HttpServer) -> None:
     assert [hop[0] for hop in answer.hops] == [302, 302]
 
 
-@pytest.mark.parametrize(("status", "method", "body"), [(302, "GET", b""), (303, "GET", b""), (307, "POST", b"x"), (308, "POST", b"x")])
-def test_a_redirect_keeps_the_method_only_where_it_must(http_server: HttpServer, status: int, method: str, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("status", "method", "body"), [(302, "GET", b""), (303, "GET", b""), (307, "POST", b"x"), (308, "POST", b"x")]
+)
+def test_a_redirect_keeps_the_method_only_where_it_must(
+    http_server: HttpServer, status: int, method: str, body: bytes
+) -> None:
     http_server.routes.update({"/a": redirect("/b", status), "/b": Answer(200)})
     http.request("POST", f"{http_server.url}/a", deadline=Deadline(5), body=b"x", follow=True)
     assert (http_server.requests[1].method, http_server.requests[1].body) == (method, body)
@@ -367,7 +373,9 @@ def test_a_url_becomes_origin_and_target(url: str, origin: str, target: str) -> 
 
 
 def test_the_host_header_leaves_out_the_usual_port() -> None:
-    headers = [http.origin_of(url)[0].host_header for url in ("http://h", "https://h", "http://h:443", "http://[::1]:1")]
+    headers = [
+        http.origin_of(url)[0].host_header for url in ("http://h", "https://h", "http://h:443", "http://[::1]:1")
+    ]
     assert headers == ["h", "h", "h:443", "[::1]:1"]
 
 

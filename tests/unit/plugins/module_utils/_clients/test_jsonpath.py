@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 import pytest
@@ -49,7 +50,9 @@ def test_a_path_finds_every_value_in_order(path: str, found: list[t.Any]) -> Non
     assert find(DOCUMENT, path) == found
 
 
-@pytest.mark.parametrize("path", ["$..a", "$.a[", "$.a[1:2]", "$.a[?(@.b)]", "$.", "$x", "$.a b", r'$["\u12"]', "$.a[1e3]"])
+@pytest.mark.parametrize(
+    "path", ["$..a", "$.a[", "$.a[1:2]", "$.a[?(@.b)]", "$.", "$x", "$.a b", r'$["\u12"]', "$.a[1e3]"]
+)
 def test_what_cannot_be_read_is_refused_and_never_finds_nothing(path: str) -> None:
     with pytest.raises(BadInput, match="cannot be read at"):
         parse(path)
@@ -82,7 +85,5 @@ def test_a_path_made_from_a_document_finds_what_is_there(document: t.Any, data: 
 
 @given(st.text(max_size=30))
 def test_any_text_is_a_path_or_bad_input(path: str) -> None:
-    try:
-        find(DOCUMENT, path)
-    except BadInput as problem:
-        assert "JSON path" in problem.message
+    with contextlib.suppress(BadInput):
+        assert parse(written(parse(path))) == parse(path)

@@ -1,0 +1,1 @@
+"""What the demos show: a release that goes well, bad releases, a NO-GO, and a controller that dies half-way."""

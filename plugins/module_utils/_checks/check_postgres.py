@@ -1,0 +1,785 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge a PostgreSQL database: is it the right one, healthy, replicated, at the right revision, and who else is in it?"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import fnmatch
+import re
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
+    POSTGRES,
+    Constraints,
+    Spec,
+    compose,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
+    Denied,
+    GoliveError,
+    TimedOut,
+    UnexpectedAnswer,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
+    Criterion,
+    at_least,
+    at_most,
+    holds,
+    one_of,
+    unknown,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+
+NAME = "check_postgres"
+
+_WANTED = {"type": "str", "choices": ["required", "any"], "default": "any"}
+_REFUSED = {"type": "str", "choices": ["refused", "any"], "default": "any"}
+
+ARGUMENT_SPEC: Spec = compose(
+    POSTGRES,
+    {
+        "min_version": {"type": "str"},
+        "recovery": {"type": "str", "choices": ["primary", "standby", "any"], "default": "primary"},
+        "ssl": _WANTED,
+        "superuser": _REFUSED,
+        "max_connections_share": {"type": "float", "default": 0.8},
+        "pools": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "size": {"type": "int", "required": True},
+                "instances": {"type": "int", "default": 1},
+            },
+        },
+        "max_wraparound_share": {"type": "float", "default": 0.5},
+        "max_transaction_age": {"type": "float"},
+        "max_idle_in_transaction": {"type": "int"},
+        "min_replicas": {"type": "int"},
+        "min_sync_replicas": {"type": "int"},
+        "max_lag_bytes": {"type": "int"},
+        "max_lag_seconds": {"type": "float"},
+        "slots": {"type": "str", "choices": ["healthy", "any"], "default": "any"},
+        "max_slot_bytes": {"type": "int"},
+        "archiver": _WANTED,
+        "max_archive_age": {"type": "float"},
+        "checksums": _WANTED,
+        "invalid_indexes": _REFUSED,
+        "unindexed_foreign_keys": _REFUSED,
+        "max_sequence_share": {"type": "float"},
+        "pending_restart": _REFUSED,
+        "extensions": {
+            "type": "list",
+            "elements": "dict",
+            "options": {"name": {"type": "str", "required": True}, "min_version": {"type": "str"}},
+        },
+        "encoding": {"type": "str"},
+        "collation_versions": {"type": "str", "choices": ["current", "any"], "default": "any"},
+        "settings": {"type": "dict"},
+        "schema_revision": {
+            "type": "dict",
+            "options": {
+                "table": {"type": "str", "default": "alembic_version"},
+                "schema": {"type": "str", "default": "public"},
+                "expected": {"type": "str", "required": True},
+            },
+        },
+        "queries": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "sql": {"type": "str", "required": True},
+                "value": {"type": "str"},
+                "at_least": {"type": "float"},
+                "at_most": {"type": "float"},
+            },
+        },
+        "statements": {
+            "type": "dict",
+            "options": {
+                "max_mean_ms": {"type": "float", "required": True},
+                "min_calls": {"type": "int", "default": 10},
+                "top": {"type": "int", "default": 10},
+            },
+        },
+        "sessions": {
+            "type": "dict",
+            "options": {
+                "allowed_users": {"type": "list", "elements": "str", "default": []},
+                "allowed_applications": {"type": "list", "elements": "str", "default": []},
+            },
+        },
+        "canary": {"type": "bool", "default": False},
+    },
+)
+CONSTRAINTS: Constraints = {}
+
+#: A database stops taking commands shortly before this many transactions without a freeze.
+WRAPAROUND = 2**31
+NOT_RUN = "not run"
+
+#: What is asked, by topic; each in one round trip, and each on its own, so that a missing right hides nothing else.
+_SQL: dict[str, str] = {
+    "server": """
+        SELECT current_setting('server_version_num')::int AS version_number,
+               current_setting('server_version') AS version,
+               pg_is_in_recovery() AS in_recovery,
+               current_database() AS database, current_user AS username,
+               (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
+               pg_encoding_to_char(encoding) AS encoding,
+               pg_database_size(current_database()) AS size_bytes,
+               COALESCE((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS ssl,
+               (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS ssl_version,
+               current_setting('data_checksums') = 'on' AS checksums
+        FROM pg_database WHERE datname = current_database()""",
+    "connections": """
+        SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used,
+               (SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%') AS idle_in_transaction,
+               current_setting('max_connections')::int AS max_connections,
+               current_setting('superuser_reserved_connections')::int
+               + COALESCE(current_setting('reserved_connections', true)::int, 0) AS reserved""",
+    "wraparound": """
+        SELECT max(age(datfrozenxid)) AS transactions, max(mxid_age(datminmxid)) AS multixacts
+        FROM pg_database""",
+    "oldest": """
+        SELECT COALESCE(max(EXTRACT(EPOCH FROM clock_timestamp() - xact_start)), 0)::float8 AS seconds
+        FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'""",
+    "replicas": """
+        SELECT application_name, client_addr::text AS address, state, sync_state,
+               pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
+                                    ELSE pg_current_wal_lsn() END, replay_lsn)::bigint AS lag_bytes,
+               EXTRACT(EPOCH FROM replay_lag)::float8 AS lag_seconds
+        FROM pg_stat_replication""",
+    "standby": """
+        SELECT (SELECT status FROM pg_stat_wal_receiver) AS receiver,
+               pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::bigint AS lag_bytes,
+               CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+                    ELSE EXTRACT(EPOCH FROM clock_timestamp() - pg_last_xact_replay_timestamp())
+               END::float8 AS lag_seconds
+        WHERE pg_is_in_recovery()""",
+    "slots": """
+        SELECT slot_name AS name, slot_type AS kind, active, wal_status,
+               pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
+                                    ELSE pg_current_wal_lsn() END, restart_lsn)::bigint AS retained_bytes
+        FROM pg_replication_slots""",
+    "archiver": """
+        SELECT current_setting('archive_mode') AS mode, archived_count, failed_count,
+               EXTRACT(EPOCH FROM clock_timestamp() - last_archived_time)::float8 AS archived_age,
+               COALESCE(last_failed_time > COALESCE(last_archived_time, '-infinity'), false) AS is_failing
+        FROM pg_stat_archiver""",
+    "checksum_failures": "SELECT COALESCE(sum(checksum_failures), 0)::bigint AS failures FROM pg_stat_database",
+    "invalid_indexes": """
+        SELECT indexrelid::regclass::text AS name FROM pg_index
+        WHERE NOT indisvalid
+          AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = pg_index.indexrelid)
+        ORDER BY 1""",
+    "unindexed_foreign_keys": """
+        SELECT conrelid::regclass::text || '.' || conname AS name FROM pg_constraint c
+        WHERE contype = 'f' AND NOT EXISTS (
+            SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indpred IS NULL
+              AND (i.indkey::int2[])[0:array_length(c.conkey, 1) - 1] @> c.conkey)
+        ORDER BY 1""",
+    "sequences": """
+        SELECT schemaname || '.' || sequencename AS name,
+               CASE WHEN increment_by > 0 THEN last_value::float8 / max_value ELSE last_value::float8 / min_value END AS share
+        FROM pg_sequences WHERE last_value IS NOT NULL AND NOT cycle ORDER BY 2 DESC LIMIT 10""",
+    "pending_restart": "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name",
+    "extensions": "SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY 1",
+    "collations": """
+        SELECT collation_name AS name FROM (
+            SELECT datname::text AS collation_name FROM pg_database
+            WHERE datname = current_database() AND datcollversion IS NOT NULL
+              AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid)
+            UNION ALL
+            SELECT collname::text FROM pg_collation
+            WHERE collversion IS NOT NULL AND collversion IS DISTINCT FROM pg_collation_actual_version(oid)) AS stale
+        ORDER BY 1""",
+    "sessions": """
+        SELECT usename::text AS username, application_name AS application,
+               COALESCE(client_addr::text, 'local') AS address, state, count(*) AS sessions
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""",
+    "prepared": """
+        SELECT gid, owner::text AS username, prepared::text AS since
+        FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1""",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one query of the user gave: its first column, or why there is none."""
+
+    name: str
+    value: t.Any
+    problem: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was seen: rows by topic, and by topic why there are none. Sizes in bytes, ages in seconds."""
+
+    server: dict[str, t.Any]
+    rows: dict[str, list[dict[str, t.Any]]]
+    unread: dict[str, str]
+    settings: dict[str, str | None]
+    revisions: list[str] | None
+    answers: tuple[Answer, ...]
+    canary: str | None
+
+
+def topics(params: t.Mapping[str, t.Any]) -> list[str]:
+    """What has to be asked for these options. Pure."""
+    asked = {
+        "connections": True,
+        "wraparound": params["recovery"] != "standby",
+        "oldest": params["max_transaction_age"] is not None,
+        "replicas": any(params[name] is not None for name in ("min_replicas", "min_sync_replicas"))
+        or _wants_lag(params),
+        "standby": params["recovery"] == "standby" or _wants_lag(params),
+        "slots": params["slots"] != "any" or params["max_slot_bytes"] is not None,
+        "archiver": params["archiver"] != "any" or params["max_archive_age"] is not None,
+        "checksum_failures": params["checksums"] != "any",
+        "invalid_indexes": params["invalid_indexes"] != "any",
+        "unindexed_foreign_keys": params["unindexed_foreign_keys"] != "any",
+        "sequences": params["max_sequence_share"] is not None,
+        "pending_restart": params["pending_restart"] != "any",
+        "extensions": bool(params["extensions"]),
+        "collations": params["collation_versions"] != "any",
+        "sessions": params["sessions"] is not None,
+        "prepared": params["sessions"] is not None,
+        "statements": params["statements"] is not None,
+    }
+    return [topic for topic, is_asked in asked.items() if is_asked]
+
+
+def _wants_lag(params: t.Mapping[str, t.Any]) -> bool:
+    return params["max_lag_bytes"] is not None or params["max_lag_seconds"] is not None
+
+
+def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
+    """One connection, read only; each topic on its own."""
+    for option in ("pools", "extensions", "queries", "settings"):
+        if params[option] is not None and not params[option]:
+            raise BadInput(f"{option} is empty: nothing would be judged.")
+    for query in params["queries"] or []:
+        if all(query[name] is None for name in ("value", "at_least", "at_most")):
+            raise BadInput(f"The query {query['name']} expects nothing: give value, at_least or at_most.")
+    connection = postgres.connect(
+        params["dsn"],
+        password=params["password"],
+        deadline=run.deadline,
+        application_name="opsready/check",
+    )
+    try:
+        connection.read_only = True
+        reader = _Reader(connection, run)
+        server = reader.rows("server", _SQL["server"])
+        if not server:
+            raise UnexpectedAnswer("PostgreSQL does not tell which database this is.")
+        rows: dict[str, list[dict[str, t.Any]]] = {}
+        unread: dict[str, str] = {}
+        for topic in topics(params):
+            sql = _statements_sql(server[0], params["statements"]) if topic == "statements" else _SQL[topic]
+            try:
+                rows[topic] = reader.rows(topic, sql)
+            except TimedOut:
+                raise
+            except GoliveError as problem:
+                unread[topic] = problem.message
+        revision = params["schema_revision"]
+        return Facts(
+            server=server[0],
+            rows=rows,
+            unread=unread,
+            settings=reader.settings(params["settings"] or {}),
+            revisions=reader.revisions(revision["schema"], revision["table"]) if revision else None,
+            answers=tuple(reader.answer(query) for query in params["queries"] or []),
+            canary=_canary(params, reader, run) if params["canary"] else None,
+        )
+    finally:
+        connection.close()
+
+
+class _Reader:
+    """Questions to one connection, with answers in plain types."""
+
+    def __init__(self, connection: t.Any, run: Run) -> None:
+        self.connection = connection
+        self.run = run
+
+    def rows(
+        self, topic: str, sql: t.Any, parameters: t.Any = None, *, is_foreign: bool = False
+    ) -> list[dict[str, t.Any]]:
+        """Rows of one query in a read-only transaction of its own. ``is_foreign`` says that we did not write it."""
+        reading = postgres.translated(f"Reading {topic.replace('_', ' ')}", deadline=self.run.deadline)
+        with reading, self.connection.transaction():
+            # Binary answers take the extended protocol, where "SELECT 1; COMMIT; DELETE …" is refused as two commands.
+            cursor = self.connection.execute(sql, parameters, binary=is_foreign)
+            if cursor.description is None:
+                return []
+            names = [column.name for column in cursor.description]
+            return [{name: _plain(value) for name, value in zip(names, row)} for row in cursor.fetchall()]
+
+    def settings(self, wanted: t.Mapping[str, t.Any]) -> dict[str, str | None]:
+        found: dict[str, str | None] = {}
+        for name in wanted:
+            row = self.rows("settings", "SELECT current_setting(%s, true) AS value", [name])
+            found[name] = row[0]["value"]
+        return found
+
+    def revisions(self, schema: str, table: str) -> list[str] | None:
+        """The revisions in Alembic's table; None where the table is not there."""
+        sql = require("psycopg").sql
+        query = sql.SQL("SELECT version_num::text AS revision FROM {} ORDER BY 1").format(sql.Identifier(schema, table))
+        there = self.rows(
+            "schema revision", "SELECT to_regclass(format('%%I.%%I', %s::text, %s::text)) AS name", [schema, table]
+        )
+        if there[0]["name"] is None:
+            return None
+        return [str(row["revision"]) for row in self.rows("schema revision", query)]
+
+    def answer(self, query: t.Mapping[str, t.Any]) -> Answer:
+        try:
+            found = self.rows(f"query {query['name']}", query["sql"], is_foreign=True)
+        except GoliveError as problem:
+            return Answer(query["name"], None, problem.message)
+        if not found:
+            return Answer(query["name"], None, "it returned no row")
+        value = next(iter(found[0].values()))
+        return Answer(query["name"], value, "it returned NULL" if value is None else "")
+
+
+def _plain(value: t.Any) -> t.Any:
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.timedelta)):
+        return str(value)
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value).hex()
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def _statements_sql(server: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> t.Any:
+    """The slowest statements; the columns were renamed with PostgreSQL 13."""
+    sql = require("psycopg").sql
+    mean = "mean_exec_time" if server["version_number"] >= 130000 else "mean_time"
+    return sql.SQL(
+        "SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 200) AS query, calls, {mean}::float8 AS mean_ms"
+        " FROM pg_stat_statements WHERE calls >= {calls}"
+        " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " ORDER BY {mean} DESC LIMIT {top}"
+    ).format(mean=sql.Identifier(mean), calls=sql.Literal(wanted["min_calls"]), top=sql.Literal(wanted["top"]))
+
+
+def _canary(params: t.Mapping[str, t.Any], reader: _Reader, run: Run) -> str:
+    """Write a row into a temporary table and roll back; what came of it."""
+    if run.check_mode:
+        return f"{NOT_RUN} in check mode, since it writes to a temporary table"
+    try:
+        with postgres.translated("Writing to a temporary table", deadline=run.deadline):
+            reader.connection.execute("BEGIN READ WRITE")
+            try:
+                reader.connection.execute("CREATE TEMPORARY TABLE opsready_canary (value int) ON COMMIT DROP")
+                reader.connection.execute("INSERT INTO opsready_canary VALUES (42)")
+                row = reader.connection.execute("SELECT value FROM opsready_canary").fetchone()
+            finally:
+                reader.connection.execute("ROLLBACK")
+    except TimedOut:
+        raise
+    except (Denied, UnexpectedAnswer) as problem:
+        return f"refused: {problem.message}"
+    return "came back" if row == (42,) else "lost"
+
+
+# ---------------------------------------------------------------------------------------------------------- judging
+
+
+def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Judge what was seen; pure."""
+    yield from _judge_server(facts, params)
+    yield from _judge_room(facts, params)
+    yield from _judge_replication(facts, params)
+    yield from _judge_archiver(facts, params)
+    yield from _judge_objects(facts, params)
+    yield from _judge_content(facts, params)
+    if params["sessions"] is not None:
+        yield from _judge_sessions(facts, params["sessions"])
+    if facts.canary is not None:
+        if facts.canary.startswith(NOT_RUN):
+            yield unknown("canary", f"canary was {facts.canary}")
+        else:
+            yield holds(
+                "canary",
+                facts.canary == "came back",
+                measured=facts.canary.rstrip("."),
+                expected="came back",
+                remedy="The database does not take writes: is it a standby, or is the role read only?",
+            )
+
+
+def version_number(text: str) -> int:
+    """``16`` and ``15.4`` in the form of server_version_num. Raises BadInput."""
+    match = re.fullmatch(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text.strip())
+    if match is None:
+        raise BadInput(f"min_version is {text!r}, expected a number such as 16 or 15.4.")
+    major, second, third = int(match[1]), int(match[2] or 0), int(match[3] or 0)
+    return major * 10000 + second if major >= 10 else major * 10000 + second * 100 + third
+
+
+def _judge_server(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    server = facts.server
+    if params["min_version"] is not None:
+        yield holds(
+            "version",
+            server["version_number"] >= version_number(params["min_version"]),
+            measured=server["version"],
+            expected=f"at least {params['min_version']}",
+            remedy="Upgrade the server.",
+        )
+    if params["recovery"] != "any":
+        role = "standby" if server["in_recovery"] else "primary"
+        yield one_of("server", role, [params["recovery"]], remedy="Point dsn at the right server, or fail over.")
+    if params["ssl"] == "required":
+        yield holds(
+            "encryption of the connection",
+            server["ssl"],
+            measured=server["ssl_version"] or "none",
+            expected="TLS",
+            remedy="Set ssl on the server and sslmode=verify-full in dsn.",
+        )
+    if params["superuser"] == "refused":
+        yield holds(
+            "role",
+            None if server["is_superuser"] is None else not server["is_superuser"],
+            measured=f"{server['username']} ({'superuser' if server['is_superuser'] else 'ordinary'})",
+            expected="no superuser",
+            remedy="Give the application a role of its own.",
+        )
+    if params["encoding"] is not None:
+        yield one_of("encoding", server["encoding"], [params["encoding"]], remedy="Encoding is set by CREATE DATABASE.")
+    if params["checksums"] == "required":
+        yield one_of(
+            "data checksums", server["checksums"], [True], remedy="pg_checksums --enable, while it is stopped."
+        )
+        failures = _first(facts, "checksum_failures")
+        yield at_most(
+            "checksum failures", failures.get("failures"), 0, remedy="Restore from a backup: pages are damaged."
+        )
+
+
+def _first(facts: Facts, topic: str) -> dict[str, t.Any]:
+    rows = facts.rows.get(topic) or [{}]
+    return rows[0]
+
+
+def _topic_unread(facts: Facts, topic: str, name: str) -> Criterion:
+    why = facts.unread.get(topic, "the server did not say").rstrip(".")
+    return unknown(name, f"{name} is unknown: {why}")
+
+
+def _judge_room(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    connections = _first(facts, "connections")
+    if not connections:
+        yield _topic_unread(facts, "connections", "connections")
+    else:
+        usable = connections["max_connections"] - connections["reserved"]
+        yield at_most(
+            "share of usable connections",
+            round(connections["used"] / usable, 4) if usable > 0 else 1.0,
+            params["max_connections_share"],
+            remedy=f"{connections['used']} of {usable} are in use: raise max_connections or pool them.",
+        )
+        if params["pools"]:
+            planned = sum(pool["size"] * pool["instances"] for pool in params["pools"])
+            yield at_most(
+                "connections that the pools may open",
+                planned,
+                usable,
+                remedy=f"max_connections {connections['max_connections']} less {connections['reserved']} reserved.",
+            )
+        if params["max_idle_in_transaction"] is not None:
+            yield at_most(
+                "sessions idle in transaction",
+                connections["idle_in_transaction"],
+                params["max_idle_in_transaction"],
+                remedy="They hold locks and keep vacuum from its work: set idle_in_transaction_session_timeout.",
+            )
+    if "wraparound" in facts.rows or "wraparound" in facts.unread:
+        ages = _first(facts, "wraparound")
+        worst = max(ages.get("transactions") or 0, ages.get("multixacts") or 0) if ages else None
+        yield at_most(
+            "share of transaction ids before wraparound",
+            None if worst is None else round(worst / WRAPAROUND, 4),
+            params["max_wraparound_share"],
+            remedy="VACUUM FREEZE the oldest tables; look for what keeps autovacuum from it.",
+        )
+    if params["max_transaction_age"] is not None:
+        seconds = _first(facts, "oldest").get("seconds")
+        yield at_most(
+            "oldest transaction",
+            None if seconds is None else round(seconds, 1),
+            params["max_transaction_age"],
+            unit="s",
+            remedy="Find it in pg_stat_activity by xact_start.",
+        )
+
+
+def _judge_replication(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    in_recovery = facts.server["in_recovery"]
+    replicas = facts.rows.get("replicas")
+    streaming = None if replicas is None else [row for row in replicas if row["state"] == "streaming"]
+    if params["min_replicas"] is not None:
+        yield at_least(
+            "streaming replicas",
+            None if streaming is None else len(streaming),
+            params["min_replicas"],
+            remedy="Start the missing standbys; pg_stat_replication lists those that are connected.",
+        )
+    if params["min_sync_replicas"] is not None:
+        synchronous = None if streaming is None else [r for r in streaming if r["sync_state"] in ("sync", "quorum")]
+        yield at_least(
+            "synchronous replicas", None if synchronous is None else len(synchronous), params["min_sync_replicas"]
+        )
+    if in_recovery and "standby" in facts.rows:
+        yield one_of(
+            "WAL receiver", _first(facts, "standby").get("receiver"), ["streaming"], remedy="Look at primary_conninfo."
+        )
+    for option, column, unit in (("max_lag_bytes", "lag_bytes", "bytes"), ("max_lag_seconds", "lag_seconds", "s")):
+        if params[option] is not None:
+            yield _judge_lag(facts, params, column, unit, params[option])
+    yield from _judge_slots(facts, params)
+
+
+def _judge_lag(facts: Facts, params: t.Mapping[str, t.Any], column: str, unit: str, bound: float) -> Criterion:
+    name = f"replication lag in {unit if unit == 'bytes' else 'seconds'}"
+    if facts.server["in_recovery"]:
+        return at_most(name, _first(facts, "standby").get(column), bound, unit=unit)
+    replicas = facts.rows.get("replicas")
+    if not replicas:
+        return unknown(name, f"{name} is unknown: no replica is connected")
+    # replay_lag is empty while a replica is idle and has caught up.
+    lags = [0 if row[column] is None and row["lag_bytes"] == 0 else row[column] for row in replicas]
+    known = [lag for lag in lags if lag is not None]
+    if len(known) < len(lags):
+        return unknown(name, f"{name} is unknown for {len(lags) - len(known)} of {len(lags)} replicas")
+    return at_most(name, max(known), bound, unit=unit, remedy="Look at the slowest replica's disk and network.")
+
+
+def _judge_slots(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if params["slots"] == "any" and params["max_slot_bytes"] is None:
+        return
+    slots = facts.rows.get("slots")
+    if slots is None:
+        yield _topic_unread(facts, "slots", "replication slots")
+        return
+    if params["slots"] == "healthy":
+        bad = [slot["name"] for slot in slots if not slot["active"] or slot["wal_status"] in ("lost", "unreserved")]
+        yield holds(
+            "replication slots",
+            not bad,
+            measured=", ".join(bad) + " inactive or lost" if bad else f"{len(slots)} healthy",
+            expected="healthy",
+            remedy="An abandoned slot keeps WAL until the disk is full: pg_drop_replication_slot.",
+        )
+    if params["max_slot_bytes"] is not None:
+        retained = max((slot["retained_bytes"] or 0 for slot in slots), default=0)
+        yield at_most("WAL kept for the slowest slot", retained, params["max_slot_bytes"], unit="bytes")
+
+
+def _judge_archiver(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if params["archiver"] == "any" and params["max_archive_age"] is None:
+        return
+    archiver = _first(facts, "archiver")
+    if not archiver:
+        yield _topic_unread(facts, "archiver", "archiver")
+        return
+    if params["archiver"] == "required":
+        yield one_of(
+            "archive_mode", archiver["mode"], ["on", "always"], remedy="Point-in-time recovery needs archive_mode."
+        )
+        yield holds(
+            "archiver",
+            not archiver["is_failing"],
+            measured=f"failing, {archiver['failed_count']} times" if archiver["is_failing"] else "working",
+            expected="working",
+            remedy="Look at archive_command in the server's log.",
+        )
+    if params["max_archive_age"] is not None:
+        yield at_most("age of the last archived WAL", archiver["archived_age"], params["max_archive_age"], unit="s")
+
+
+def _names(facts: Facts, topic: str, name: str, *, remedy: str, level: str = "fail") -> Criterion:
+    rows = facts.rows.get(topic)
+    if rows is None:
+        return _topic_unread(facts, topic, name)
+    found = [str(row["name"]) for row in rows]
+    shown = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+    return holds(name, not found, measured=shown or "none", expected="none", remedy=remedy, level=level)
+
+
+def _judge_objects(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if params["invalid_indexes"] == "refused":
+        yield _names(facts, "invalid_indexes", "invalid indexes", remedy="REINDEX INDEX CONCURRENTLY, or drop them.")
+    if params["unindexed_foreign_keys"] == "refused":
+        remedy = "Create an index on the referencing columns."
+        yield _names(facts, "unindexed_foreign_keys", "foreign keys without an index", remedy=remedy, level="warn")
+    if params["pending_restart"] == "refused":
+        yield _names(facts, "pending_restart", "settings that wait for a restart", remedy="Restart the server.")
+    if params["collation_versions"] == "current":
+        remedy = "REINDEX what sorts by it, then ALTER DATABASE or COLLATION … REFRESH VERSION."
+        yield _names(facts, "collations", "collations of another version", remedy=remedy)
+    if params["max_sequence_share"] is not None:
+        sequences = facts.rows.get("sequences")
+        if sequences is None:
+            yield _topic_unread(facts, "sequences", "sequences")
+        else:
+            fullest: dict[str, t.Any] = sequences[0] if sequences else {"name": "none", "share": 0.0}
+            yield at_most(
+                f"share of the fullest sequence ({fullest['name']})",
+                round(fullest["share"], 4),
+                params["max_sequence_share"],
+                remedy="Change the column and its sequence to bigint.",
+            )
+    for wanted in params["extensions"] or []:
+        yield _judge_extension(facts, wanted)
+
+
+def _judge_extension(facts: Facts, wanted: t.Mapping[str, t.Any]) -> Criterion:
+    name = f"extension {wanted['name']}"
+    rows = facts.rows.get("extensions")
+    if rows is None:
+        return _topic_unread(facts, "extensions", name)
+    version = next((str(row["version"]) for row in rows if row["name"] == wanted["name"]), None)
+    lowest = wanted["min_version"]
+    expected = f"at least {lowest}" if lowest else "installed"
+    holds_true = version is not None and (lowest is None or _parts(version) >= _parts(lowest))
+    remedy = f"CREATE EXTENSION or ALTER EXTENSION {wanted['name']} UPDATE."
+    return holds(name, holds_true, measured=version or "not installed", expected=expected, remedy=remedy)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def _judge_content(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    for name, expected in (params["settings"] or {}).items():
+        wanted = (
+            {True: "on", False: "off"}.get(expected, str(expected)) if isinstance(expected, bool) else str(expected)
+        )
+        yield one_of(f"setting {name}", facts.settings.get(name), [wanted], remedy=f"ALTER SYSTEM SET {name}.")
+    revision = params["schema_revision"]
+    if revision is not None:
+        found = facts.revisions
+        where = f"{revision['schema']}.{revision['table']}"
+        yield holds(
+            "schema revision",
+            found == [revision["expected"]],
+            measured=f"no table {where}" if found is None else ", ".join(found) or "none",
+            expected=revision["expected"],
+            remedy="Several revisions are several heads: merge them."
+            if found and len(found) > 1
+            else "Run the migration.",
+        )
+    for answer, query in zip(facts.answers, params["queries"] or []):
+        yield from _judge_answer(answer, query)
+    if params["statements"] is not None:
+        yield _judge_statements(facts, params["statements"])
+
+
+def _judge_answer(answer: Answer, query: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    name = f"query {answer.name}"
+    if answer.problem:
+        yield unknown(name, f"{name} has no answer: {answer.problem.rstrip('.')}")
+        return
+    if query["value"] is not None:
+        given = {True: "true", False: "false"}[answer.value] if isinstance(answer.value, bool) else str(answer.value)
+        yield one_of(name, given, [query["value"]])
+    for option, criterion in (("at_least", at_least), ("at_most", at_most)):
+        if query[option] is not None:
+            number = answer.value if isinstance(answer.value, (int, float)) else _number(answer.value)
+            yield criterion(name, number, query[option])
+
+
+def _number(value: t.Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _judge_statements(facts: Facts, wanted: t.Mapping[str, t.Any]) -> Criterion:
+    rows = facts.rows.get("statements")
+    if rows is None:
+        why = facts.unread.get("statements", "the server did not say").rstrip(".")
+        remedy = "CREATE EXTENSION pg_stat_statements, and name it in shared_preload_libraries."
+        return unknown("slowest statement", f"slowest statement is unknown: {why}", remedy=remedy)
+    if not rows:
+        return unknown(
+            "slowest statement", f"slowest statement is unknown: none was called {wanted['min_calls']} times"
+        )
+    return at_most(
+        "mean time of the slowest statement",
+        round(rows[0]["mean_ms"], 3),
+        wanted["max_mean_ms"],
+        unit="ms",
+        remedy="The slowest are listed in the evidence.",
+    )
+
+
+def _judge_sessions(facts: Facts, allowed: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    sessions, prepared = facts.rows.get("sessions"), facts.rows.get("prepared")
+    if sessions is None:
+        yield _topic_unread(facts, "sessions", "foreign sessions")
+    elif any(row["state"] is None for row in sessions):
+        yield unknown(
+            "foreign sessions",
+            "foreign sessions are unknown: this role may not see what others do",
+            remedy="GRANT pg_monitor to it.",
+        )
+    else:
+        foreign = [row for row in sessions if not _is_allowed(row, allowed)]
+        shown = [
+            f"{row['sessions']} of {row['username']} ({row['application'] or 'no application name'}) from {row['address']}"
+            for row in foreign
+        ]
+        yield holds(
+            "foreign sessions",
+            not foreign,
+            measured="; ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "") or "none",
+            expected="none",
+            remedy="Ask their owners, or name them as allowed: they may write between backup and migration.",
+        )
+    if prepared is None:
+        yield _topic_unread(facts, "prepared", "prepared transactions")
+    else:
+        yield holds(
+            "prepared transactions",
+            not prepared,
+            measured=", ".join(f"{row['gid']} of {row['username']}" for row in prepared[:10]) or "none",
+            expected="none",
+            remedy="COMMIT PREPARED or ROLLBACK PREPARED: they hold locks and survive the end of their session.",
+        )
+
+
+def _is_allowed(row: t.Mapping[str, t.Any], allowed: t.Mapping[str, t.Any]) -> bool:
+    application = str(row["application"] or "")
+    return row["username"] in allowed["allowed_users"] or any(
+        fnmatch.fnmatchcase(application, pattern) for pattern in ("opsready/*", *allowed["allowed_applications"])
+    )
+
+
+def evidence(facts: Facts) -> dict[str, t.Any]:
+    """What was seen, as JSON."""
+    seen = {topic: rows for topic, rows in facts.rows.items() if rows}
+    answers = {answer.name: answer.value for answer in facts.answers}
+    extra = {"settings": facts.settings, "revisions": facts.revisions, "queries": answers, "canary": facts.canary}
+    return {"server": facts.server, **seen, "unread": facts.unread, **{k: v for k, v in extra.items() if v}}

@@ -1,0 +1,538 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge an object store: are its buckets there, do they take and keep what they are given, and is the newest object new?"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import email.utils
+import hashlib
+import secrets
+import typing as t
+from urllib.parse import quote
+
+from ansible_collections.opsready.golive.plugins.module_utils._clients import http, s3
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import S3, Constraints, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
+    Denied,
+    GoliveError,
+    TimedOut,
+    Unreachable,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
+    Criterion,
+    at_least,
+    at_most,
+    holds,
+    one_of,
+    unknown,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+
+NAME = "check_s3"
+
+ARGUMENT_SPEC: Spec = compose(
+    S3,
+    {
+        "buckets": {"type": "list", "elements": "str", "required": True},
+        "versioning": {"type": "str", "choices": ["enabled", "disabled", "any"], "default": "any"},
+        "encryption": {"type": "str", "choices": ["required", "any"], "default": "any"},
+        "lifecycle": {"type": "str", "choices": ["required", "any"], "default": "any"},
+        "min_retention_days": {"type": "int"},
+        "max_retention_days": {"type": "int"},
+        "object_lock": {"type": "str", "choices": ["required", "any"], "default": "any"},
+        "min_lock_days": {"type": "int"},
+        "public_access": {"type": "str", "choices": ["refused", "any"], "default": "any"},
+        "newest": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "bucket": {"type": "str", "required": True},
+                "prefix": {"type": "str", "default": ""},
+                "max_age": {"type": "float", "required": True},
+                "min_size": {"type": "int", "default": 1},
+                "max_listed": {"type": "int", "default": 100000},
+            },
+        },
+        "max_clock_skew": {"type": "float", "default": 300.0},
+        "canary": {"type": "bool", "default": False},
+        "canary_prefix": {"type": "str", "default": "opsready-canary/"},
+        "canary_bytes": {"type": "int", "default": 1024},
+    },
+)
+CONSTRAINTS: Constraints = {}
+
+LARGEST_CANARY = 8 * 1024 * 1024
+NOT_RUN = "not run"
+CLEANING_SECONDS = 3.0
+#: What a server says of a bucket that has no such configuration.
+_UNSET = (
+    "NoSuchLifecycleConfiguration",
+    "ServerSideEncryptionConfigurationNotFoundError",
+    "ObjectLockConfigurationNotFoundError",
+    "NoSuchObjectLockConfiguration",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One lifecycle rule that removes objects; days are None where the rule names a date or nothing."""
+
+    name: str
+    prefix: str
+    is_enabled: bool
+    days: int | None
+    noncurrent_days: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Newest:
+    """The newest object under a prefix."""
+
+    bucket: str
+    prefix: str
+    key: str | None
+    age_seconds: float | None
+    size_bytes: int | None
+    listed: int
+    is_complete: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Canary:
+    """What came of one object that was written, read and deleted."""
+
+    outcome: str
+    seconds: float | None
+    left_behind: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Bucket:
+    """One bucket; what could not be read is named in ``unread`` with the reason."""
+
+    name: str
+    is_there: bool
+    versioning: str | None
+    encryption: str | None
+    rules: tuple[Rule, ...] | None
+    lock_enabled: bool | None
+    lock_mode: str | None
+    lock_days: int | None
+    is_public: bool | None
+    canary: Canary | None
+    unread: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was seen; ages and differences in seconds."""
+
+    endpoint: str
+    buckets: tuple[Bucket, ...]
+    newest: tuple[Newest, ...]
+    clock_skew: float | None
+
+
+def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
+    """Ask for each bucket what the options need, and nothing else."""
+    if not params["buckets"]:
+        raise BadInput("buckets is an empty list: nothing would be judged.")
+    if params["newest"] is not None and not params["newest"]:
+        raise BadInput("newest is an empty list: nothing would be judged.")
+    if not 1 <= params["canary_bytes"] <= LARGEST_CANARY:
+        raise BadInput(f"canary_bytes must be between 1 and {LARGEST_CANARY}.")
+    identity = tuple(str(params[option]) for option in S3)
+    client = run.once(("s3", identity), lambda: s3.s3_client(params, deadline=run.deadline))
+    skews: list[float] = []
+    buckets = []
+    for name in params["buckets"]:
+        is_there = _is_there(client, name, run, skews)
+        buckets.append(_bucket(client, name, params, run) if is_there else _absent(name))
+    found = {bucket.name for bucket in buckets if bucket.is_there}
+    newest = tuple(_newest(client, wanted, run) for wanted in params["newest"] or [] if wanted["bucket"] in found)
+    return Facts(
+        endpoint=params["endpoint_url"] or f"Amazon S3 in {params['region']}",
+        buckets=tuple(buckets),
+        newest=newest,
+        clock_skew=min(skews, default=None),
+    )
+
+
+def _absent(name: str) -> Bucket:
+    return Bucket(name, False, None, None, None, None, None, None, None, None, {})
+
+
+def _is_there(client: t.Any, name: str, run: Run, skews: list[float]) -> bool:
+    """Whether the bucket is there. A wrong key or a missing right is raised: nothing is known then."""
+    try:
+        with s3.translated(f"Listing s3://{name}", deadline=run.deadline):
+            answer = client.list_objects_v2(Bucket=name, MaxKeys=1)
+    except s3.Absent:
+        return False
+    said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if said:
+        with contextlib.suppress(TypeError, ValueError):
+            skews.append(abs((email.utils.parsedate_to_datetime(said) - run.clock.now()).total_seconds()))
+    return True
+
+
+def _bucket(client: t.Any, name: str, params: t.Mapping[str, t.Any], run: Run) -> Bucket:
+    unread: dict[str, str] = {}
+
+    def ask(topic: str, is_wanted: bool, call: t.Callable[[], t.Any]) -> t.Any:
+        """The answer, {} where nothing is set, None where it is not wanted or could not be read."""
+        if not is_wanted:
+            return None
+        try:
+            with s3.translated(f"Reading {topic} of s3://{name}", deadline=run.deadline):
+                return call()
+        except TimedOut:
+            raise
+        except GoliveError as problem:
+            if any(code in problem.message for code in _UNSET):
+                return {}
+            unread[topic] = problem.message
+            return None
+
+    wants_days = params["min_retention_days"] is not None or params["max_retention_days"] is not None
+    wants_lifecycle = params["lifecycle"] == "required" or wants_days
+    wants_lock = params["object_lock"] == "required" or params["min_lock_days"] is not None
+    versioning = ask("versioning", params["versioning"] != "any", lambda: client.get_bucket_versioning(Bucket=name))
+    encryption = ask(
+        "encryption", params["encryption"] == "required", lambda: client.get_bucket_encryption(Bucket=name)
+    )
+    lifecycle = ask("lifecycle", wants_lifecycle, lambda: client.get_bucket_lifecycle_configuration(Bucket=name))
+    lock = ask("object lock", wants_lock or params["canary"], lambda: client.get_object_lock_configuration(Bucket=name))
+    locked = (lock or {}).get("ObjectLockConfiguration", {})
+    retention = locked.get("Rule", {}).get("DefaultRetention", {})
+    days = retention.get("Days") or (retention["Years"] * 365 if retention.get("Years") else None)
+    return Bucket(
+        name=name,
+        is_there=True,
+        versioning=None if versioning is None else str(versioning.get("Status") or "never enabled").lower(),
+        encryption=None if encryption is None else _algorithm(encryption),
+        rules=None if lifecycle is None else tuple(_rule(rule) for rule in lifecycle.get("Rules", [])),
+        lock_enabled=None if lock is None else locked.get("ObjectLockEnabled") == "Enabled",
+        lock_mode=retention.get("Mode"),
+        lock_days=days,
+        is_public=_is_public(name, params, run, unread) if params["public_access"] == "refused" else None,
+        canary=_canary(client, name, params, run, has_retention=bool(retention)) if params["canary"] else None,
+        unread=unread,
+    )
+
+
+def _algorithm(answer: t.Mapping[str, t.Any]) -> str:
+    rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
+    named = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
+    return next((str(algorithm) for algorithm in named if algorithm), "none")
+
+
+def _rule(rule: t.Mapping[str, t.Any]) -> Rule:
+    condition = rule.get("Filter") or {}
+    prefix = rule.get("Prefix") or condition.get("Prefix") or (condition.get("And") or {}).get("Prefix") or ""
+    return Rule(
+        name=str(rule.get("ID") or ""),
+        prefix=str(prefix),
+        is_enabled=rule.get("Status") == "Enabled",
+        days=(rule.get("Expiration") or {}).get("Days"),
+        noncurrent_days=(rule.get("NoncurrentVersionExpiration") or {}).get("NoncurrentDays"),
+    )
+
+
+def _is_public(name: str, params: t.Mapping[str, t.Any], run: Run, unread: dict[str, str]) -> bool | None:
+    """Whether a stranger, who signs nothing, may list the bucket."""
+    endpoint = params["endpoint_url"] or f"https://s3.{params['region']}.amazonaws.com"
+    try:
+        answer = http.request(
+            "GET",
+            f"{endpoint.rstrip('/')}/{quote(name)}?list-type=2&max-keys=1",
+            deadline=run.deadline,
+            ca_file=params["ca_file"],
+        )
+    except GoliveError as problem:
+        unread["public access"] = problem.message
+        return None
+    # The signed request was answered, so the bucket is there: a stranger is told no, in one of three ways.
+    if answer.status in (400, 401, 403):
+        return False
+    if 200 <= answer.status < 300:
+        return True
+    unread["public access"] = f"An unsigned request was answered {answer.status}."
+    return None
+
+
+def _newest(client: t.Any, wanted: t.Mapping[str, t.Any], run: Run) -> Newest:
+    """List a prefix, at most ``max_listed`` objects, and keep the newest."""
+    bucket, prefix = wanted["bucket"], wanted["prefix"]
+    latest: t.Mapping[str, t.Any] | None = None
+    listed, token = 0, None
+    while True:
+        run.deadline.require(f"Listing s3://{bucket}/{prefix}")
+        more: dict[str, t.Any] = {"ContinuationToken": token} if token else {}
+        with s3.translated(f"Listing s3://{bucket}/{prefix}", deadline=run.deadline):
+            page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000, **more)
+        for entry in page.get("Contents", []):
+            listed += 1
+            if latest is None or entry["LastModified"] > latest["LastModified"]:
+                latest = entry
+        token = page.get("NextContinuationToken") if page.get("IsTruncated") else None
+        if token is None or listed >= wanted["max_listed"]:
+            break
+    age = None if latest is None else max(0.0, (run.clock.now() - _aware(latest["LastModified"])).total_seconds())
+    return Newest(
+        bucket=bucket,
+        prefix=prefix,
+        key=None if latest is None else str(latest["Key"]),
+        age_seconds=age,
+        size_bytes=None if latest is None else int(latest["Size"]),
+        listed=listed,
+        is_complete=token is None,
+    )
+
+
+def _aware(moment: datetime.datetime) -> datetime.datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+
+
+def _canary(client: t.Any, bucket: str, params: t.Mapping[str, t.Any], run: Run, *, has_retention: bool) -> Canary:
+    """Write, read and delete one object; it is deleted by its version, and also when reading fails."""
+    if run.check_mode:
+        return Canary(f"{NOT_RUN} in check mode, since it writes an object", None, None)
+    if has_retention:
+        return Canary(f"{NOT_RUN}, since the bucket's default retention would keep it", None, None)
+    key = f"{params['canary_prefix']}{secrets.token_hex(12)}"
+    content = secrets.token_bytes(params["canary_bytes"])
+    began = run.clock.monotonic()
+    try:
+        with s3.translated(f"Writing s3://{bucket}/{key}", deadline=run.deadline):
+            version = client.put_object(Bucket=bucket, Key=key, Body=content).get("VersionId")
+    except GoliveError as problem:
+        # The answer may be lost while the object is there, so it is deleted all the same.
+        left = _deleted(_cleaner(client, params, run), bucket, key, None)
+        if isinstance(problem, TimedOut) or not _answered(problem):
+            raise
+        return Canary(f"refused: {problem.message}", None, left if not isinstance(problem, Denied) else None)
+    outcome = "came back"
+    try:
+        with s3.translated(f"Reading s3://{bucket}/{key}", deadline=run.deadline):
+            body = client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_CANARY + 1)
+        if hashlib.sha256(body).digest() != hashlib.sha256(content).digest():
+            outcome = f"changed: {len(content)} bytes were written and {len(body)} others came back"
+    except GoliveError as problem:
+        outcome = f"not readable: {problem.message}"
+    finally:
+        left = _deleted(_cleaner(client, params, run), bucket, key, version)
+    return Canary(outcome, run.clock.monotonic() - began, left)
+
+
+def _answered(problem: GoliveError) -> bool:
+    """Whether the server said no, in contrast to saying nothing."""
+    return not isinstance(problem, Unreachable) or "S3 answered" in problem.message
+
+
+def _cleaner(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> t.Any:
+    """A client that may still work when the check's own limit is spent: the object must not stay for that."""
+    if run.deadline.remaining() > CLEANING_SECONDS:
+        return client
+    return s3.s3_client(params, deadline=Deadline(CLEANING_SECONDS))
+
+
+def _deleted(client: t.Any, bucket: str, key: str, version: str | None) -> str | None:
+    """Delete the canary and prove it; what is left behind, or None."""
+    target = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
+    name = f"s3://{bucket}/{key}" + (f" version {version}" if version else "")
+    grace = Deadline(CLEANING_SECONDS)
+    try:
+        with s3.translated(f"Deleting {name}", deadline=grace):
+            client.delete_object(**target)
+        with s3.translated(f"Looking for {name}", deadline=grace):
+            client.head_object(Bucket=bucket, Key=key)
+    except s3.Absent:
+        return None
+    except GoliveError as problem:
+        return f"{name} ({problem.message})"
+    return name
+
+
+def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Judge what was seen; pure."""
+    for bucket in facts.buckets:
+        yield holds(
+            f"bucket {bucket.name}",
+            bucket.is_there,
+            measured="there" if bucket.is_there else "missing",
+            expected="there",
+            remedy=f"Create the bucket {bucket.name}, or correct its name.",
+        )
+        if bucket.is_there:
+            yield from _judge_bucket(bucket, params)
+    if facts.clock_skew is not None:
+        yield at_most(
+            "clock difference to the object store",
+            facts.clock_skew,
+            params["max_clock_skew"],
+            unit="s",
+            remedy="Set the clocks by NTP: S3 refuses requests that are 15 minutes off.",
+        )
+    for wanted in params["newest"] or []:
+        found = [n for n in facts.newest if (n.bucket, n.prefix) == (wanted["bucket"], wanted["prefix"])]
+        yield from _judge_newest(wanted, found[0] if found else None)
+
+
+def _unread(bucket: Bucket, topic: str) -> Criterion:
+    why = bucket.unread.get(topic, "it was not read")
+    return unknown(f"{topic} of {bucket.name}", f"{topic} of {bucket.name} is unknown: {why.rstrip('.')}")
+
+
+def _judge_bucket(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    name = bucket.name
+    if params["versioning"] != "any":
+        allowed = ["enabled"] if params["versioning"] == "enabled" else ["never enabled", "suspended"]
+        if bucket.versioning is None:
+            yield _unread(bucket, "versioning")
+        else:
+            yield one_of(f"versioning of {name}", bucket.versioning, allowed, remedy="PutBucketVersioning.")
+    if params["encryption"] == "required":
+        if bucket.encryption is None:
+            yield _unread(bucket, "encryption")
+        else:
+            yield holds(
+                f"encryption of {name}",
+                bucket.encryption != "none",
+                measured=bucket.encryption,
+                expected="a default encryption",
+                remedy="PutBucketEncryption with AES256 or aws:kms.",
+            )
+    yield from _judge_lifecycle(bucket, params)
+    yield from _judge_lock(bucket, params)
+    if params["public_access"] == "refused":
+        if bucket.is_public is None:
+            yield _unread(bucket, "public access")
+        else:
+            yield holds(
+                f"public access to {name}",
+                not bucket.is_public,
+                measured="anybody may list it" if bucket.is_public else "refused",
+                expected="refused",
+                remedy="Remove the bucket policy or ACL that lets everybody in.",
+            )
+    if bucket.canary is not None:
+        yield from _judge_canary(name, bucket.canary)
+
+
+def _judge_lifecycle(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    shortest, longest = params["min_retention_days"], params["max_retention_days"]
+    if params["lifecycle"] != "required" and shortest is None and longest is None:
+        return
+    if bucket.rules is None:
+        yield _unread(bucket, "lifecycle")
+        return
+    active = [rule for rule in bucket.rules if rule.is_enabled]
+    name = bucket.name
+    if params["lifecycle"] == "required":
+        yield at_least(f"active lifecycle rules of {name}", len(active), 1, remedy="PutBucketLifecycleConfiguration.")
+    days = [value for rule in active for value in (rule.days, rule.noncurrent_days) if value is not None]
+    if shortest is not None and days:
+        yield at_least(
+            f"shortest retention of {name}", min(days), shortest, unit="days", remedy="Raise the rule's days."
+        )
+    elif shortest is not None:
+        yield holds(
+            f"shortest retention of {name}", True, measured="without limit", expected=f"at least {shortest} days"
+        )
+    if longest is not None and days:
+        yield at_most(f"longest retention of {name}", max(days), longest, unit="days", remedy="Lower the rule's days.")
+    elif longest is not None:
+        yield holds(
+            f"longest retention of {name}",
+            False,
+            measured="without limit",
+            expected=f"at most {longest} days",
+            remedy="Add a lifecycle rule that expires objects.",
+        )
+
+
+def _judge_lock(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if params["object_lock"] != "required" and params["min_lock_days"] is None:
+        return
+    if bucket.lock_enabled is None:
+        yield _unread(bucket, "object lock")
+        return
+    remedy = "Object lock is set when a bucket is created, or by PutObjectLockConfiguration on a versioned one."
+    yield holds(
+        f"object lock of {bucket.name}",
+        bucket.lock_enabled,
+        measured="enabled" if bucket.lock_enabled else "not enabled",
+        expected="enabled",
+        remedy=remedy,
+    )
+    if params["min_lock_days"] is not None:
+        yield at_least(
+            f"default retention of {bucket.name}",
+            bucket.lock_days or 0,
+            params["min_lock_days"],
+            unit="days",
+            remedy=remedy,
+        )
+
+
+def _judge_canary(name: str, canary: Canary) -> t.Iterator[Criterion]:
+    if canary.outcome.startswith(NOT_RUN):
+        yield unknown(f"canary in {name}", f"canary in {name} was {canary.outcome}")
+        return
+    yield holds(
+        f"canary in {name}",
+        canary.outcome == "came back",
+        measured=canary.outcome.rstrip("."),
+        expected="came back",
+        remedy="The bucket does not take, give back or delete objects: check policy, quota and the store's disks.",
+    )
+    if canary.left_behind is not None:
+        yield holds(
+            f"clean-up in {name}",
+            False,
+            measured=f"left behind {canary.left_behind}",
+            expected="nothing left behind",
+            remedy=f"Delete {canary.left_behind.split(' (')[0]}.",
+        )
+
+
+def _judge_newest(wanted: t.Mapping[str, t.Any], newest: Newest | None) -> t.Iterator[Criterion]:
+    where = f"s3://{wanted['bucket']}/{wanted['prefix']}"
+    if newest is None:
+        yield unknown(f"newest object of {where}", f"newest object of {where} is unknown: its bucket was not read")
+        return
+    if not newest.is_complete:
+        yield unknown(
+            f"newest object of {where}",
+            f"newest object of {where} is unknown: more than {newest.listed} objects",
+            remedy="Name a narrower prefix, or raise max_listed.",
+        )
+        return
+    if newest.key is None:
+        yield at_least(f"objects in {where}", 0, 1, remedy="Nothing was written there: look at what should write it.")
+        return
+    yield at_most(
+        f"age of the newest object in {where}",
+        None if newest.age_seconds is None else round(newest.age_seconds, 1),
+        wanted["max_age"],
+        unit="s",
+        remedy="What writes there has stopped.",
+    )
+    yield at_least(f"size of the newest object in {where}", newest.size_bytes, wanted["min_size"], unit="bytes")
+
+
+def evidence(facts: Facts) -> dict[str, t.Any]:
+    """What was seen, as JSON."""
+    return {
+        "endpoint": facts.endpoint,
+        "clock_skew": facts.clock_skew,
+        "buckets": [dataclasses.asdict(bucket) for bucket in facts.buckets],
+        "newest": [dataclasses.asdict(newest) for newest in facts.newest],
+    }

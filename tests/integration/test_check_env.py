@@ -1,0 +1,364 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_env against real files and real processes: each rule, both sides of it, and never a secret in what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_env, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._checks.secret_strength import fingerprint
+from ansible_collections.opsready.golive.plugins.module_utils._core import deps
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from tests.leaks import assert_no_leak
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import ModuleRun
+
+STRONG = "q7Yt2mZ4-Vb9Xr1Lw_Ke8Jd5Hs3Gf6Pa0Nc"
+OTHER = "Zx1Cv3Bn5-Mq7We9Rt2_Yu4Io6Pa8Sd0Fg3H"
+FERNET = "l4Zb0h1cTnq8yX3vW7s9R2uJ6kM5pQeGdAoBfIiNtHY="
+
+
+class EnvFile:
+    """An env file that a test writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.secrets = [STRONG, OTHER, FERNET]
+
+    def write(self, text: str, mode: int = 0o600) -> str:
+        self.path.write_text(text)
+        self.path.chmod(mode)
+        return str(self.path)
+
+    def finding(self, text: str, rules: list[dict[str, t.Any]], **params: t.Any) -> dict[str, t.Any]:
+        return finding(file=self.write(text, params.pop("mode", 0o600)), rules=rules, **params)
+
+
+def finding(**params: t.Any) -> dict[str, t.Any]:
+    checked = validated(check_env.ARGUMENT_SPEC, params, where="check_env", **check_env.CONSTRAINTS)
+    found = judged(registry.load("check_env"), checked, Run(timeout_seconds=5))
+    assert_no_leak([STRONG, OTHER, FERNET], json.dumps(found), "the finding")
+    return found
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> EnvFile:
+    return EnvFile(tmp_path / "app.env")
+
+
+def rule(kind: str, **options: t.Any) -> dict[str, t.Any]:
+    return {"name": "X", "kind": kind, **options}
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "status"),
+    [
+        ("production", rule("literal", value="production"), "pass"),
+        ("staging", rule("literal", value="production"), "fail"),
+        ("INFO", rule("one_of", allowed=["INFO", "WARNING"]), "pass"),
+        ("DEBUG", rule("one_of", allowed=["INFO", "WARNING"]), "fail"),
+        ("DEBUG", rule("one_of", allowed=["INFO"], level="warn"), "warn"),
+        ("13.6", rule("number", value="13.6"), "pass"),
+        ("13.60", rule("number", value="13.6"), "pass"),
+        ("14", rule("number", value="13.6"), "fail"),
+        ("10", rule("number", min=1, max=10), "pass"),
+        ("11", rule("number", min=1, max=10), "fail"),
+        ("0", rule("number", min=1), "fail"),
+        ("ten", rule("number", min=1), "fail"),
+        ("true", rule("boolean", value="true"), "pass"),
+        ("1", rule("boolean", value="true"), "pass"),
+        ("off", rule("boolean", value="true"), "fail"),
+        ("off", rule("boolean", value="false"), "pass"),
+        ("no", rule("boolean"), "pass"),
+        ("maybe", rule("boolean"), "fail"),
+        ("v2.0.1", rule("matches", pattern=r"^v\d"), "pass"),
+        ("latest", rule("matches", pattern=r"^v\d"), "fail"),
+        ("anything", rule("present"), "pass"),
+        ("anything", rule("absent"), "fail"),
+        ("https://archive.example.eu/x", rule("url"), "pass"),
+        ("http://archive.example.eu", rule("url"), "fail"),
+        ("http://archive.example.eu", rule("url", schemes=["http", "https"]), "pass"),
+        ("https://localhost:8000", rule("url"), "fail"),
+        ("https://localhost:8000", rule("url", allow_private=True), "pass"),
+        ("https://10.0.0.1", rule("url"), "fail"),
+        ("https://8.8.8.8", rule("url"), "pass"),
+        ("https://backend", rule("url"), "fail"),
+        ("nonsense", rule("url"), "fail"),
+        ("https://h:port/", rule("url"), "fail"),
+        ("postgresql+asyncpg://u:geheim99@db:5432/archive", rule("dsn"), "pass"),
+        ("postgres://u@db/archive", rule("dsn"), "pass"),
+        ("postgresql:///archive?host=/run/postgresql", rule("dsn"), "pass"),
+        ("sqlite:///x.db", rule("dsn"), "fail"),
+        ("sqlite:///x.db", rule("dsn", schemes=["sqlite"]), "pass"),
+        ("postgresql:///archive", rule("dsn"), "fail"),
+        ("postgresql://db", rule("dsn"), "fail"),
+        ("postgresql://u:change-me@db/archive", rule("dsn"), "fail"),
+        ("redis://:x@cache:6379/0", rule("dsn", schemes=["redis", "rediss"]), "pass"),
+        ("nonsense", rule("dsn"), "fail"),
+        ("ops@firma.de", rule("email"), "pass"),
+        ("ops@example.com", rule("email"), "fail"),
+        ("ops@", rule("email"), "fail"),
+        ("https://a.firma.de,https://b.firma.de", rule("origins"), "pass"),
+        ('["https://a.firma.de"]', rule("origins", allowed=["https://a.firma.de"]), "pass"),
+        ("https://a.firma.de", rule("origins", allowed=["https://a.firma.de", "https://b.firma.de"]), "fail"),
+        ("https://a.firma.de,https://c.firma.de", rule("origins", allowed=["https://a.firma.de"]), "fail"),
+        ("*", rule("origins"), "fail"),
+        ("https://*.firma.de", rule("origins"), "fail"),
+        ("http://a.firma.de", rule("origins"), "fail"),
+        ("https://a.firma.de/path", rule("origins"), "fail"),
+        ("https://localhost:3000", rule("origins"), "fail"),
+        ("https://localhost:3000", rule("origins", allow_private=True), "pass"),
+        ("[broken", rule("origins"), "fail"),
+        ("[1]", rule("origins"), "fail"),
+        (",", rule("origins"), "fail"),
+        (STRONG, rule("secret"), "pass"),
+        (STRONG[:20], rule("secret"), "fail"),
+        (STRONG[:20], rule("secret", min_length=16), "pass"),
+        ("a" * 40, rule("secret"), "fail"),
+        ("a" * 40, rule("secret", level="warn"), "warn"),
+        ("change-me-in-production-Q7Yt2mZ4Vb9Xr1Lw", rule("secret"), "fail"),
+        (STRONG, rule("secret", fingerprint=fingerprint(STRONG)), "pass"),
+        (STRONG, rule("secret", fingerprint="00000000"), "fail"),
+        (FERNET, rule("fernet"), "pass"),
+        (FERNET[:-4], rule("fernet"), "fail"),
+        ("not base64!", rule("fernet"), "fail"),
+        ("ä" * 44, rule("fernet"), "fail"),
+    ],
+)
+def test_each_rule_on_both_sides(env: EnvFile, value: str, wanted: dict[str, t.Any], status: str) -> None:
+    found = env.finding(f"X='{value}'\n", [wanted])
+    assert found["status"] == status, found
+    assert "geheim99" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("text", ["", "X=\n", "X='  '\n"])
+def test_a_variable_that_is_not_set_or_empty_fails_unless_there_is_a_reason(env: EnvFile, text: str) -> None:
+    state = "empty" if text else "not set"
+    for kind in ("present", "secret", "url"):
+        found = env.finding(text, [rule(kind)])
+        assert (found["status"], f"X is {state}" in found["summary"]) == ("fail", True)
+    optional = env.finding(text, [rule("url", optional="the backend serves the pages")])
+    assert optional["status"] == "pass"
+    assert optional["measured"]["X"] == f"{state} (the backend serves the pages)"
+    assert env.finding("", [rule("absent")])["status"] == "pass"
+
+
+def test_a_strong_secret_is_told_by_a_fingerprint_and_a_weak_one_by_nothing(env: EnvFile) -> None:
+    strong = env.finding(f"X={STRONG}\n", [rule("secret")])["evidence"]["variables"][0]
+    assert strong["fingerprint"] == fingerprint(STRONG)
+    assert strong["length"] == len(STRONG)
+    for weak in ("a" * 40, STRONG[:31], f"change-me-{STRONG}"):
+        found = env.finding(f"X={weak}\n", [rule("secret")])
+        assert fingerprint(weak) not in json.dumps(found)
+        assert weak not in json.dumps(found)
+
+
+def test_a_value_of_the_example_file_is_no_secret(env: EnvFile, tmp_path: Path) -> None:
+    example = tmp_path / "example"
+    example.write_text(f"OTHER_NAME={STRONG}\n")
+    found = env.finding(f"X={STRONG}\n", [rule("secret")], example_file=str(example))
+    assert found["status"] == "fail"
+    assert "X is a value of the example file" in found["summary"]
+    assert env.finding(f"X={OTHER}\n", [rule("secret")], example_file=str(example))["status"] == "pass"
+    absent = env.finding(f"X={OTHER}\n", [rule("secret")], example_file=str(tmp_path / "absent"))
+    assert absent["status"] == "unknown"
+
+
+def test_secrets_must_differ_from_each_other(env: EnvFile) -> None:
+    names = ["SECRET_KEY", "JWT_SECRET_KEY"]
+    rules = [{"name": name, "kind": "secret"} for name in names]
+    good = env.finding(f"SECRET_KEY={STRONG}\nJWT_SECRET_KEY={OTHER}\n", rules, distinct=names)
+    assert good["status"] == "pass"
+    same = env.finding(f"SECRET_KEY={STRONG}\nJWT_SECRET_KEY={STRONG}\n", rules, distinct=names)
+    assert (same["status"], "SECRET_KEY = JWT_SECRET_KEY" in same["summary"]) == ("fail", True)
+    missing = env.finding(f"SECRET_KEY={STRONG}\n", rules[:1], distinct=names)
+    assert missing["status"] == "unknown"
+
+
+GROUPS = [["GITHUB_ID", "GITHUB_SECRET"], ["GOOGLE_ID", "GOOGLE_SECRET"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        ("GITHUB_ID=a1\nGITHUB_SECRET=b2\n", "pass", ""),
+        ("GITHUB_ID=a1\n", "fail", "GITHUB_ID + GITHUB_SECRET (without GITHUB_SECRET)"),
+        ("GITHUB_ID=a1\nGITHUB_SECRET=b2\nGOOGLE_ID=x\n", "fail", "half-configured is GOOGLE_ID"),
+        ("GITHUB_ID=a1\nGITHUB_SECRET=change-me\n", "fail", "without GITHUB_SECRET"),
+        ("GITHUB_ID=\n", "fail", "no group is complete"),
+    ],
+)
+def test_one_group_must_be_complete_and_none_half_configured(env: EnvFile, text: str, status: str, said: str) -> None:
+    found = env.finding(text, [{"name": "OAuth", "kind": "any_of", "groups": GROUPS}])
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "max_mode", "status"),
+    [
+        (0o600, "0600", "pass"),
+        (0o400, "0600", "pass"),
+        (0o640, "0600", "fail"),
+        (0o604, "0640", "fail"),
+        (0o640, "640", "pass"),
+    ],
+)
+def test_a_file_that_others_can_read_fails(env: EnvFile, mode: int, max_mode: str, status: str) -> None:
+    assert env.finding("X=1\n", [rule("present")], mode=mode, max_mode=max_mode)["status"] == status
+
+
+def test_oddities_warn_and_two_values_of_one_name_fail(env: EnvFile) -> None:
+    warned = env.finding("X=1\r\n", [rule("present")])
+    assert (warned["status"], "line 1: a carriage return" in warned["summary"]) == ("warn", True)
+    failed = env.finding(f"X={STRONG}\nX={OTHER}\n", [rule("secret")])
+    assert (failed["status"], "line 2 (X): set a second time" in failed["summary"]) == ("fail", True)
+
+
+def test_forbidden_patterns_are_told_by_name_only(env: EnvFile) -> None:
+    text = f"A=http://LOCALHOST:{STRONG}\nB=prod\nC=localhost\n"
+    rules = [{"name": "B"}]
+    found = env.finding(text, rules, forbidden_patterns=["localhost", "debug"], forbidden_except=["C"])
+    assert found["status"] == "fail"
+    assert "/localhost/ is in the value of A" in found["summary"]
+    assert "debug" not in found["summary"]
+
+
+def test_no_file_is_unknown(tmp_path: Path) -> None:
+    found = finding(file=str(tmp_path / "absent"), rules=[rule("present")])
+    assert (found["status"], "No such file" in found["summary"]) == ("unknown", True)
+
+
+def test_without_the_library_a_fernet_key_is_unknown(env: EnvFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(deps.FLOORS, "cryptography", ("cryptography", "999.0"))
+    found = env.finding(f"X={FERNET}\n", [rule("fernet")])
+    assert (found["status"], "was not tried" in found["summary"]) == ("unknown", True)
+    assert env.finding("X=short\n", [rule("fernet")])["status"] == "fail"
+
+
+@pytest.fixture
+def service() -> t.Iterator[t.Callable[..., subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**environment: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "import sys; print(); sys.stdout.flush(); sys.stdin.read()", "opsready-check-env"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def long_ago(path: str) -> None:
+    os.utime(path, (time.time() - 86400, time.time() - 86400))
+
+
+def test_the_running_value_must_be_that_of_the_file(env: EnvFile, service: t.Any) -> None:
+    running = service(X=STRONG, ENVIRONMENT="production")
+    path = env.write(f"X={STRONG}\nENVIRONMENT=production\n")
+    long_ago(path)
+    rules = [rule("secret"), {"name": "ENVIRONMENT", "kind": "literal", "value": "production"}]
+    same = finding(file=path, process={"pid": running.pid}, rules=rules)
+    assert same["status"] == "pass", same
+    env.write(f"X={OTHER}\nENVIRONMENT=production\n")
+    long_ago(path)
+    found = finding(file=path, process={"pid": running.pid}, rules=rules)
+    assert found["status"] == "fail"
+    assert "X has one value in the file and another one in the running process" in found["summary"]
+
+
+def test_a_process_alone_is_enough(service: t.Any, tmp_path: Path) -> None:
+    running = service(X="production", HOME="/localhost")
+    pid_file = tmp_path / "pid"
+    pid_file.write_text(str(running.pid))
+    wanted = [rule("literal", value="production")]
+    found = finding(process={"pid_file": str(pid_file)}, rules=wanted, forbidden_patterns=["localhost"])
+    assert (found["status"], "in the value of HOME" in found["summary"]) == ("fail", True)
+    found = finding(process={"pattern": "opsready-check-env"}, rules=wanted)
+    assert found["status"] == "pass"
+    assert found["evidence"]["variables"][0]["source"] == "process"
+
+
+def test_two_processes_must_agree(service: t.Any) -> None:
+    service(X="13.6")
+    service(X="13.7")
+    found = finding(process={"pattern": "opsready-check-env"}, rules=[rule("number", min=1)])
+    assert found["status"] == "fail"
+
+
+def test_a_file_that_is_newer_than_the_process_warns(env: EnvFile, service: t.Any) -> None:
+    running = service(HOME="/")
+    path = env.write("X=1\n")
+    os.utime(path, (time.time() + 3600, time.time() + 3600))
+    found = finding(file=path, process={"pid": running.pid}, rules=[rule("present")])
+    assert found["status"] == "warn"
+    assert "was changed after" in found["summary"]
+
+
+def test_a_process_that_is_gone_is_unknown_and_the_file_is_still_judged(env: EnvFile) -> None:
+    found = finding(file=env.write("X=1\n"), process={"pid": 2**22 + 1}, rules=[rule("literal", value="2")])
+    assert found["status"] == "fail"
+    assert "There is no process" in found["summary"] and "X is 1" in found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"rules": []}, "rules is empty"),
+        ({"rules": [rule("present")], "distinct": ["A"]}, "distinct names one variable"),
+        ({"rules": [rule("present")], "distinct": []}, "distinct is empty"),
+        ({"rules": [rule("present")], "forbidden_patterns": ["("]}, "not a regular expression"),
+        ({"rules": [rule("matches", pattern="(")]}, "not a regular expression"),
+        ({"rules": [rule("number")]}, "needs min, max or value"),
+        ({"rules": [rule("any_of", groups=[[]])]}, "empty group"),
+        ({"rules": [rule("present")], "max_mode": "rw"}, "max_mode is"),
+        ({"rules": [rule("present")], "process": {"pattern": "("}}, "not a regular expression"),
+    ],
+)
+def test_what_cannot_be_used_is_unknown_and_says_why(env: EnvFile, params: dict[str, t.Any], said: str) -> None:
+    found = finding(file=env.write("X=1\n"), **params)
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found
+
+
+def test_the_module_never_prints_a_value_that_may_be_secret(env: EnvFile, run_module: ModuleRun) -> None:
+    password = "pw-8c1d5e2f7a9b"
+    path = env.write(
+        f"SECRET_KEY={STRONG}\nWEAK=weak-{OTHER[:12]}\nDATABASE_URL=postgresql+psycopg://ablage:{password}@db:5432/ablage\n"
+        f"ORIGINS=https://u:{password}@firma.de\n"
+    )
+    args = {
+        "file": path,
+        "rules": [
+            {"name": "SECRET_KEY", "kind": "secret"},
+            {"name": "WEAK", "kind": "secret"},
+            {"name": "DATABASE_URL", "kind": "dsn"},
+            {"name": "ORIGINS", "kind": "origins"},
+        ],
+    }
+    answer = run_module("check_env", args, secrets=[STRONG, OTHER[:12], password])
+    assert answer["failed"] and answer["finding"]["status"] == "fail"
+    assert answer["finding"]["measured"]["DATABASE_URL"] == "postgresql+psycopg://ablage:********@db:5432/ablage"

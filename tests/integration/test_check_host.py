@@ -1,0 +1,339 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_host on the real host: its file systems, ports, files, commands, processes and accounts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import grp
+import hashlib
+import json
+import os
+import pwd
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._clients import host
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    Denied,
+    TimedOut,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from tests.servers import Answer, HttpServer, ScriptedServer
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import ModuleRun
+
+
+def finding(*, seconds: float = 5.0, check_mode: bool = False, **params: t.Any) -> dict[str, t.Any]:
+    checked = validated(check_host.ARGUMENT_SPEC, params, where="check_host", **check_host.CONSTRAINTS)
+    return judged(registry.load("check_host"), checked, Run(timeout_seconds=seconds, check_mode=check_mode))
+
+
+def test_this_host_passes_what_it_has() -> None:
+    found = finding(
+        paths=[{"path": "/", "min_free": "1MB", "min_free_inodes_percent": 0}],
+        memory={"min_available": "1MB", "min_total": "10MiB", "max_swap_used_percent": 100},
+        min_cpus=1,
+        max_load_per_cpu=10_000,
+        max_open_files_percent=100,
+        min_kernel="3.10",
+    )
+    assert found["status"] == "pass", found
+    assert found["evidence"]["memory"]["total_bytes"] > 10**8
+    json.dumps(found)
+
+
+def test_too_little_of_everything_fails() -> None:
+    found = finding(disk=[{"path": "/", "min_free": "900TB"}], memory={"min_available": "900TB"}, min_cpus=10_000)
+    assert found["status"] == "fail"
+    for said in ("Free space on / is", "available memory is", "usable processors is"):
+        assert said.lower() in found["summary"].lower()
+
+
+def test_a_path_that_is_not_there_is_unknown() -> None:
+    found = finding(paths=[{"path": "/nonexistent/x", "min_free": "1GB"}])
+    assert (found["status"], "No such file" in found["summary"]) == ("unknown", True)
+
+
+def fake_python(tmp_path: Path, script: str) -> str:
+    path = tmp_path / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_file_system_that_hangs_is_timed_out_and_its_child_is_killed(tmp_path: Path) -> None:
+    # A child that never answers stands for statvfs() on a network file system whose server is gone.
+    pid_file = tmp_path / "pid"
+    hanging = fake_python(tmp_path, f"echo $$ > {pid_file}; exec sleep 600")
+    with pytest.raises(TimedOut, match=r"did not answer within 0\.5 s"):
+        host.space("/mnt/gone", deadline=Deadline(0.5), python=hanging)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
+
+
+def test_a_child_that_breaks_is_unexpected(tmp_path: Path) -> None:
+    with pytest.raises(UnexpectedAnswer, match="could not be asked"):
+        host.space("/", deadline=Deadline(5), python=fake_python(tmp_path, "exit 3"))
+
+
+def test_ports(http_server: HttpServer, refused_port: int) -> None:
+    good = finding(ports=[{"port": http_server.port}, {"port": refused_port, "expect": "closed"}])
+    assert good["status"] == "pass", good
+    bad = finding(ports=[{"port": http_server.port, "expect": "closed"}, {"port": refused_port}])
+    assert bad["status"] == "fail"
+    assert f"127.0.0.1:{refused_port} is closed, expected open" in bad["summary"]
+    assert f"127.0.0.1:{http_server.port} is open, expected closed" in bad["summary"]
+    nobody = finding(ports=[{"host": "nowhere.invalid", "port": 80, "expect": "closed"}])
+    assert nobody["status"] == "unknown"
+
+
+def test_a_port_whose_queue_is_full_is_silent_and_not_open() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = []
+        for _turn in range(4):
+            caller = socket.socket()
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+            waiting.append(caller)
+        found = finding(seconds=1.0, ports=[{"port": full.getsockname()[1]}])
+        for caller in waiting:
+            caller.close()
+    assert found["status"] == "fail"
+    assert "is silent, expected open" in found["summary"]
+
+
+def test_the_clock_is_compared_with_a_server(http_server: HttpServer) -> None:
+    http_server.route("*", Answer(200))
+    assert finding(clock={"url": http_server.url, "max_skew": 5})["status"] == "pass"
+
+
+def test_a_server_without_a_readable_date_is_unknown() -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: yesterday\r\n\r\n")
+
+    with ScriptedServer(answer) as server:
+        found = finding(clock={"url": f"http://127.0.0.1:{server.port}/"})
+    assert (found["status"], "without a Date" in found["summary"]) == ("unknown", True)
+
+
+def test_a_clock_that_is_wrong_fails() -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        then = dt.datetime.now(dt.timezone.utc) - dt.timedelta(hours=1)
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: {email.utils.format_datetime(then, usegmt=True)}\r\n\r\n"
+        connection.sendall(head.encode())
+
+    with ScriptedServer(answer) as server:
+        found = finding(clock={"url": f"http://127.0.0.1:{server.port}/"})
+    assert found["status"] == "fail"
+    assert "clock skew is 3599" in found["summary"].lower() or "clock skew is 3600" in found["summary"].lower()
+
+
+def test_users() -> None:
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    group = grp.getgrgid(os.getegid()).gr_name
+    assert (
+        finding(users=[{"name": me, "groups": [group]}, {"name": "nobody-such", "exists": False}])["status"] == "pass"
+    )
+    found = finding(users=[{"name": "nobody-such"}, {"name": me, "groups": ["no-such-group"]}])
+    assert found["status"] == "fail"
+    assert "user nobody-such is absent" in found["summary"].lower()
+    assert f"user {me} is not in no-such-group" in found["summary"]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "app.conf"
+    path.write_text("mode = production\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [
+        ({}, "pass"),
+        ({"exists": False}, "fail"),
+        ({"kind": "file"}, "pass"),
+        ({"kind": "directory"}, "fail"),
+        ({"mode": "0600"}, "pass"),
+        ({"mode": "600"}, "pass"),
+        ({"mode": "0644"}, "fail"),
+        ({"owner": "no-such-user"}, "fail"),
+        ({"group": "no-such-group", "level": "warn"}, "warn"),
+        ({"max_age": "1h"}, "pass"),
+        ({"min_size": "18B", "max_size": "18B"}, "pass"),
+        ({"min_size": "19B"}, "fail"),
+        ({"max_size": "17B"}, "fail"),
+        ({"contains": ["production"], "contains_not": ["debug"]}, "pass"),
+        ({"contains": ["staging"]}, "fail"),
+        ({"contains_not": ["production"]}, "fail"),
+        ({"sha256": "3f2c6e0c3ae0d4dc5e9a5cf5a2b3c4fe6d8e4a30b7c29a4bd2f1e6d7c8b9a0f1"}, "fail"),
+    ],
+)
+def test_files(file: Path, wanted: dict[str, t.Any], status: str) -> None:
+    found = finding(files=[{"path": str(file), **wanted}])
+    assert found["status"] == status, found
+    assert "production\n" not in json.dumps(found["evidence"])
+
+
+def test_a_digest_an_owner_and_an_age_that_are_right_or_wrong(file: Path) -> None:
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    wanted = {"path": str(file), "sha256": digest.upper(), "owner": me, "max_age": "1h"}
+    assert finding(files=[wanted])["status"] == "pass"
+    os.utime(file, (time.time() - 7200, time.time() - 7200))
+    found = finding(files=[wanted])
+    assert (found["status"], "age is 2.0 h, expected at most 60.0 min" in found["summary"]) == ("fail", True)
+
+
+def test_files_that_are_absent_or_have_no_content(tmp_path: Path, file: Path) -> None:
+    assert finding(files=[{"path": str(tmp_path / "absent"), "exists": False}])["status"] == "pass"
+    assert finding(files=[{"path": str(tmp_path / "absent")}])["status"] == "fail"
+    assert finding(files=[{"path": str(file / "below-a-file")}])["status"] == "fail"
+    assert finding(files=[{"path": str(tmp_path), "contains": ["x"]}])["status"] == "unknown"
+    assert finding(files=[{"path": "/dev/null", "kind": "device"}])["status"] == "pass"
+    os.mkfifo(tmp_path / "pipe")
+    assert finding(files=[{"path": str(tmp_path / "pipe"), "kind": "pipe"}])["status"] == "pass"
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert finding(files=[{"path": str(loop)}])["status"] == "unknown"
+
+
+def test_a_file_that_may_not_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    # root may read everything, so the kernel's answers are put in place of its own
+    def refuse(*_: t.Any, **__: t.Any) -> t.NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    def break_off(*_: t.Any, **__: t.Any) -> t.NoReturn:
+        raise OSError(5, "Input/output error")
+
+    for broken, error in ((refuse, Denied), (break_off, Unreachable)):
+        with monkeypatch.context() as patched:
+            patched.setattr("builtins.open", broken)
+            with pytest.raises(error):
+                host.file_seen(str(file), with_text=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(host.os, "stat", broken)
+            with pytest.raises(error):
+                host.file_seen(str(file))
+
+
+def test_a_long_file_is_read_to_its_bound_for_text_and_whole_for_its_digest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(host, "_MOST_BYTES", 1024 * 1024)
+    path = tmp_path / "long"
+    path.write_bytes(b"x" * (3 * 1024 * 1024) + b"end")
+    assert len(host.file_seen(str(path), with_text=True).text or "") == 1024 * 1024
+    both = host.file_seen(str(path), with_text=True, with_sha256=True)
+    assert (both.sha256 or "").startswith(_digest(path)[:16])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_owners_without_a_name_are_numbers() -> None:
+    assert (host._user_name(2**31 - 7), host._group_name(2**31 - 7)) == (str(2**31 - 7), str(2**31 - 7))
+
+
+def python(code: str, **other: t.Any) -> dict[str, t.Any]:
+    return {"argv": [sys.executable, "-c", code], "changes_nothing": True, **other}
+
+
+def test_commands() -> None:
+    good = finding(
+        commands=[python("print('v2.0.1')", stdout_matches=r"^v2\."), python("raise SystemExit(3)", returncode=3)]
+    )
+    assert good["status"] == "pass", good
+    bad = finding(
+        commands=[python("import sys; sys.exit('config is broken')"), python("print('v1')", stdout_matches="v2")]
+    )
+    assert bad["status"] == "fail"
+    assert "ended with code 1, expected code 0: config is broken" in bad["summary"]
+    assert "output is 'v1', expected a match of /v2/" in bad["summary"]
+
+
+def test_a_command_that_hangs_or_is_missing_is_unknown() -> None:
+    hung = finding(seconds=0.5, commands=[python("import time; time.sleep(600)")])
+    assert (hung["status"], "did not end within 0.5 s" in hung["summary"]) == ("unknown", True)
+    missing = finding(commands=[{"argv": ["no-such-program-here"]}])
+    assert missing["status"] == "unknown"
+
+
+def test_a_command_is_run_in_check_mode_only_where_it_changes_nothing(tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    found = finding(check_mode=True, commands=[{"argv": ["touch", str(touched)]}])
+    assert (found["status"], "was not run in check mode" in found["summary"]) == ("unknown", True)
+    assert not touched.exists()
+    assert finding(check_mode=True, commands=[python("")])["status"] == "pass"
+
+
+def test_a_long_output_is_cut_in_the_finding() -> None:
+    found = finding(commands=[python("print('x' * 5000)", stdout_matches="y")])
+    assert found["status"] == "fail"
+    assert len(json.dumps(found)) < 3000
+
+
+def test_processes() -> None:
+    started = subprocess.Popen(["sleep", "600.4242"])
+    try:
+        assert finding(processes=[{"pattern": r"sleep 600\.4242", "max_count": 1}])["status"] == "pass"
+        assert finding(processes=[{"pattern": r"sleep 600\.4242", "min_count": 2}])["status"] == "fail"
+    finally:
+        started.kill()
+        started.wait()
+    assert finding(processes=[{"pattern": r"sleep 600\.4242"}])["status"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"paths": []}, "paths is empty"),
+        ({"files": []}, "files is empty"),
+        ({"paths": [{"path": "/", "min_free": "50G"}]}, "paths.min_free is '50G'"),
+        ({"memory": {"min_available": "lots"}}, "memory.min_available is 'lots'"),
+        ({"files": [{"path": "/", "max_age": "soon"}]}, "files.max_age is 'soon'"),
+        ({"files": [{"path": "/", "mode": "rwx"}]}, "files.mode is 'rwx'"),
+        ({"files": [{"path": "/", "min_size": "1G"}]}, "files.min_size is '1G'"),
+        ({"ports": [{"port": 99999}]}, "is not host:port"),
+        ({"commands": [{"argv": []}]}, "argv is empty"),
+        ({"commands": [{"argv": ["true"], "stdout_matches": "("}]}, "not a regular expression"),
+        ({"processes": [{"pattern": "("}]}, "not a regular expression"),
+        ({"min_kernel": "new"}, "min_kernel is 'new'"),
+        ({"clock": {"url": "nonsense"}}, "is not http"),
+        ({"clock": {"url": "https://127.0.0.1/", "ca_file": "/nonexistent"}}, "connection refused|cannot be used"),
+    ],
+)
+def test_what_cannot_be_used_is_unknown_and_says_why(params: dict[str, t.Any], said: str) -> None:
+    found = finding(**params)
+    assert found["status"] == "unknown"
+    assert any(part in found["summary"] for part in said.split("|")), found["summary"]
+
+
+def test_the_module_says_what_is_too_little(run_module: ModuleRun) -> None:
+    answer = run_module("check_host", {"paths": [{"path": "/", "min_free": "900TB"}]})
+    assert answer["failed"] and answer["finding"]["status"] == "fail"
+    assert run_module("check_host", {"memory": {"min_total": "1MB"}})["finding"]["status"] == "pass"
+    assert run_module("check_host", {"timeout": 3})["failed"]

@@ -1,0 +1,439 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_http against real servers: what is right passes, what is wrong fails, and what does not answer is unknown."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_http, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import secrets_in, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+from tests.servers import Answer, DemoCa, HangingServer, HttpServer, Request
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import ModuleRun
+
+SECRET = "tok-5b1c7e9f2a4d8c60"
+
+
+def finding(
+    *, seconds: float = 5.0, check_mode: bool = False, shared: Shared | None = None, **params: t.Any
+) -> dict[str, t.Any]:
+    checked = validated(check_http.ARGUMENT_SPEC, params, where="check_http", **check_http.CONSTRAINTS)
+    scrub = Scrubber(secrets_in(check_http.ARGUMENT_SPEC, params))
+    run = Run(timeout_seconds=seconds, scrubber=scrub, shared=shared, check_mode=check_mode)
+    found = judged(registry.load("check_http"), checked, run)
+    assert SECRET not in json.dumps(found)
+    return found
+
+
+def test_a_healthy_service_passes(http_server: HttpServer) -> None:
+    http_server.route("/health", Answer(200, {"status": "gesund", "version": "2.0.0"}))
+    found = finding(
+        url=f"{http_server.url}/health",
+        json=[{"path": "$.status", "equals": "gesund"}, {"path": "version", "matches": r"^2\."}],
+        max_ms=4000,
+    )
+    assert found["status"] == "pass", found
+    assert found["evidence"]["requests"][0]["status"] == 200
+    assert found["evidence"]["measured_from"]
+
+
+def test_an_unexpected_status_fails_and_names_both(http_server: HttpServer) -> None:
+    http_server.route("/health", Answer(500))
+    found = finding(url=f"{http_server.url}/health")
+    assert found["status"] == "fail"
+    assert "/health status is 500, expected 200" in found["summary"]
+
+
+def test_a_redirect_that_nobody_expected_says_where_it_goes(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(302, headers={"Location": "/login?next=/"}))
+    found = finding(url=http_server.url)
+    assert "is 302 (a redirect to" in found["summary"] and "/login)" in found["summary"]
+    assert "follow: true" in found["remedy"]
+
+
+STATES = {"paths": ["$.status"], "pass": ["gesund"], "warn": ["beeintraechtigt"], "fail": ["kritisch"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"status": "gesund"}, "pass"),
+        ({"status": "beeintraechtigt"}, "warn"),
+        ({"status": "kritisch"}, "fail"),
+        ({"status": "healthy"}, "unknown"),
+        ({"status": None}, "unknown"),
+        ({}, "unknown"),
+    ],
+)
+def test_the_body_decides_where_a_service_answers_200_whatever_its_state(
+    http_server: HttpServer, body: dict[str, t.Any], status: str
+) -> None:
+    http_server.route("/", Answer(200, body))
+    assert finding(url=http_server.url, states=STATES)["status"] == status
+
+
+def test_the_worst_component_decides(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200, {"components": {"db": {"state": "ok"}, "cache": {"state": "down"}}}))
+    found = finding(url=http_server.url, states={"path": "$.components[*].state", "pass": ["ok"], "fail": ["down"]})
+    assert found["status"] == "fail"
+    assert "$.components[*].state (2 of 2) is down" in found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("expectation", "status"),
+    [
+        ({"path": "n", "equals": 3}, "pass"),
+        ({"path": "n", "equals": "3"}, "pass"),
+        ({"path": "n", "equals": 4}, "fail"),
+        ({"path": "b", "equals": True}, "pass"),
+        ({"path": "b", "equals": 1}, "fail"),
+        ({"path": "s", "equals": "x"}, "pass"),
+        ({"path": "n", "equals": "x"}, "fail"),
+        ({"path": "z", "equals": "null"}, "pass"),
+        ({"path": "z", "equals": "x"}, "fail"),
+        ({"path": "s", "one_of": ["y", "x"]}, "pass"),
+        ({"path": "s", "one_of": ["y", "z"]}, "fail"),
+        ({"path": "s", "one_of": ["y", "z"], "level": "warn"}, "warn"),
+        ({"path": "s", "matches": "^x$"}, "pass"),
+        ({"path": "n", "matches": "^3$"}, "pass"),
+        ({"path": "s", "matches": "y"}, "fail"),
+        ({"path": "n", "at_least": 3, "at_most": 3}, "pass"),
+        ({"path": "n", "at_least": 4}, "fail"),
+        ({"path": "n", "at_most": 2}, "fail"),
+        ({"path": "s", "at_most": 2}, "fail"),
+        ({"path": "b", "at_least": 0}, "fail"),
+        ({"path": "l[*]", "at_least": 1}, "pass"),
+        ({"path": "l[*]", "at_least": 2}, "fail"),
+        ({"path": "l", "count_at_least": 2}, "pass"),
+        ({"path": "l[*]", "count_at_least": 3}, "fail"),
+        ({"path": "n", "exists": True}, "pass"),
+        ({"path": "none", "exists": True}, "fail"),
+        ({"path": "none", "exists": False}, "pass"),
+        ({"path": "none", "equals": 1}, "fail"),
+    ],
+)
+def test_json_expectations(http_server: HttpServer, expectation: dict[str, t.Any], status: str) -> None:
+    http_server.route("/", Answer(200, {"n": 3, "b": True, "s": "x", "l": [1, 2], "z": None}))
+    found = finding(url=http_server.url, json=[expectation])
+    assert found["status"] == status, found
+
+
+def test_an_answer_that_is_not_json_fails_without_being_quoted(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200, f"<html>{SECRET}</html>"))
+    found = finding(url=http_server.url, states=STATES)
+    assert found["status"] == "fail"
+    assert "not JSON" in found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("expectation", "status"),
+    [
+        ({"name": "x-frame-options", "equals": "DENY"}, "pass"),
+        ({"name": "X-Frame-Options", "equals": "SAMEORIGIN"}, "fail"),
+        ({"name": "X-Frame-Options", "matches": "^D"}, "pass"),
+        ({"name": "Strict-Transport-Security", "matches": "max-age"}, "fail"),
+        ({"name": "Strict-Transport-Security", "equals": "x", "level": "warn"}, "warn"),
+        ({"name": "Server-Secret", "exists": False}, "pass"),
+        ({"name": "X-Frame-Options", "exists": False}, "fail"),
+        ({"name": "X-Frame-Options", "exists": True}, "pass"),
+    ],
+)
+def test_header_expectations(http_server: HttpServer, expectation: dict[str, t.Any], status: str) -> None:
+    http_server.route("/", Answer(200, headers={"X-Frame-Options": "DENY"}))
+    assert finding(url=http_server.url, response_headers=[expectation])["status"] == status
+
+
+def test_texts_that_must_and_must_not_be_there(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200, "Willkommen"))
+    assert finding(url=http_server.url, contains=["Will"], contains_not=["Traceback"])["status"] == "pass"
+    assert finding(url=http_server.url, contains=["Abschied"])["status"] == "fail"
+    assert finding(url=http_server.url, contains_not=["kommen"])["status"] == "fail"
+    assert finding(url=http_server.url, max_bytes=3)["status"] == "fail"
+
+
+def test_a_text_beyond_what_is_read_is_unknown(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200, "x" * (1024 * 1024 + 10)))
+    assert finding(url=http_server.url, contains=["y"])["status"] == "unknown"
+    assert finding(url=http_server.url, contains_not=["y"])["status"] == "unknown"
+    assert finding(url=http_server.url, contains_not=["x"])["status"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("location", "status"),
+    [
+        ("{0}/new/page?x=1", "pass"),
+        ("/new", "pass"),
+        ("{0}/old", "fail"),
+        ("http://elsewhere.example/new", "fail"),
+        ("ftp://x/", "fail"),
+    ],
+)
+def test_where_a_redirect_leads(http_server: HttpServer, location: str, status: str) -> None:
+    http_server.route("/", Answer(308, headers={"Location": location.format(http_server.url)}))
+    assert finding(url=http_server.url, redirects_to=f"{http_server.url}/new")["status"] == status
+
+
+def test_no_redirect_where_one_is_expected_fails(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200))
+    found = finding(url=http_server.url, redirects_to="https://archive.example.org/")
+    assert found["status"] == "fail"
+    assert "nowhere" in found["summary"]
+
+
+def test_a_followed_redirect_is_judged_where_it_ends(http_server: HttpServer) -> None:
+    http_server.routes.update({"/": Answer(301, headers={"Location": "/new"}), "/new": Answer(200)})
+    found = finding(url=http_server.url, follow=True, redirects_to=f"{http_server.url}/new")
+    assert found["status"] == "pass"
+    assert found["evidence"]["requests"][0]["redirects"] == [[301, f"{http_server.url}/new"]]
+
+
+def cors_service(*allowed: str, star: bool = False) -> t.Callable[[Request], Answer]:
+    def answer(request: Request) -> Answer:
+        origin = request.headers.get("Origin", "")
+        headers = {}
+        if star:
+            headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "true"}
+        elif origin in allowed:
+            headers = {"Access-Control-Allow-Origin": origin}
+        return Answer(200, headers=headers)
+
+    return answer
+
+
+CORS = {"origin_allowed": ["https://archive.example.org"], "origin_refused": ["https://evil.example"]}
+
+
+def test_cors_lets_in_the_listed_origin_and_no_other(http_server: HttpServer) -> None:
+    http_server.route("*", cors_service("https://archive.example.org"))
+    found = finding(url=http_server.url, cors=CORS)
+    assert found["status"] == "pass", found
+    assert len(found["evidence"]["requests"][0]["cors"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        (cors_service(), "expected https://archive.example.org"),
+        (cors_service("https://archive.example.org", "https://evil.example"), "expected a refusal"),
+        (cors_service(star=True), "with credentials"),
+    ],
+)
+def test_cors_that_is_too_narrow_or_too_wide_fails(http_server: HttpServer, service: t.Any, said: str) -> None:
+    http_server.route("*", service)
+    found = finding(url=http_server.url, cors=CORS)
+    assert found["status"] == "fail"
+    assert said in found["summary"]
+
+
+def test_cors_of_a_method_that_changes_something_is_only_asked_by_preflight(http_server: HttpServer) -> None:
+    http_server.route("*", cors_service("https://archive.example.org"))
+    found = finding(url=http_server.url, method="POST", cors=CORS)
+    assert [request.method for request in http_server.requests] == ["POST", "OPTIONS", "OPTIONS"]
+    assert found["status"] == "pass"
+
+
+def test_latency_is_judged_by_samples_after_the_warm_up(http_server: HttpServer) -> None:
+    http_server.route("/", [Answer(200, delay=0.3), Answer(200, delay=0.3), Answer(200)])
+    found = finding(url=http_server.url, samples=10, warmup=1, max_p95_ms=290)
+    assert found["status"] == "pass", found
+    assert found["evidence"]["requests"][0]["latency"]["samples"] == 10
+    assert len(http_server.requests) == 12
+
+
+def test_a_slow_service_fails_by_its_p95(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200, delay=0.02))
+    found = finding(url=http_server.url, max_p95_ms=10)
+    assert found["status"] == "fail"
+    assert "p95 of 20 samples is" in found["summary"]
+    assert finding(url=http_server.url, max_ms=10)["status"] == "fail"
+
+
+def test_a_sample_that_fails_is_not_a_fast_one(http_server: HttpServer) -> None:
+    http_server.route("/", [Answer(200), Answer(200), Answer(503)])
+    found = finding(url=http_server.url, samples=5, max_p95_ms=5000)
+    assert found["status"] == "fail"
+    assert "samples with the expected status is 1, expected at least 5" in found["summary"]
+
+
+def test_all_of_several_answers_must_be_right(http_server: HttpServer) -> None:
+    http_server.route("/", [Answer(200), Answer(502), Answer(200), Answer(502)])
+    found = finding(url=http_server.url, consecutive=4)
+    assert found["status"] == "fail"
+    assert "(in 2 of 4 answers)" in found["summary"]
+    assert found["evidence"]["requests"][0]["status"] == [200, 502, 200, 502]
+    http_server.route("/", Answer(200))
+    assert finding(url=http_server.url, consecutive=4)["status"] == "pass"
+
+
+def test_several_requests_keep_their_own_answers(http_server: HttpServer, refused_port: int) -> None:
+    http_server.routes.update({"/a": Answer(200), "/b": Answer(404)})
+    found = finding(
+        status=[200],
+        requests=[
+            {"url": f"{http_server.url}/a"},
+            {"url": f"{http_server.url}/b"},
+            {"url": f"{http_server.url}/c", "status": [404], "method": "head"},
+            {"url": f"http://127.0.0.1:{refused_port}/"},
+        ],
+    )
+    assert found["status"] == "fail"
+    assert "/b status is 404" in found["summary"]
+    assert "connection refused" in found["summary"]
+    assert "/a" not in found["summary"]
+    assert found["measured"][f"HEAD {http_server.url}/c status"] == 404
+
+
+def test_no_server_is_unknown(refused_port: int) -> None:
+    found = finding(url=f"http://127.0.0.1:{refused_port}/")
+    assert (found["status"], "connection refused" in found["summary"]) == ("unknown", True)
+
+
+def test_a_hanging_server_is_unknown_and_hides_nothing(http_server: HttpServer, hanging_server: HangingServer) -> None:
+    http_server.route("/", Answer(200))
+    found = finding(
+        seconds=0.5, requests=[{"url": f"http://127.0.0.1:{hanging_server.port}/"}, {"url": http_server.url}]
+    )
+    assert found["status"] == "unknown"
+    assert "did not answer GET / within 0.5 s" in found["summary"]
+    assert found["measured"][f"{http_server.url} status"] == 200
+
+
+def test_refused_credentials_are_unknown_and_say_so(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(401))
+    for options in ({"bearer": SECRET}, {"secret_headers": {"X-Key": SECRET}}):
+        found = finding(url=http_server.url, **options)
+        assert found["status"] == "unknown"
+        assert "refused our credentials with status 401" in found["summary"]
+    assert finding(url=http_server.url)["status"] == "fail"
+    assert finding(url=http_server.url, status=[401], bearer=SECRET)["status"] == "pass"
+
+
+def test_secrets_are_sent_and_never_told(http_server: HttpServer) -> None:
+    seen: list[Request] = []
+    http_server.route("*", lambda request: (seen.append(request), Answer(200, {"echo": f"Bearer {SECRET}"}))[1])
+    found = finding(url=http_server.url, bearer=SECRET, json=[{"path": "echo", "equals": "x"}])
+    assert seen[0].headers["Authorization"] == f"Bearer {SECRET}"
+    assert found["status"] == "fail"
+
+
+def test_a_header_that_cannot_be_sent_is_told_without_its_value() -> None:
+    found = finding(url="http://127.0.0.1:1/", secret_headers={"X-Key": f"{SECRET}\nX: y"})
+    assert found["status"] == "unknown"
+    assert "X-Key" in found["summary"]
+
+
+def test_a_certificate_that_clients_refuse_fails(demo_ca: DemoCa, tmp_path: Path) -> None:
+    ca = str(demo_ca.issue().write(tmp_path).ca)
+    with HttpServer({"/": Answer(200)}, tls=demo_ca.issue(days=-2)) as expired:
+        found = finding(url=expired.url, ca_file=ca)
+        assert found["status"] == "fail"
+        assert "certificate has expired" in found["summary"]
+        assert found["evidence"]["requests"][0]["problem"]
+    with HttpServer({"/": Answer(200)}, tls=demo_ca.issue()) as good:
+        assert finding(url=good.url, ca_file=ca)["status"] == "pass"
+        assert finding(url=good.url)["status"] == "fail"
+        assert (
+            finding(url=f"https://localhost:{good.port}", ca_file=ca, connect_to=f"127.0.0.1:{good.port}")["status"]
+            == "pass"
+        )
+
+
+def test_a_body_is_sent_as_json_or_as_it_is(http_server: HttpServer) -> None:
+    http_server.route("*", Answer(200))
+    finding(url=http_server.url, method="POST", body={"a": 1})
+    finding(url=http_server.url, method="POST", body=[1], headers={"content-type": "x/y"})
+    finding(url=http_server.url, method="POST", body="a=1")
+    assert [(request.body, request.headers.get("Content-Type")) for request in http_server.requests] == [
+        (b'{"a": 1}', "application/json"),
+        (b"[1]", None),
+        (b"a=1", None),
+    ]
+    assert http_server.requests[1].headers["content-type"] == "x/y"
+
+
+def test_what_may_change_something_is_not_sent_in_check_mode(http_server: HttpServer) -> None:
+    http_server.route("*", Answer(200))
+    found = finding(url=http_server.url, method="POST", check_mode=True)
+    assert found["status"] == "unknown"
+    assert "check mode did not send it" in found["summary"]
+    assert http_server.requests == []
+    assert finding(url=http_server.url, check_mode=True)["status"] == "pass"
+
+
+def test_items_of_one_call_share_a_request(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200, {"a": 1, "b": 2}))
+    shared = Shared()
+    assert finding(url=http_server.url, shared=shared, json=[{"path": "a", "equals": 1}])["status"] == "pass"
+    assert finding(url=http_server.url, shared=shared, json=[{"path": "b", "equals": 1}])["status"] == "fail"
+    finding(url=http_server.url, shared=shared, bearer=SECRET)
+    assert len(http_server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"requests": []}, "requests is empty"),
+        ({"requests": [{"method": "GET"}]}, "number 1 has no url"),
+        ({"url": "http://u:geheim@h/"}, "holds a user name or password"),
+        ({"url": "http://h/", "status": []}, "status is empty"),
+        ({"url": "http://h/", "contains": []}, "contains is empty"),
+        ({"url": "http://h/", "consecutive": 0}, "consecutive is 0"),
+        ({"url": "http://h/", "samples": 100_000}, "samples is 100000"),
+        ({"url": "http://h/", "samples": 2, "method": "POST"}, "samples needs a method"),
+        ({"url": "http://h/", "json": [{"path": "$..x", "exists": True}]}, "cannot be read"),
+        ({"url": "http://h/", "json": [{"path": "x", "matches": "("}]}, "not a regular expression"),
+        ({"url": "http://h/", "response_headers": [{"name": "x", "matches": "("}]}, "not a regular expression"),
+        ({"url": "http://h/", "states": {"paths": [], "pass": ["x"]}}, "states.paths is empty"),
+        ({"url": "http://h/", "states": {"paths": ["$..x"], "pass": ["x"]}}, "cannot be read"),
+        ({"url": "http://h/", "redirects_to": "nowhere"}, "is not http"),
+        ({"url": "http://h/", "cors": {}}, "cors names no origin"),
+        ({"url": "http://h/", "ca_file": "/nonexistent/ca.pem"}, "cannot be used"),
+        ({"url": "http://h/", "connect_to": "nonsense"}, "is not host:port"),
+    ],
+)
+def test_what_cannot_be_used_is_unknown_and_says_why(params: dict[str, t.Any], said: str) -> None:
+    found = finding(**params)
+    assert found["status"] == "unknown"
+    assert said in found["summary"]
+    assert "geheim" not in json.dumps(found)
+
+
+def test_the_module_fails_on_fail_and_returns_the_finding(http_server: HttpServer, run_module: ModuleRun) -> None:
+    http_server.routes.update({"/good": Answer(200), "/bad": Answer(500, f"{SECRET}")})
+    args = {"bearer": SECRET, "timeout": 10}
+    good = run_module("check_http", {**args, "url": f"{http_server.url}/good"}, secrets=[SECRET])
+    assert (good["changed"], good["finding"]["status"]) == (False, "pass")
+    bad = run_module("check_http", {**args, "url": f"{http_server.url}/bad"}, secrets=[SECRET])
+    assert bad["failed"] and bad["finding"]["status"] == "fail"
+    reported = run_module("check_http", {**args, "url": f"{http_server.url}/bad", "enforce": False}, secrets=[SECRET])
+    assert not reported.get("failed") and reported["finding"]["status"] == "fail"
+
+
+def test_the_module_leaks_nothing_where_it_cannot_begin(run_module_here: ModuleRun) -> None:
+    for args in ({"url": "nonsense"}, {"url": "http://h/", "bearer": f"{SECRET}\n\nx"}, {"bearer": SECRET}):
+        answer = run_module_here("check_http", {"secret_headers": {"X": SECRET}, **args}, secrets=[SECRET])
+        assert answer["failed"]
+
+
+def test_the_unreachable_part_is_one_unknown_for_the_module(run_module_here: ModuleRun, refused_port: int) -> None:
+    answer = run_module_here(
+        "check_http", {"url": f"http://127.0.0.1:{refused_port}/", "bearer": SECRET}, secrets=[SECRET]
+    )
+    assert answer["failed"] and answer["finding"]["status"] == "unknown"
+
+
+def test_p95_is_a_value_that_was_measured() -> None:
+    assert check_http.percentile([5, 1, 3, 2, 4], 0.95) == 5
+    assert check_http.percentile(list(range(1, 101)), 0.95) == 95
+    assert check_http.percentile([7], 0.5) == 7

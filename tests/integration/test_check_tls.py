@@ -1,0 +1,390 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_tls against real servers and real files, one for each way in which a certificate can be wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import typing as t
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_tls, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._clients import tls
+from ansible_collections.opsready.golive.plugins.module_utils._core import deps
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import secrets_in, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Denied, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+from tests.servers import DemoCa, HangingServer, IssuedPaths, Postgres, ScriptedServer, TlsServer
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import ModuleRun
+
+PASSPHRASE = "passphrase-6d0f2b9c7e"
+
+
+def finding(*, seconds: float = 5.0, shared: Shared | None = None, **params: t.Any) -> dict[str, t.Any]:
+    checked = validated(check_tls.ARGUMENT_SPEC, params, where="check_tls", **check_tls.CONSTRAINTS)
+    scrub = Scrubber(secrets_in(check_tls.ARGUMENT_SPEC, params))
+    found = judged(registry.load("check_tls"), checked, Run(timeout_seconds=seconds, scrubber=scrub, shared=shared))
+    assert PASSPHRASE not in json.dumps(found)
+    assert "PRIVATE KEY" not in json.dumps(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def good(demo_ca: DemoCa, tmp_path_factory: pytest.TempPathFactory) -> IssuedPaths:
+    return demo_ca.issue().write(tmp_path_factory.mktemp("good"))
+
+
+@pytest.fixture
+def ca_file(good: IssuedPaths) -> str:
+    return str(good.ca)
+
+
+def at(server: TlsServer) -> str:
+    return f"127.0.0.1:{server.port}"
+
+
+def test_a_good_endpoint_passes_with_its_chain_in_the_evidence(intermediate_ca: DemoCa, ca_file: str) -> None:
+    with TlsServer(intermediate_ca.issue()) as server:
+        found = finding(endpoints=[at(server)], ca_file=ca_file, names=["localhost"])
+        assert found["status"] == "pass", found
+        told = found["evidence"][at(server)]
+        assert told["protocol"] == "TLSv1.3"
+        assert [link["subject"] for link in told["chain"]] == ["CN=localhost", "CN=Demo Intermediate CA"]
+        assert told["anchor"] == "CN=Demo CA"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"days": 3}, "days left is 2.9 days, expected at least 30 days"),
+        ({"days": -2}, "certificate has expired"),
+        ({"days": 100, "valid_for": 50}, "not yet valid"),
+        ({"self_signed": True}, "signed by itself"),
+        ({"names": ["other.example.org"]}, "it is for other.example.org"),
+        ({"usage": "client"}, "usage is another use"),
+    ],
+)
+def test_each_wrong_certificate_fails_and_says_why(
+    demo_ca: DemoCa, ca_file: str, options: dict[str, t.Any], said: str
+) -> None:
+    with TlsServer(demo_ca.issue(**options)) as server:
+        found = finding(endpoints=[at(server)], ca_file=ca_file)
+    assert found["status"] == "fail", found
+    assert said in found["summary"]
+
+
+def test_a_small_key_fails(demo_ca: DemoCa, tmp_path: Path) -> None:
+    # as a file: OpenSSL does not even load such a key into a server
+    found = finding(files=[{"certificate": str(demo_ca.issue(key="rsa-1024").write(tmp_path).certificate)}])
+    assert found["status"] == "fail"
+    assert "RSA key is 1024 bits" in found["summary"]
+
+
+def test_a_missing_intermediate_is_explained(intermediate_ca: DemoCa, ca_file: str) -> None:
+    with TlsServer(intermediate_ca.issue(with_chain=False)) as server:
+        found = finding(endpoints=[at(server)], ca_file=ca_file)
+    assert found["status"] == "fail"
+    assert "the chain of 1 ends at CN=Demo Intermediate CA" in found["summary"]
+    assert "intermediate certificates" in found["remedy"]
+
+
+def test_an_unknown_authority_fails(demo_ca: DemoCa) -> None:
+    with TlsServer(demo_ca.issue()) as server:
+        assert "is not among the trusted" in finding(endpoints=[at(server)])["summary"]
+
+
+def test_the_anchor_on_this_host_must_last_too(tmp_path: Path) -> None:
+    authority = DemoCa("Old CA", days=10)
+    issued = authority.issue(days=60)
+    with TlsServer(issued) as server:
+        found = finding(endpoints=[at(server)], ca_file=str(issued.write(tmp_path).ca))
+    assert found["status"] == "fail"
+    assert "issuer CN=Old CA days left is 9.9 days" in found["summary"]
+
+
+def test_the_name_that_is_asked_for(demo_ca: DemoCa, ca_file: str) -> None:
+    with TlsServer(demo_ca.issue(["archive.example.org"])) as server:
+        through = {"host": "archive.example.org", "connect_to": at(server)}
+        assert finding(endpoints=[through], ca_file=ca_file)["status"] == "pass"
+        named = {"host": "127.0.0.1", "port": server.port, "sni": "archive.example.org"}
+        found = finding(endpoints=[named], ca_file=ca_file)
+        assert found["status"] == "pass"
+        assert f"{at(server)} (archive.example.org)" in found["evidence"]
+        assert finding(endpoints=[{**named, "names": ["www.example.org"]}], ca_file=ca_file)["status"] == "fail"
+
+
+def test_a_renewed_file_that_was_not_reloaded_fails(demo_ca: DemoCa, ca_file: str, tmp_path: Path) -> None:
+    served, renewed = demo_ca.issue(days=40), demo_ca.issue()
+    with TlsServer(served) as server:
+        same = str(served.write(tmp_path / "same").certificate)
+        other = str(renewed.write(tmp_path / "other").certificate)
+        assert finding(endpoints=[at(server)], ca_file=ca_file, match_file=same)["status"] == "pass"
+        found = finding(endpoints=[at(server)], ca_file=ca_file, match_file=other)
+        assert found["status"] == "fail"
+        assert "serves another certificate than the one in" in found["summary"]
+        absent = finding(endpoints=[at(server)], ca_file=ca_file, match_file=str(tmp_path / "absent"))
+        assert absent["status"] == "unknown"
+
+
+def test_old_versions_are_found_out(demo_ca: DemoCa, ca_file: str) -> None:
+    with TlsServer(demo_ca.issue(), min_version=ssl.TLSVersion.TLSv1_2, max_version=ssl.TLSVersion.TLSv1_2) as server:
+        assert finding(endpoints=[at(server)], ca_file=ca_file, refuses_older=True)["status"] == "pass"
+        found = finding(endpoints=[at(server)], ca_file=ca_file, min_version="TLSv1.3", refuses_older=True)
+        assert found["status"] == "fail"
+        assert "protocol is TLSv1.2, expected TLSv1.3" in found["summary"]
+        assert "still speaks TLSv1.2" in found["summary"]
+
+
+def test_a_server_of_yesterday_is_explained(demo_ca: DemoCa, ca_file: str) -> None:
+    server = TlsServer(demo_ca.issue(key="rsa-2048"))
+    server._context.set_ciphers("ALL:@SECLEVEL=0")
+    server._context.minimum_version = ssl.TLSVersion.TLSv1
+    server._context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with server:
+        found = finding(endpoints=[at(server)], ca_file=ca_file, refuses_older=True)
+    assert found["status"] == "fail", found
+    assert "protocol is TLSv1.1, expected one of TLSv1.2, TLSv1.3" in found["summary"]
+    assert "still speaks TLSv1, TLSv1.1" in found["summary"]
+
+
+def test_no_server_a_hanging_one_and_one_without_tls_are_unknown(
+    demo_ca: DemoCa, ca_file: str, refused_port: int, hanging_server: HangingServer
+) -> None:
+    with TlsServer(demo_ca.issue()) as server, ScriptedServer(lambda c: c.sendall(b"SSH-2.0\r\n")) as plain:
+        endpoints = [f"127.0.0.1:{port}" for port in (refused_port, hanging_server.port, plain.port, server.port)]
+        found = finding(seconds=0.8, endpoints=endpoints, ca_file=ca_file)
+        assert found["status"] == "unknown"
+        for said in ("connection refused", "did not end the TLS handshake within 0.8 s", "did not agree on TLS"):
+            assert said in found["summary"]
+        assert found["measured"][f"{at(server)} trust"] == "trusted"
+
+
+def test_postgres_is_asked_for_tls_in_its_own_words(demo_ca: DemoCa, ca_file: str) -> None:
+    def agree(connection: socket.socket) -> None:
+        assert connection.recv(8) == bytes.fromhex("0000000804d2162f")
+        connection.sendall(b"S")
+
+    with TlsServer(demo_ca.issue(), prelude=agree) as server:
+        endpoint = {"host": "127.0.0.1", "port": server.port, "starttls": "postgres"}
+        assert finding(endpoints=[endpoint], ca_file=ca_file)["status"] == "pass"
+
+
+def test_a_real_postgres_without_tls_is_unknown_and_says_so(postgres: Postgres) -> None:
+    found = finding(endpoints=[{"host": "127.0.0.1", "port": postgres.port, "starttls": "postgres"}])
+    assert found["status"] == "unknown"
+    assert "does not offer TLS to PostgreSQL clients" in found["summary"]
+
+
+DIALOGUES = {
+    "smtp": [
+        (b"220 mail ESMTP\r\n", b"EHLO"),
+        (b"250-mail\r\n250-SIZE\r\n250 STARTTLS\r\n", b"STARTTLS"),
+        (b"220 go\r\n", b""),
+    ],
+    "imap": [(b"* OK ready\r\n", b"a1 STARTTLS"), (b"a1 OK begin\r\n", b"")],
+    "pop3": [(b"+OK ready\r\n", b"STLS"), (b"+OK begin\r\n", b"")],
+    "ftp": [(b"220 ready\r\n", b"AUTH TLS"), (b"234 go\r\n", b"")],
+}
+
+
+@pytest.mark.parametrize("protocol", DIALOGUES)
+def test_starttls_dialogues(demo_ca: DemoCa, ca_file: str, protocol: str) -> None:
+    def talk(connection: socket.socket) -> None:
+        for said, expected in DIALOGUES[protocol]:
+            connection.sendall(said)
+            if expected:
+                assert connection.recv(1024).startswith(expected)
+
+    with TlsServer(demo_ca.issue(), prelude=talk) as server:
+        endpoint = {"host": "127.0.0.1", "port": server.port, "starttls": protocol}
+        assert finding(endpoints=[endpoint], ca_file=ca_file)["status"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"554 go away\r\n", "does not offer STARTTLS: it said '554 go away'"),
+        (b"", "did not answer to STARTTLS with a line"),
+        (b"220-" + b"x" * 5000, "did not answer to STARTTLS with a line"),
+        (b"220-x\r\n" * 200, "sent more than 100 lines"),
+    ],
+)
+def test_a_server_that_does_not_know_starttls_is_unknown(said: bytes, told: str) -> None:
+    with ScriptedServer(lambda connection: connection.sendall(said)) as server:
+        found = finding(endpoints=[{"host": "127.0.0.1", "port": server.port, "starttls": "smtp"}])
+    assert found["status"] == "unknown"
+    assert told in found["summary"]
+
+
+def test_a_server_that_never_greets_is_unknown(hanging_server: HangingServer) -> None:
+    for protocol in ("smtp", "postgres"):
+        endpoint = {"host": "127.0.0.1", "port": hanging_server.port, "starttls": protocol}
+        found = finding(seconds=0.3, endpoints=[endpoint])
+        assert found["status"] == "unknown"
+        assert "within 0.3 s" in found["summary"]
+
+
+def test_a_reset_before_tls_is_unknown() -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+
+    with ScriptedServer(reset) as server:
+        found = finding(endpoints=[{"host": "127.0.0.1", "port": server.port, "starttls": "pop3"}])
+    assert found["status"] == "unknown"
+    assert "before TLS" in found["summary"] or "with a line" in found["summary"]
+
+
+def test_items_of_one_call_share_a_handshake(demo_ca: DemoCa, ca_file: str) -> None:
+    with TlsServer(demo_ca.issue()) as server:
+        shared = Shared()
+        for _turn in range(3):
+            assert finding(endpoints=[at(server)], ca_file=ca_file, shared=shared)["status"] == "pass"
+        assert server.accepted == 1
+
+
+def test_a_certificate_with_its_key_and_chain_passes(intermediate_ca: DemoCa, tmp_path: Path) -> None:
+    paths = intermediate_ca.issue().write(tmp_path)
+    assert finding(files=[{"certificate": str(paths.chain), "key": str(paths.key)}])["status"] == "pass"
+    split = finding(files=[{"certificate": str(paths.certificate), "chain": str(paths.ca), "names": ["localhost"]}])
+    assert split["status"] == "fail"
+    assert "not signed by the next one" in split["summary"]
+
+
+def test_a_certificate_in_der_is_read(demo_ca: DemoCa, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    path = tmp_path / "cert.der"
+    path.write_bytes(demo_ca.issue().certificate.public_bytes(Encoding.DER))
+    assert finding(files=[{"certificate": str(path)}])["status"] == "pass"
+
+
+def test_a_key_of_another_certificate_and_one_for_everybody_fail(demo_ca: DemoCa, tmp_path: Path) -> None:
+    one, two = demo_ca.issue().write(tmp_path / "one"), demo_ca.issue().write(tmp_path / "two")
+    two.key.chmod(0o644)
+    found = finding(files=[{"certificate": str(one.certificate), "key": str(two.key)}])
+    assert found["status"] == "fail"
+    assert "does not belong to" in found["summary"] and "(mode 0644)" in found["summary"]
+
+
+def test_encrypted_keys_need_their_passphrase(demo_ca: DemoCa, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    paths = demo_ca.issue().write(tmp_path)
+    loaded = serialization.load_pem_private_key(paths.key.read_bytes(), None)
+    paths.key.write_bytes(
+        loaded.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(PASSPHRASE.encode()),
+        )
+    )
+    file = {"certificate": str(paths.certificate), "key": str(paths.key)}
+    assert finding(files=[{**file, "key_passphrase": PASSPHRASE}])["status"] == "pass"
+    for options, said in (
+        ({}, "is encrypted, and no key_passphrase"),
+        ({"key_passphrase": f"{PASSPHRASE}x"}, "cannot be read with this key_passphrase"),
+    ):
+        found = finding(files=[{**file, **options}])
+        assert found["status"] == "unknown"
+        assert said in found["summary"]
+    plain = demo_ca.issue().write(tmp_path / "plain")
+    found = finding(
+        files=[{"certificate": str(plain.certificate), "key": str(plain.key), "key_passphrase": PASSPHRASE}]
+    )
+    assert "is not encrypted" in found["summary"]
+
+
+def test_files_that_cannot_be_read_are_unknown(demo_ca: DemoCa, tmp_path: Path) -> None:
+    paths = demo_ca.issue().write(tmp_path)
+    nonsense = tmp_path / "nonsense"
+    nonsense.write_text("nonsense")
+    broken = tmp_path / "broken.pem"
+    broken.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    for certificate, key, said in (
+        (nonsense, None, "no certificate that can be read"),
+        (broken, None, "no certificate that can be read"),
+        (tmp_path / "absent", None, "No such file"),
+        (paths.certificate, nonsense, "cannot be read"),
+        (paths.certificate, broken, "cannot be read"),
+        (paths.certificate, tmp_path / "absent", "No such file"),
+    ):
+        file = {"certificate": str(certificate), **({"key": str(key)} if key else {})}
+        found = finding(files=[file])
+        assert found["status"] == "unknown", found
+        assert said in found["summary"]
+
+
+def test_a_file_that_may_not_be_read_is_denied(monkeypatch: pytest.MonkeyPatch, good: IssuedPaths) -> None:
+    # root may read everything, so the kernel's answer is put in place of its own
+    def refuse(*_: t.Any, **__: t.Any) -> t.NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(Denied, match="may not be read by user id"):
+        tls.read_file(str(good.key))
+
+
+def test_a_server_that_sends_nonsense_for_a_certificate_is_unexpected() -> None:
+    with pytest.raises(UnexpectedAnswer, match="cannot be read"):
+        tls.certificate_of(b"nonsense")
+
+
+def test_a_missing_library_is_unknown_and_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, demo_ca: DemoCa, ca_file: str, good: IssuedPaths
+) -> None:
+    monkeypatch.setitem(deps.FLOORS, "cryptography", ("cryptography", "999.0"))
+    with TlsServer(demo_ca.issue()) as server:
+        found = finding(endpoints=[at(server)], ca_file=ca_file, files=[{"certificate": str(good.certificate)}])
+    assert found["status"] == "unknown"
+    assert "999.0 is needed" in found["summary"]
+    assert "pip install" in found["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"endpoints": []}, "endpoints is empty"),
+        ({"files": []}, "files is empty"),
+        ({"endpoints": ["h:443"], "names": []}, "names is empty"),
+        ({"endpoints": ["a b:443"]}, "is not host:port"),
+        ({"endpoints": [7]}, "number 1 is neither"),
+        ({"endpoints": [{"port": 1}]}, "number 1"),
+        ({"endpoints": [{"host": "h", "starttls": "gopher"}]}, "number 1"),
+        ({"endpoints": [{"host": "h", "port": 99999}]}, "is not host:port"),
+        ({"endpoints": ["h"], "ca_file": "/nonexistent/ca.pem"}, "cannot be used"),
+    ],
+)
+def test_what_cannot_be_used_is_unknown_and_says_why(params: dict[str, t.Any], said: str) -> None:
+    found = finding(**params)
+    assert found["status"] == "unknown"
+    assert said in found["summary"]
+
+
+def test_an_address_of_version_six_is_written_in_brackets(refused_port: int) -> None:
+    found = finding(endpoints=[f"[::1]:{refused_port}", {"host": "::1", "port": refused_port}])
+    assert f"[::1]:{refused_port}" in found["measured"]
+
+
+def test_the_module_fails_on_three_days_left(
+    demo_ca: DemoCa, ca_file: str, good: IssuedPaths, run_module: ModuleRun
+) -> None:
+    file = {"certificate": str(good.certificate), "key": str(good.key), "key_passphrase": PASSPHRASE}
+    with TlsServer(demo_ca.issue(days=3)) as server:
+        answer = run_module(
+            "check_tls", {"endpoints": [at(server)], "ca_file": ca_file, "files": [file]}, secrets=[PASSPHRASE]
+        )
+        assert answer["failed"] and answer["finding"]["status"] == "fail"
+        lax = run_module(
+            "check_tls", {"endpoints": [at(server)], "ca_file": ca_file, "min_days": 1, "min_lifetime_share": 0}
+        )
+        assert lax["finding"]["status"] == "pass", lax

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order of a release is the design's, and the printed plan says what a user has to know before the first change."""
+
+from __future__ import annotations
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import (
+    NAMES,
+    POINT_OF_NO_RETURN,
+    STEPS,
+    is_past,
+    plan_text,
+    predicted,
+)
+
+
+def test_the_order_is_the_designs() -> None:
+    order = ["images", "maintenance_on", "stop", "fence", "backup", "migration", "start", "smoke_inside", "traffic", "watch"]
+    assert [name for name in NAMES if name in order] == order
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_nothing_is_smoke_tested_by_users_before_it_was_tested_inside() -> None:
+    assert is_past(POINT_OF_NO_RETURN, "smoke_inside")
+    assert not is_past("smoke_inside", POINT_OF_NO_RETURN)
+    assert is_past("migration", "migration")
+
+
+def test_downtime_is_one_unbroken_span_from_maintenance_on_to_traffic() -> None:
+    down = [step.name for step in STEPS if step.is_downtime]
+    assert down == list(NAMES[NAMES.index("maintenance_on") : NAMES.index("traffic") + 1])
+
+
+def test_an_earlier_releases_seconds_are_better_than_ours() -> None:
+    steps = {step["name"]: step for step in predicted({"backup": 61.04, "a step that is gone": 1.0})}
+    assert (steps["backup"]["predicted_seconds"], steps["backup"]["source"]) == (61.0, "earlier release")
+    assert steps["migration"]["source"] == "default"
+    assert set(steps) == set(NAMES)
+
+
+def _text(**changes: object) -> str:
+    arguments: dict[str, object] = {
+        "system": "archive",
+        "release": "r20261122T010203",
+        "previous_version": "1.0.0",
+        "version": "2.0.0",
+        "steps": predicted({}),
+        "rollback": {"database": "forward_only", "reason": "a column is dropped"},
+        "irreversible": ["documents.legacy is dropped"],
+        "budget_seconds": 60.0,
+        "way_out": ["ansible-playbook opsready.golive.abort -e golive_takeover=r20261122T010203"],
+    }
+    return plan_text(**{**arguments, **changes})  # type: ignore[arg-type]  # one place for all variants
+
+
+def test_the_plan_says_everything_before_the_first_change() -> None:
+    text = _text()
+    assert text.startswith("PLAN  archive 1.0.0 → 2.0.0   release r20261122T010203")
+    for step in STEPS:
+        assert step.title in text
+    seconds = sum(step.seconds for step in STEPS if step.is_downtime)
+    assert f"downtime about {seconds:.0f} s, budget 60 s (defaults where no earlier release tells)" in text
+    assert "database by forward only: a column is dropped" in text
+    assert "cannot be undone: documents.legacy is dropped" in text
+    assert "golive_takeover=r20261122T010203" in text
+
+
+def test_the_point_of_no_return_stands_right_before_traffic() -> None:
+    lines = _text().splitlines()
+    line = next(number for number, text in enumerate(lines) if "point of no return" in text)
+    assert "maintenance off" in lines[line + 1]
+
+
+def test_a_plan_with_nothing_to_say_says_that() -> None:
+    text = _text(
+        previous_version="", irreversible=[], budget_seconds=None, steps=predicted(dict.fromkeys(NAMES, 2.0)), way_out=[]
+    )
+    assert "archive (none) → 2.0.0" in text
+    assert "cannot be undone: nothing" in text
+    assert "budget" not in text
+    assert "(from an earlier release)" in text

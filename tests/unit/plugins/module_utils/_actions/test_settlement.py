@@ -1,0 +1,172 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a failed release does next: undo what is proven lossless, and never anything else by itself (law 10)."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import NAMES
+from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import settle, stake_in_words
+
+LOSS = {
+    "lossless": False,
+    "rows": 12,
+    "tables": [{"table": "public.jobs", "at_stake": 12, "deleted": 0}, {"table": "public.users", "at_stake": 0, "deleted": 0}],
+    "span_seconds": 90,
+}
+
+
+def _steps(last: str, status: str = "failed", *back: str) -> list[dict[str, t.Any]]:
+    began = NAMES[: NAMES.index(last) + 1]
+    steps = [{"name": name, "status": "done", "direction": "forward"} for name in began]
+    if steps:
+        steps[-1]["status"] = status
+    return steps + [{"name": name, "status": "done", "direction": "back"} for name in back]
+
+
+def _settle(
+    steps: list[dict[str, t.Any]], kind: str | None = "restore", ended: str | None = None, **world: t.Any
+) -> dict[str, t.Any]:
+    rollback = {"database": kind, "previous_version": "1.0.0", "revision": "a1"} if kind else {}
+    return settle(steps=steps, ended={"outcome": ended} if ended else None, rollback=rollback, world=world)
+
+
+@pytest.mark.parametrize("outcome", ["live", "rolled_back", "aborted"])
+def test_what_has_ended_is_left_alone(outcome: str) -> None:
+    assert _settle(_steps("watch", "done"), ended=outcome)["action"] == "nothing"
+
+
+def test_what_was_left_on_is_decided_again() -> None:
+    assert _settle(_steps("start"), ended="left_on")["action"] == "roll_back"
+
+
+def test_nothing_changed_means_nothing_to_undo() -> None:
+    decision = _settle([])
+    assert (decision["action"], decision["outcome"]) == ("finish", "aborted")
+
+
+def test_every_step_done_is_live() -> None:
+    decision = _settle(_steps("watch", "done"))
+    assert (decision["action"], decision["outcome"]) == ("finish", "live")
+
+
+@pytest.mark.parametrize("last", NAMES[: NAMES.index("migration")])
+def test_before_the_migration_only_the_services_go_back(last: str) -> None:
+    decision = _settle(_steps(last))
+    assert (decision["action"], decision["database"]) == ("roll_back", "image_only")
+    assert f"stopped at '{last}' (failed)" in decision["sentence"]
+
+
+@pytest.mark.parametrize("kind", ["downgrade", "restore", "image_only"])
+@pytest.mark.parametrize("last", ["migration", "start", "smoke_inside"])
+def test_before_the_point_of_no_return_the_database_goes_back_as_the_plan_says(last: str, kind: str) -> None:
+    decision = _settle(_steps(last), kind)
+    assert (decision["action"], decision["database"]) == ("roll_back", kind)
+
+
+def test_a_killed_run_is_settled_like_a_failed_one() -> None:
+    decision = _settle(_steps("migration", "open"))
+    assert decision["action"] == "roll_back"
+    assert "(open)" in decision["sentence"]
+
+
+@pytest.mark.parametrize("last", ["migration", "traffic", "watch"])
+def test_what_only_goes_forward_is_never_taken_back(last: str) -> None:
+    decision = _settle(_steps(last), "forward_only", wanted="roll_back", accept_data_loss=True)
+    assert decision["action"] == "leave_on"
+    assert len(decision["choices"]) == 2
+
+
+@pytest.mark.parametrize("kind", [None, "unknown", "something else"])
+@pytest.mark.parametrize("last", ["migration", "traffic"])
+def test_a_way_back_that_is_not_on_record_is_not_guessed(last: str, kind: str | None) -> None:
+    decision = _settle(_steps(last), kind)
+    assert decision["action"] == "leave_on"
+    assert decision["choices"]
+
+
+@pytest.mark.parametrize("kind", ["downgrade", "restore"])
+@pytest.mark.parametrize("last", ["traffic", "smoke_outside", "watch"])
+def test_after_the_point_of_no_return_the_loss_is_counted_first(last: str, kind: str) -> None:
+    decision = _settle(_steps(last), kind)
+    assert (decision["action"], decision["needs_loss"]) == ("leave_on", True)
+
+
+def test_rows_of_users_are_never_undone_by_itself() -> None:
+    decision = _settle(_steps("watch"), loss=LOSS)
+    assert decision["action"] == "leave_on"
+    assert "12 rows in 1 tables (public.jobs 12), written in the last 1.5 minutes" in decision["sentence"]
+    assert "golive_accept_data_loss=true" in decision["choices"][1]
+
+
+def test_nobody_wrote_so_it_may_be_undone() -> None:
+    assert _settle(_steps("watch"), loss={"lossless": True, "rows": 0})["action"] == "roll_back"
+
+
+def test_an_accepted_loss_is_named_and_undone() -> None:
+    decision = _settle(_steps("watch"), loss=LOSS, accept_data_loss=True)
+    assert decision["action"] == "roll_back"
+    assert "the loss was accepted: 12 rows" in decision["sentence"]
+
+
+@pytest.mark.parametrize("lossless", [None, "unknown", 1, "true", False])
+def test_only_a_proven_lossless_is_lossless(lossless: object) -> None:
+    assert _settle(_steps("watch"), loss={"lossless": lossless, "rows": 0})["action"] == "leave_on"
+
+
+def test_an_image_only_release_may_be_taken_back_at_any_time() -> None:
+    assert _settle(_steps("watch"), "image_only")["action"] == "roll_back"
+    assert _settle(_steps("watch", "done"), "image_only", ended="live", wanted="roll_back")["action"] == "roll_back"
+
+
+def test_a_way_back_that_let_users_in_again_counts_the_loss_before_another() -> None:
+    steps = _steps("smoke_inside", "failed", "back_maintenance", "back_database", "back_traffic")
+    decision = _settle(steps)
+    assert (decision["action"], decision["needs_loss"]) == ("leave_on", True)
+
+
+AS_BEFORE = {"version": "1.0.0", "all_running": True, "maintenance": "disabled", "fence": "lifted", "revision": "a1"}
+
+
+def test_a_system_that_somebody_brought_back_by_hand_is_only_noted() -> None:
+    decision = _settle(_steps("start"), **AS_BEFORE)
+    assert (decision["action"], decision["outcome"]) == ("finish", "rolled_back")
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [{"version": "2.0.0"}, {"all_running": False}, {"maintenance": "enabled"}, {"fence": "fenced"}, {"revision": "b2"}],
+)
+def test_a_world_that_differs_in_one_thing_is_not_as_before(difference: dict[str, t.Any]) -> None:
+    assert _settle(_steps("start"), **{**AS_BEFORE, **difference})["action"] == "roll_back"
+
+
+@given(
+    last=st.sampled_from(NAMES),
+    status=st.sampled_from(["open", "failed", "done"]),
+    kind=st.sampled_from(["restore", "downgrade", "forward_only", "image_only", None]),
+    rows=st.none() | st.integers(0, 9),
+    wanted=st.sampled_from(["", "roll_back"]),
+)
+def test_without_a_word_nothing_that_may_lose_rows_is_undone(
+    last: str, status: str, kind: str | None, rows: int | None, wanted: str
+) -> None:
+    decision = _settle(_steps(last, status), kind, loss={"lossless": False, "rows": rows, "tables": []}, wanted=wanted)
+    after = NAMES.index(last) >= NAMES.index("traffic")
+    if after and kind in ("restore", "downgrade", "forward_only", None):
+        assert decision["action"] != "roll_back"
+    assert decision["sentence"]
+    assert bool(decision["choices"]) == (decision["action"] == "leave_on")
+
+
+def test_a_loss_is_told_in_rows_tables_and_time() -> None:
+    assert stake_in_words({"rows": None, "reason": "no snapshot"}) == "an unknown number of rows (no snapshot)"
+    assert stake_in_words({}) == "an unknown number of rows (they cannot be counted)"
+    text = stake_in_words({"rows": 1, "deleted_rows": 2, "tables": [{"table": "t", "at_stake": 1, "deleted": 2}]})
+    assert text == "1 rows and 2 deleted in 1 tables (t 1)"

@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_host's rules on plain data, and what it reads from a /proc of the test's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host
+from ansible_collections.opsready.golive.plugins.module_utils._clients import host
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer, Unreachable
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+GB, GIB = 10**9, 2**30
+FACTS = check_host.Facts(
+    paths=(host.Space("/", 100 * GB, 50 * GB, 50.0, 80.0),),
+    memory=host.Memory(16 * GIB, 12 * GIB, 4 * GIB, 3 * GIB),
+    cpus=4,
+    load=(1.0, 4.0, 2.0),
+    open_files=(100, 1000),
+    kernel="6.1.0-28-amd64",
+    ports=("open",),
+    skew_seconds=0.2,
+    skew_uncertainty=0.6,
+    users=(("adm", "archive"),),
+    processes=(2,),
+)
+
+
+def judgement(params: dict[str, t.Any], **change: t.Any) -> Judgement:
+    facts = dataclasses.replace(FACTS, **change)
+    check_host.evidence(facts)
+    return Judgement.of(check_host.judge(facts, validated(check_host.ARGUMENT_SPEC, params, where="x")))
+
+
+@pytest.mark.parametrize(
+    ("params", "status"),
+    [
+        ({"paths": [{"path": "/", "min_free": "50GB"}]}, "pass"),
+        ({"disk": [{"path": "/", "min_free": "50GiB"}]}, "fail"),
+        ({"paths": [{"path": "/", "min_free": "51GB", "level": "warn"}]}, "warn"),
+        ({"paths": [{"path": "/", "min_free_bytes": 50 * GB + 1}]}, "fail"),
+        ({"paths": [{"path": "/", "min_free_percent": 50}]}, "pass"),
+        ({"paths": [{"path": "/", "min_free_percent": 51}]}, "fail"),
+        ({"paths": [{"path": "/", "min_free": "1GB", "min_free_inodes_percent": 81}]}, "fail"),
+        ({"memory": {"min_available": "12GiB"}}, "pass"),
+        ({"memory": {"min_available": "12.9GB"}}, "fail"),
+        ({"memory": {"min_total": "16GiB"}}, "pass"),
+        ({"memory": {"min_total": "17GiB"}}, "fail"),
+        ({"memory": {"max_swap_used_percent": 25}}, "pass"),
+        ({"memory": {"max_swap_used_percent": 24}}, "fail"),
+        ({"min_cpus": 4}, "pass"),
+        ({"min_cpus": 5}, "fail"),
+        ({"max_load_per_cpu": 1}, "pass"),
+        ({"max_load_per_cpu": 0.9}, "fail"),
+        ({"max_open_files_percent": 10}, "pass"),
+        ({"max_open_files_percent": 9}, "fail"),
+        ({"min_kernel": "5.10"}, "pass"),
+        ({"min_kernel": "6.1.0"}, "pass"),
+        ({"min_kernel": "6.10"}, "fail"),
+        ({"ports": [{"port": 80}]}, "pass"),
+        ({"ports": [{"port": 80, "expect": "closed"}]}, "fail"),
+        ({"clock": {"url": "http://h/", "max_skew": 5}}, "pass"),
+        ({"clock": {"url": "http://h/", "max_skew": 0.3}}, "unknown"),
+        ({"users": [{"name": "archive", "groups": ["adm"]}]}, "pass"),
+        ({"users": [{"name": "archive", "groups": ["docker"]}]}, "fail"),
+        ({"users": [{"name": "archive", "exists": False}]}, "fail"),
+        ({"processes": [{"pattern": "x", "min_count": 2, "max_count": 2}]}, "pass"),
+        ({"processes": [{"pattern": "x", "min_count": 3}]}, "fail"),
+        ({"processes": [{"pattern": "x", "max_count": 1}]}, "fail"),
+    ],
+)
+def test_each_bound_on_both_sides(params: dict[str, t.Any], status: str) -> None:
+    assert judgement(params).status == status
+
+
+def test_sizes_are_told_both_ways() -> None:
+    summary = judgement({"paths": [{"path": "/", "min_free": "50GiB"}]}).summary
+    assert "50.0 GB (46.6 GiB), expected at least 53.7 GB (50.0 GiB)" in summary
+
+
+def test_a_bound_that_this_host_can_never_hold_is_explained() -> None:
+    assert "can never hold" in judgement({"memory": {"min_available": "32GB"}}).remedy
+
+
+PROBLEM = check_host.Problem("it broke")
+
+
+@pytest.mark.parametrize(
+    ("params", "change"),
+    [
+        ({"paths": [{"path": "/", "min_free": "1GB"}]}, {"paths": (PROBLEM,)}),
+        ({"memory": {"min_total": "1GB"}}, {"memory": PROBLEM}),
+        ({"max_load_per_cpu": 1}, {"load": PROBLEM}),
+        ({"max_load_per_cpu": 1}, {"load": None}),
+        ({"max_open_files_percent": 1}, {"open_files": PROBLEM}),
+        ({"ports": [{"port": 80}]}, {"ports": (PROBLEM,)}),
+        ({"clock": {"url": "http://h/"}}, {"skew_seconds": PROBLEM}),
+        ({"users": [{"name": "x"}]}, {"users": (PROBLEM,)}),
+        ({"files": [{"path": "/x"}]}, {"files": (PROBLEM,)}),
+        ({"commands": [{"argv": ["x"]}]}, {"commands": (PROBLEM,)}),
+        ({"processes": [{"pattern": "x"}]}, {"processes": (PROBLEM,)}),
+    ],
+)
+def test_what_could_not_be_seen_is_unknown(params: dict[str, t.Any], change: dict[str, t.Any]) -> None:
+    assert judgement(params, **change).status == "unknown"
+
+
+def test_a_file_system_that_counts_no_inodes_is_not_judged_by_them() -> None:
+    params = {"paths": [{"path": "/", "min_free": "1GB"}]}
+    found = judgement(params, paths=(host.Space("/", 9 * GB, 8 * GB, 80.0, None),))
+    assert (found.status, list(found.measured)) == ("pass", ["free space on /"])
+
+
+def test_a_clock_that_is_wrong_fails() -> None:
+    assert judgement({"clock": {"url": "http://h/"}}, skew_seconds=-90.0).status == "fail"
+
+
+def test_no_swap_is_no_used_swap() -> None:
+    assert judgement({"memory": {"max_swap_used_percent": 0}}, memory=host.Memory(1, 1, 0, 0)).status == "pass"
+
+
+def test_a_port_that_swallows_packets_is_closed() -> None:
+    assert judgement({"ports": [{"port": 80, "expect": "closed"}]}, ports=("silent",)).status == "pass"
+    assert judgement({"ports": [{"port": 80}]}, ports=("silent",)).status == "fail"
+
+
+def test_proc_is_read_and_nonsense_in_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sys/fs").mkdir(parents=True)
+    (tmp_path / "meminfo").write_text(
+        "MemTotal:       1000 kB\nMemAvailable:    500 kB\nSwapTotal: 10 kB\nSwapFree: 5 kB\n"
+    )
+    (tmp_path / "loadavg").write_text("0.5 0.25 0.1 1/100 4242\n")
+    (tmp_path / "sys/fs/file-nr").write_text("1000\t10\t5000\n")
+    proc = str(tmp_path)
+    assert host.memory(proc) == host.Memory(1_024_000, 512_000, 10_240, 5_120)
+    assert host.load(proc) == (0.5, 0.25, 0.1)
+    assert host.file_descriptors(proc) == (990, 5000)
+    for name in ("meminfo", "loadavg", "sys/fs/file-nr"):
+        (tmp_path / name).write_text("nonsense\n")
+    for read in (host.memory, host.load, host.file_descriptors):
+        with pytest.raises(UnexpectedAnswer):
+            read(proc)
+        with pytest.raises(Unreachable):
+            read(str(tmp_path / "absent"))

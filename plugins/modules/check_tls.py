@@ -63,7 +63,9 @@ options:
     description: Certificate file that every endpoint must serve, unless the endpoint has one of its own.
     type: path
   names:
-    description: Names that the certificate must be valid for; a C(*) in the certificate stands for one label. It is for all endpoints and files that have none of their own.
+    description:
+      - Names that the certificate must be valid for; a C(*) in the certificate stands for one label.
+      - It is for all endpoints and files that have none of their own.
     type: list
     elements: str
   ca_file:

@@ -1,9 +1,212 @@
 #!/usr/bin/python
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Back up a PostgreSQL database so that the backup is known to restore."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_backup
+short_description: Back up a PostgreSQL database, and prove the backup
+version_added: 1.0.0
+author:
+  - The opsready.golive authors (@opsready)
+description:
+  - Streams C(pg_dump) in one snapshot to an object store or a directory, in bounded memory and without a temporary file, while rows and
+    contents of the same snapshot are counted beside it.
+  - The object is committed only after C(pg_dump) ended with 0 and its size and checksum were read back. By default it is then restored into
+    a scratch database and compared table by table. The manifest is written last; a backup without one does not exist.
+  - After any failure, and after SIGTERM, no object, no open upload, no scratch database and no process is left.
+options:
+  database:
+    description: Name of the database, where it is not the one of O(dsn). A fenced database is backed up under the name that it had before.
+    type: str
+  destination:
+    description: Where backups lie, as V(s3://bucket/prefix) or V(file:///directory). The directory must be there.
+    type: str
+    required: true
+  s3:
+    description: How to reach the object store, where O(destination) or the backup is in one.
+    type: dict
+    suboptions:
+      endpoint_url:
+        description: Where the object store is, such as V(https://minio.example.org:9000). Without it, Amazon's endpoint of O(s3.region).
+        type: str
+      region:
+        description: Region that requests are signed for.
+        type: str
+        default: us-east-1
+      access_key:
+        description: Id of the access key. Without it, the keys that boto3 finds on the host.
+        type: str
+      secret_key:
+        description: Secret of the access key. It is never printed.
+        type: str
+      ca_file:
+        description: Certificate authorities, in PEM, that the endpoint's certificate must chain to. Without it, those of the host.
+        type: path
+      addressing_style:
+        description: Whether the bucket stands in the path, in the host name, or is left to boto3.
+        type: str
+        choices: [auto, path, virtual]
+        default: path
+      checksums:
+        description: Whether uploads carry a CRC32 of each part and of the whole. Choose V(none) for a store that refuses them.
+        type: str
+        choices: [full_object, none]
+        default: full_object
+  compression:
+    description: How C(pg_dump) compresses. V(auto) takes the best that this very C(pg_dump) was built with.
+    type: str
+    choices: [auto, zstd, gzip, lz4, none]
+    default: auto
+  compare:
+    description:
+      - What is taken from the snapshot to be compared with. V(content) adds a hash over each table, which reads every row once more.
+    type: str
+    choices: [rows, content]
+    default: content
+  verify:
+    description:
+      - How the backup is proven. V(restore) restores it into a scratch database and compares. V(archive) decodes all of it and counts rows,
+        without a server. V(head) proves only that what is stored is what was written.
+    type: str
+    choices: [head, archive, restore]
+    default: restore
+  verify_dsn:
+    description: Another server for the scratch database. Without it, the one of O(dsn), which needs the room.
+    type: str
+  verify_password:
+    description: Password for O(verify_dsn). It is never printed.
+    type: str
+  verify_sql:
+    description: Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      query:
+        description: The query.
+        type: str
+        required: true
+      expect:
+        description: What it must give, as text.
+        type: str
+        required: true
+  max_age:
+    description: When a backup proven at least as well as O(verify) asks is not older than this many seconds, nothing is done.
+    type: float
+  revision_table:
+    description: Table that holds the schema's revision, which is noted in the manifest.
+    type: str
+    default: alembic_version
+  pg_bindir:
+    description:
+      - Directory with C(pg_dump) and C(pg_restore). Without it, those of the lowest version that is not older than the server are taken
+        from the usual places.
+    type: path
+  maintenance_database:
+    description: Database to work from while others are renamed. V(postgres) unless that is the one to be changed.
+    type: str
+  timeout:
+    description: Seconds for everything.
+    type: float
+    default: 3600.0
+extends_documentation_fragment:
+  - opsready.golive.postgres
+  - opsready.golive.release
+  - opsready.golive.attributes
+requirements:
+  - pg_dump and pg_restore, not older than the server
+  - boto3 >= 1.34 (Python library) for an object store
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: partial
+    details: With O(max_age) only. Otherwise each run makes a backup.
+  action:
+    support: full
+seealso:
+  - module: opsready.golive.pg_restore
+  - module: opsready.golive.pg_fence
+"""
+
+EXAMPLES = r"""
+- name: Back up the archive and prove it
+  opsready.golive.pg_backup:
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: s3://backups/archive
+    s3:
+      endpoint_url: https://minio.example.org:9000
+      access_key: "{{ backup_access_key }}"
+      secret_key: "{{ backup_secret_key }}"
+    verify_sql:
+      - query: select count(*) > 0 from users
+        expect: "True"
+  register: backup
+
+- name: A backup in a directory, unless there is one of today
+  opsready.golive.pg_backup:
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: file:///var/backups/archive
+    max_age: 86400
+"""
+
+RETURN = r"""
+backup:
+  description: The backup. RV(backup.manifest) is what M(opsready.golive.pg_restore) takes as O(opsready.golive.pg_restore#module:backup).
+  type: dict
+  returned: on success, but not in check mode
+  sample:
+    manifest: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
+    archive: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump
+    database: archive
+    created: "2026-11-22T01:02:03.004Z"
+    size_bytes: 1465529
+    sha256: 2547fc101dfcec91674f36f15dfc3b065a535277783dc76e05dc17446c789d2a
+    rows: 50123
+    tables: 12
+    revision: ["0002"]
+    snapshot: "773:773:"
+verified:
+  description: How the backup was proven, what was compared, and how long it took.
+  type: dict
+  returned: on success, but not in check mode
+  sample:
+    level: restore
+    ok: true
+    compared: rows and content
+    tables: 12
+    rows: 50123
+    schema_equal: true
+    restore_seconds: 3.1
+    seconds: 3.9
+seconds:
+  description: Seconds of each phase.
+  type: dict
+  returned: on success, but not in check mode
+  sample: {dump: 5.3, verify: 8.9}
+plan:
+  description: What preflight found, and what was or would be done.
+  type: dict
+  returned: when a backup was or would be made
+  sample:
+    database_bytes: 14685887
+    server_version: 180006
+    compression: gzip
+"""
+
 from ansible_collections.opsready.golive.plugins.module_utils._actions import pg_backup
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import run_module
 
 
-def main():
+def main() -> None:
     run_module(pg_backup.ARGUMENT_SPEC, pg_backup.body)
 
 

@@ -1,9 +1,183 @@
 #!/usr/bin/python
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Let nobody write to a database while it is backed up and migrated."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_fence
+short_description: Fence a PostgreSQL database, so that nobody else can write
+version_added: 1.0.0
+author:
+  - The opsready.golive authors (@opsready)
+description:
+  - Ends all sessions on a database and renames it to C(<name>_golive_<id>), so that only who knows that name works with it. Old sessions, owners and
+    superusers, whom limits and revoked grants do not stop, are stopped by this.
+  - New connections are refused before sessions are ended, so it works with clients that reconnect. What a killed run leaves is found again by
+    name and by our mark, which is kept in the database's comment and taken away when the fence is lifted.
+options:
+  state:
+    description:
+      - V(fenced) ends sessions and renames. Prepared transactions are refused.
+      - V(inside) gives the name back, and lets only O(application_roles) connect. Superusers cannot be kept out so; their sessions are listed.
+      - V(lifted) gives the name back, and lets everybody connect as before.
+      - V(status) changes nothing.
+    type: str
+    choices: [fenced, inside, lifted, status]
+    required: true
+  database:
+    description: Live name of the database, where it is not the one of O(dsn).
+    type: str
+  fence_id:
+    description: What the fenced name is made of. Without it, the id of O(release).
+    type: str
+  copy:
+    description:
+      - Make a template copy of the fenced database, C(<name>_before_<id>), as a fast way back (O(opsready.golive.pg_restore#module:copy)). It
+        needs as much room as the database.
+    type: bool
+    default: false
+  application_roles:
+    description: Login roles that V(inside) lets connect.
+    type: list
+    elements: str
+    default: []
+  maintenance_database:
+    description: Database to work from while others are renamed. V(postgres) unless that is the one to be changed.
+    type: str
+  timeout:
+    description: Seconds for everything.
+    type: float
+    default: 600.0
+extends_documentation_fragment:
+  - opsready.golive.postgres
+  - opsready.golive.release
+  - opsready.golive.attributes
+notes:
+  - The login needs CREATEDB, membership in the database's owner and in C(pg_signal_backend), or must be a superuser.
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  action:
+    support: full
+seealso:
+  - module: opsready.golive.pg_backup
+  - module: opsready.golive.pg_restore
+"""
+
+EXAMPLES = r"""
+- name: Let nobody write
+  opsready.golive.pg_fence:
+    state: fenced
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    release: "{{ golive_release.token }}"
+  register: fence
+
+- name: Let the new version in, and nobody else
+  opsready.golive.pg_fence:
+    state: inside
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    application_roles: [archive]
+    release: "{{ golive_release.token }}"
+
+- name: Let everybody in again
+  opsready.golive.pg_fence:
+    state: lifted
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    release: "{{ golive_release.token }}"
+"""
+
+RETURN = r"""
+database:
+  description: Live name of the database.
+  type: str
+  returned: for every state but V(status)
+  sample: archive
+fenced_database:
+  description: Name of the database behind the fence.
+  type: str
+  returned: for every state but V(status), and in check mode only for V(inside) and V(lifted)
+  sample: archive_golive_r-20261122-1
+position:
+  description: Snapshot of transaction ids, WAL position and time when the last session had ended; for V(status), those of now.
+  type: dict
+  returned: for V(fenced) and V(status), but not in check mode
+  sample:
+    snapshot: "814:814:"
+    lsn: 0/37D9668
+    at: "2026-11-22T01:24:12.431Z"
+sessions:
+  description: Sessions that were found.
+  type: list
+  elements: dict
+  returned: for V(fenced) and V(status)
+  sample:
+    - pid: 4711
+      user: reporting
+      application: psql
+      address: 10.0.0.7
+foreign_sessions:
+  description: Those of RV(sessions) that are not ours; for V(inside), those of other roles than O(application_roles).
+  type: list
+  elements: dict
+  returned: for every state but V(lifted)
+  sample: []
+ended_sessions:
+  description: Sessions that were ended.
+  type: list
+  elements: dict
+  returned: when V(fenced) or V(lifted) changed something
+  sample: []
+application_roles:
+  description: Roles that may connect.
+  type: list
+  elements: str
+  returned: for V(inside)
+  sample: [archive]
+copy:
+  description: The template copy, if one was asked for.
+  type: dict
+  returned: for V(fenced)
+  sample:
+    name: archive_before_r-20261122-1
+    oid: 16461
+    size_bytes: 14702271
+    seconds: 0.2
+fence:
+  description: Where the fence stands. RV(fence.state) is V(open), V(fencing), V(fenced), V(inside), V(both), V(foreign), V(other) or V(absent).
+  type: dict
+  returned: for V(status)
+  sample:
+    state: fenced
+    database: archive
+    fenced_database: archive_golive_r-20261122-1
+prepared_transactions:
+  description: Prepared transactions on the database.
+  type: list
+  elements: dict
+  returned: for V(status)
+  sample: []
+seconds:
+  description: Seconds until the fence stood, and in all.
+  type: dict
+  returned: when V(fenced) changed something
+  sample: {fence: 0.3, total: 0.5}
+"""
+
 from ansible_collections.opsready.golive.plugins.module_utils._actions import pg_fence
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import run_module
 
 
-def main():
+def main() -> None:
     run_module(pg_fence.ARGUMENT_SPEC, pg_fence.body)
 
 

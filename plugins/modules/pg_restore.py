@@ -1,9 +1,298 @@
 #!/usr/bin/python
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does the backup restore, what would be lost by going back to it, and bring it back."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_restore
+short_description: Bring a PostgreSQL database back, or prove that it could be
+version_added: 1.0.0
+author:
+  - The opsready.golive authors (@opsready)
+description:
+  - A database is restored into a new one, compared with its manifest, given what belonged to the old one (owner, grants, connection limit,
+    settings, comment), its sequences advanced past what was given out, and then swapped in by two renames in one transaction. What it replaces is
+    kept as C(<name>_failed_<id>).
+  - A database that is not fenced is live, and refused. So is a way back that is not proven lossless, unless O(accept_data_loss) is set.
+options:
+  state:
+    description:
+      - V(verified) restores into a scratch database, compares and drops it.
+      - V(restored) brings the database back.
+      - V(assessed) counts what was written since O(baseline), O(since_snapshot) or the backup, and returns a new baseline. It changes nothing.
+      - V(listed) lists the backups at O(destination).
+    type: str
+    choices: [verified, restored, assessed, listed]
+    required: true
+  database:
+    description: Live name of the database, where it is not the one of O(dsn).
+    type: str
+  target:
+    description:
+      - Name that the restored database gets. The live name, or the fenced one, which keeps the fence up. For V(assessed), the database to look
+        at; the fenced one if there is one, else the live one.
+    type: str
+  backup:
+    description: URL of a backup's manifest. Without it, the newest proven backup at O(destination).
+    type: str
+  destination:
+    description: Where backups lie, as V(s3://bucket/prefix) or V(file:///directory).
+    type: str
+  s3:
+    description: How to reach the object store, where O(destination) or the backup is in one.
+    type: dict
+    suboptions:
+      endpoint_url:
+        description: Where the object store is, such as V(https://minio.example.org:9000). Without it, Amazon's endpoint of O(s3.region).
+        type: str
+      region:
+        description: Region that requests are signed for.
+        type: str
+        default: us-east-1
+      access_key:
+        description: Id of the access key. Without it, the keys that boto3 finds on the host.
+        type: str
+      secret_key:
+        description: Secret of the access key. It is never printed.
+        type: str
+      ca_file:
+        description: Certificate authorities, in PEM, that the endpoint's certificate must chain to. Without it, those of the host.
+        type: path
+      addressing_style:
+        description: Whether the bucket stands in the path, in the host name, or is left to boto3.
+        type: str
+        choices: [auto, path, virtual]
+        default: path
+      checksums:
+        description: Whether uploads carry a CRC32 of each part and of the whole. Choose V(none) for a store that refuses them.
+        type: str
+        choices: [full_object, none]
+        default: full_object
+  copy:
+    description: Instead of a backup, take the template copy that M(opsready.golive.pg_fence) made.
+    type: str
+  restore_id:
+    description: What the names are made of; the one that the fence was made with. Without it, the id of O(release).
+    type: str
+  baseline:
+    description:
+      - What V(assessed) returned earlier as RV(baseline), taken behind the fence right after the migration. What was written since then is what
+        would be lost; the migration's own rows are not.
+    type: dict
+  since_snapshot:
+    description: A snapshot as C(pg_current_snapshot()) gives it. Deletes are not known then.
+    type: str
+  own_rows:
+    description: Rows that the release itself wrote, such as those of a smoke test. They are counted apart.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      table:
+        description: The table, with its schema unless that is C(public).
+        type: str
+        required: true
+      column:
+        description: A column that tells them.
+        type: str
+        required: true
+      values:
+        description: The values, as text, that the column has in them.
+        type: list
+        elements: str
+        required: true
+  accept_data_loss:
+    description: Go back although something would be lost, or although that is not known.
+    type: bool
+    default: false
+  compare:
+    description: What of the restored database is compared with the manifest.
+    type: str
+    choices: [rows, content]
+    default: content
+  verify_sql:
+    description: Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      query:
+        description: The query.
+        type: str
+        required: true
+      expect:
+        description: What it must give, as text.
+        type: str
+        required: true
+  pg_bindir:
+    description:
+      - Directory with C(pg_dump) and C(pg_restore). Without it, those of the lowest version that is not older than the server are taken
+        from the usual places.
+    type: path
+  maintenance_database:
+    description: Database to work from while others are renamed. V(postgres) unless that is the one to be changed.
+    type: str
+  timeout:
+    description: Seconds for everything.
+    type: float
+    default: 3600.0
+extends_documentation_fragment:
+  - opsready.golive.postgres
+  - opsready.golive.release
+  - opsready.golive.attributes
+requirements:
+  - pg_dump and pg_restore, not older than the server
+  - boto3 >= 1.34 (Python library) for an object store
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: partial
+    details: For V(restored) only; the other states change nothing.
+  idempotent:
+    support: full
+  action:
+    support: full
+seealso:
+  - module: opsready.golive.pg_backup
+  - module: opsready.golive.pg_fence
+"""
+
+EXAMPLES = r"""
+- name: Prove that last night's backup restores
+  opsready.golive.pg_restore:
+    state: verified
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: file:///var/backups/archive
+
+- name: Note what is in the database, right after the migration
+  opsready.golive.pg_restore:
+    state: assessed
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    release: "{{ golive_release.token }}"
+  register: migrated
+
+- name: Bring back what was, and keep the fence up
+  opsready.golive.pg_restore:
+    state: restored
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    target: "{{ fence.fenced_database }}"
+    backup: "{{ backup.backup.manifest }}"
+    baseline: "{{ migrated.baseline }}"
+    release: "{{ golive_release.token }}"
+"""
+
+RETURN = r"""
+backup:
+  description: The backup. RV(backup.manifest) is what M(opsready.golive.pg_restore) takes as O(opsready.golive.pg_restore#module:backup).
+  type: dict
+  returned: for V(verified)
+  sample:
+    manifest: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
+    archive: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump
+    database: archive
+    created: "2026-11-22T01:02:03.004Z"
+    size_bytes: 1465529
+    sha256: 2547fc101dfcec91674f36f15dfc3b065a535277783dc76e05dc17446c789d2a
+    rows: 50123
+    tables: 12
+    revision: ["0002"]
+    snapshot: "773:773:"
+verified:
+  description: How the backup was proven, what was compared, and how long it took.
+  type: dict
+  returned: for V(verified), but not in check mode
+  sample:
+    level: restore
+    ok: true
+    compared: rows and content
+    tables: 12
+    rows: 50123
+    schema_equal: true
+    restore_seconds: 3.1
+    seconds: 3.9
+backups:
+  description: The backups found, oldest first. One whose manifest cannot be read has a C(problem), and does not count.
+  type: list
+  elements: dict
+  returned: for V(listed)
+  sample: []
+database:
+  description: Name that the database has now, or would have.
+  type: str
+  returned: for V(restored) and V(assessed)
+  sample: archive
+failed_database:
+  description: Name under which what was replaced is kept.
+  type: str
+  returned: for V(restored)
+  sample: archive_failed_r-20261122-1
+data_loss:
+  description: What would be or was lost. RV(data_loss.lossless) is empty where that cannot be known, and RV(data_loss.reason) says why.
+  type: dict
+  returned: for V(restored) and V(assessed)
+  sample:
+    lossless: false
+    reason: 3 rows were written and 1 versions are gone since the snapshot, in documents
+    rows: 3
+    own_rows: 0
+    gone_rows: 1
+    deleted_rows: 0
+    span_seconds: 124.5
+    tables:
+      - table: documents
+        rows_before: 50000
+        rows_now: 50002
+        written: 3
+        own: 0
+        at_stake: 3
+        gone: 1
+        deleted: 0
+baseline:
+  description: Where the data stands now, to be given to a later call.
+  type: dict
+  returned: for V(assessed)
+  sample:
+    snapshot: "851:851:"
+    at: "2026-11-22T01:31:11.170Z"
+source:
+  description: What was brought back.
+  type: dict
+  returned: when V(restored) changed something
+  sample: {copy: archive_before_r-20261122-1}
+sequences_advanced:
+  description: Sequences that were moved past what had been given out.
+  type: list
+  elements: dict
+  returned: when V(restored) changed something
+  sample:
+    - sequence: documents_id_seq
+      from: 50000
+      to: 50009
+ended_sessions:
+  description: Sessions that were ended for the swap.
+  type: list
+  elements: dict
+  returned: when V(restored) changed something
+  sample: []
+seconds:
+  description: Seconds of each phase.
+  type: dict
+  returned: when V(restored) changed something
+  sample: {restore: 3.1, sequences: 0.1, properties: 0.1, swap: 0.1}
+"""
+
 from ansible_collections.opsready.golive.plugins.module_utils._actions import pg_restore
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import run_module
 
 
-def main():
+def main() -> None:
     run_module(pg_restore.ARGUMENT_SPEC, pg_restore.body, **pg_restore.CONSTRAINTS)
 
 

@@ -37,6 +37,7 @@ OUTCOMES = {
     "left_on": "Maintenance of {system} was left on.",
     "checked": "{system} {version} was checked; no release was started.",
     "failed": "The release of {system} {version} failed.",
+    "aborted": "The release of {system} {version} ended before anything was changed.",
 }
 FILE_NAMES = {"json": "report.json", "html": "index.html", "markdown": "report.md", "junit": "junit.xml"}
 
@@ -225,7 +226,7 @@ def part_lines(parts: object) -> list[str]:
 def tone(report: Mapping[str, Any]) -> str:
     """Return pass, warn or fail: the worse of the verdict and of how the release ended."""
     by_verdict = {"GO": "pass", "GO WITH WARNINGS": "warn", "NO-GO": "fail"}[report["verdict"]["decision"]]
-    by_outcome = {"rolled_back": "warn", "no_go": "fail", "left_on": "fail", "failed": "fail"}.get(
+    by_outcome = {"rolled_back": "warn", "aborted": "warn", "no_go": "fail", "left_on": "fail", "failed": "fail"}.get(
         report["outcome"], "pass"
     )
     return min(by_verdict, by_outcome, key=lambda name: DECISION_RANK[name])

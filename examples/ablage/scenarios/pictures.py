@@ -94,7 +94,9 @@ class DatabasePicture:
     def hashes(self) -> dict[str, str]:
         """One hash per table, over all its rows."""
         return {
-            table: hashlib.sha256("\n".join(f"{key} {value}" for key, value in sorted(rows.items())).encode()).hexdigest()
+            table: hashlib.sha256(
+                "\n".join(f"{key} {value}" for key, value in sorted(rows.items())).encode()
+            ).hexdigest()
             for table, rows in self.rows.items()
         }
 
@@ -253,7 +255,9 @@ def bucket_listing(facts: Facts) -> dict[str, str]:
     for bucket in (facts["bucket"], facts["backup_bucket"]):
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             for entry in page.get("Contents", []):
-                found[f"{bucket}/{entry['Key']}"] = f"{entry['Size']} {entry['LastModified'].isoformat()} {entry['ETag']}"
+                found[f"{bucket}/{entry['Key']}"] = (
+                    f"{entry['Size']} {entry['LastModified'].isoformat()} {entry['ETag']}"
+                )
     return found
 
 

@@ -62,7 +62,9 @@ class Archive:
         return self.ask("POST", path, json.dumps(body).encode())
 
     def login(self) -> None:
-        found = self.post("/auth/login", username=self._facts["user_name"], password=self._facts.secret("user_password"))
+        found = self.post(
+            "/auth/login", username=self._facts["user_name"], password=self._facts.secret("user_password")
+        )
         self._token = found["access_token"]
 
     def health(self) -> dict[str, Any]:
@@ -186,7 +188,9 @@ class Reporter:
         with psycopg.connect(**owner, autocommit=True) as connection:
             verifier = connection.pgconn.encrypt_password(self._password.encode(), REPORTER.encode(), b"scram-sha-256")
             connection.execute(
-                sql.SQL("create role {} login password {}").format(sql.Identifier(REPORTER), sql.Literal(verifier.decode()))
+                sql.SQL("create role {} login password {}").format(
+                    sql.Identifier(REPORTER), sql.Literal(verifier.decode())
+                )
             )
             for statement in (
                 "grant connect on database ablage to bericht",
@@ -220,7 +224,9 @@ class Reporter:
         answer = ""
         try:
             if self._session.stdin is not None and self._session.stdout is not None:
-                self._session.stdin.write(f"insert into events (actor, action) values ('{REPORTER}', '{mark}') returning id;\n")
+                self._session.stdin.write(
+                    f"insert into events (actor, action) values ('{REPORTER}', '{mark}') returning id;\n"
+                )
                 self._session.stdin.flush()
                 answer = self._session.stdout.readline().strip()
         except BrokenPipeError:

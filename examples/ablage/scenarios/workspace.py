@@ -103,7 +103,9 @@ class Workspace:
         # traversable, since PostgreSQL runs as another user where we are root; what is private inside is closed itself
         self.out.mkdir(parents=True, exist_ok=True)
         self.out.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        (self.out / MARKER).write_text("made by demo.py, which removes this folder when it runs again\n", encoding="utf-8")
+        (self.out / MARKER).write_text(
+            "made by demo.py, which removes this folder when it runs again\n", encoding="utf-8"
+        )
         self.tmp.mkdir(mode=0o700)
         configuration = ANSIBLE_CFG.format(tmp=self.tmp, inventory=EXAMPLE / "inventory.yml").replace("%", "%%")
         self.write("ansible.cfg", configuration)
@@ -192,7 +194,12 @@ class Workspace:
     def command(self, name: str, *, version: str, inventory: Path | None, options: Sequence[str]) -> list[str]:
         beside = Path(PYTHON).parent / "ansible-playbook"
         inventories = ["-i", str(inventory or EXAMPLE / "inventory.yml")]
-        files = [self.stack / "facts.yml", self.stack / "secrets.yml", EXAMPLE / "system.yml", EXAMPLE / "checklist.yml"]
+        files = [
+            self.stack / "facts.yml",
+            self.stack / "secrets.yml",
+            EXAMPLE / "system.yml",
+            EXAMPLE / "checklist.yml",
+        ]
         vars_files = [word for path in files for word in ("-e", f"@{path}")]
         return [
             str(beside) if beside.exists() else "ansible-playbook", *inventories, f"opsready.golive.{name}",
@@ -200,7 +207,13 @@ class Workspace:
         ]  # fmt: skip
 
     def start(
-        self, name: str, *, version: str, options: Sequence[str] = (), inventory: Path | None = None, quiet: bool = False
+        self,
+        name: str,
+        *,
+        version: str,
+        options: Sequence[str] = (),
+        inventory: Path | None = None,
+        quiet: bool = False,
     ) -> Running:
         """Start a playbook of the collection, as a user would, and show its output while it runs."""
         command = self.command(name, version=version, inventory=inventory, options=options)
@@ -215,7 +228,13 @@ class Workspace:
         return Running(name, process, log, quiet)
 
     def playbook(
-        self, name: str, *, version: str, options: Sequence[str] = (), inventory: Path | None = None, quiet: bool = False
+        self,
+        name: str,
+        *,
+        version: str,
+        options: Sequence[str] = (),
+        inventory: Path | None = None,
+        quiet: bool = False,
     ) -> Ended:
         """Run a playbook of the collection to its end."""
         running = self.start(name, version=version, options=options, inventory=inventory, quiet=quiet)

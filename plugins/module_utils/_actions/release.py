@@ -170,6 +170,7 @@ def _begun(context: Context, record: Record) -> Result:
         release = record.new_id()
         begun = {"event": "begun", **_owner(params), "version": params["version"], "digest": verdict["digest"]}
         try:
+            _make_folder(record.folder(release))
             _make_folder(os.path.join(record.folder(release), "report"))
             token = record.take(release, owner=_owner(params), version=params["version"])
             record.write(release, "verdict.json", dict(verdict))

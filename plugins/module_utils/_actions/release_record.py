@@ -53,7 +53,8 @@ class Record:
     def create(self) -> None:
         """Make the directories, or raise ActionFailed naming the one that cannot be made."""
         try:
-            os.makedirs(os.path.join(self.root, "releases"), mode=0o700, exist_ok=True)
+            for path in (self.root, os.path.join(self.root, "releases")):  # the mode is the last folder's only
+                os.makedirs(path, mode=0o700, exist_ok=True)
         except OSError as problem:
             raise ActionFailed(
                 f"The state directory {self.root} cannot be made: {problem.strerror}.",
@@ -162,6 +163,19 @@ class Record:
         journal.write_whole(path, f"{number + 1}\n")
         return number + 1
 
+    def _identity(self) -> str:
+        """Eight digits that tell this record from another of the same name; call it inside ``exclusively``."""
+        path = os.path.join(self.root, "identity")
+        try:
+            with open(path, encoding="ascii") as stream:
+                identity = stream.read().strip()
+        except FileNotFoundError:
+            identity = secrets.token_hex(4)
+            journal.write_whole(path, f"{identity}\n")
+        if not re.fullmatch(r"[0-9a-f]{8}", identity):
+            raise UnexpectedAnswer(f"{path} does not hold eight hexadecimal digits.")
+        return identity
+
     def new_id(self) -> str:
         """``r20261122T010203``, unique among the system's releases."""
         base = "r" + self.clock.now().strftime("%Y%m%dT%H%M%S")
@@ -173,7 +187,7 @@ class Record:
 
     def take(self, release: str, *, owner: t.Mapping[str, t.Any], version: str) -> Token:
         """Write the lock with a fresh token; call it inside ``exclusively``."""
-        token = Token(self.system, release, self.next_number(), secrets.token_hex(8))
+        token = Token(self.system, release, self.next_number(), self._identity() + secrets.token_hex(4))
         note = {**owner, "release": release, "version": version, "number": token.number, "nonce": token.nonce,
                 "taken": utc_text(self.clock.now())}  # fmt: skip
         journal.write_whole(os.path.join(self.root, "lock.json"), json.dumps(note, sort_keys=True) + "\n")

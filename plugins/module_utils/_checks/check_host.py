@@ -277,7 +277,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     ask("commands", lambda item: _command(item, run))
     ask("processes", lambda item: len(envfile.matching(item["pattern"])))
     seen: dict[str, list[t.Any]] = {aspect: [] for aspect in _ASPECTS}
-    for (aspect, _), result in zip(jobs, side_by_side([job for _, job in jobs], deadline=run.deadline)):
+    for (aspect, _job), result in zip(jobs, side_by_side([job for _aspect, job in jobs], deadline=run.deadline)):
         if isinstance(result, BadInput):
             raise result
         seen[aspect].append(Problem(result.message.rstrip(".")) if isinstance(result, GoliveError) else result)

@@ -156,7 +156,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     results = side_by_side(jobs, deadline=run.deadline)
     return Facts(
         now=run.clock.now(),
-        served=tuple(_served_or_not(endpoint, result) for (endpoint, _), result in zip(endpoints, results)),
+        served=tuple(_served_or_not(endpoint, result) for (endpoint, _options), result in zip(endpoints, results)),
         stored=tuple(_stored(given, params) for given in params.get("files") or ()),
     )
 

@@ -247,5 +247,5 @@ def _process(pid: int, proc: str) -> Process:
     fields = _stat_fields(pid, proc)
     started = booted + int(fields[19]) / os.sysconf("SC_CLK_TCK") if len(fields) > 19 else 0.0
     pairs = (entry.partition(b"=") for entry in octets.split(b"\0") if b"=" in entry)
-    values = {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, _, value in pairs}
+    values = {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, _sign, value in pairs}
     return Process(pid, name, values, started)

@@ -14,7 +14,6 @@ import pwd
 import re
 import stat
 import sys
-import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import run_command
@@ -225,5 +224,4 @@ def kernel_release() -> str:
 
 def usable_cpus() -> int:
     """Processors that this process may run on."""
-    affinity: t.Any = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

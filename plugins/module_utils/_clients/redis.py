@@ -99,7 +99,7 @@ def asking(server: Server) -> t.Iterator[None]:
         yield
     except GoliveError:
         raise
-    except errors.AuthenticationError as problem:
+    except (errors.AuthenticationError, errors.NoPermissionError) as problem:
         raise _denied(server, problem)
     except errors.TimeoutError:
         raise TimedOut(f"{server.name} did not answer in time.")

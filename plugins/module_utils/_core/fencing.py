@@ -33,6 +33,11 @@ class Token:
     number: int
     nonce: str
 
+    @property
+    def record(self) -> str:
+        """The record that minted it: the nonce's first half. Two records of one system name are two systems."""
+        return self.nonce[:8]
+
     def __str__(self) -> str:
         return f"{self.system}/{self.release}/{self.number}/{self.nonce}"
 
@@ -71,7 +76,7 @@ def held(release: str | None, *, doing: str) -> t.Iterator[Token | None]:
         yield None
         return
     token = Token.parse(release)
-    path = os.path.join(lock_directory(), f"{token.system}.lock")
+    path = os.path.join(lock_directory(), f"{token.system}-{token.record}.lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
@@ -87,7 +92,7 @@ def held(release: str | None, *, doing: str) -> t.Iterator[Token | None]:
         if int(seen.get("number", 0)) > token.number:
             raise Refused(
                 f"The token of release {token.release} is stale: release {seen.get('release')} has taken over.",
-                remedy=f"Read `status`; this run must end. If the state directory was made anew since, remove {path}.",
+                remedy="Read `status`; this run must end.",
             )
         note = {"number": token.number, "release": token.release, "doing": doing, "pid": os.getpid()}
         os.ftruncate(descriptor, 0)

@@ -19,7 +19,7 @@ def engine() -> Engine:
         max_overflow=5,
         # the database may be renamed or restored under a running program
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 2, "application_name": "ablage"},
+        connect_args={"connect_timeout": 5, "application_name": "ablage"},
     )
 
 

@@ -22,7 +22,8 @@ def client() -> Any:
     from botocore.config import Config
 
     settings = load()
-    return boto3.client(
+    # a session of its own: boto3's default session may not be shared by threads
+    return boto3.session.Session().client(
         "s3",
         endpoint_url=settings.minio_endpoint,
         aws_access_key_id=settings.minio_access_key,

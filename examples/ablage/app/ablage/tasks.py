@@ -12,6 +12,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.signals import celeryd_after_setup
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 
 from ablage import storage
 from ablage.database import session_factory
@@ -52,7 +53,16 @@ def hold_consumption(instance: Any, **_: Any) -> None:
         log.warning("hold file present: consuming nothing until add_consumer")
 
 
-@app.task(name="ablage.ocr", bind=True)
+# a database that is away for a while must not cost a job: it is handed in again, ever later
+@app.task(
+    name="ablage.ocr",
+    bind=True,
+    autoretry_for=(OperationalError,),
+    max_retries=None,
+    retry_backoff=1,
+    retry_backoff_max=30,
+    retry_jitter=False,
+)
 def ocr(task: Task, job_id: str) -> None:
     """Read a document's text into its job. Delivered twice, it is stored once."""
     identifier = uuid.UUID(job_id)
@@ -73,7 +83,8 @@ def ocr(task: Task, job_id: str) -> None:
         if key is None:
             raise ValueError("only on paper")
         text = recognise(storage.read(key))
-    except (ValueError, storage.StorageError) as problem:
+    # a broken file can break its reader in any way, and its job must still end
+    except Exception as problem:
         error = f"{type(problem).__name__}: {problem}"
     # recognition takes OCR_SECONDS on the production GPU; the text layer alone is read in milliseconds
     time.sleep(max(0.0, load().ocr_seconds - (time.monotonic() - started)))

@@ -1,0 +1,31 @@
+"""The main job: the reference system goes from version 1 to version 2."""
+
+from __future__ import annotations
+
+from scenarios.aftermath import ended_as, serves, summary
+from scenarios.promises import Promises
+from scenarios.workspace import Workspace
+
+VERSION = "2.0.0"
+
+
+def run(workspace: Workspace, promises: Promises) -> None:
+    with workspace.stack_of() as facts:
+        ended = workspace.playbook("golive", version=VERSION)
+        report = ended_as(workspace, promises, ended, "live")
+        decision = report["verdict"]["decision"]
+        promises.check("the verdict is GO", decision == "GO", decision)
+        plan, go = ended.output.find("PLAN  ablage"), ended.output.find("point of no return")
+        promises.check(
+            "the plan is printed before the first change", 0 <= plan < go < ended.output.find("Maintenance on")
+        )
+        release = report["release"]
+        downtime, backup = release["downtime"] or {}, release["backup"] or {}
+        seconds, budget = downtime.get("seconds"), downtime.get("budget_seconds")
+        promises.check("the downtime was measured and is within its budget",
+                       seconds is not None and budget is not None and seconds <= budget, f"{seconds} s of {budget} s")  # fmt: skip
+        promises.check("the backup was restored into a scratch database and compared",
+                       backup.get("verified") == "restore" or bool(backup.get("restore_seconds")),
+                       f"{backup.get('size_bytes')} bytes, {backup.get('restore_seconds')} s")  # fmt: skip
+        serves(facts, promises, VERSION)
+        summary(workspace, report)

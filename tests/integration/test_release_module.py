@@ -1,0 +1,508 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The release module on a real state directory: one release at a time, and a record that survives what happens to it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import release
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
+from tests.conftest import ModuleRun
+from tests.release_process import as_nobody, release_in_child
+
+DIGEST = "d" * 64
+SERVICES = {"deployed": {"version": "1.0.0", "digest": "1" * 64}, "services": [{"name": "backend", "state": "RUNNING"}]}
+Answer = dict[str, t.Any]
+
+
+def _verdict(**changes: t.Any) -> dict[str, t.Any]:
+    now = utc_text(datetime.datetime.now(datetime.timezone.utc))
+    good = {"decision": "GO", "decided": now, "digest": DIGEST, "system": "archive", "version": "2.0.0"}
+    return {**good, "check_mode": False, "conditional": [], **changes}
+
+
+class Host:
+    """The state host: calls ``release`` for one system below one directory."""
+
+    def __init__(self, run: ModuleRun, state_dir: Path) -> None:
+        self.run = run
+        self.state_dir = state_dir
+        self.root = state_dir / "archive"
+
+    def __call__(self, state: str, *, check: bool = False, **more: t.Any) -> Answer:
+        return self.run("release", self.arguments(state, **more), check=check)
+
+    def arguments(self, state: str, **more: t.Any) -> dict[str, t.Any]:
+        return {"state": state, "system": "archive", "state_dir": str(self.state_dir), "operator": "grete", **more}
+
+    def begin(self, **more: t.Any) -> Answer:
+        return self("begun", **{"version": "2.0.0", "verdict": _verdict(), "job": "4711", **more})
+
+    def begin_arguments(self) -> dict[str, t.Any]:
+        return self.arguments("begun", version="2.0.0", verdict=_verdict())
+
+    def journal(self, identity: str) -> Path:
+        return self.root / "releases" / identity / "journal.jsonl"
+
+    def plan(self, token: str, **more: t.Any) -> Answer:
+        return self("planned", release=token, services=SERVICES, **more)
+
+
+@pytest.fixture
+def host(run_module_here: ModuleRun, tmp_path: Path) -> Host:
+    return Host(run_module_here, tmp_path / "state")
+
+
+def _files(path: Path) -> dict[str, bytes]:
+    return {str(found.relative_to(path)): found.read_bytes() for found in path.rglob("*") if found.is_file()}
+
+
+def test_a_release_begins_goes_through_its_steps_and_ends(host: Host) -> None:
+    begun = host.begin()
+    token = Token.parse(begun["token"])
+    assert (begun["changed"], token.system, token.release, token.number) == (True, "archive", begun["id"], 1)
+    planned = host.plan(begun["token"], downtime_budget=60, way_out=["abort <release>"], migration={"rollback_kind": "restore"})
+    assert "PLAN  archive 1.0.0 → 2.0.0" in planned["text"]
+    assert f"abort {begun['id']}" in planned["text"]
+    host("step", release=begun["token"], opens={"name": "stop"})
+    both = host("step", release=begun["token"], closes={"name": "stop", "detail": "3 stopped"}, opens={"name": "fence"})
+    assert both["msg"] == "stop done; fence begins"
+    ended = host("ended", release=begun["token"], closes={"name": "current"}, outcome="live", detail="All is well.")
+    assert [(step["name"], step["status"]) for step in ended["steps"]] == [("stop", "done"), ("fence", "done")]
+    assert ended["head"][:16] in ended["msg"]
+    read = host("read")
+    assert (read["changed"], read["id"], read["ended"]["outcome"], read["lock"]) == (False, begun["id"], "live", None)
+    assert read["head"] == ended["head"]
+    assert read["settlement"]["action"] == "nothing"
+    assert {"journal.jsonl", "plan.json", "rollback_plan.json", "ROLLBACK.md", "verdict.json"} <= {
+        entry.name for entry in (host.root / "releases" / begun["id"]).iterdir()
+    }
+
+
+def test_the_record_is_its_owners_alone(host: Host) -> None:
+    begun = host.begin()
+    host.plan(begun["token"])
+    for path in host.root.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_second_release_is_refused_with_owner_id_and_way_out(host: Host) -> None:
+    first = host.begin()
+    before = _files(host.root)
+    second = host.begin(operator="emmy")
+    assert second["failed"] is True
+    for part in (first["id"], "operator grete", "job 4711", "journal was last written", f"golive_takeover={first['id']}", "abort"):
+        assert part in second["msg"]
+    named = host.begin(takeover=first["id"])
+    assert "has not ended, so no other begins" in named["msg"]
+    assert _files(host.root) == before
+    assert host.begin(check=True)["failed"] is True
+    host("ended", release=first["token"], outcome="aborted")
+    assert Token.parse(host.begin()["token"]).number == 2
+
+
+def test_a_release_left_on_keeps_the_lock(host: Host) -> None:
+    begun = host.begin()
+    host("step", release=begun["token"], opens={"name": "stop"})
+    host("ended", release=begun["token"], outcome="left_on", detail="Nobody decided.")
+    assert host.begin()["failed"] is True
+    read = host("read")
+    assert "ended: left_on" in read["text"]
+    assert "lock: release" in read["text"]
+    assert read["settlement"]["action"] == "roll_back"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"decision": "NO-GO"}, "The verdict is NO-GO: nothing is changed without a GO."),
+        ({"decision": None}, "The verdict is missing"),
+        ({"check_mode": True}, "made in check mode"),
+        ({"conditional": [{"id": "canary"}]}, "made in check mode"),
+        ({"digest": ""}, "has no digest"),
+        ({"version": "1.9.9"}, "is for archive 1.9.9, not for archive 2.0.0"),
+        ({"system": "shop"}, "is for shop 2.0.0"),
+        ({"decided": "2026-01-01T00:00:00Z"}, "s old, and may be at most 3600 s"),
+        ({"decided": "2126-01-01T00:00:00Z"}, "s old"),
+        ({"decided": "yesterday"}, "does not say when it was made"),
+    ],
+)
+def test_without_a_fresh_go_for_this_version_nothing_begins(host: Host, changes: dict[str, t.Any], said: str) -> None:
+    refused = host.begin(verdict=_verdict(**changes))
+    assert (refused["failed"], refused["changed"], refused["error"]) == (True, False, "Refused")
+    assert said in refused["msg"]
+    assert not host.state_dir.exists()
+
+
+def test_a_verdict_without_a_time_is_refused(host: Host) -> None:
+    verdict = _verdict()
+    del verdict["decided"]
+    assert "does not say when" in host.begin(verdict=verdict)["msg"]
+
+
+def test_check_mode_writes_nothing(host: Host) -> None:
+    assert host.begin(check=True)["changed"] is True
+    assert host("judged", check=True, verdict=_verdict())["changed"] is False
+    sign_off = {"item": "reviewed", "team": "backend", "name": "Grete Hermann", "digest": DIGEST}
+    assert host("signed", check=True, sign_off=sign_off)["changed"] is True
+    assert not host.state_dir.exists()
+    begun = host.begin()
+    before = _files(host.root)
+    token = begun["token"]
+    host("planned", check=True, release=token, services=SERVICES)
+    assert host("step", check=True, release=token, opens={"name": "stop"})["changed"] is True
+    assert host("ended", check=True, release=token, outcome="live")["changed"] is True
+    assert host("claimed", check=True, takeover=begun["id"])["changed"] is True
+    assert _files(host.root) == before
+
+
+def test_a_stale_token_writes_nothing(host: Host) -> None:
+    old = host.begin()
+    taken = host("claimed", takeover=old["id"], operator="emmy")
+    assert taken["msg"] == f"Release {old['id']} was taken over by emmy."
+    assert Token.parse(taken["token"]).number == 2
+    before = _files(host.root)
+    for state, more in (
+        ("step", {"opens": {"name": "stop"}}),
+        ("ended", {"outcome": "live"}),
+        ("planned", {"services": SERVICES}),
+    ):
+        refused = host(state, release=old["token"], **more)
+        assert refused["failed"] is True
+        assert "no longer holds the lock of archive" in refused["msg"]
+    assert _files(host.root) == before
+    host("step", release=taken["token"], opens={"name": "stop"})
+
+
+@pytest.mark.parametrize("token", ["", "x", "archive/r1/1/0123", "shop/r1/1/0123456789abcdef"])
+def test_what_is_no_token_of_this_system_is_refused(host: Host, token: str) -> None:
+    host.begin()
+    assert host("step", release=token, opens={"name": "stop"})["failed"] is True
+
+
+def test_a_dead_runs_release_is_taken_over_by_its_name_only(host: Host) -> None:
+    begun = host.begin()
+    host("step", release=begun["token"], opens={"name": "migration"})
+    assert "There is no release r1" in host("claimed", takeover="r1")["msg"]
+    assert "not the id of a release" in host("claimed", takeover="../x")["msg"]
+    taken = host("claimed", takeover=begun["id"])
+    events = [json.loads(line)["event"] for line in host.journal(begun["id"]).read_text().splitlines()]
+    assert events[-1] == "claimed"
+    claimed = json.loads(host.journal(begun["id"]).read_text().splitlines()[-1])
+    assert (claimed["operator"], claimed["from_token"]) == ("grete", 1)
+    assert host("ended", release=taken["token"], outcome="aborted")["outcome"] == "aborted"
+
+
+def test_only_the_open_release_can_be_taken_over(host: Host) -> None:
+    first = host.begin()
+    host("ended", release=first["token"], outcome="live")
+    second = host.begin()
+    refused = host("claimed", takeover=first["id"])
+    assert refused["failed"] is True
+    assert f"It is not {first['id']} that is open: release {second['id']}" in refused["msg"]
+
+
+def test_a_live_release_can_be_taken_back_until_a_later_one_built_on_it(host: Host) -> None:
+    first = host.begin()
+    host("ended", release=first["token"], outcome="live")
+    again = host("claimed", takeover=first["id"])
+    host("ended", release=again["token"], outcome="live")
+    second = host.begin()
+    host("ended", release=second["token"], outcome="live")
+    assert f"Release {second['id']} came after {first['id']}" in host("claimed", takeover=first["id"])["msg"]
+    back = host("claimed", takeover=second["id"])
+    host("ended", release=back["token"], outcome="rolled_back")
+    assert "failed" not in host("claimed", takeover=first["id"])
+
+
+@pytest.mark.parametrize("outcome", ["rolled_back", "aborted"])
+def test_what_was_taken_back_is_not_taken_back_again(host: Host, outcome: str) -> None:
+    begun = host.begin()
+    host("step", release=begun["token"], opens={"name": "migration"})
+    host("ended", release=begun["token"], outcome=outcome)
+    refused = host("claimed", takeover=begun["id"])
+    assert f"ended: {outcome}. Nothing is left to take over." in refused["msg"]
+    assert host("read")["lock"] is None
+
+
+def test_a_changed_journal_is_reported_and_stops_a_step_forward_but_not_the_way_back(host: Host) -> None:
+    begun = host.begin()
+    host("step", release=begun["token"], opens={"name": "stop"})
+    host("step", release=begun["token"], closes={"name": "stop"}, opens={"name": "fence"})
+    journal = host.journal(begun["id"])
+    journal.write_bytes(journal.read_bytes().replace(b'"step":"stop"', b'"step":"nope"').replace(b'"step": "stop"', b'"step": "nope"'))
+    for answer in (
+        host("read"),
+        host("step", release=begun["token"], opens={"name": "backup"}),
+        host("ended", release=begun["token"], outcome="live"),
+    ):
+        assert answer["failed"] is True
+        assert "the journal was changed or damaged" in answer["msg"]
+    back = host("step", release=begun["token"], opens={"name": "back_start", "direction": "back"})
+    assert back.get("failed", False) is False
+    assert "the way back goes on without it" in json.dumps(back["warnings"])
+    assert host("ended", release=begun["token"], outcome="rolled_back").get("failed", False) is False
+    assert host("read", takeover=begun["id"])["failed"] is True
+
+
+def test_a_torn_tail_is_said_and_healed(host: Host) -> None:
+    begun = host.begin()
+    host("step", release=begun["token"], opens={"name": "stop"})
+    with host.journal(begun["id"]).open("ab") as stream:
+        stream.write(b'{"event": "step_en')
+    read = host("read")
+    assert read["torn"] is True
+    assert "torn, as by a power cut" in read["text"]
+    host("step", release=begun["token"], closes={"name": "stop"})
+    assert host("read")["torn"] is False
+
+
+def test_a_step_call_closes_and_opens_in_one(host: Host) -> None:
+    begun = host.begin()
+    assert "closed or opened, or both" in host("step", release=begun["token"])["msg"]
+    nothing = host("step", release=begun["token"], closes={"name": "current", "status": "failed"})
+    assert nothing["changed"] is False
+    host("step", release=begun["token"], opens={"name": "stop"})
+    closed = host("step", release=begun["token"], closes={"name": "current", "status": "failed", "detail": "it broke"})
+    assert closed["msg"] == "stop failed"
+
+
+def test_the_written_way_back_names_the_backup_once_there_is_one(host: Host) -> None:
+    begun = host.begin()
+    host("step", release=begun["token"], opens={"name": "backup"})
+    known = {"backup": {"archive": "s3://backups/archive.dump"}}
+    host("step", release=begun["token"], closes={"name": "backup", "known": known})  # no plan yet: nothing to name it in
+    dsn = "postgresql://app@127.0.0.1:5432/archive"
+    host.plan(begun["token"], migration={"rollback_kind": "restore"}, way_back={"dsn": dsn, "backup": {"archive": ""}})
+    host("step", release=begun["token"], opens={"name": "backup"})
+    host("step", release=begun["token"], closes={"name": "backup", "known": known})
+    assert host("read")["rollback"]["where"]["backup"]["archive"] == "s3://backups/archive.dump"
+
+
+def test_reading_an_empty_state_directory_says_so(host: Host) -> None:
+    read = host("read")
+    assert (read["id"], read["steps"], read["changed"]) == (None, [], False)
+    assert read["msg"] == "No release of archive is on record."
+    assert "is not on record" in host("read", takeover="r1")["msg"]
+    assert not host.state_dir.exists()
+
+
+def test_status_tells_each_step_and_the_choices(host: Host) -> None:
+    begun = host.begin()
+    host.plan(begun["token"], migration={"rollback_kind": "forward_only"})
+    host("step", release=begun["token"], opens={"name": "migration"})
+    read = host("read", release=begun["token"])
+    lines = read["text"].splitlines()
+    assert lines[0] == f"STATUS  archive 1.0.0 → 2.0.0   release {begun['id']}   has not ended"
+    assert any(line.startswith("  open") and "migration" in line for line in lines)
+    assert any(line.startswith("    choice: mend forward") for line in lines)
+    assert lines[-1] == f"  journal head {read['head']}"
+    assert "nonce" not in json.dumps(read)
+
+
+def test_sign_offs_are_kept_and_signing_twice_changes_nothing(host: Host) -> None:
+    sign_off = {"item": "reviewed", "team": "backend", "name": "Grete Hermann", "digest": DIGEST}
+    first, second = host("signed", sign_off=sign_off), host("signed", sign_off=sign_off)
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert first["sign_off"] == second["sign_off"]
+    assert host("signed", sign_off={**sign_off, "digest": "e" * 64})["changed"] is True
+    assert [entry["digest"] for entry in host("read")["sign_offs"]] == [DIGEST, "e" * 64]
+
+
+def test_a_verdict_is_kept_for_a_later_release(host: Host) -> None:
+    assert "Kept: GO for dddddddddddd" in host("judged", verdict=_verdict())["msg"]
+    assert host("read")["verdict"]["decision"] == "GO"
+
+
+def test_a_user_without_rights_is_told_and_nothing_begins(host: Host) -> None:
+    host("read")  # loads in this process what the child may not read
+    place = Path(tempfile.mkdtemp(prefix="golive-test-"))
+    try:
+        place.chmod(0o755)
+        foreign = Host(host.run, place)
+        if os.geteuid() != 0:
+            place.chmod(0o500)
+            answer = release_in_child(foreign.begin_arguments())
+        else:
+            answer = release_in_child(foreign.begin_arguments(), prepare=as_nobody)
+        assert answer is not None
+        assert (answer["failed"], answer["error"]) == (True, "ActionFailed")
+        assert f"{place}/archive cannot be made: Permission denied. Give this user the right" in answer["msg"]
+        assert list(place.iterdir()) == []
+    finally:
+        place.chmod(0o700)
+        shutil.rmtree(place)
+
+
+def test_another_users_state_directory_is_not_used(host: Host) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("root: only root can make another user's directory")
+    place = Path(tempfile.mkdtemp(prefix="golive-test-"))
+    try:
+        place.chmod(0o755)
+        foreign = Host(host.run, place)
+        assert "failed" not in foreign("judged", verdict=_verdict())
+        (place / "archive").chmod(0o755)
+        before = _files(place)
+        answer = release_in_child(foreign.begin_arguments(), prepare=as_nobody)
+        assert answer is not None
+        assert answer["failed"] is True
+        assert "cannot be used: Permission denied" in answer["msg"]
+        assert _files(place) == before
+    finally:
+        shutil.rmtree(place)
+
+
+def _no_file_larger_than(octets: int) -> t.Callable[[], None]:
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))
+
+    return limit
+
+
+@pytest.mark.parametrize("octets", [0, 1, 20, 100, 250])
+def test_where_no_more_can_be_written_nothing_begins_and_no_lock_is_left(host: Host, octets: int) -> None:
+    host("judged", verdict=_verdict())
+    before = host("read")
+    answer = release_in_child(host.begin_arguments(), prepare=_no_file_larger_than(octets))
+    assert answer is not None
+    assert answer["failed"] is True
+    assert "cannot be written: File too large" in answer["msg"]
+    after = host("read")
+    assert (after["id"], after["lock"], after["releases"]) == (None, None, [])
+    assert list((host.root / "releases").iterdir()) == []
+    assert before["verdict"]["decision"] == "GO"
+    assert "token" in host.begin()
+
+
+@contextlib.contextmanager
+def _small_disk(path: Path) -> t.Iterator[None]:
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)], check=False, capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"mount: this machine lets nobody mount a file system: {mounted.stderr.decode()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as stream:
+        try:
+            while True:
+                stream.write(b"\0" * 512)
+        except OSError as problem:
+            assert problem.errno == errno.ENOSPC
+
+
+def test_a_full_disk_stops_a_release_before_it_begins_and_never_the_way_back(host: Host, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("root: only root can mount a small disk")
+    with _small_disk(tmp_path / "disk"):
+        small = Host(host.run, tmp_path / "disk" / "state")
+        ballast = tmp_path / "disk" / "ballast"
+        _fill(ballast)
+        full = small.begin()
+        assert full["failed"] is True
+        assert "No space left on device" in full["msg"]
+        ballast.unlink()
+        begun = small.begin()
+        small("step", release=begun["token"], opens={"name": "stop"})
+        head = small("read")["head"]
+        _fill(ballast)
+        forward = small("step", release=begun["token"], closes={"name": "stop", "detail": "x" * 9000}, opens={"name": "fence"})
+        assert forward["failed"] is True
+        assert "Nothing more is changed" in forward["msg"]
+        assert small("read")["head"] == head
+        back = small("step", release=begun["token"], opens={"name": "back_stop", "direction": "back"}, closes={
+            "name": "stop", "status": "failed", "detail": "x" * 9000})
+        assert back.get("failed", False) is False
+        assert "the way back goes on without it" in json.dumps(back["warnings"])
+        ended = small("ended", release=begun["token"], outcome="rolled_back", detail="x" * 9000)
+        assert ended.get("failed", False) is False
+        assert small("read")["lock"] is None
+
+
+class _DieAt:
+    """Kills this process, as ``kill -9`` does, at the n-th of the points where something reaches the disk."""
+
+    def __init__(self, point: int) -> None:
+        self.point = point
+
+    def __call__(self) -> None:
+        for name in ("fsync", "replace", "mkdir", "open", "unlink"):
+            real = getattr(os, name)
+
+            def counted(*arguments: t.Any, _real: t.Any = real, **named: t.Any) -> t.Any:
+                self.point -= 1
+                if self.point < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return _real(*arguments, **named)
+
+            setattr(os, name, counted)
+
+
+def test_a_kill_at_any_moment_of_the_beginning_leaves_a_readable_state(host: Host) -> None:
+    host("read")
+    survived = 0
+    for point in range(200):
+        shutil.rmtree(host.state_dir, ignore_errors=True)
+        answer = release_in_child(host.begin_arguments(), prepare=_DieAt(point))
+        if answer is not None:
+            assert "token" in answer
+            survived = point
+            break
+        read = host("read")
+        assert read.get("failed", False) is False, (point, read)
+        again = host.begin()
+        if read["id"] is None:  # nothing was written that counts: the next release simply begins
+            assert "token" in again, (point, again)
+        else:
+            assert f"golive_takeover={read['id']}" in again["msg"], (point, again)
+            taken = host("claimed", takeover=read["id"])
+            assert host("ended", release=taken["token"], outcome="aborted").get("failed", False) is False, point
+            assert "token" in host.begin(), point
+    assert survived > 5
+
+
+def test_a_kill_at_any_moment_of_a_step_or_the_end_leaves_a_readable_state(host: Host) -> None:
+    host("read")
+    for state, more in (("step", {"opens": {"name": "stop"}}), ("ended", {"outcome": "aborted"})):
+        for point in range(200):
+            shutil.rmtree(host.state_dir, ignore_errors=True)
+            begun = host.begin()
+            answer = release_in_child(host.arguments(state, release=begun["token"], **more), prepare=_DieAt(point))
+            read = host("read", takeover=begun["id"])
+            assert read.get("failed", False) is False, (state, point, read)
+            if answer is not None:
+                assert point > 1
+                break
+            if read["lock"] is not None and not read["ended"]:
+                taken = host("claimed", takeover=begun["id"])
+                assert "token" in taken, (state, point, taken)
+
+
+def test_a_release_is_its_users_even_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> t.NoReturn:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert release._owner({"operator": None, "job": None})["operator"] == f"uid {os.getuid()}"

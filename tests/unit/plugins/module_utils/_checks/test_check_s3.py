@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_s3 judges plain facts; one line per case."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+
+import pytest
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_s3 as check
+from ansible_collections.opsready.golive.plugins.module_utils._checks.check_s3 import Bucket, Canary, Facts, Newest, Rule
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from hypothesis import given
+from hypothesis import strategies as st
+
+RULE = Rule("old", "", True, 30, None)
+BUCKET = Bucket(
+    name="docs",
+    is_there=True,
+    versioning="enabled",
+    encryption="AES256",
+    rules=(RULE,),
+    lock_enabled=True,
+    lock_mode="COMPLIANCE",
+    lock_days=7,
+    is_public=False,
+    canary=None,
+    unread={},
+)
+NEWEST = Newest("docs", "a/", "a/1", 60.0, 1000, 5, True)
+
+
+def params(**options: t.Any) -> dict[str, t.Any]:
+    return validated(check.ARGUMENT_SPEC, {"buckets": ["docs"], **options}, where="test")
+
+
+def judged(
+    options: t.Mapping[str, t.Any], *, newest: t.Sequence[Newest] = (), skew: float | None = 1.0, **bucket: t.Any
+) -> Judgement:
+    facts = Facts("http://h", (dataclasses.replace(BUCKET, **bucket),), tuple(newest), skew)
+    return Judgement.of(check.judge(facts, params(**options)))
+
+
+WANTED = {"newest": [{"bucket": "docs", "prefix": "a/", "max_age": 60, "min_size": 1000}]}
+CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
+    ({}, {}, "pass", "All hold"),
+    ({}, {"is_there": False}, "fail", "Bucket docs is missing"),
+    ({}, {"skew": 301.0}, "fail", "Clock difference to the object store is 301 s"),
+    ({}, {"skew": None}, "pass", "Bucket docs is there"),
+    ({"versioning": "enabled"}, {}, "pass", "All hold"),
+    ({"versioning": "enabled"}, {"versioning": "suspended"}, "fail", "Versioning of docs is suspended"),
+    ({"versioning": "disabled"}, {"versioning": "never enabled"}, "pass", "All hold"),
+    ({"versioning": "enabled"}, {"versioning": None, "unread": {"versioning": "no."}}, "unknown", "docs is unknown: no."),
+    ({"encryption": "required"}, {}, "pass", "All hold"),
+    ({"encryption": "required"}, {"encryption": "none"}, "fail", "Encryption of docs is none"),
+    ({"encryption": "required"}, {"encryption": None}, "unknown", "Encryption of docs is unknown"),
+    ({"lifecycle": "required"}, {"rules": (dataclasses.replace(RULE, is_enabled=False),)}, "fail", "rules of docs is 0"),
+    ({"lifecycle": "required"}, {"rules": None}, "unknown", "Lifecycle of docs is unknown"),
+    ({"min_retention_days": 31}, {}, "fail", "Shortest retention of docs is 30 days"),
+    ({"min_retention_days": 31}, {"rules": ()}, "pass", "All hold"),
+    ({"max_retention_days": 29}, {}, "fail", "Longest retention of docs is 30 days"),
+    ({"max_retention_days": 30}, {}, "pass", "All hold"),
+    ({"max_retention_days": 30}, {"rules": ()}, "fail", "Longest retention of docs is without limit"),
+    (
+        {"min_retention_days": 30},
+        {"rules": (dataclasses.replace(RULE, noncurrent_days=3),)},
+        "fail",
+        "Shortest retention of docs is 3 days",
+    ),
+    ({"object_lock": "required"}, {}, "pass", "All hold"),
+    ({"object_lock": "required"}, {"lock_enabled": False}, "fail", "Object lock of docs is not enabled"),
+    ({"object_lock": "required"}, {"lock_enabled": None}, "unknown", "Object lock of docs is unknown"),
+    ({"min_lock_days": 8}, {}, "fail", "Default retention of docs is 7 days"),
+    ({"min_lock_days": 8}, {"lock_days": None}, "fail", "Default retention of docs is 0 days"),
+    ({"public_access": "refused"}, {}, "pass", "All hold"),
+    ({"public_access": "refused"}, {"is_public": True}, "fail", "Public access to docs is anybody may list it"),
+    ({"public_access": "refused"}, {"is_public": None}, "unknown", "Public access of docs is unknown"),
+    ({"canary": True}, {"canary": Canary("came back", 0.1, None)}, "pass", "All hold"),
+    ({"canary": True}, {"canary": Canary("not run in check mode", None, None)}, "unknown", "was not run in check mode"),
+    ({"canary": True}, {"canary": Canary("refused: denied.", None, None)}, "fail", "Canary in docs is refused: denied, "),
+    (
+        {"canary": True},
+        {"canary": Canary("came back", 0.1, "s3://docs/c (denied)")},
+        "fail",
+        "Clean-up in docs is left behind s3://docs/c (denied)",
+    ),
+    (WANTED, {"newest": [NEWEST]}, "pass", "All hold"),
+    (WANTED, {"newest": [dataclasses.replace(NEWEST, age_seconds=61.0)]}, "fail", "newest object in s3://docs/a/ is 61 s"),
+    (WANTED, {"newest": [dataclasses.replace(NEWEST, age_seconds=None)]}, "unknown", "could not be read"),
+    (WANTED, {"newest": [dataclasses.replace(NEWEST, size_bytes=999)]}, "fail", "is 999 bytes"),
+    (WANTED, {"newest": [dataclasses.replace(NEWEST, is_complete=False)]}, "unknown", "more than 5 objects"),
+    (WANTED, {"newest": [dataclasses.replace(NEWEST, key=None, listed=0)]}, "fail", "Objects in s3://docs/a/ is 0"),
+    (WANTED, {}, "unknown", "its bucket was not read"),
+]
+
+
+@pytest.mark.parametrize(("options", "seen", "status", "said"), CASES)
+def test_one_fact_decides(options: dict[str, t.Any], seen: dict[str, t.Any], status: str, said: str) -> None:
+    judgement = judged(options, **seen)
+    assert judgement.status == status, judgement.summary
+    assert said in judgement.summary
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"buckets": []}, "buckets is an empty list"),
+        ({"newest": []}, "newest is an empty list"),
+        ({"canary_bytes": 0}, "canary_bytes must be between 1 and 8388608"),
+        ({"access_key": "only"}, "belong together"),
+    ],
+)
+def test_bad_input_is_refused(options: dict[str, t.Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        check.gather(params(**options), run=Run(timeout_seconds=1))
+
+
+def test_evidence_is_json() -> None:
+    facts = Facts("http://h", (BUCKET,), (NEWEST,), 0.5)
+    assert json.loads(json.dumps(check.evidence(facts)))["buckets"][0]["rules"][0]["days"] == 30
+
+
+def test_rules_are_read_in_every_form_that_servers_use() -> None:
+    assert check._rule({"ID": "a", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 3}}) == Rule(
+        "a", "x/", True, 3, None
+    )
+    nested = {"Status": "Disabled", "Filter": {"And": {"Prefix": "y/"}}, "NoncurrentVersionExpiration": {"NoncurrentDays": 4}}
+    assert check._rule(nested) == Rule("", "y/", False, None, 4)
+    assert check._rule({"Prefix": "z/", "Status": "Enabled"}) == Rule("", "z/", True, None, None)
+
+
+@given(days=st.lists(st.integers(1, 5000), min_size=1, max_size=5), low=st.integers(1, 5000), high=st.integers(1, 5000))
+def test_retention_holds_exactly_when_every_rule_is_within_bounds(days: list[int], low: int, high: int) -> None:
+    rules = tuple(Rule(str(number), "", True, number, None) for number in days)
+    status = judged({"min_retention_days": low, "max_retention_days": high}, rules=rules).status
+    assert (status == "pass") == all(low <= number <= high for number in days)

@@ -97,7 +97,7 @@ options:
     description: The revision to go to. V(head) by default. V(base) is understood for V(rolled_back), where it is required.
     type: str
   expected_preview:
-    description: RV(migration.preview) of what was reviewed. Anything else is refused.
+    description: C(migration.preview) of what was reviewed. Anything else is refused.
     type: str
   allow_unversioned:
     description: Start from nothing in a database that has tables and no version table.
@@ -178,7 +178,7 @@ EXAMPLES = r"""
 RETURN = r"""
 migration:
   description:
-    - The plan. For V(status), where the database is. RV(migration.rollback_kind) is V(image_only), V(downgrade), V(restore) or V(forward_only).
+    - The plan. For V(status), where the database is. C(migration.rollback_kind) is V(image_only), V(downgrade), V(restore) or V(forward_only).
   type: dict
   returned: success
   sample:

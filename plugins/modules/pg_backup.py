@@ -160,7 +160,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backup:
-  description: The backup. RV(backup.manifest) is what M(opsready.golive.pg_restore) takes as O(opsready.golive.pg_restore#module:backup).
+  description: The backup. C(backup.manifest) is what M(opsready.golive.pg_restore) takes as O(opsready.golive.pg_restore#module:backup).
   type: dict
   returned: on success, but not in check mode
   sample:

@@ -153,7 +153,7 @@ copy:
     size_bytes: 14702271
     seconds: 0.2
 fence:
-  description: Where the fence stands. RV(fence.state) is V(open), V(fencing), V(fenced), V(inside), V(both), V(foreign), V(other) or V(absent).
+  description: Where the fence stands. C(fence.state) is V(open), V(fencing), V(fenced), V(inside), V(both), V(foreign), V(other) or V(absent).
   type: dict
   returned: for V(status)
   sample:

@@ -190,7 +190,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backup:
-  description: The backup. RV(backup.manifest) is what M(opsready.golive.pg_restore) takes as O(opsready.golive.pg_restore#module:backup).
+  description: The backup. C(backup.manifest) is what M(opsready.golive.pg_restore) takes as O(opsready.golive.pg_restore#module:backup).
   type: dict
   returned: for V(verified)
   sample:
@@ -234,7 +234,7 @@ failed_database:
   returned: for V(restored)
   sample: archive_failed_r-20261122-1
 data_loss:
-  description: What would be or was lost. RV(data_loss.lossless) is empty where that cannot be known, and RV(data_loss.reason) says why.
+  description: What would be or was lost. C(data_loss.lossless) is empty where that cannot be known, and C(data_loss.reason) says why.
   type: dict
   returned: for V(restored) and V(assessed)
   sample:

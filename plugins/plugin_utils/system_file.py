@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions import maintenance, services, smoke_http
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match
 
 _HOST: Spec = {"host": {"type": "str"}}
+#: Where a module takes the value as it stands, its own spec judges it, hours before the module runs.
+_STEPS = {**smoke_http.ARGUMENT_SPEC["steps"], "required": False}
+_GATES = services.ARGUMENT_SPEC["gates"]
+_SUPERVISOR: Spec = {"ctl": {"type": "str"}, **services.ARGUMENT_SPEC["supervisor"]["options"]}
+_ARTEFACT: Spec = {
+    **services.ARGUMENT_SPEC["artefact"]["options"],
+    "src": {"type": "path", "required": True},
+    "sha256": {"type": "str", "required": True},
+}
 
 SYSTEM_FILE: Spec = {
     "golive_system": {"type": "str", "required": True},
@@ -49,15 +59,15 @@ SYSTEM_FILE: Spec = {
         "options": {
             **_HOST,
             "manager": {"type": "str", "choices": ["supervisor"], "default": "supervisor"},
-            "supervisor": {"type": "dict"},
-            "artefact": {"type": "dict", "required": True},
+            "supervisor": {"type": "dict", "options": _SUPERVISOR},
+            "artefact": {"type": "dict", "required": True, "options": _ARTEFACT},
             "files": {"type": "list", "elements": "str"},
             "backend": {"type": "list", "elements": "str", "required": True},
             "workers": {"type": "list", "elements": "str"},
             "schedulers": {"type": "list", "elements": "str"},
             "stateful": {"type": "list", "elements": "str"},
-            "gates": {"type": "list", "elements": "dict"},
-            "previous_gates": {"type": "list", "elements": "dict"},
+            "gates": _GATES,
+            "previous_gates": _GATES,
             "stop_timeout": {"type": "int"},
             "snapshot_dir": {"type": "str"},
         },
@@ -114,8 +124,8 @@ SYSTEM_FILE: Spec = {
         "required": True,
         "options": {
             **_HOST,
-            "layers": {"type": "list", "elements": "dict", "required": True},
-            "verify": {"type": "dict", "required": True},
+            "layers": maintenance.ARGUMENT_SPEC["layers"],
+            "verify": {**maintenance.ARGUMENT_SPEC["verify"], "required": True},
             "bypass_header": {"type": "str"},
         },
     },
@@ -126,10 +136,10 @@ SYSTEM_FILE: Spec = {
             "base_url": {"type": "str", "required": True},
             "ca_file": {"type": "str"},
             "variables": {"type": "dict"},
-            "inside": {"type": "list", "elements": "dict"},
-            "outside": {"type": "list", "elements": "dict"},
-            "previous": {"type": "list", "elements": "dict"},
-            "cleanup": {"type": "list", "elements": "dict"},
+            "inside": _STEPS,
+            "outside": _STEPS,
+            "previous": _STEPS,
+            "cleanup": _STEPS,
             "timeout": {"type": "float"},
         },
     },

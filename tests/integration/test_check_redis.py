@@ -147,6 +147,10 @@ def test_replication_is_judged_on_both_sides(broker: Redis, run_module_here: Mod
                 seconds=SECONDS,
                 what="replication",
             )
+        with replica.client() as follower:
+            await_true(
+                lambda: follower.info("replication")["master_link_status"] == "up", seconds=SECONDS, what="the link"
+            )
         master = judged(run_module_here, broker, min_replicas=1, max_replica_lag_bytes=100000)
         assert master["status"] == "pass", master["summary"]
         assert "Role is replica, expected master" in judged(run_module_here, replica)["summary"]

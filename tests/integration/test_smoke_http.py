@@ -190,7 +190,7 @@ def test_a_document_goes_in_is_read_and_is_removed_again(archive: Archive, smoke
 def test_each_run_is_a_walk_of_its_own(archive: Archive, smoke: t.Any) -> None:
     done = smoke(runs=2)
     assert len(done["steps"]) == 10
-    assert len({request.body for request in archive.server.requests if b"smoke-" in request.body}) == 2
+    assert len({request.body for request in archive.server.requests if b'filename="smoke-' in request.body}) == 2
     assert archive.documents == {}
 
 

@@ -18,8 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import journal
-from ansible_collections.opsready.golive.plugins.module_utils._actions.journal import GENESIS, append, parse_chain, read_chain
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, Refused, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._actions.journal import (
+    GENESIS,
+    append,
+    parse_chain,
+    read_chain,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    Refused,
+    UnexpectedAnswer,
+)
 
 
 @pytest.fixture

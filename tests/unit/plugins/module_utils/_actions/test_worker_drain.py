@@ -9,12 +9,13 @@ import datetime as dt
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.opsready.golive.plugins.module_utils._actions import drain_ledger as ledger
 from ansible_collections.opsready.golive.plugins.module_utils._actions import worker_drain as drain
 from ansible_collections.opsready.golive.plugins.module_utils._actions.drain_ledger import Entry, Holdings, Worker
 from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import Delivered, Message
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.timezone.utc)
 PAST, FUTURE = "2026-11-22T11:59:59+00:00", "2026-11-22T12:00:01+00:00"

@@ -1,0 +1,308 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_postgres against real servers, healthy and broken, one of them a standby."""
+
+from __future__ import annotations
+
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ModuleRun
+from tests.parts import need_part
+from tests.servers import HOST, DemoCa, HangingServer, Postgres, await_true, debian_postgres_versions
+
+WRONG = "wrong-canary-58d1"
+SECONDS = 30.0
+
+
+def judged(
+    run: ModuleRun, server: Postgres, dbname: str = "postgres", *, check: bool = False, user: str | None = None, **options: t.Any
+) -> dict[str, t.Any]:
+    args = {"dsn": server.dsn(dbname, user=user, password=None), "password": server.password, "enforce": False, **options}
+    args.setdefault("timeout", 30)
+    answer = run("check_postgres", args, check=check, secrets=[server.password, WRONG])
+    assert answer["changed"] is False
+    assert isinstance(answer["finding"], dict)
+    return answer["finding"]
+
+
+class Standby(Postgres):
+    """A streaming copy of another server."""
+
+    name = "standby"
+
+    def __init__(self, primary: Postgres) -> None:
+        super().__init__(password=primary.password)
+        self.primary = primary
+
+    def _initialise(self) -> None:
+        source = f"host={HOST} port={self.primary.port} user=postgres password={self.password} application_name=copy"
+        made = subprocess.run(
+            [self.program("pg_basebackup"), "-d", source, "-D", str(self.cluster), "-R", "-X", "stream", "-c", "fast"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=self.directory,
+            check=False,
+            **self.account(),
+        )
+        assert made.returncode == 0, made.stderr
+
+
+@pytest.fixture(scope="module")
+def standby(postgres: Postgres) -> t.Iterator[Standby]:
+    with Standby(postgres) as server:
+        await_true(
+            lambda: postgres.execute("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == [(1,)],
+            seconds=SECONDS,
+            what="replication",
+        )
+        yield server
+
+
+def test_a_healthy_database_passes(postgres: Postgres, database: str, run_module_here: ModuleRun) -> None:
+    with postgres.connect(database) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0002')")
+        connection.execute("CREATE TABLE parent (id int PRIMARY KEY)")
+        connection.execute("CREATE TABLE child (id serial PRIMARY KEY, parent int REFERENCES parent)")
+        connection.execute("CREATE INDEX ON child (parent)")
+        connection.execute("INSERT INTO child (parent) VALUES (NULL)")
+    finding = judged(
+        run_module_here,
+        postgres,
+        database,
+        min_version="15",
+        pools=[{"name": "backend", "size": 5, "instances": 4}],
+        max_transaction_age=3600,
+        max_idle_in_transaction=10,
+        slots="healthy",
+        max_slot_bytes=1,
+        checksums="required",
+        invalid_indexes="refused",
+        unindexed_foreign_keys="refused",
+        max_sequence_share=0.5,
+        pending_restart="refused",
+        extensions=[{"name": "plpgsql", "min_version": "1.0"}],
+        encoding="UTF8",
+        collation_versions="current",
+        settings={"wal_level": "replica", "fsync": False},
+        schema_revision={"expected": "0002"},
+        sessions={},
+        canary=True,
+        queries=[
+            {"name": "rows", "sql": "SELECT count(*) FROM child", "value": "1", "at_least": 1, "at_most": 1},
+            {"name": "share", "sql": "SELECT 12 % 5 AS percent", "value": "2"},
+        ],
+    )
+    assert finding["status"] == "pass", finding["summary"]
+    assert len(finding["measured"]) == 22
+
+
+def test_broken_objects_are_named(postgres: Postgres, database: str, run_module_here: ModuleRun) -> None:
+    with postgres.connect(database) as connection:
+        connection.execute("CREATE TABLE parent (id int PRIMARY KEY)")
+        connection.execute("CREATE TABLE child (id int, parent int CONSTRAINT to_parent REFERENCES parent)")
+        connection.execute("INSERT INTO child VALUES (1), (1)")
+        with pytest.raises(Exception, match="could not create unique index"):
+            connection.execute("CREATE UNIQUE INDEX CONCURRENTLY broken ON child (id)")
+        connection.execute("CREATE SEQUENCE small AS smallint")
+        connection.execute("SELECT setval('small', 30000)")
+    finding = judged(
+        run_module_here,
+        postgres,
+        database,
+        invalid_indexes="refused",
+        unindexed_foreign_keys="refused",
+        max_sequence_share=0.5,
+        extensions=[{"name": "vector"}],
+        schema_revision={"expected": "0002"},
+        superuser="refused",
+        archiver="required",
+        min_version="99",
+        pools=[{"name": "backend", "size": 1000}],
+    )
+    assert finding["status"] == "fail"
+    for part in (
+        "invalid indexes is broken",
+        "foreign keys without an index is child.to_parent",
+        "the fullest sequence (public.small) is 0.916",
+        "extension vector is not installed",
+        "no table public.alembic_version",
+        "role is postgres (superuser)",
+        "archive_mode is off",
+        "expected at least 99",
+        "connections that the pools may open is 1000",
+    ):
+        assert part in finding["summary"].lower(), finding["summary"]
+
+
+def test_a_query_can_change_nothing_and_says_why_it_has_no_answer(
+    postgres: Postgres, database: str, run_module_here: ModuleRun
+) -> None:
+    postgres.execute("CREATE TABLE kept (id int)", dbname=database)
+    queries = [
+        {"name": "one", "sql": "DROP TABLE kept", "at_least": 1},
+        {"name": "two", "sql": "SELECT 1; COMMIT; DROP TABLE kept", "at_least": 1},
+        {"name": "none", "sql": "SELECT id FROM kept", "at_least": 1},
+        {"name": "null", "sql": "SELECT NULL::int", "at_least": 1},
+        {"name": "typo", "sql": "SELEC 1", "at_least": 1},
+        {"name": "last", "sql": "SELECT 1", "at_least": 1},
+    ]
+    finding = judged(run_module_here, postgres, database, queries=queries)
+    assert finding["status"] == "unknown"
+    for said in ("read-only transaction", "multiple commands", "no row", "NULL", "syntax error"):
+        assert said in finding["summary"]
+    assert finding["measured"]["query last"] == 1
+    assert postgres.execute("SELECT count(*) FROM kept", dbname=database) == [(0,)]
+
+
+def test_a_query_that_never_ends_is_unknown_within_the_limit(postgres: Postgres, run_module_here: ModuleRun) -> None:
+    queries = [{"name": "sleep", "sql": "SELECT 1 FROM pg_sleep(600)", "at_least": 1}]
+    finding = judged(run_module_here, postgres, queries=queries, timeout=2)
+    assert finding["status"] == "unknown"
+    assert finding["seconds"] < 60
+
+
+def test_foreign_sessions_and_prepared_transactions_are_listed(run_module_here: ModuleRun) -> None:
+    with Postgres(settings={"max_prepared_transactions": "2"}) as server:
+        name = server.create_database()
+        server.execute("CREATE ROLE eve LOGIN PASSWORD 'x'")
+        with (
+            server.connect(name, user="eve", password="x", application_name="psql") as eve,
+            server.connect(name, application_name="opsready/r1/7"),
+        ):
+            eve.execute("SELECT 1")
+            finding = judged(run_module_here, server, name, sessions={})
+            assert "Foreign sessions is 1 of eve (psql) from 127.0.0.1, expected none" in finding["summary"]
+            assert judged(run_module_here, server, name, sessions={"allowed_users": ["eve"]})["status"] == "pass"
+            allowed = {"allowed_applications": ["ps*"]}
+            assert judged(run_module_here, server, name, sessions=allowed)["status"] == "pass"
+        with server.connect(name) as connection:
+            connection.execute("BEGIN")
+            connection.execute("CREATE TABLE t (id int)")
+            connection.execute("PREPARE TRANSACTION 'left-over'")
+        finding = judged(run_module_here, server, name, sessions={})
+        assert "Prepared transactions is left-over of postgres" in finding["summary"]
+        with server.connect(name) as connection:
+            connection.execute("ROLLBACK PREPARED 'left-over'")
+
+
+def test_a_role_that_may_not_see_others_does_not_pass(
+    postgres: Postgres, database: str, run_module_here: ModuleRun
+) -> None:
+    postgres.execute("CREATE ROLE blind LOGIN PASSWORD 'blind-canary-1'")
+    try:
+        with postgres.connect(database):
+            finding = judged(run_module_here, postgres, database, user="blind", password="blind-canary-1", sessions={})
+    finally:
+        postgres.execute("DROP ROLE blind")
+    assert finding["status"] == "unknown"
+    assert "may not see what others do" in finding["summary"]
+
+
+def test_replication_is_judged_on_both_sides(
+    postgres: Postgres, standby: Standby, run_module_here: ModuleRun
+) -> None:
+    limits = {"max_lag_bytes": 10**9, "max_lag_seconds": 3600}
+    primary = judged(run_module_here, postgres, min_replicas=1, **limits)
+    assert primary["status"] == "pass", primary["summary"]
+    few = judged(run_module_here, postgres, min_replicas=2, min_sync_replicas=1)
+    assert "Streaming replicas is 1, expected at least 2; synchronous replicas is 0" in few["summary"]
+    assert "Server is standby, expected primary" in judged(run_module_here, standby)["summary"]
+    await_true(
+        lambda: judged(run_module_here, standby, recovery="standby", **limits)["status"] == "pass",
+        seconds=SECONDS,
+        what="a healthy standby",
+    )
+    slots = judged(run_module_here, standby, recovery="standby", slots="healthy", max_slot_bytes=1)
+    assert slots["status"] == "pass", slots["summary"]
+    refused = judged(run_module_here, standby, recovery="standby", canary=True)
+    assert refused["status"] == "fail"
+    assert "Canary is refused" in refused["summary"]
+
+
+def test_an_abandoned_slot_and_a_failing_archiver_are_found(run_module_here: ModuleRun) -> None:
+    with Postgres(settings={"archive_mode": "on", "archive_command": "false"}) as server:
+        server.execute("SELECT pg_create_physical_replication_slot('abandoned', true)")
+        server.execute("CREATE TABLE t AS SELECT 1")
+        server.execute("SELECT pg_switch_wal()")
+        await_true(
+            lambda: server.execute("SELECT failed_count > 0 FROM pg_stat_archiver") == [(True,)],
+            seconds=SECONDS,
+            what="a failed archive_command",
+        )
+        server.execute("ALTER SYSTEM SET max_connections = 70")
+        server.execute("SELECT pg_reload_conf()")
+        finding = judged(
+            run_module_here, server, slots="healthy", max_slot_bytes=1, archiver="required", max_archive_age=60
+        )
+    assert finding["status"] == "fail"
+    for part in ("abandoned inactive or lost", "WAL kept for the slowest slot", "Archiver is failing", "last archived WAL"):
+        assert part.lower() in finding["summary"].lower(), finding["summary"]
+
+
+def test_slow_statements_are_listed(run_module_here: ModuleRun, debian_postgres: Postgres) -> None:
+    unloaded = judged(run_module_here, debian_postgres, statements={"max_mean_ms": 1})
+    assert unloaded["status"] == "unknown"
+    assert "CREATE EXTENSION pg_stat_statements" in unloaded["remedy"]
+    versions = debian_postgres_versions()
+    with Postgres(versions[0], settings={"shared_preload_libraries": "pg_stat_statements"}) as server:
+        server.execute("CREATE EXTENSION pg_stat_statements")
+        server.execute("SELECT pg_sleep(0.05), 'a literal that is nobody''s business'")
+        finding = judged(run_module_here, server, statements={"max_mean_ms": 1, "min_calls": 1})
+        assert finding["status"] == "fail"
+        assert "pg_sleep" in finding["evidence"]["statements"][0]["query"]
+        assert "nobody" not in str(finding)
+        fast = judged(run_module_here, server, statements={"max_mean_ms": 60000, "min_calls": 1})
+        assert fast["status"] == "pass"
+
+
+def test_an_encrypted_connection_is_named(run_module_here: ModuleRun, demo_ca: DemoCa, tmp_path: Path) -> None:
+    versions = debian_postgres_versions()
+    need_part("debian-postgres", versions, "no postgresql package is installed")
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(demo_ca.pem)
+    with Postgres(versions[0], tls=demo_ca.issue()) as server:
+        dsn = server.dsn(password=None)
+        verified = judged(run_module_here, server, dsn=f"{dsn}?sslmode=verify-full&sslrootcert={ca_file}", ssl="required")
+        assert verified["status"] == "pass", verified["summary"]
+        assert verified["measured"]["encryption of the connection"] == "TLSv1.3"
+        plain = judged(run_module_here, server, dsn=f"{dsn}?sslmode=disable", ssl="required")
+        assert "Encryption of the connection is none, expected TLS" in plain["summary"]
+
+
+def test_a_canary_is_not_run_in_check_mode(postgres: Postgres, run_module_here: ModuleRun) -> None:
+    finding = judged(run_module_here, postgres, canary=True, check=True)
+    assert finding["status"] == "unknown"
+    assert "not run in check mode" in finding["summary"]
+
+
+def test_a_wrong_password_is_unknown_and_says_so(postgres: Postgres, run_module_here: ModuleRun) -> None:
+    finding = judged(run_module_here, postgres, password=WRONG)
+    assert finding["status"] == "unknown"
+    assert "refused the login" in finding["summary"]
+    inside = judged(run_module_here, postgres, dsn=postgres.dsn(password=WRONG))
+    assert inside["status"] == "unknown"
+    assert "dsn holds a password" in inside["summary"]
+    assert "nosuch" in judged(run_module_here, postgres, "nosuch")["summary"]
+
+
+def test_no_server_and_a_hanging_one_are_unknown(
+    run_module_here: ModuleRun, hanging_server: HangingServer, refused_port: int
+) -> None:
+    for port, said in ((refused_port, "cannot be reached"), (hanging_server.port, "No answer from PostgreSQL")):
+        args = {"dsn": f"postgresql://app@127.0.0.1:{port}/shop", "enforce": False, "timeout": 1}
+        finding = run_module_here("check_postgres", args)["finding"]
+        assert finding["status"] == "unknown"
+        assert said in finding["summary"]
+
+
+def test_used_alone_the_module_fails_unless_told_otherwise(postgres: Postgres, run_module: ModuleRun) -> None:
+    args = {"dsn": postgres.dsn(password=None), "password": postgres.password, "recovery": "standby"}
+    answer = run_module("check_postgres", args, secrets=[postgres.password])
+    assert answer["failed"]
+    assert answer["msg"] == answer["finding"]["summary"]

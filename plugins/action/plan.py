@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items im
     check_params,
     close_match,
     duplicates,
+    kind_of,
     label,
     parse,
 )
@@ -100,7 +101,7 @@ class ActionModule(ActionBase):
             except Undefined as problem:
                 raise BadInput(f"The checklist {name} cannot be used: {problem}.") from None
         if not isinstance(raw, (list, tuple)):
-            raise BadInput(f"The variable {name} is {type(raw).__name__}, expected a list of items.")
+            raise BadInput(f"The variable {name} is {kind_of(raw)}, expected a list of items.")
         if not raw:
             raise BadInput(f"The checklist {name} is empty: with nothing to judge there is no GO.")
         return list(raw)

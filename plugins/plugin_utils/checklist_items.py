@@ -85,6 +85,15 @@ def _listed(value: t.Any) -> list[str]:
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
 
 
+def kind_of(value: t.Any) -> str:
+    """What a value is, in YAML's words: on ansible-core 2.19+ a list's own type is ``_AnsibleTaggedList``."""
+    words: list[tuple[str, tuple[type, ...]]] = [
+        ("a mapping", (dict,)), ("a list", (list, tuple)), ("a text", (str,)), ("a boolean", (bool,)),
+        ("a number", (int, float)), ("nothing", (type(None),)),
+    ]  # fmt: skip
+    return next((word for word, types in words if isinstance(value, types)), type(value).__name__)
+
+
 def label(raw: t.Any, index: int) -> str:
     """How an error names an item: by its id where it has one, by its place otherwise."""
     identity = raw.get("id") if isinstance(raw, t.Mapping) else None
@@ -95,7 +104,7 @@ def parse(raw: t.Any, index: int) -> Item:
     """A valid item, or BadInput that names the item and each key at fault."""
     name = label(raw, index)
     if not isinstance(raw, t.Mapping):
-        raise BadInput(f"{name} is {type(raw).__name__}, expected a mapping with id, title and one check.")
+        raise BadInput(f"{name} is {kind_of(raw)}, expected a mapping with id, title and one check.")
     faults: list[str] = []
     checks = [key for key in raw if isinstance(key, str) and key.startswith("check_")]
     for key in raw:
@@ -127,7 +136,7 @@ def parse(raw: t.Any, index: int) -> Item:
     if params is None:
         params = {}
     if not isinstance(params, t.Mapping):
-        faults.append(f"{checks[0]} is {type(params).__name__}, expected a mapping of its options")
+        faults.append(f"{checks[0]} is {kind_of(params)}, expected a mapping of its options")
         params = {}
     max_age = timeout = None
     sign_off = None

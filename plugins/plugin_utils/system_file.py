@@ -106,6 +106,7 @@ SYSTEM_FILE: Spec = {
             "environment": {"type": "dict"},
             "url_variable": {"type": "str"},
             "url_scheme": {"type": "str"},
+            "role": {"type": "str"},
             "lock_timeout": {"type": "float"},
         },
     },

@@ -40,7 +40,8 @@ Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 #: name -> (program text, lines of its supervisor section)
 PROGRAMS: dict[str, tuple[str, str]] = {
     "worker": (
-        "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: exit(0))\nwhile True: time.sleep(60)\n",
+        "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: exit(0))\nopen('{root}/worker.ready', 'w').close()\n"
+        "while True: time.sleep(60)\n",
         "",
     ),
     "plain": ("import time\nopen('{root}/plain.ready', 'w').close()\nwhile True: time.sleep(60)\n", ""),

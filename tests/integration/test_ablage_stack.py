@@ -254,6 +254,23 @@ def test_a_delayed_job_waits_with_the_worker_unacknowledged(archive: Archive) ->
         assert archive.finished(client, answer.json()["job_id"])["completions"] == 1
 
 
+def test_a_database_that_is_away_costs_no_job(archive: Archive) -> None:
+    with archive.user() as client:
+        document = archive.upload(client)
+        log = Path(archive.facts["ablage_log_dir"], "worker.log")
+        job_id = client.post("/ocr/process", json={"document_id": document["id"], "delay_seconds": 2}).json()["job_id"]
+        archive.supervisorctl("stop", "postgres")
+        try:
+            refused = client.get("/documents")
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+            assert archive.health()["komponenten"]["datenbank"]["status"] == "kritisch"
+            until(lambda: f"Task ablage.ocr[{job_id}] retry" in log.read_text(errors="replace"), "a retry")
+        finally:
+            archive.supervisorctl("start", "postgres")
+        archive.until_healthy("gesund")
+        assert archive.finished(client, job_id)["completions"] == 1
+
+
 def test_health_tells_three_states_and_always_answers_200(archive: Archive) -> None:
     archive.until_healthy("gesund")
     archive.supervisorctl("stop", "worker")

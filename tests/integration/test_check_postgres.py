@@ -99,7 +99,7 @@ def test_a_healthy_database_passes(postgres: Postgres, database: str, run_module
         ],
     )
     assert finding["status"] == "pass", finding["summary"]
-    assert len(finding["measured"]) == 22
+    assert len(finding["measured"]) == 26
 
 
 def test_broken_objects_are_named(postgres: Postgres, database: str, run_module_here: ModuleRun) -> None:
@@ -194,14 +194,16 @@ def test_foreign_sessions_and_prepared_transactions_are_listed(run_module_here: 
 def test_a_role_that_may_not_see_others_does_not_pass(
     postgres: Postgres, database: str, run_module_here: ModuleRun
 ) -> None:
+    options: dict[str, t.Any] = {"sessions": {}, "max_transaction_age": 3600, "max_idle_in_transaction": 5}
     postgres.execute("CREATE ROLE blind LOGIN PASSWORD 'blind-canary-1'")
     try:
         with postgres.connect(database):
-            finding = judged(run_module_here, postgres, database, user="blind", password="blind-canary-1", sessions={})
+            finding = judged(run_module_here, postgres, database, user="blind", password="blind-canary-1", **options)
     finally:
         postgres.execute("DROP ROLE blind")
     assert finding["status"] == "unknown"
     assert "may not see what others do" in finding["summary"]
+    assert "Sessions idle in transaction could not be read; oldest transaction could not be read" in finding["summary"]
 
 
 def test_replication_is_judged_on_both_sides(
@@ -255,7 +257,7 @@ def test_slow_statements_are_listed(run_module_here: ModuleRun, debian_postgres:
         server.execute("SELECT pg_sleep(0.05), 'a literal that is nobody''s business'")
         finding = judged(run_module_here, server, statements={"max_mean_ms": 1, "min_calls": 1})
         assert finding["status"] == "fail"
-        assert "pg_sleep" in finding["evidence"]["statements"][0]["query"]
+        assert any("pg_sleep" in row["query"] for row in finding["evidence"]["statements"])
         assert "nobody" not in str(finding)
         fast = judged(run_module_here, server, statements={"max_mean_ms": 60000, "min_calls": 1})
         assert fast["status"] == "pass"

@@ -236,12 +236,14 @@ def test_a_server_that_never_greets_is_unknown(hanging_server: HangingServer) ->
 
 def test_a_reset_before_tls_is_unknown() -> None:
     def reset(connection: socket.socket) -> None:
+        connection.sendall(b"+OK ready\r\n")
+        connection.recv(1024)
+        # closing with an empty linger time sends a reset
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
 
     with ScriptedServer(reset) as server:
         found = finding(endpoints=[{"host": "127.0.0.1", "port": server.port, "starttls": "pop3"}])
-    assert found["status"] == "unknown"
-    assert "before TLS" in found["summary"] or "with a line" in found["summary"]
+    assert (found["status"], "ended the connection before TLS" in found["summary"]) == ("unknown", True)
 
 
 def test_items_of_one_call_share_a_handshake(demo_ca: DemoCa, ca_file: str) -> None:

@@ -85,6 +85,7 @@ def test_a_release_goes_to_the_new_version_and_back(app: Supervised, services: t
     assert version_served(app) == "1.0.0"
 
     ports = [f"127.0.0.1:{app.backend_port}"]
+    await_true(app.ready_file("worker").exists, seconds=20, what="worker ready")
     stopped = services("stopped", "worker", "backend", ports_closed=ports)
     assert [each["exit"] for each in stopped["services"]] == ["0", "0"], stopped
     environment.write_text("SECRET_KEY=geheim-env-value\nNEW=1\n")

@@ -55,7 +55,7 @@ Table = tuple[str, str]
 def tables(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[Table]:
     """Ordinary tables and partitions, (schema, name); those of extensions are the extension's business."""
     found = postgres.rows(connection, _TABLES, doing="Listing the tables", deadline=deadline)
-    return [(schema, name) for schema, name in found]
+    return t.cast("list[Table]", found)
 
 
 def readable(table: Table) -> str:

@@ -92,6 +92,8 @@ CONSTRAINTS: dict[str, t.Any] = {"required_if": [("state", "started", ("url",))]
 
 #: Seconds that a probe gets to say that it runs.
 _STARTING_SECONDS = 15.0
+#: Seconds that it gets to end, beyond the time-out of its last request.
+_STOPPING_SECONDS = 5.0
 #: Law 5 names at most so many single violations; their number is always given.
 _MOST_VIOLATIONS = 20
 
@@ -665,7 +667,7 @@ def stopped(context: Context) -> dict[str, t.Any]:
 
 
 def _stop(path: str, running: Running) -> None:
-    grace = float(running.note.get("timeout") or 5.0) + 5.0
+    grace = float(running.note.get("timeout") or 5.0) + _STOPPING_SECONDS
     os.close(os.open(path + ".stop", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     for limit, number in ((grace, signal.SIGTERM), (grace, signal.SIGKILL), (5.0, None)):
         deadline = Deadline(limit)

@@ -69,6 +69,7 @@ ARGUMENT_SPEC: Spec = compose(
         "allow_unversioned": {"type": "bool", "default": False},
         "accept_data_loss": {"type": "bool", "default": False},
         "restore_possible": {"type": "bool", "default": True},
+        "role": {"type": "str"},
         "lock_timeout": {"type": "float", "default": 5.0},
         "statement_timeout": {"type": "float"},
         "timeout": {"type": "float", "default": 3600.0},
@@ -395,6 +396,8 @@ class Migration:
     ) -> tuple[Completed, list[str]]:
         """Run the tool and believe the version table, not the exit code alone."""
         settings: dict[str, t.Any] = {"lock_timeout": f"{int(self.params['lock_timeout'] * 1000)}ms"}
+        if self.params["role"]:
+            settings["role"] = self.params["role"]  # what it makes belongs to the application's role, not to our login
         if self.params["statement_timeout"] is not None:
             settings["statement_timeout"] = f"{int(self.params['statement_timeout'] * 1000)}ms"
         try:

@@ -77,7 +77,10 @@ class Seen:
 
     @property
     def state(self) -> str:
-        """``open``, ``fencing`` (half way), ``fenced``, ``inside`` (only the application may connect), ``both``, ``foreign``, ``other`` (another id's), ``absent``."""
+        """``open``, ``fencing`` (half way), ``fenced``, ``inside`` (only the application may connect), and what we refuse.
+
+        That is ``both``, ``foreign`` (not our mark), ``other`` (another id's fence) and ``absent``.
+        """
         if self.live is not None and self.fenced is not None:
             return "both"
         if self.fenced is not None:

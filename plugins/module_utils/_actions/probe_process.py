@@ -141,7 +141,8 @@ def ask(target: Target, attempt: Attempt) -> None:
             },
         )
         response = connection.getresponse()
-        response.read(BODY_BYTES)
+        if len(response.read(BODY_BYTES)) < BODY_BYTES and response.length:
+            raise http.client.IncompleteRead(b"")
         attempt.settle(
             status=response.status,
             retry_after=response.getheader("Retry-After"),
@@ -161,7 +162,7 @@ def kind_of(problem: BaseException) -> str:
         if isinstance(problem, kind):
             return words
     if isinstance(problem, ssl.SSLError):
-        return f"TLS: {problem.reason or 'failed'}"
+        return f"TLS: {getattr(problem, 'reason', '') or 'failed'}"
     if isinstance(problem, OSError):
         return f"{type(problem).__name__}: {problem.strerror or 'failed'}"
     return type(problem).__name__

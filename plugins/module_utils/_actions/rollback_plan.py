@@ -199,6 +199,8 @@ def _downgrade(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     environment = "".join(
         f"{name}={shlex.quote(str(value))} " for name, value in sorted(dict(where.get("environment") or {}).items())
     )
+    if where.get("migration_role"):
+        environment += f"PGOPTIONS={shlex.quote('-c role=' + str(where['migration_role']))} "
     directory = shlex.quote(str(where["migration_directory"]))
     return [f"(cd {directory} && {environment}{variable}={shlex.quote(before)}\"$database\"{shlex.quote(after) if after else ''} {command} downgrade {shlex.quote(str(plan['revision'] or 'base'))})"]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import contextlib
+import math
 import threading
 import typing as t
 import zlib
@@ -63,13 +64,11 @@ def _growth(first: int, count: int, wanted: int) -> float:
     """The smallest factor by which ``count`` growing parts, none above the largest, hold ``wanted`` bytes."""
 
     def holds(factor: float) -> bool:
-        total, part = 0.0, float(first)
-        for unused in range(count):
-            part = min(part * factor, float(LARGEST_PART))
-            total += int(part)
-        return total >= wanted
+        growing = min(count, int(math.log(LARGEST_PART / first) / math.log(factor)))
+        total = first * factor * (factor**growing - 1) / (factor - 1) + (count - growing) * LARGEST_PART
+        return total >= wanted + count  # each part is cut to a whole number of bytes
 
-    low, high = 1.0, 2.0
+    low, high = 1.0 + 1e-9, 2.0
     for unused in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if holds(middle) else (middle, high)

@@ -126,7 +126,8 @@ CONSTRAINTS: Constraints = {}
 WRAPAROUND = 2**31
 NOT_RUN = "not run"
 
-#: What is asked, by topic; each in one round trip, and each on its own, so that a missing right hides nothing else.
+#: What is asked, by topic, each on its own, so that a missing right hides nothing else. To a role without pg_monitor
+#: other sessions show no backend_type: they are counted as sessions, and what they do is not guessed.
 _SQL: dict[str, str] = {
     "server": """
         SELECT current_setting('server_version_num')::int AS version_number,
@@ -141,19 +142,26 @@ _SQL: dict[str, str] = {
                current_setting('data_checksums') = 'on' AS checksums
         FROM pg_database WHERE datname = current_database()""",
     "connections": """
-        SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used,
-               (SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%') AS idle_in_transaction,
+        SELECT seen.used, seen.idle_in_transaction,
                current_setting('max_connections')::int AS max_connections,
                current_setting('superuser_reserved_connections')::int
-               + COALESCE(current_setting('reserved_connections', true)::int, 0) AS reserved""",
+               + COALESCE(current_setting('reserved_connections', true)::int, 0) AS reserved
+        FROM (SELECT count(*) AS used,
+                     CASE WHEN count(*) = count(backend_type)
+                          THEN count(*) FILTER (WHERE state LIKE 'idle in transaction%') END AS idle_in_transaction
+              FROM pg_stat_activity
+              WHERE usesysid IS NOT NULL AND COALESCE(backend_type, 'client backend') = 'client backend') AS seen""",
     "wraparound": """
         SELECT max(age(datfrozenxid)) AS transactions, max(mxid_age(datminmxid)) AS multixacts
         FROM pg_database""",
     "oldest": """
-        SELECT COALESCE(max(EXTRACT(EPOCH FROM clock_timestamp() - xact_start)), 0)::float8 AS seconds
-        FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'""",
+        SELECT CASE WHEN count(*) = count(backend_type)
+                    THEN COALESCE(max(EXTRACT(EPOCH FROM clock_timestamp() - xact_start)), 0) END::float8 AS seconds
+        FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid()
+          AND usesysid IS NOT NULL AND COALESCE(backend_type, 'client backend') = 'client backend'""",
     "replicas": """
-        SELECT application_name, client_addr::text AS address, state, sync_state,
+        SELECT application_name, host(client_addr) AS address, state, sync_state,
                pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
                                     ELSE pg_current_wal_lsn() END, replay_lsn)::bigint AS lag_bytes,
                EXTRACT(EPOCH FROM replay_lag)::float8 AS lag_seconds
@@ -204,9 +212,10 @@ _SQL: dict[str, str] = {
         ORDER BY 1""",
     "sessions": """
         SELECT usename::text AS username, application_name AS application,
-               COALESCE(client_addr::text, 'local') AS address, state, count(*) AS sessions
+               COALESCE(host(client_addr), 'local') AS address, state, count(*) AS sessions
         FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+          AND usesysid IS NOT NULL AND COALESCE(backend_type, 'client backend') = 'client backend'
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""",
     "prepared": """
         SELECT gid, owner::text AS username, prepared::text AS since
@@ -536,6 +545,8 @@ def _judge_room(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Crite
 def _judge_replication(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     in_recovery = facts.server["in_recovery"]
     replicas = facts.rows.get("replicas")
+    if replicas is not None and any(row["state"] is None for row in replicas):
+        replicas = None  # they are there, but this role may not see how they are
     streaming = None if replicas is None else [row for row in replicas if row["state"] == "streaming"]
     if params["min_replicas"] is not None:
         yield at_least(

@@ -61,7 +61,7 @@ def validated(spec: Spec, params: t.Mapping[str, t.Any], *, where: str, **constr
     """The parameters with types and defaults applied, or BadInput naming ``where`` and every key at fault."""
     result = ArgumentSpecValidator(spec, **constraints).validate(dict(params))
     if result.error_messages:
-        raise BadInput(f"{where}: " + "; ".join(result.error_messages) + ".")
+        raise BadInput(f"{where}: " + "; ".join(text.rstrip(".") for text in result.error_messages) + ".")
     return t.cast("dict[str, t.Any]", result.validated_parameters)
 
 

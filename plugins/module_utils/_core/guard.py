@@ -78,6 +78,7 @@ def run_module(
             signal.signal(number, signal.SIG_DFL)
     for text in context.warnings:
         module.warn(scrubber.text(text))
+    _hide_from_invocation(module, scrubber)
     if failure:
         failure.setdefault("changed", False)
         module.fail_json(**_clean(scrubber, failure))
@@ -89,9 +90,15 @@ def _clean(scrubber: Scrubber, result: Result) -> Result:
     return cleaned
 
 
+def _hide_from_invocation(module: AnsibleModule, scrubber: Scrubber) -> None:
+    """Ansible prints the options at -vvv: a password that was put into a URL, and refused for it, must not be there."""
+    module.params = scrubber.value(module.params)
+
+
 def finish(module: AnsibleModule, scrubber: Scrubber, result: Result, *, failed: bool) -> t.NoReturn:
     """End a module whose result was made by a check."""
     cleaned = _clean(scrubber, result)
+    _hide_from_invocation(module, scrubber)
     if failed:
         module.fail_json(**cleaned)
     module.exit_json(**cleaned)

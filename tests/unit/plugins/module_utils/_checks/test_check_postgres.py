@@ -92,6 +92,7 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"min_replicas": 1}, {"rows": {"replicas": [REPLICA]}}, "pass", "All hold"),
     ({"min_replicas": 1}, {"rows": {"replicas": [{**REPLICA, "state": "catchup"}]}}, "fail", "Streaming replicas is 0"),
     ({"min_replicas": 1}, {}, "unknown", "Streaming replicas"),
+    ({"min_replicas": 1}, {"rows": {"replicas": [{**REPLICA, "state": None}]}}, "unknown", "Streaming replicas"),
     ({"min_sync_replicas": 1}, {"rows": {"replicas": [REPLICA]}}, "fail", "Synchronous replicas is 0"),
     ({"min_sync_replicas": 1}, {"rows": {"replicas": [{**REPLICA, "sync_state": "quorum"}]}}, "pass", "All hold"),
     ({"max_lag_bytes": 99}, {"rows": {"replicas": [REPLICA]}}, "fail", "Replication lag in bytes is 100 bytes"),

@@ -1,0 +1,249 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_s3 against real object stores: rclone for bytes and keys, moto for versions, locks and rules."""
+
+from __future__ import annotations
+
+import socket
+import typing as t
+
+import pytest
+
+from tests.conftest import ModuleRun
+from tests.servers import S3, Answer, HangingServer, HttpServer, MotoS3, Request, ScriptedServer
+
+WRONG = "wrong-canary-a81c"
+Store = t.Union[S3, MotoS3]
+
+
+def judged(
+    run: ModuleRun, store: Store, buckets: list[str], *, check: bool = False, **options: t.Any
+) -> dict[str, t.Any]:
+    keys = {"endpoint_url": store.endpoint, "access_key": store.access_key, "secret_key": store.secret_key}
+    args = {**keys, "buckets": buckets, "enforce": False, "timeout": 60, **options}
+    secrets = [WRONG] if isinstance(store, MotoS3) else [store.secret_key, WRONG]
+    answer = run("check_s3", args, check=check, secrets=secrets)
+    assert answer["changed"] is False
+    assert isinstance(answer["finding"], dict)
+    return answer["finding"]
+
+
+def everything_in(store: Store, bucket: str) -> list[str]:
+    listed = store.client().list_object_versions(Bucket=bucket)
+    return [entry["Key"] for entry in (*listed.get("Versions", []), *listed.get("DeleteMarkers", []))]
+
+
+def test_a_bucket_that_takes_and_gives_back_passes(s3: S3, run_module_here: ModuleRun) -> None:
+    bucket = s3.create_bucket()
+    finding = judged(run_module_here, s3, [bucket], canary=True, canary_bytes=100_000, public_access="refused")
+    assert finding["status"] == "pass", finding["summary"]
+    assert finding["measured"][f"canary in {bucket}"] == "came back"
+    assert s3.client().list_objects_v2(Bucket=bucket).get("KeyCount", 0) == 0
+
+
+def test_a_bucket_that_refuses_writes_fails(s3: S3, run_module_here: ModuleRun) -> None:
+    bucket = s3.create_bucket()
+    s3.refuse_writes(bucket)
+    finding = judged(run_module_here, s3, [bucket], canary=True)
+    assert finding["status"] == "fail"
+    assert f"bucket {bucket}" in finding["summary"].lower() or "is refused: Writing" in finding["summary"]
+
+
+def test_a_missing_bucket_fails_and_the_others_are_judged(s3: S3, run_module_here: ModuleRun) -> None:
+    bucket = s3.create_bucket()
+    finding = judged(run_module_here, s3, ["missing-bucket", bucket])
+    assert finding["status"] == "fail"
+    assert "Bucket missing-bucket is missing, expected there" in finding["summary"]
+    assert finding["measured"][f"bucket {bucket}"] == "there"
+
+
+def test_wrong_keys_are_unknown_and_say_so(s3: S3, run_module_here: ModuleRun) -> None:
+    bucket = s3.create_bucket()
+    finding = judged(run_module_here, s3, [bucket], secret_key=WRONG, canary=True)
+    assert finding["status"] == "unknown"
+    assert "SignatureDoesNotMatch" in finding["summary"]
+    assert "Check access_key, secret_key" in finding["remedy"]
+
+
+def test_no_server_and_a_hanging_one_are_unknown(
+    run_module_here: ModuleRun, hanging_server: HangingServer, refused_port: int
+) -> None:
+    for port, said in ((refused_port, "cannot be reached"), (hanging_server.port, "no answer from S3")):
+        keys = {"endpoint_url": f"http://127.0.0.1:{port}", "access_key": "a", "secret_key": WRONG, "buckets": ["docs"]}
+        answer = run_module_here("check_s3", {**keys, "enforce": False, "timeout": 1, "canary": True}, secrets=[WRONG])
+        assert answer["finding"]["status"] == "unknown"
+        assert said in answer["finding"]["summary"]
+
+
+def test_a_bare_bucket_lacks_what_is_required(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:
+    bucket = moto_s3.create_bucket()
+    finding = judged(
+        run_module_here,
+        moto_s3,
+        [bucket],
+        versioning="enabled",
+        lifecycle="required",
+        object_lock="required",
+        max_retention_days=30,
+        public_access="refused",
+    )
+    assert finding["status"] == "fail"
+    for part in ("versioning", "active lifecycle rules", "object lock", "longest retention"):
+        assert f"{part} of {bucket} is" in finding["summary"].lower()
+    # moto answers everybody
+    assert f"public access to {bucket} is anybody may list it" in finding["summary"].lower()
+
+
+def test_a_bucket_with_everything_set_passes(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:
+    bucket = moto_s3.create_bucket(ObjectLockEnabledForBucket=True)
+    client = moto_s3.client()
+    client.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
+        },
+    )
+    rule = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 35}}
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+    client.put_object_lock_configuration(
+        Bucket=bucket,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 7}},
+        },
+    )
+    options = {
+        "versioning": "enabled",
+        "encryption": "required",
+        "lifecycle": "required",
+        "min_retention_days": 30,
+        "max_retention_days": 40,
+        "object_lock": "required",
+        "min_lock_days": 7,
+    }
+    finding = judged(run_module_here, moto_s3, [bucket], **options)
+    assert finding["status"] == "pass", finding["summary"]
+    kept = judged(run_module_here, moto_s3, [bucket], canary=True)
+    assert kept["status"] == "unknown"
+    assert "default retention would keep it" in kept["summary"]
+    assert everything_in(moto_s3, bucket) == []
+
+
+def test_the_canary_leaves_no_version_and_no_marker_behind(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:
+    bucket = moto_s3.create_bucket()
+    moto_s3.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert judged(run_module_here, moto_s3, [bucket], canary=True)["status"] == "pass"
+    assert everything_in(moto_s3, bucket) == []
+
+
+def test_a_canary_is_not_run_in_check_mode(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:
+    bucket = moto_s3.create_bucket()
+    finding = judged(run_module_here, moto_s3, [bucket], canary=True, check=True)
+    assert finding["status"] == "unknown"
+    assert "not run in check mode" in finding["summary"]
+
+
+def test_the_newest_object_is_found_over_pages_and_by_prefix(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:
+    bucket = moto_s3.create_bucket()
+    client = moto_s3.client()
+    for number in range(3):
+        client.put_object(Bucket=bucket, Key=f"backup/{number}", Body=b"x" * (number + 1))
+    base = {"bucket": bucket, "max_age": 3600}
+    good = judged(run_module_here, moto_s3, [bucket], newest=[{**base, "prefix": "backup/"}])
+    assert good["status"] == "pass", good["summary"]
+    assert good["evidence"]["newest"][0]["listed"] == 3
+    empty = judged(run_module_here, moto_s3, [bucket], newest=[{**base, "prefix": "none/"}])
+    assert f"Objects in s3://{bucket}/none/ is 0" in empty["summary"]
+    small = judged(run_module_here, moto_s3, [bucket], newest=[{**base, "prefix": "backup/0", "min_size": 2}])
+    assert "is 1 bytes, expected at least 2 bytes" in small["summary"]
+    old = judged(run_module_here, moto_s3, [bucket], newest=[{**base, "prefix": "backup/", "max_age": -1}])
+    assert old["status"] == "fail"
+
+
+def scripted(server: HttpServer, answer: t.Callable[[Request], Answer]) -> dict[str, t.Any]:
+    server.route("/docs", answer)
+    return {"endpoint_url": server.url, "access_key": "a", "secret_key": WRONG, "buckets": ["docs"], "enforce": False}
+
+
+LISTING = '<?xml version="1.0"?><ListBucketResult><Name>docs</Name><KeyCount>0</KeyCount>{more}</ListBucketResult>'
+
+
+def xml_error(status: int, code: str) -> Answer:
+    return Answer(status=status, body=f"<Error><Code>{code}</Code><Message>no</Message></Error>")
+
+
+def test_a_store_that_keeps_the_canary_is_told_on(http_server: HttpServer, run_module_here: ModuleRun) -> None:
+    kept: dict[str, bytes] = {}
+
+    def objects(request: Request) -> Answer:
+        if request.method == "PUT":
+            kept[request.path] = request.body
+        if request.method == "DELETE":
+            return xml_error(403, "AccessDenied")
+        if request.method == "GET":
+            return Answer(body=b"something else")
+        return Answer()
+
+    args = scripted(http_server, lambda request: Answer(body=LISTING.format(more="")))
+    http_server.route("*", objects)
+    finding = run_module_here("check_s3", {**args, "canary": True}, secrets=[WRONG])["finding"]
+    assert finding["status"] == "fail"
+    assert "Canary in docs is changed: 1024 bytes were written and 14 others came back" in finding["summary"]
+    assert "clean-up in docs is left behind s3://docs/opsready-canary/" in finding["summary"]
+
+
+def test_a_store_that_does_not_know_a_setting_leaves_it_unknown(
+    http_server: HttpServer, run_module_here: ModuleRun
+) -> None:
+    def answer(request: Request) -> Answer:
+        if "list-type" in request.path:
+            return Answer(body=LISTING.format(more="")) if "Authorization" in request.headers else Answer(status=500)
+        return xml_error(501, "NotImplemented")
+
+    args = scripted(http_server, answer)
+    wanted = {"versioning": "enabled", "encryption": "required", "lifecycle": "required", "object_lock": "required"}
+    finding = run_module_here("check_s3", {**args, **wanted, "public_access": "refused"}, secrets=[WRONG])["finding"]
+    assert finding["status"] == "unknown"
+    assert finding["summary"].count("NotImplemented") == 4
+    assert "An unsigned request was answered 500" in finding["summary"]
+
+
+def test_a_listing_that_never_ends_is_unknown(http_server: HttpServer, run_module_here: ModuleRun) -> None:
+    entry = "<Contents><Key>a</Key><LastModified>2026-01-01T00:00:00Z</LastModified><Size>1</Size></Contents>"
+    more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>{entry}"
+    args = scripted(http_server, lambda request: Answer(body=LISTING.format(more=more)))
+    newest = [{"bucket": "docs", "max_age": 1, "max_listed": 3}]
+    finding = run_module_here("check_s3", {**args, "newest": newest}, secrets=[WRONG])["finding"]
+    assert finding["status"] == "unknown"
+    assert "more than 3 objects" in finding["summary"]
+
+
+def test_a_clock_that_is_off_is_named(run_module_here: ModuleRun) -> None:
+    body = LISTING.format(more="").encode()
+    head = f"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head.encode() + body)
+
+    with ScriptedServer(answer) as server:
+        endpoint = f"http://127.0.0.1:{server.port}"
+        args = {"endpoint_url": endpoint, "access_key": "a", "secret_key": WRONG, "buckets": ["docs"], "enforce": False}
+        finding = run_module_here("check_s3", args, secrets=[WRONG])["finding"]
+    assert finding["status"] == "fail", finding["summary"]
+    assert "Clock difference to the object store is" in finding["summary"]
+    assert "NTP" in finding["remedy"]
+
+
+def test_used_alone_the_module_fails_unless_told_otherwise(s3: S3, run_module: ModuleRun) -> None:
+    keys = {"endpoint_url": s3.endpoint, "access_key": s3.access_key, "secret_key": s3.secret_key}
+    answer = run_module("check_s3", {**keys, "buckets": ["missing-bucket"]}, secrets=[s3.secret_key])
+    assert answer["failed"]
+    assert answer["msg"] == answer["finding"]["summary"]
+
+
+@pytest.mark.parametrize("url", ["http://u:secret-canary-1@h:1", "ftp://h"])
+def test_an_endpoint_that_cannot_be_used_is_unknown(run_module_here: ModuleRun, url: str) -> None:
+    args = {"endpoint_url": url, "access_key": "a", "secret_key": WRONG, "buckets": ["docs"], "enforce": False}
+    assert run_module_here("check_s3", args, secrets=[WRONG, "secret-canary-1"])["finding"]["status"] == "unknown"

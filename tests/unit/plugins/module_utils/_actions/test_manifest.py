@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A manifest is read back as written; anything else is named as what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import manifest
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Directory
+from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import Manifest
+from ansible_collections.opsready.golive.plugins.module_utils._actions.pg_backup import fresh_enough
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
+
+NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.timezone.utc)
+
+
+def made(**changes: t.Any) -> Manifest:
+    values: dict[str, t.Any] = {
+        "name": "a.dump.manifest.json",
+        "database": "archive",
+        "created": "2026-11-22T11:00:00.000Z",
+        "finished": "2026-11-22T11:01:00.000Z",
+        "server": {"version_num": 180006, "system_identifier": "1"},
+        "snapshot": "773:775:773,774",
+        "lsn": "0/2515440",
+        "archive": {"name": "a.dump", "size": 3, "sha256": "0" * 64, "crc32": "00000000"},
+        "tables": [{"schema": "public", "name": "t", "rows": 2, "content": "7"}],
+        "large_objects": 0,
+        "sequences": [
+            {
+                "schema": "public",
+                "name": "s",
+                "last_value": 2,
+                "start": 1,
+                "increment": 1,
+                "min": 1,
+                "max": 9,
+                "cache": 1,
+                "cycles": False,
+            }
+        ],
+        "revision": ["0002"],
+        "properties": {"owner": "o"},
+        "schema_sha256": "1" * 64,
+        "verified": {"level": "restore", "ok": True, "seconds": 1.0},
+        "release": None,
+        "programs": {"version": "18.6"},
+        "seconds": {"dump": 1.0},
+    }
+    return Manifest(**{**values, **changes})
+
+
+def _broken(**changes: t.Any) -> bytes:
+    return json.dumps({**json.loads(made().body()), **changes}).encode()
+
+
+def test_a_manifest_is_read_back_as_it_was_written() -> None:
+    assert manifest.parse(made().body(), where="x") == made()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "not an object"),
+        (_broken(format="other/2"), "format"),
+        (_broken(database=7), "database"),
+        (_broken(large_objects=True), "large_objects"),
+        (_broken(archive={}), "archive.size"),
+        (_broken(archive={"name": "a", "size": -1, "sha256": "0" * 64}), "archive.size"),
+        (_broken(archive={"name": "a", "size": 1, "sha256": "z"}), "archive.sha256"),
+        (_broken(archive={"size": 1, "sha256": "0" * 64}), "archive.name"),
+        (_broken(archive={"name": "../../etc/passwd", "size": 1, "sha256": "0" * 64}), "leads elsewhere"),
+        (_broken(name="a/b"), "no file's name"),
+        (_broken(verified={"level": "hope", "ok": True}), "verified.level"),
+        (_broken(snapshot="now"), "snapshot"),
+        (_broken(created="yesterday"), "times"),
+        (_broken(tables=[{"schema": "public", "name": "t", "rows": -1, "content": None}]), "table"),
+        (_broken(tables=["t"]), "table"),
+        (_broken(sequences=[{"name": "s"}]), "sequence"),
+        (_broken(revision="0002"), "revision"),
+    ],
+)
+def test_a_damaged_manifest_is_refused_with_the_reason(body: bytes, said: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match=said) as caught:
+        manifest.parse(body, where="s3://b/x")
+    assert "s3://b/x" in str(caught.value)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Manifest)])
+def test_each_field_is_needed(field: str) -> None:
+    body = json.loads(made().body())
+    del body[field]
+    with pytest.raises(UnexpectedAnswer, match=field):
+        manifest.parse(json.dumps(body).encode(), where="x")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(sorted(json.loads(made().body()))), json_values)
+def test_no_value_breaks_the_reader(field: str, value: t.Any) -> None:
+    with contextlib.suppress(UnexpectedAnswer):
+        manifest.parse(_broken(**{field: value}), where="x")
+
+
+@given(st.binary())
+def test_no_bytes_break_the_reader(body: bytes) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        manifest.parse(body, where="x")
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=60))
+def test_any_database_name_is_one_harmless_part_of_a_path(name: str) -> None:
+    part = manifest.folder(name)
+    assert "/" not in part
+    assert part not in ("", ".", "..")
+    assert not part.startswith(".")
+
+
+def test_names_sort_by_time() -> None:
+    earlier = manifest.archive_name("a", NOW, "zz")
+    later = manifest.archive_name("a", NOW + dt.timedelta(seconds=1), "aa")
+    assert earlier < later
+
+
+def test_a_manifest_is_located_by_its_url() -> None:
+    assert manifest.located("s3://b/p/x.manifest.json") == ("s3://b/p", "x.manifest.json")
+    for url in ("s3://b/p/x.dump", "x", "s3://x.manifest.json", "file:///"):
+        with pytest.raises(BadInput):
+            manifest.located(url)
+
+
+def _listed(*found: Manifest) -> list[manifest.Listed]:
+    return [manifest.Listed(one.name, f"file:///{one.name}", one, None) for one in found]
+
+
+def test_a_recent_backup_counts_only_when_proven_well_enough() -> None:
+    hour = 3600.0
+    proven = made()
+    weaker = made(verified={"level": "archive", "ok": True})
+    failed = made(verified={"level": "restore", "ok": False})
+    unreadable = manifest.Listed("x", "x", None, "broken")
+    assert fresh_enough(_listed(proven), max_age=2 * hour, level="restore", now=NOW) is not None
+    assert fresh_enough(_listed(proven), max_age=hour / 2, level="restore", now=NOW) is None
+    assert fresh_enough(_listed(weaker), max_age=2 * hour, level="restore", now=NOW) is None
+    assert fresh_enough(_listed(weaker), max_age=2 * hour, level="head", now=NOW) is not None
+    assert fresh_enough([*_listed(failed), unreadable], max_age=2 * hour, level="head", now=NOW) is None
+
+
+def test_a_backup_of_the_future_is_not_recent() -> None:
+    future = made(created="2026-11-23T11:00:00.000Z")
+    assert fresh_enough(_listed(future), max_age=1e9, level="head", now=NOW) is None
+
+
+def test_an_unreadable_manifest_is_listed_with_its_problem(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    place.put("archive/b.dump.manifest.json", made().body())
+    place.put("archive/a.dump.manifest.json", b"{}")
+    place.put("archive/a.dump", b"abc")
+    place.put("other/c.dump.manifest.json", made(database="other").body())
+    found = manifest.listed(place, "archive")
+    assert [(one.name, one.problem is None) for one in found] == [
+        ("archive/a.dump.manifest.json", False),
+        ("archive/b.dump.manifest.json", True),
+    ]
+    assert len(manifest.listed(place, None)) == 3
+    assert manifest.listed(place, "nothing") == []

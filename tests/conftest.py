@@ -152,3 +152,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> t.Iterator[None]:
         if not may_be_skipped(reason):
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid} was skipped where no skip is allowed. {reason}"
+
+
+def pytest_terminal_summary(terminalreporter: t.Any) -> None:
+    """A line for each gate: how it ended, and how long it took."""
+    lines = []
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if "gate" in getattr(report, "keywords", {}):
+                lines.append((report.nodeid.rpartition("::")[2], outcome, f"{report.duration:.0f} s"))
+    if lines:
+        terminalreporter.section("gates")
+        width = max(len(name) for name, *unused in lines)
+        for name, outcome, seconds in sorted(lines):
+            terminalreporter.write_line(f"{name.ljust(width)}  {outcome.ljust(7)}  {seconds:>6}")

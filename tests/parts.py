@@ -34,4 +34,4 @@ def skips_are_failures() -> bool:
 
 
 def may_be_skipped(reason: str) -> bool:
-    return reason.partition(":")[0].removeprefix("Skipped: ").strip() in CI_MAY_LACK
+    return reason.removeprefix("Skipped: ").partition(":")[0].strip() in CI_MAY_LACK

@@ -54,7 +54,9 @@ class Played:
         for found in reversed(self.results):
             if found.task.rpartition(" : ")[2] == task and host in (None, found.host):
                 return found
-        raise AssertionError(f"{task} did not run on {host or 'any host'}.\n{self.stdout[-6000:]}\n{self.stderr[-3000:]}")
+        raise AssertionError(
+            f"{task} did not run on {host or 'any host'}.\n{self.stdout[-6000:]}\n{self.stderr[-3000:]}"
+        )
 
     def ran(self, task: str, host: str | None = None) -> bool:
         return any(found.task.rpartition(" : ")[2] == task and host in (None, found.host) for found in self.results)

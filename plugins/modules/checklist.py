@@ -28,7 +28,7 @@ options:
     default: golive_checklist
   defaults:
     description:
-      - The name of the variable with defaults by check, or these defaults, as in V({check_postgres: {dsn: ...}}).
+      - The name of the variable with defaults by check, or these defaults, each check's name over a mapping of its options.
       - When it is not given, the variable V(golive_checklist_defaults) is read if there is one.
     type: raw
   phase:

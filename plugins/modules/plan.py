@@ -24,7 +24,7 @@ options:
     type: str
     default: golive_checklist
   defaults:
-    description: The name of the variable that holds defaults by check, as in V({check_postgres: {dsn: ...}}).
+    description: The name of the variable that holds defaults by check, each check's name over a mapping of its options.
     type: str
     default: golive_checklist_defaults
   system_file:

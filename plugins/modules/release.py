@@ -16,18 +16,19 @@ description:
   - Keeps the release record on the state host, below C(<state_dir>/<system>/). It outlives the controller.
   - O(state=begun) takes the system's lock, writes plan, way back and journal, and returns the token that every acting
     module of this collection presents. Without a GO that is fresh and for this version it refuses.
-  - The journal is append-only and hash-chained. A stale token is refused. A dead run's lock is reported, never broken:
+  - The journal is append-only and hash-chained. A stale token is refused. A dead run's lock is reported, never broken;
     taking it over is O(state=claimed), an explicit and recorded word.
 options:
   state:
     description:
       - V(begun) begins a release; V(planned) writes plan and way back; V(judged) keeps a verdict for a later one; V(step) closes and opens steps in one call.
+      - V(settled) closes what is open, decides from the journal and O(world), and ends the release where nothing is left to do.
       - V(ended) ends it and frees the lock, except with O(outcome=left_on), which keeps it.
       - V(read) returns what is known, and what has to happen now; it changes nothing.
       - V(claimed) takes over a release whose run is dead; V(signed) keeps a sign-off.
     type: str
     required: true
-    choices: [begun, planned, judged, step, ended, read, claimed, signed]
+    choices: [begun, planned, judged, step, settled, ended, read, claimed, signed]
   system:
     description: The system's name.
     type: str
@@ -115,7 +116,7 @@ options:
     type: str
     default: ''
   world:
-    description: What was seen of the world, for the decision that O(state=read) returns.
+    description: What was seen of the world, for the decision that O(state=read) and O(state=settled) return.
     type: dict
     default: {}
   sign_off:
@@ -191,12 +192,12 @@ head:
   type: str
 steps:
   description: The steps with status, start, seconds and detail.
-  returned: with O(state=read) and O(state=ended)
+  returned: with O(state=read), O(state=settled) and O(state=ended)
   type: list
   elements: dict
 settlement:
   description: What has to happen now, in a sentence, with the choices where a person has to choose.
-  returned: with O(state=read) when there is a release
+  returned: with O(state=read) and O(state=settled) when there is a release
   type: dict
 plan:
   description: Steps, predicted seconds, point of no return and what cannot be undone.

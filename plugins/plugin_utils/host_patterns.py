@@ -32,7 +32,9 @@ class Hosts:
     def of(self, pattern: str) -> list[str]:
         """Host names in inventory order; the controller never is part of ``all``. Raises BadInput for none or nonsense."""
         if pattern not in self._resolved:
-            if pattern in (CONTROLLER, "localhost"):
+            if not pattern.strip():  # Ansible takes it for all
+                self._resolved[pattern] = []
+            elif pattern in (CONTROLLER, "localhost"):
                 self._resolved[pattern] = [CONTROLLER]
             else:
                 try:

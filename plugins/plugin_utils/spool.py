@@ -18,12 +18,21 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 Finding = dict[str, t.Any]
 
 
+def _make_private(directory: str) -> None:
+    """Make a directory and the parents it lacks for this user alone; ``makedirs`` gives its mode to the last one only."""
+    if os.path.isdir(directory):
+        return
+    _make_private(os.path.dirname(os.path.abspath(directory)))
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+
+
 def write_file(path: str, content: bytes, *, mode: int = 0o600) -> None:
     """Write a whole file, or nothing: temporary file, fsync, rename. Raises ActionFailed naming the file."""
     directory = os.path.dirname(path)
     temporary = None
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        _make_private(directory)
         descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".tmp-")
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)

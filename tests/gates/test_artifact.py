@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -53,7 +54,11 @@ def test_galaxy_imports_it_without_error_or_warning(artifact: Path, gate: Gate, 
 @pytest.fixture(scope="module")
 def installed(artifact: Path, gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("installed")
-    gate("ansible-galaxy", "collection", "install", "--offline", str(artifact), "--collections-path", str(place))
+    # Where a path already has the collection, ansible-galaxy leaves it at that.
+    gate(
+        *("ansible-galaxy", "collection", "install", "--offline", str(artifact), "--collections-path", str(place)),
+        environment={"ANSIBLE_COLLECTIONS_PATH": str(place)},
+    )
     return place
 
 
@@ -78,3 +83,20 @@ def test_every_playbook_runs_from_where_it_is_installed(installed: Path, gate: G
             cwd=tmp_path,
             environment={"ANSIBLE_COLLECTIONS_PATH": str(installed)},
         )
+
+
+def test_golive_without_a_system_file_says_what_is_missing(
+    installed: Path, gate_environment: dict[str, str], tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        ["ansible-playbook", "opsready.golive.golive", "-e", "ansible_python_interpreter={{ansible_playbook_python}}"],
+        cwd=tmp_path,
+        env={**gate_environment, "ANSIBLE_COLLECTIONS_PATH": str(installed)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert "golive_system" in ended.stdout
+    assert "changed=0" in ended.stdout

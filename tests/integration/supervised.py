@@ -55,9 +55,13 @@ PROGRAMS: dict[str, tuple[str, str]] = {
         "while True: time.sleep(60)\n",
         "stopwaitsecs=600",
     ),
-    "crasher": ("raise SystemExit(3)\n", "startsecs=1\nstartretries=1"),
+    "crasher": ("raise SystemExit(3)\n", "startsecs=10\nstartretries=1"),
+    # Its third life lasts, and only then the backend's health is good.
     "flapping": (
-        "import pathlib, time\nif pathlib.Path('{root}/flap').exists(): time.sleep(60)\ntime.sleep(0.4)\nraise SystemExit(7)\n",
+        "import pathlib, time\nlives = pathlib.Path('{root}/lives')\nnumber = len(lives.read_text()) if lives.exists() else 0\n"
+        "lives.write_text('x' * (number + 1))\n"
+        "if number >= 2:\n    pathlib.Path('{root}/health').write_text('gesund')\n    time.sleep(600)\n"
+        "time.sleep(0.3)\nraise SystemExit(7)\n",
         "startsecs=0\nautorestart=true",
     ),
     "ended": ("import time\ntime.sleep(0.4)\nraise SystemExit(5)\n", "startsecs=0\nautorestart=false"),
@@ -81,8 +85,9 @@ class Supervised(Program):
 
     name = "supervisord"
 
-    def __init__(self) -> None:
+    def __init__(self, log: str | None = None) -> None:
         super().__init__()
+        self.log_file = log or f"{self.directory}/supervisord.log"
         self.password = f"geheim-supervisor-{os.urandom(6).hex()}"
         self.root = self.directory / "app"
         self.releases = self.root / "releases"
@@ -124,7 +129,7 @@ class Supervised(Program):
 
     def command(self) -> list[str]:
         sections = [
-            f"[supervisord]\nlogfile={self.directory}/supervisord.log\npidfile={self.directory}/supervisord.pid\nnodaemon=true",
+            f"[supervisord]\nlogfile={self.log_file}\npidfile={self.directory}/supervisord.pid\nnodaemon=true",
             f"[unix_http_server]\nfile={self.socket}\nchmod=0700\nusername=golive\npassword={self.password}",
             f"[inet_http_server]\nport=127.0.0.1:{self.port}\nusername=golive\npassword={self.password}",
             "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",

@@ -20,9 +20,20 @@ SECONDS = 30.0
 
 
 def judged(
-    run: ModuleRun, server: Postgres, dbname: str = "postgres", *, check: bool = False, user: str | None = None, **options: t.Any
+    run: ModuleRun,
+    server: Postgres,
+    dbname: str = "postgres",
+    *,
+    check: bool = False,
+    user: str | None = None,
+    **options: t.Any,
 ) -> dict[str, t.Any]:
-    args = {"dsn": server.dsn(dbname, user=user, password=None), "password": server.password, "enforce": False, **options}
+    args = {
+        "dsn": server.dsn(dbname, user=user, password=None),
+        "password": server.password,
+        "enforce": False,
+        **options,
+    }
     args.setdefault("timeout", 30)
     answer = run("check_postgres", args, check=check, secrets=[server.password, WRONG])
     assert answer["changed"] is False
@@ -206,9 +217,7 @@ def test_a_role_that_may_not_see_others_does_not_pass(
     assert "Sessions idle in transaction could not be read; oldest transaction could not be read" in finding["summary"]
 
 
-def test_replication_is_judged_on_both_sides(
-    postgres: Postgres, standby: Standby, run_module_here: ModuleRun
-) -> None:
+def test_replication_is_judged_on_both_sides(postgres: Postgres, standby: Standby, run_module_here: ModuleRun) -> None:
     limits = {"max_lag_bytes": 10**9, "max_lag_seconds": 3600}
     primary = judged(run_module_here, postgres, min_replicas=1, **limits)
     assert primary["status"] == "pass", primary["summary"]
@@ -243,7 +252,12 @@ def test_an_abandoned_slot_and_a_failing_archiver_are_found(run_module_here: Mod
             run_module_here, server, slots="healthy", max_slot_bytes=1, archiver="required", max_archive_age=60
         )
     assert finding["status"] == "fail"
-    for part in ("abandoned inactive or lost", "WAL kept for the slowest slot", "Archiver is failing", "last archived WAL"):
+    for part in (
+        "abandoned inactive or lost",
+        "WAL kept for the slowest slot",
+        "Archiver is failing",
+        "last archived WAL",
+    ):
         assert part.lower() in finding["summary"].lower(), finding["summary"]
 
 
@@ -270,7 +284,9 @@ def test_an_encrypted_connection_is_named(run_module_here: ModuleRun, demo_ca: D
     ca_file.write_text(demo_ca.pem)
     with Postgres(versions[0], tls=demo_ca.issue()) as server:
         dsn = server.dsn(password=None)
-        verified = judged(run_module_here, server, dsn=f"{dsn}?sslmode=verify-full&sslrootcert={ca_file}", ssl="required")
+        verified = judged(
+            run_module_here, server, dsn=f"{dsn}?sslmode=verify-full&sslrootcert={ca_file}", ssl="required"
+        )
         assert verified["status"] == "pass", verified["summary"]
         assert verified["measured"]["encryption of the connection"] == "TLSv1.3"
         plain = judged(run_module_here, server, dsn=f"{dsn}?sslmode=disable", ssl="required")

@@ -57,7 +57,13 @@ def test_a_server_that_evicts_forgets_and_lets_everybody_in_fails_as_a_broker(
 ) -> None:
     finding = judged(run_module_here, careless, authentication="required", tls="required", min_replicas=1)
     assert finding["status"] == "fail"
-    for part in ("Eviction policy is allkeys-lru", "append-only file is false", "TLS is none", "none needed", "replicas is 0"):
+    for part in (
+        "Eviction policy is allkeys-lru",
+        "append-only file is false",
+        "TLS is none",
+        "none needed",
+        "replicas is 0",
+    ):
         assert part.lower() in finding["summary"].lower()
 
 
@@ -112,9 +118,7 @@ def test_queues_are_measured_with_their_priorities(broker: Redis, run_module_her
     with broker.client() as client:
         client.lpush("shop:jobs", "a", "b")
         client.lpush("shop:jobs\x06\x163", "c")
-        finding = judged(
-            run_module_here, broker, global_keyprefix="shop:", queues=[{"name": "jobs", "max_length": 2}]
-        )
+        finding = judged(run_module_here, broker, global_keyprefix="shop:", queues=[{"name": "jobs", "max_length": 2}])
         client.flushdb()
     assert finding["status"] == "fail"
     assert "Length of queue jobs is 3 messages, expected at most 2 messages" in finding["summary"]
@@ -130,7 +134,9 @@ def test_keys_are_sampled_by_prefix_also_when_it_looks_like_a_pattern(
         client.get("other:1")
         wanted = {"prefix": "session[*]:", "min_keys": 50, "min_ttl_share": 1.0, "max_ttl": 3600}
         finding = judged(run_module_here, broker, key_prefixes=[wanted], min_hit_ratio=0.1)
-        few = judged(run_module_here, broker, key_prefixes=[{**wanted, "sample": 10, "min_keys": 1, "min_ttl_share": 0}])
+        few = judged(
+            run_module_here, broker, key_prefixes=[{**wanted, "sample": 10, "min_keys": 1, "min_ttl_share": 0}]
+        )
         client.flushdb()
     assert finding["status"] == "fail"
     assert "share of session[*]: keys that expire is 0.9" in finding["summary"].lower()

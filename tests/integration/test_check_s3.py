@@ -47,7 +47,19 @@ def test_a_bucket_that_refuses_writes_fails(s3: S3, run_module_here: ModuleRun) 
     s3.refuse_writes(bucket)
     finding = judged(run_module_here, s3, [bucket], canary=True)
     assert finding["status"] == "fail"
-    assert f"bucket {bucket}" in finding["summary"].lower() or "is refused: Writing" in finding["summary"]
+    assert f"Canary in {bucket} is refused: Writing" in finding["summary"]
+
+
+def test_a_store_that_stumbles_is_unknown_until_it_says_no(http_server: HttpServer, run_module_here: ModuleRun) -> None:
+    args = scripted(http_server, lambda request: xml_error(500, "InternalError"))
+    http_server.route("*", lambda request: xml_error(500, "InternalError"))
+    silent = run_module_here("check_s3", args, secrets=[WRONG])["finding"]
+    assert silent["status"] == "unknown"
+    assert "Listing s3://docs: S3 answered InternalError" in silent["summary"]
+    finding = run_module_here("check_s3", {**args, "canary": True}, secrets=[WRONG])["finding"]
+    assert finding["status"] == "fail"
+    assert "Canary in docs is refused" in finding["summary"]
+    assert "Listing s3://docs: S3 answered InternalError" in finding["summary"]
 
 
 def test_a_missing_bucket_fails_and_the_others_are_judged(s3: S3, run_module_here: ModuleRun) -> None:

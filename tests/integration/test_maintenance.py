@@ -275,7 +275,7 @@ def test_no_server_and_a_hanging_server_end_within_the_limit(
     maintenance: t.Any, refused_port: int, hanging_server: HangingServer
 ) -> None:
     for port, says in ((refused_port, "refused"), (hanging_server.port, "did not answer")):
-        slow = {"url": f"http://127.0.0.1:{port}/", "timeout": 0.4, "request_timeout": 0.2}
+        slow = {"url": f"http://127.0.0.1:{port}/", "timeout": 1.0, "request_timeout": 0.5}
         assert says in maintenance("enabled", verify=slow, force=True)["msg"]
         assert maintenance("status", verify=slow)["answering"] == "nothing"
 

@@ -141,17 +141,23 @@ def planned() -> Played:
         _plan("made_by_an_expression"),
         _plan("omitting"),
         _plan("everything", directory="{{ playbook_dir }}/elsewhere/deep") | {"name": "elsewhere"},
-        {"name": "elsewhere again", "opsready.golive.plan": {"checklist": "everything", "directory": "{{ playbook_dir }}/elsewhere"}},
+        {
+            "name": "elsewhere again",
+            "opsready.golive.plan": {"checklist": "everything", "directory": "{{ playbook_dir }}/elsewhere"},
+        },
         *[_plan("one", defaults=f"defaults_{name}") | {"name": name} for name in DEFAULTS_REFUSED],
     ]
     variables = {
         "everything": [
             _item("here"),
             _item("everywhere", hosts="all", title="About {{ everywhere_called }}"),
-            _item("webs", hosts="web:!web2", severity="warning", satisfies=["S1.21", "S0.9"], owner="ops", max_age="1h"),
+            _item(
+                "webs", hosts="web:!web2", severity="warning", satisfies=["S1.21", "S0.9"], owner="ops", max_age="1h"
+            ),
             _item("local", hosts="localhost", phase="smoke", timeout="30s"),
             _item("signed", check_host=None, sign_off={"team": "backend", "expires_after": "7d"}, satisfies="S1.3"),
-            _item("on host", hosts="web").copy() | {"id": "on-host", "check_host": {"paths": [{"path": "{{ mount }}", "min_free_bytes": 1}]}},
+            _item("on host", hosts="web").copy()
+            | {"id": "on-host", "check_host": {"paths": [{"path": "{{ mount }}", "min_free_bytes": 1}]}},
             _item("conditional", when="mount is defined", reason="only where something is mounted"),
             _item("never", when=False, reason="decided so"),
         ],
@@ -183,8 +189,16 @@ def test_every_item_is_expected_from_each_of_its_hosts(planned: Played) -> None:
     assert items["everywhere"]["hosts"] == ["web1", "web2", "web3", "db1"]
     assert items["everywhere"]["title"] == "About every host — überall"
     assert items["webs"]["hosts"] == ["web1", "web3"]
-    assert (items["webs"]["satisfies"], items["webs"]["owner"], items["webs"]["max_age_seconds"]) == (["S1.21", "S0.9"], "ops", 3600)
-    assert (items["local"]["hosts"], items["local"]["phase"], items["local"]["timeout_seconds"]) == (["controller"], ["smoke"], 30)
+    assert (items["webs"]["satisfies"], items["webs"]["owner"], items["webs"]["max_age_seconds"]) == (
+        ["S1.21", "S0.9"],
+        "ops",
+        3600,
+    )
+    assert (items["local"]["hosts"], items["local"]["phase"], items["local"]["timeout_seconds"]) == (
+        ["controller"],
+        ["smoke"],
+        30,
+    )
     assert items["signed"]["sign_off"] == {"team": "backend", "expires_after": "7d", "binds_to": "release"}
     assert items["on-host"]["undefined"] == ""
     assert document["strictness"]["webs"]["severity"] == "warning"
@@ -239,19 +253,37 @@ SYSTEM: dict[str, t.Any] = {
     "golive_state_host": "localhost",
     "golive_state_dir": "/tmp/state",
     "golive_checklist": [_item()],
-    "golive_services": {"artefact": {"src": "/a.tar", "sha256": "0" * 64, "releases_dir": "/srv/releases", "current": "/srv/current"}, "backend": ["web"]},
-    "golive_maintenance": {"layers": [{"name": "proxy", "backend": "file", "path": "/tmp/flag"}], "verify": {"url": "https://a"}},
+    "golive_services": {
+        "artefact": {"src": "/a.tar", "sha256": "0" * 64, "releases_dir": "/srv/releases", "current": "/srv/current"},
+        "backend": ["web"],
+    },
+    "golive_maintenance": {
+        "layers": [{"name": "proxy", "backend": "file", "path": "/tmp/flag"}],
+        "verify": {"url": "https://a"},
+    },
     "golive_downtime": {"url": "https://a"},
 }
 SYSTEM_REFUSED: dict[str, tuple[dict[str, t.Any], list[str]]] = {
-    "missing": ({"golive_downtime": None, "golive_version": None}, ["golive_version is missing", "golive_downtime is missing"]),
-    "misspelt": ({"golive_donwtime": {"url": "x"}}, ["golive_donwtime is not a variable", "(did you mean golive_downtime?)"]),
+    "missing": (
+        {"golive_downtime": None, "golive_version": None},
+        ["golive_version is missing", "golive_downtime is missing"],
+    ),
+    "misspelt": (
+        {"golive_donwtime": {"url": "x"}},
+        ["golive_donwtime is not a variable", "(did you mean golive_downtime?)"],
+    ),
     "unknown": ({"golive_zzzzz": 1}, ["golive_zzzzz is not a variable of opsready.golive."]),
     "unknown_key": ({"golive_downtime": {"url": "https://a", "budget": 3}}, ["golive_downtime", "budget"]),
     "missing_key": ({"golive_downtime": {"interval_ms": 3}}, ["golive_downtime", "url"]),
     "wrong_type": ({"golive_services": ["web"]}, ["golive_services", "dict"]),
-    "wrong_choice": ({"golive_database": {"dsn": "postgresql://a/b", "fence": "drop"}}, ["fence", "rename, revoke, none"]),
-    "undefined": ({"golive_downtime": {"url": "{{ nothing_here }}"}}, ["in golive_downtime, 'nothing_here' is undefined"]),
+    "wrong_choice": (
+        {"golive_database": {"dsn": "postgresql://a/b", "fence": "drop"}},
+        ["fence", "rename, revoke, none"],
+    ),
+    "undefined": (
+        {"golive_downtime": {"url": "{{ nothing_here }}"}},
+        ["in golive_downtime, 'nothing_here' is undefined"],
+    ),
     "secret_of_wrong_type": ({"golive_secrets": "hunter22-literal"}, ["golive_secrets"]),
 }
 
@@ -308,10 +340,14 @@ def test_the_digest_changes_with_what_is_written_and_not_with_secrets_or_people(
             _play({"name": "Plan", "opsready.golive.plan": {"system_file": True}}), extra_vars={**SYSTEM, **changes}
         )
         assert played.rc == 0, played.text
-        return {key: played.of("Plan").result[key] for key in ("checklist_sha256", "system_file_sha256", "hosts_sha256")}
+        return {
+            key: played.of("Plan").result[key] for key in ("checklist_sha256", "system_file_sha256", "hosts_sha256")
+        }
 
     before = digests()
-    assert digests(golive_secrets={"database": "another"}, golive_operator="emmy", golive_accept_data_loss=True) == before
+    assert (
+        digests(golive_secrets={"database": "another"}, golive_operator="emmy", golive_accept_data_loss=True) == before
+    )
     after = digests(golive_version="2.0.1", golive_checklist=[_item(check_host={"min_cpus": 1})])
     assert before["checklist_sha256"] != after["checklist_sha256"]
     assert before["system_file_sha256"] != after["system_file_sha256"]

@@ -77,7 +77,9 @@ def test_a_release_begins_goes_through_its_steps_and_ends(host: Host) -> None:
     begun = host.begin()
     token = Token.parse(begun["token"])
     assert (begun["changed"], token.system, token.release, token.number) == (True, "archive", begun["id"], 1)
-    planned = host.plan(begun["token"], downtime_budget=60, way_out=["abort <release>"], migration={"rollback_kind": "restore"})
+    planned = host.plan(
+        begun["token"], downtime_budget=60, way_out=["abort <release>"], migration={"rollback_kind": "restore"}
+    )
     assert "PLAN  archive 1.0.0 → 2.0.0" in planned["text"]
     assert f"abort {begun['id']}" in planned["text"]
     host("step", release=begun["token"], opens={"name": "stop"})
@@ -107,7 +109,14 @@ def test_a_second_release_is_refused_with_owner_id_and_way_out(host: Host) -> No
     before = _files(host.root)
     second = host.begin(operator="emmy")
     assert second["failed"] is True
-    for part in (first["id"], "operator grete", "job 4711", "journal was last written", f"golive_takeover={first['id']}", "abort"):
+    for part in (
+        first["id"],
+        "operator grete",
+        "job 4711",
+        "journal was last written",
+        f"golive_takeover={first['id']}",
+        "abort",
+    ):
         assert part in second["msg"]
     named = host.begin(takeover=first["id"])
     assert "has not ended, so no other begins" in named["msg"]
@@ -246,7 +255,9 @@ def test_a_changed_journal_is_reported_and_stops_a_step_forward_but_not_the_way_
     host("step", release=begun["token"], opens={"name": "stop"})
     host("step", release=begun["token"], closes={"name": "stop"}, opens={"name": "fence"})
     journal = host.journal(begun["id"])
-    journal.write_bytes(journal.read_bytes().replace(b'"step":"stop"', b'"step":"nope"').replace(b'"step": "stop"', b'"step": "nope"'))
+    journal.write_bytes(
+        journal.read_bytes().replace(b'"step":"stop"', b'"step":"nope"').replace(b'"step": "stop"', b'"step": "nope"')
+    )
     for answer in (
         host("read"),
         host("step", release=begun["token"], opens={"name": "backup"}),
@@ -287,7 +298,9 @@ def test_the_written_way_back_names_the_backup_once_there_is_one(host: Host) -> 
     begun = host.begin()
     host("step", release=begun["token"], opens={"name": "backup"})
     known = {"backup": {"archive": "s3://backups/archive.dump"}}
-    host("step", release=begun["token"], closes={"name": "backup", "known": known})  # no plan yet: nothing to name it in
+    host(
+        "step", release=begun["token"], closes={"name": "backup", "known": known}
+    )  # no plan yet: nothing to name it in
     dsn = "postgresql://app@127.0.0.1:5432/archive"
     host.plan(begun["token"], migration={"rollback_kind": "restore"}, way_back={"dsn": dsn, "backup": {"archive": ""}})
     host("step", release=begun["token"], opens={"name": "backup"})
@@ -395,7 +408,9 @@ def test_where_no_more_can_be_written_nothing_begins_and_no_lock_is_left(host: H
 @contextlib.contextmanager
 def _small_disk(path: Path) -> t.Iterator[None]:
     path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)], check=False, capture_output=True
+    )
     if mounted.returncode != 0:
         pytest.skip(f"mount: this machine lets nobody mount a file system: {mounted.stderr.decode()}")
     try:
@@ -428,12 +443,18 @@ def test_a_full_disk_stops_a_release_before_it_begins_and_never_the_way_back(hos
         small("step", release=begun["token"], opens={"name": "stop"})
         head = small("read")["head"]
         _fill(ballast)
-        forward = small("step", release=begun["token"], closes={"name": "stop", "detail": "x" * 9000}, opens={"name": "fence"})
+        forward = small(
+            "step", release=begun["token"], closes={"name": "stop", "detail": "x" * 9000}, opens={"name": "fence"}
+        )
         assert forward["failed"] is True
         assert "Nothing more is changed" in forward["msg"]
         assert small("read")["head"] == head
-        back = small("step", release=begun["token"], opens={"name": "back_stop", "direction": "back"}, closes={
-            "name": "stop", "status": "failed", "detail": "x" * 9000})
+        back = small(
+            "step",
+            release=begun["token"],
+            opens={"name": "back_stop", "direction": "back"},
+            closes={"name": "stop", "status": "failed", "detail": "x" * 9000},
+        )
         assert back.get("failed", False) is False
         assert "the way back goes on without it" in json.dumps(back["warnings"])
         ended = small("ended", release=begun["token"], outcome="rolled_back", detail="x" * 9000)

@@ -254,7 +254,7 @@ def test_no_server_and_a_hanging_server_are_unknown(
 
 def test_the_limit_for_all_steps_holds(archive: Archive, smoke: t.Any) -> None:
     archive.server.route("GET /api/jobs/7", Answer(200, {"state": "läuft"}))
-    failed = smoke(timeout=1.0)
+    failed = smoke(timeout=2.0)
     assert failed["failed"]
     assert archive.documents == {}, "cleanup has a limit of its own"
 

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import SEPARATOR, Broker
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import TimedOut
 from tests.conftest import ModuleRun
 from tests.servers import HangingServer, Redis, await_true
 
@@ -60,7 +62,9 @@ app.task(name=f"{prefix}.gated")(gated)
 class Worker:
     """A real Celery worker process."""
 
-    def __init__(self, site: Site, *, name: str = "w1", pool: str = "prefork", arguments: t.Sequence[str] = (), **env: str):
+    def __init__(
+        self, site: Site, *, name: str = "w1", pool: str = "prefork", arguments: t.Sequence[str] = (), **env: str
+    ):
         self.name = f"{name}@test"
         self.log_path = site.directory / f"{name}-{len(site.workers)}.log"
         command = [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", self.name, "-P", pool, "-c", "1"]
@@ -162,7 +166,9 @@ def site(broker: Redis, tmp_path: Path) -> t.Iterator[Site]:
 
 def queued(site: Site, queue: str = "celery") -> list[int]:
     """The numbers that wait, from the next to be consumed on."""
-    return [int(json.loads(raw)["headers"]["argsrepr"].strip("(),")) for raw in reversed(site.broker.lrange(queue, 0, -1))]
+    return [
+        int(json.loads(raw)["headers"]["argsrepr"].strip("(),")) for raw in reversed(site.broker.lrange(queue, 0, -1))
+    ]
 
 
 def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_module_here: ModuleRun) -> None:
@@ -340,10 +346,14 @@ def test_a_worker_killed_while_it_is_drained_leaves_the_ids_it_ran(
     site.started(1)
     site.send("jobs.quick", 2)
     held: list[dict[str, t.Any]] = []
-    thread = threading.Thread(target=lambda: held.append(run_module("worker_drain", site.args("drained", reply_timeout=3))))
+    thread = threading.Thread(
+        target=lambda: held.append(run_module("worker_drain", site.args("drained", reply_timeout=3)))
+    )
     thread.start()
     state = "opsready:shop:ledger:r1:state"
-    await_true(lambda: site.broker.hget(state, "stage") == '"draining"', seconds=SECONDS, what="the wait for idle workers")
+    await_true(
+        lambda: site.broker.hget(state, "stage") == '"draining"', seconds=SECONDS, what="the wait for idle workers"
+    )
     worker.kill()
     thread.join(SECONDS)
     assert held[0]["failed"]
@@ -389,7 +399,10 @@ def test_what_a_killed_worker_held_unacknowledged_is_put_back(site: Site, run_mo
     again = run_module_here("worker_drain", site.args("parked"))
     assert again["moved"] == 1
     assert again["arrived_since"] == [later]
-    order = [json.loads(raw)["headers"]["id"] for raw in reversed(site.broker.lrange("opsready:shop:parked:r1:celery", 0, -1))]
+    order = [
+        json.loads(raw)["headers"]["id"]
+        for raw in reversed(site.broker.lrange("opsready:shop:parked:r1:celery", 0, -1))
+    ]
     assert order == [scheduled, late, later]
     site.worker(name="w2")
     assert run_module_here("worker_drain", site.args("resumed"))["put_back"] == 3
@@ -579,7 +592,9 @@ def test_bad_input_is_one_clear_message(
 def test_a_broker_that_is_not_there_or_hangs_or_refuses_is_one_clear_error(
     site: Site, run_module_here: ModuleRun, hanging_server: HangingServer, refused_port: int
 ) -> None:
-    wrong = run_module_here("worker_drain", site.args("drained", password="wrong-canary-77"), secrets=["wrong-canary-77"])
+    wrong = run_module_here(
+        "worker_drain", site.args("drained", password="wrong-canary-77"), secrets=["wrong-canary-77"]
+    )
     assert wrong["error"] == "Denied"
     assert "refused us" in wrong["msg"]
     hanging = site.args("drained", url=f"redis://127.0.0.1:{hanging_server.port}/0", timeout=1)
@@ -608,3 +623,130 @@ def test_a_broker_that_dies_in_the_middle_is_a_clear_error(tmp_path: Path, run_m
             assert [task["id"] for task in held[0]["running"]] == site.sent
         finally:
             site.close()
+
+
+def break_off(monkeypatch: pytest.MonkeyPatch, method: str, skip: int = 0) -> None:
+    """Let a question to the workers stay unanswered, from its ``skip``-th time on."""
+    asked = {"times": 0}
+    original = Broker.ask
+
+    def ask(self: Broker, name: str, *arguments: t.Any, **options: t.Any) -> t.Any:
+        if name == method:
+            asked["times"] += 1
+            if asked["times"] > skip:
+                raise TimedOut(f"0 of 1 workers answered {name}.")
+        return original(self, name, *arguments, **options)
+
+    monkeypatch.setattr(Broker, "ask", ask)
+
+
+def test_workers_that_cannot_be_quieted_go_on(
+    site: Site, run_module_here: ModuleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.worker()
+    with monkeypatch.context() as patched:
+        break_off(patched, "active_queues", skip=1)
+        answer = run_module_here("worker_drain", site.args("drained"))
+    assert answer["failed"]
+    assert "could not be quieted: 0 of 1 workers answered active_queues" in answer["msg"]
+    assert answer["left_quiet"] == []
+    assert not answer["changed"]
+    site.send("jobs.quick", 1)
+    site.await_done([1])
+
+
+def test_a_worker_that_does_not_confirm_to_resume_is_named(
+    site: Site, run_module_here: ModuleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.worker()
+    run_module_here("worker_drain", site.args("quieted"))
+    with monkeypatch.context() as patched:
+        break_off(patched, "add_consumer")
+        answer = run_module_here("worker_drain", site.args("resumed"))
+    assert answer["left_quiet"] == ["w1@test"]
+    assert "w1@test did not confirm to consume again" in answer["msg"]
+    assert run_module_here("worker_drain", site.args("resumed"))["changed"]
+    site.send("jobs.quick", 1)
+    site.await_done([1])
+
+
+def test_a_message_that_no_queue_would_take_back_is_left_and_named(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker()
+    run_module_here("worker_drain", site.args("drained"))
+    assert worker.terminate() == 0
+    headers = {"id": "stuck-1", "task": "jobs.quick"}
+    payload = {"headers": headers, "properties": {"delivery_info": {}}, "body": ""}
+    site.broker.hset("unacked", "tag", json.dumps([payload, "nowhere", "key"]))
+    site.broker.hset("unacked", "torn", "no json")
+    bound = {"headers": {"id": "topic-1", "task": "jobs.quick"}, "properties": {"delivery_info": {}}, "body": ""}
+    site.broker.hset("unacked", "topic", json.dumps([bound, "topics", "jobs.new"]))
+    site.broker.sadd("_kombu.binding.topics", r"jobs.#" + SEPARATOR + r"^jobs\..*?$" + SEPARATOR + "celery")
+    foreign = {"headers": {"id": "foreign", "task": "other"}, "properties": {"delivery_info": {}}, "body": ""}
+    site.broker.hset("unacked", "foreign", json.dumps([foreign, "", "other-application"]))
+    answer = run_module_here("worker_drain", site.args("parked"))
+    assert answer["failed"]
+    assert "stuck-1" in answer["stuck"]
+    assert len(answer["stuck"]) == 2
+    assert answer["restored_from_unacked"] == 1
+    assert set(site.broker.hkeys("unacked")) == {"tag", "torn", "foreign"}
+    restored = json.loads(site.broker.lindex("opsready:shop:parked:r1:celery", 0))
+    assert restored["headers"]["redelivered"] is True
+
+
+def test_a_resume_that_was_cut_short_is_carried_on(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker()
+    run_module_here("worker_drain", site.args("quieted"))
+    for number in range(3):
+        site.send("jobs.quick", number)
+    run_module_here("worker_drain", site.args("drained"))
+    assert worker.terminate() == 0
+    run_module_here("worker_drain", site.args("parked"))
+    # as a module that was killed in the middle leaves it
+    site.broker.hset("opsready:shop:ledger:r1:state", "stage", '"resuming"')
+    site.broker.rpoplpush("opsready:shop:parked:r1:celery", "celery")
+    site.worker(name="w2")
+    site.await_done([0])
+    answer = run_module_here("worker_drain", site.args("resumed"))
+    assert not answer.get("failed"), answer
+    assert answer["put_back"] == 2
+    site.await_done([0, 1, 2])
+    settled = run_module_here("worker_drain", site.args("settled"))
+    assert settled["ledger"] == {"total": 3, "finished": 3}
+
+
+def test_a_late_message_keeps_its_place_behind_what_was_parked(site: Site, run_module_here: ModuleRun) -> None:
+    worker = site.worker()
+    run_module_here("worker_drain", site.args("quieted"))
+    site.send("jobs.quick", 1)
+    site.send("other.task", 2)
+    site.send("jobs.quick", 3)
+    run_module_here("worker_drain", site.args("drained"))
+    assert worker.terminate() == 0
+    run_module_here("worker_drain", site.args("parked"))
+    new = site.worker(name="w2")
+    run_module_here("worker_drain", site.args("quieted"))
+    site.send("jobs.quick", 4)
+    answer = run_module_here("worker_drain", site.args("resumed"))
+    assert list(answer["parked_unknown"]) == ["other.task"]
+    site.await_done([1, 3, 4])
+    assert [int(number) for number in site.store.lrange("order", 0, -1)] == [1, 3, 4]
+    assert "unregistered" not in new.log()
+
+
+def test_a_broker_that_may_lose_messages_is_a_risk(tmp_path: Path, run_module_here: ModuleRun) -> None:
+    with Redis(password=PASSWORD, config={"maxmemory-policy": "allkeys-lru"}) as server:
+        site = Site(server, tmp_path, 0)
+        try:
+            status = run_module_here("worker_drain", site.args("status", expected_workers=0))
+        finally:
+            site.close()
+    assert {risk["risk"] for risk in status["risks"]} == {"persistence", "eviction"}
+
+
+def test_a_user_that_may_not_list_clients_waits_for_the_pop_to_end(site: Site, run_module_here: ModuleRun) -> None:
+    site.worker()
+    acl = ["ACL", "SETUSER", "drain", "on", f">{PASSWORD}", "+@all", "-client|list", "allkeys", "allchannels"]
+    site.broker.execute_command(*acl)
+    answer = run_module_here("worker_drain", site.args("quieted", username="drain"))
+    assert not answer.get("failed"), answer
+    assert answer["changed"]

@@ -328,26 +328,38 @@ class Running:
 
 
 class Screen:
-    """What of Ansible's output a person wants to watch: what the modules say, what fails, and the name of what runs."""
+    """What of Ansible's output a person wants to watch: what runs, what the modules say, and why something failed.
+
+    The rest, and all of it, is in the log beside.
+    """
+
+    #: Lines that say nothing to a person who watches, and lines that begin a block of such.
+    SILENT = ("ok: [", "changed: [", "skipping: [", "included: ", "PLAY [")
+    SILENT_BLOCKS = ("PLAY RECAP", "[ERROR]", "[WARNING]", "[DEPRECATION")
 
     def __init__(self) -> None:
-        self._result = ""
+        self._is_silent = False
+        self._in_result = self._in_message = False
 
     def show(self, line: str) -> None:
-        for prefix in ("TASK [", "PLAY ["):
-            if line.startswith(prefix):
-                self._result = ""
-                name = line[len(prefix) :].rpartition("]")[0].removeprefix("opsready.golive.")
-                if prefix == "TASK [":
-                    say(f"· {name}")
-                return
-        for prefix in ("ok: [", "changed: [", "skipping: [", "included: ", "PLAY RECAP"):
-            if line.startswith(prefix):
-                self._result = prefix
-                return
-        if line.startswith(("fatal: [", "failed: [", "[ERROR]", "[WARNING]")):
-            self._result = ""
-        if line.strip() and not (self._result == "PLAY RECAP"):
+        if line.startswith("TASK ["):
+            self._is_silent = self._in_result = False
+            say(f"· {line[6:].rpartition(']')[0].removeprefix('opsready.golive.')}")
+        elif line.startswith(("fatal: [", "failed: [")):
+            self._is_silent, self._in_result, self._in_message = False, True, False
+            say(f"✗ failed on {line.partition('[')[2].partition(']')[0]}:")
+        elif line.startswith(self.SILENT):
+            # with -v a result follows
+            self._is_silent = line.endswith("=> ")
+        elif line.startswith(self.SILENT_BLOCKS):
+            self._is_silent = True
+        elif self._in_result and line.startswith("    "):
+            # the result as YAML: its message is told, the rest of it is not
+            self._in_message = line.startswith("    msg:") or (self._in_message and line.startswith("     "))
+            if self._in_message:
+                say(f"  {line.strip()}")
+        elif line.strip() and not self._is_silent:
+            self._in_result = False
             say(line)
 
 

@@ -82,6 +82,7 @@ ARGUMENT_SPEC: Spec = compose(
         },
         "bypass_header": {
             "type": "dict",
+            "no_log": False,
             "options": {
                 "name": {"type": "str", "required": True},
                 "value": {"type": "str", "required": True, "no_log": True},

@@ -17,7 +17,7 @@ import sys
 import typing as t
 from urllib.parse import quote, urlencode
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import alembic, database_facts
+from ansible_collections.opsready.golive.plugins.module_utils._actions import alembic, data_loss, database_facts
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import unpacked_aside
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
@@ -355,6 +355,7 @@ class Migration:
                     "changed": False,
                     "migration": plan,
                     "after": self._position(),
+                    "baseline": data_loss.baseline(self.connection, deadline=self.deadline),
                     "msg": f"{self.database} is at {', '.join(current) or 'no revision'} already; nothing is pending.",
                 }
             diff = {"before": "\n".join(current) + "\n", "after": target + "\n"}
@@ -373,6 +374,7 @@ class Migration:
                 "output": _tail(ended),
                 "invalid_indexes": invalid,
                 "after": self._position(),
+                "baseline": data_loss.baseline(self.connection, deadline=self.deadline),
                 "msg": f"{self.database} went from {', '.join(current) or 'nothing'} to {target} "
                 f"in {ended.seconds:.1f} s.",
             }

@@ -312,6 +312,8 @@ class Backup:
                 " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
             ).fetchone()
         exported, snapshot, lsn, created = t.cast("tuple[str, str, str, str]", row)
+        # Before pg_dump starts: it reads sequences outside the snapshot, at some time of its own, and ahead is right.
+        sequences = database_facts.sequences(self.connection, deadline=self.deadline)
         archive = manifest.archive_name(self.source.known_as, parse_utc(created), self.identity)
         written = manifest.manifest_name(archive)
         with contextlib.ExitStack() as undo:
@@ -347,7 +349,7 @@ class Backup:
                 },
                 tables=seen.tables,
                 large_objects=seen.large_objects,
-                sequences=seen.sequences,
+                sequences=sequences,
                 revision=seen.revision,
                 properties=self.source.properties,
                 schema_sha256=seen.schema_sha256,
@@ -444,7 +446,6 @@ class Seen:
 
     tables: list[dict[str, t.Any]]
     large_objects: int
-    sequences: list[dict[str, t.Any]]
     revision: list[str] | None
     schema_sha256: str
 
@@ -495,12 +496,9 @@ class Counting:
             snapshot=self._exported,
             application_name=self._backup.application_name,
         )
-        # Sequences first: the dump reads them outside the snapshot, later than we do, and ahead is right.
-        sequences = database_facts.sequences(connection, deadline=deadline)
         return Seen(
             tables=database_facts.contents(connection, compare=self._backup.params["compare"], deadline=deadline),
             large_objects=database_facts.large_objects(connection, deadline=deadline),
-            sequences=sequences,
             revision=database_facts.revisions(
                 connection, self._backup.params["revision_table"], schema=None, deadline=deadline
             ),

@@ -15,7 +15,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_r
     maintenance_windows,
     steps_of,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import settle
+from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import FINISH, settle
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -40,7 +40,7 @@ ARGUMENT_SPEC: Spec = compose(
         "state": {
             "type": "str",
             "required": True,
-            "choices": ["begun", "planned", "judged", "step", "ended", "read", "claimed", "signed"],
+            "choices": ["begun", "planned", "judged", "step", "settled", "ended", "read", "claimed", "signed"],
         },
         "system": {"type": "str", "required": True},
         "state_dir": {"type": "path", "required": True},
@@ -90,6 +90,7 @@ REQUIRED_IF = [
     ("state", "planned", ["release", "services"]),
     ("state", "judged", ["verdict"]),
     ("state", "step", ["release"]),
+    ("state", "settled", ["release"]),
     ("state", "ended", ["release", "outcome"]),
     ("state", "claimed", ["takeover"]),
     ("state", "signed", ["sign_off"]),
@@ -107,6 +108,7 @@ def body(context: Context) -> Result:
         "planned": _planned,
         "judged": _judged,
         "step": _step,
+        "settled": _settled,
         "ended": _ended,
         "read": _read,
         "claimed": _claimed,
@@ -268,7 +270,8 @@ def _planned(context: Context, record: Record) -> Result:
     record.write(release, "rollback_plan.json", plan)
     record.write(release, "ROLLBACK.md", rollback_text)
     planned = {"event": "planned", "previous_version": plan["previous_version"], "rollback": plan["database"]}
-    answer["head"] = _append(record, token, [planned], way_back=False).head
+    entries = [planned, *_opening(params["opens"])]
+    answer["head"] = _append(record, token, entries, way_back=False).head
     return answer
 
 
@@ -313,12 +316,7 @@ def _step(context: Context, record: Record) -> Result:
         raise BadInput("With state=step a step is closed or opened, or both.")
     way_back = bool(opens and opens["direction"] == "back") or bool(closes and closes["status"] in ("failed", "undone"))
     entries = _closing(record, token, closes)
-    if opens is not None:
-        titles = {step.name: step.title for step in release_steps.STEPS}
-        entries.append(
-            {"event": "step_started", "step": opens["name"], "direction": opens["direction"],
-             "title": titles.get(opens["name"], opens["name"].replace("_", " "))}
-        )  # fmt: skip
+    entries += _opening(opens)
     if context.check_mode or not entries:
         return {"changed": bool(entries), "id": token.release, "msg": "The journal would be written."}
     chain = _append(record, token, entries, way_back=way_back)
@@ -326,7 +324,14 @@ def _step(context: Context, record: Record) -> Result:
         _note_backup(record, token.release, closes["known"]["backup"])
     if not chain.head:
         context.warn(f"The journal of release {token.release} cannot be written; the way back goes on without it.")
-    return {"changed": True, "head": chain.head, "id": token.release, "msg": "; ".join(_said(entry) for entry in entries)}
+    return {
+        "changed": True,
+        "head": chain.head,
+        "id": token.release,
+        "begun_at": chain.entries[0]["at"] if chain.entries else None,
+        "maintenance_windows": maintenance_windows(chain.entries),
+        "msg": "; ".join(_said(entry) for entry in entries),
+    }
 
 
 def _note_backup(record: Record, release: str, backup: Params) -> None:
@@ -338,6 +343,15 @@ def _note_backup(record: Record, release: str, backup: Params) -> None:
     plan["where"]["backup"] = {**(plan["where"].get("backup") or {}), "archive": archive}
     record.write(release, "rollback_plan.json", plan)
     record.write(release, "ROLLBACK.md", rollback_plan.render(plan))
+
+
+def _opening(opens: Params | None) -> list[journal.Entry]:
+    """The journal line that opens a step."""
+    if opens is None:
+        return []
+    titles = {step.name: step.title for step in (*release_steps.STEPS, *release_steps.WAY_BACK)}
+    return [{"event": "step_started", "step": opens["name"], "direction": opens["direction"],
+             "title": titles.get(opens["name"], opens["name"].replace("_", " "))}]  # fmt: skip
 
 
 def _closing(record: Record, token: Token, closes: Params | None) -> list[journal.Entry]:
@@ -405,6 +419,11 @@ def _read(context: Context, record: Record) -> Result:
     }
     if release is None:
         return {**answer, "steps": [], "msg": f"No release of {params['system']} is on record."}
+    return {**answer, **_told(params, record, release)}
+
+
+def _told(params: Params, record: Record, release: str) -> Result:
+    """A release as its record tells it, and what has to happen now."""
     chain = journal.read_chain(record.journal_path(release))
     if not chain.entries:
         raise GoliveError(f"Release {release} of {params['system']} is not on record in {record.root}.")
@@ -413,23 +432,48 @@ def _read(context: Context, record: Record) -> Result:
     rollback = record.document(release, "rollback_plan.json") or {}
     ended = chain.entries[-1] if chain.entries[-1]["event"] == "ended" else None
     decision = settle(steps=steps, ended=ended, rollback=rollback, world=params["world"])
-    answer.update(
-        head=chain.head,
-        torn=chain.torn,
-        entries=len(chain.entries),
-        begun=chain.entries[0],
-        ended=ended,
-        steps=steps,
-        maintenance_windows=maintenance_windows(chain.entries),
-        plan=plan,
-        rollback=rollback,
-        release_verdict=record.document(release, "verdict.json") or {},
-        settlement=decision,
-        folder=record.folder(release),
-        text=_status_text(params["system"], release, chain, steps, ended, decision, answer["lock_text"], plan),
+    lock = record.lock()
+    text = _status_text(
+        params["system"], release, chain, steps, ended, decision, record.described_lock(lock) if lock else "", plan
     )
-    answer["msg"] = answer["text"].splitlines()[0]
-    return answer
+    return {
+        "id": release,
+        "head": chain.head,
+        "torn": chain.torn,
+        "entries": len(chain.entries),
+        "begun": chain.entries[0],
+        "ended": ended,
+        "steps": steps,
+        "maintenance_windows": maintenance_windows(chain.entries),
+        "plan": plan,
+        "rollback": rollback,
+        "release_verdict": record.document(release, "verdict.json") or {},
+        "settlement": decision,
+        "folder": record.folder(release),
+        "text": text,
+        "msg": text.splitlines()[0],
+    }
+
+
+def _settled(context: Context, record: Record) -> Result:
+    """Close what is open, decide, and end the release where nothing is left to do."""
+    params = context.params
+    token = _held_token(params, record)
+    if context.check_mode:
+        return {"changed": False, **_told(params, record, token.release)}
+    with record.exclusively():
+        entries = _closing(record, token, params["closes"])
+        chain = _append(record, token, entries, way_back=True) if entries else None
+        told = _told(params, record, token.release)
+        decision = told["settlement"]
+        if decision["action"] == FINISH:
+            outcome, sentence = decision["outcome"], decision["sentence"]
+            _append(record, token, [{"event": "ended", "outcome": outcome, "detail": sentence}], way_back=True)
+            record.free()
+            told = {**_told(params, record, token.release), "settlement": decision}
+    if chain is not None and not chain.head:
+        context.warn(f"The journal of release {token.release} cannot be written; the way back goes on without it.")
+    return {"changed": chain is not None or decision["action"] == FINISH, **told}
 
 
 def _status_text(

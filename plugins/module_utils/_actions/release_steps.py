@@ -40,6 +40,15 @@ STEPS: tuple[Step, ...] = (
     Step("watch", "watch", "after", 5.0, changes=False),
 )
 NAMES = tuple(step.name for step in STEPS)
+#: The steps back, in order.
+WAY_BACK: tuple[Step, ...] = (
+    Step("back_maintenance", "back: maintenance on, proven on the user path", "rollback", 2.0, is_downtime=True),
+    Step("back_stop", "back: the new version stopped, waiting jobs put aside", "rollback", 5.0, is_downtime=True),
+    Step("back_database", "back: database fenced, and as it was before", "rollback", 8.0, is_downtime=True),
+    Step("back_files", "back: previous version and files in place", "rollback", 2.0, is_downtime=True),
+    Step("back_start", "back: previous version started behind its health gates", "rollback", 8.0, is_downtime=True),
+    Step("back_traffic", "back: maintenance off, workers consume, schedulers start", "rollback", 4.0, is_downtime=True),
+)
 #: Once this step has begun, users may write: nothing is undone by itself unless it is proven lossless.
 POINT_OF_NO_RETURN = "traffic"
 #: Steps after which the database may differ from the backup's.

@@ -421,11 +421,9 @@ def _stop_one(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t
 
 
 def _still_there(name: str, seen: tuple[ServiceStatus, list[int]] | None) -> str:
-    if seen is None:
-        return f"{name} was never seen"
-    if seen[1]:
+    if seen is not None and seen[1]:
         return f"{name} ended, but left processes behind ({', '.join(str(pid) for pid in seen[1])})"
-    return f"{name} is {seen[0].state}"
+    return f"{name} is {seen[0].state if seen else 'unknown'}"
 
 
 def bad_exit(after: ServiceStatus, allowed: t.Sequence[str]) -> str:
@@ -460,37 +458,46 @@ def _await_closed(work: Work, address: str, outcomes: dict[str, dict[str, t.Any]
 
 
 class Watch:
-    """Services that run now, and must stay the same processes."""
+    """Services that were started, and must stay the same processes."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        #: None: it has gone, and may come back.
         self._pids: dict[str, int | None] = {}
         self.restarts: dict[str, int] = {}
 
-    def add(self, status: ServiceStatus) -> None:
-        self._pids[status.name] = status.pid
+    def note(self, seen: ServiceStatus) -> None:
+        """Raises ActionFailed when it went away, or came back as another process, more often than is allowed."""
+        known = self._pids.get(seen.name)
+        if seen.state in ("running", "starting") and seen.pid is not None:
+            if known is not None and known != seen.pid:
+                self._count(seen)
+            self._pids[seen.name] = seen.pid
+        elif known is not None or (seen.state == "restarting" and seen.name not in self._pids):
+            self._count(seen)
+            self._pids[seen.name] = None
+
+    def _count(self, seen: ServiceStatus) -> None:
+        self.restarts[seen.name] = self.restarts.get(seen.name, 0) + 1
+        allowed = self._work.params["max_restarts"]
+        if self.restarts[seen.name] > allowed:
+            ended = f" It ended with {seen.ended}." if seen.ended else ""
+            raise ActionFailed(
+                f"{seen.name} does not stay up: it went away {self.restarts[seen.name]} times, {allowed} are allowed, and is "
+                f"{seen.state} now.{ended} {seen.detail}".strip()
+            )
 
     def look(self) -> None:
-        """Raises ActionFailed when one ended, or came back as another process more often than is allowed."""
-        for name, pid in list(self._pids.items()):
-            seen = self._work.status(name)
-            if seen.state == "running" and seen.pid == pid:
-                continue
-            if seen.state == "running":
-                self.count(name)
-                self._pids[name] = seen.pid
-            elif seen.state in ("restarting", "starting"):
-                self.count(name)
-            else:
-                how = f", it ended with {seen.ended}" if seen.ended else ""
-                raise ActionFailed(f"{name} was running and is {seen.state} now{how}. {seen.detail}".strip())
+        """Look at all of them. Raises as note() does."""
+        for name in list(self._pids):
+            self.note(self._work.status(name))
 
-    def count(self, name: str) -> None:
-        """One more restart. Raises ActionFailed for one too many."""
-        self.restarts[name] = self.restarts.get(name, 0) + 1
-        allowed = self._work.params["max_restarts"]
-        if self.restarts[name] > allowed:
-            raise ActionFailed(f"{name} does not stay up: {self.restarts[name]} restarts, {allowed} are allowed.")
+    def require_all(self) -> None:
+        """Raises ActionFailed for one that is away at the end."""
+        self.look()
+        away = [name for name, pid in self._pids.items() if pid is None]
+        if away:
+            raise ActionFailed(f"{', '.join(away)} is not running in the end.")
 
 
 def _checked_gates(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
@@ -539,7 +546,7 @@ def started(work: Work) -> dict[str, t.Any]:
         for gate in gates:
             if not gate["service"]:
                 result["gates"].append(_pass_gate(work, gate, watch))
-        watch.look()
+        watch.require_all()
     except GoliveError as problem:
         raise ActionFailed(
             problem.message,
@@ -591,16 +598,10 @@ def _start_one(work: Work, before: ServiceStatus, watch: Watch) -> dict[str, t.A
     began = limit.clock.monotonic()
     if not before.is_alive:
         work.manager.ask_start(name, deadline=limit)
-    pids: list[int] = []
 
     def look() -> ServiceStatus:
         seen = work.status(name)
-        if seen.pid and seen.pid not in pids:
-            pids.append(seen.pid)
-            if len(pids) > 1:
-                watch.count(name)
-        elif seen.state == "restarting" and len(pids) <= 1 and not watch.restarts.get(name):
-            watch.count(name)
+        watch.note(seen)
         if seen.state in ("failed", "stopped", "unknown"):
             how = f" (ended with {seen.ended})" if seen.ended else ""
             raise ActionFailed(f"{name} did not start: it is {seen.state}{how}. {seen.detail}".strip())
@@ -613,7 +614,6 @@ def _start_one(work: Work, before: ServiceStatus, watch: Watch) -> dict[str, t.A
         describe=lambda seen, in_a_row: f"{name} is {seen.state if seen else 'unknown'}, not running,",
         interval=_STEP,
     )
-    watch.add(after)
     return {**told(after), "before": before.state, "seconds": round(limit.clock.monotonic() - began, 3)}
 
 

@@ -117,7 +117,8 @@ class Bucket:
     """One bucket; what could not be read is named in ``unread`` with the reason."""
 
     name: str
-    is_there: bool
+    #: None where the store stumbled over the question
+    is_there: bool | None
     versioning: str | None
     encryption: str | None
     rules: tuple[Rule, ...] | None
@@ -152,7 +153,17 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     skews: list[float] = []
     buckets = []
     for name in params["buckets"]:
-        is_there = _is_there(client, name, run, skews)
+        try:
+            is_there = _is_there(client, name, run, skews)
+        except Unreachable as problem:
+            # A store that answers with an error of its own may still say no to the canary, which tells more.
+            if not (params["canary"] and _answered(problem)):
+                raise
+            bucket = _bucket(client, name, params, run)
+            buckets.append(
+                dataclasses.replace(bucket, is_there=None, unread={**bucket.unread, "bucket": problem.message})
+            )
+            continue
         buckets.append(_bucket(client, name, params, run) if is_there else _absent(name))
     found = {bucket.name for bucket in buckets if bucket.is_there}
     newest = tuple(_newest(client, wanted, run) for wanted in params["newest"] or [] if wanted["bucket"] in found)
@@ -363,14 +374,17 @@ def _deleted(client: t.Any, bucket: str, key: str, version: str | None) -> str |
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Judge what was seen; pure."""
     for bucket in facts.buckets:
-        yield holds(
-            f"bucket {bucket.name}",
-            bucket.is_there,
-            measured="there" if bucket.is_there else "missing",
-            expected="there",
-            remedy=f"Create the bucket {bucket.name}, or correct its name.",
-        )
-        if bucket.is_there:
+        if bucket.is_there is None:
+            yield unknown(f"bucket {bucket.name}", bucket.unread["bucket"].rstrip("."))
+        else:
+            yield holds(
+                f"bucket {bucket.name}",
+                bucket.is_there,
+                measured="there" if bucket.is_there else "missing",
+                expected="there",
+                remedy=f"Create the bucket {bucket.name}, or correct its name.",
+            )
+        if bucket.is_there is not False:
             yield from _judge_bucket(bucket, params)
     if facts.clock_skew is not None:
         yield at_most(

@@ -136,7 +136,13 @@ class Broker:
 
         A question to nobody is published, since PUBSUB NUMSUB does not count kombu's pattern subscriptions.
         """
-        body = {"method": "ping", "arguments": {}, "destination": [NOBODY], "pattern": None, "matcher": None}
+        body: dict[str, t.Any] = {
+            "method": "ping",
+            "arguments": {},
+            "destination": [NOBODY],
+            "pattern": None,
+            "matcher": None,
+        }
         with redis_client.asking(self.server):
             return int(self.client.publish(self.channel, self._envelope(body, 1.0)))
 

@@ -61,7 +61,10 @@ def test_what_is_appended_is_read_back_in_order(batches: list[list[dict[str, t.A
             written = append(path, batch, token=1)
         read = read_chain(path)
     wanted = json.loads(json.dumps([entry for batch in batches for entry in batch]).encode("utf-8", "replace"))
-    found = [{key: value for key, value in entry.items() if key not in ("n", "at", "token", "prev")} for entry in read.entries]
+    found = [
+        {key: value for key, value in entry.items() if key not in ("n", "at", "token", "prev")}
+        for entry in read.entries
+    ]
     assert found == wanted
     assert read == written
     assert [entry["n"] for entry in read.entries] == list(range(1, len(wanted) + 1))
@@ -97,7 +100,9 @@ def test_any_change_before_the_last_line_is_seen(data: st.DataObject) -> None:
         parse_chain(b"\n".join(changed) + b"\n")
 
 
-@pytest.mark.parametrize("edit", ["remove the first", "remove one", "swap two", "repeat one", "put one in", "no object"])
+@pytest.mark.parametrize(
+    "edit", ["remove the first", "remove one", "swap two", "repeat one", "put one in", "no object"]
+)
 def test_lines_removed_moved_or_put_in_are_seen(path: str, edit: str) -> None:
     a, b, c, d, e = _written(path)
     made = {

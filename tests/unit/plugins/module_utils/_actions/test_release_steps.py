@@ -16,7 +16,18 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_s
 
 
 def test_the_order_is_the_designs() -> None:
-    order = ["images", "maintenance_on", "stop", "fence", "backup", "migration", "start", "smoke_inside", "traffic", "watch"]
+    order = [
+        "images",
+        "maintenance_on",
+        "stop",
+        "fence",
+        "backup",
+        "migration",
+        "start",
+        "smoke_inside",
+        "traffic",
+        "watch",
+    ]
     assert [name for name in NAMES if name in order] == order
     assert len(set(NAMES)) == len(NAMES)
 
@@ -74,7 +85,11 @@ def test_the_point_of_no_return_stands_right_before_traffic() -> None:
 
 def test_a_plan_with_nothing_to_say_says_that() -> None:
     text = _text(
-        previous_version="", irreversible=[], budget_seconds=None, steps=predicted(dict.fromkeys(NAMES, 2.0)), way_out=[]
+        previous_version="",
+        irreversible=[],
+        budget_seconds=None,
+        steps=predicted(dict.fromkeys(NAMES, 2.0)),
+        way_out=[],
     )
     assert "archive (none) → 2.0.0" in text
     assert "cannot be undone: nothing" in text

@@ -17,7 +17,10 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.settlemen
 LOSS = {
     "lossless": False,
     "rows": 12,
-    "tables": [{"table": "public.jobs", "at_stake": 12, "deleted": 0}, {"table": "public.users", "at_stake": 0, "deleted": 0}],
+    "tables": [
+        {"table": "public.jobs", "at_stake": 12, "deleted": 0},
+        {"table": "public.users", "at_stake": 0, "deleted": 0},
+    ],
     "span_seconds": 90,
 }
 

@@ -22,7 +22,10 @@ PAST, FUTURE = "2026-11-22T11:59:59+00:00", "2026-11-22T12:00:01+00:00"
 PLACES = ["waiting", "running", "scheduled", "unacked", "parked", "finished", "lost"]
 
 entries = st.builds(
-    Entry, task=st.sampled_from(["a", None]), key=st.just("celery"), eta=st.sampled_from([None, PAST, FUTURE, "soon"]),
+    Entry,
+    task=st.sampled_from(["a", None]),
+    key=st.just("celery"),
+    eta=st.sampled_from([None, PAST, FUTURE, "soon"]),
     place=st.sampled_from(PLACES),
 )
 ledgers = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), entries, max_size=12)

@@ -11,14 +11,15 @@ import json
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_postgres as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_postgres import Answer, Facts
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from hypothesis import given
-from hypothesis import strategies as st
 
 SERVER = {
     "version_number": 160004,
@@ -55,9 +56,7 @@ def judged(
     server: t.Mapping[str, t.Any] | None = None,
     **facts: t.Any,
 ) -> Judgement:
-    seen: dict[str, t.Any] = {
-        "unread": {}, "settings": {}, "revisions": None, "answers": (), "canary": None, **facts
-    }
+    seen: dict[str, t.Any] = {"unread": {}, "settings": {}, "revisions": None, "answers": (), "canary": None, **facts}
     merged = {topic: found for topic, found in {**ROWS, **(rows or {})}.items() if found is not None}
     return Judgement.of(check.judge(Facts(server={**SERVER, **(server or {})}, rows=merged, **seen), params(**options)))
 
@@ -69,9 +68,19 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"min_version": "9.6.3"}, {}, "pass", "All hold"),
     ({}, {"server": STANDBY}, "fail", "Server is standby, expected primary"),
     ({"recovery": "any"}, {"server": STANDBY}, "pass", "All hold"),
-    ({"recovery": "standby"}, {"server": STANDBY, "rows": {"standby": [{"receiver": None}]}}, "unknown", "WAL receiver"),
+    (
+        {"recovery": "standby"},
+        {"server": STANDBY, "rows": {"standby": [{"receiver": None}]}},
+        "unknown",
+        "WAL receiver",
+    ),
     ({"ssl": "required"}, {}, "pass", "All hold"),
-    ({"ssl": "required"}, {"server": {"ssl": False, "ssl_version": None}}, "fail", "Encryption of the connection is none"),
+    (
+        {"ssl": "required"},
+        {"server": {"ssl": False, "ssl_version": None}},
+        "fail",
+        "Encryption of the connection is none",
+    ),
     ({"superuser": "refused"}, {"server": {"is_superuser": True}}, "fail", "Role is app (superuser)"),
     ({"superuser": "refused"}, {"server": {"is_superuser": None}}, "unknown", "Role"),
     ({"encoding": "UTF8"}, {"server": {"encoding": "SQL_ASCII"}}, "fail", "Encoding is SQL_ASCII"),
@@ -80,7 +89,12 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"checksums": "required"}, {}, "unknown", "Checksum failures could not be read"),
     ({}, {"rows": {"connections": [{**CONNECTIONS, "used": 81}]}}, "fail", "Share of usable connections is 0.81"),
     ({}, {"rows": {"connections": [{**CONNECTIONS, "reserved": 103}]}}, "fail", "Share of usable connections is 1"),
-    ({}, {"rows": {"connections": None}, "unread": {"connections": "denied."}}, "unknown", "Connections is unknown: denied"),
+    (
+        {},
+        {"rows": {"connections": None}, "unread": {"connections": "denied."}},
+        "unknown",
+        "Connections is unknown: denied",
+    ),
     ({"pools": [{"name": "a", "size": 20, "instances": 5}]}, {}, "pass", "All hold"),
     ({"pools": [{"name": "a", "size": 101}]}, {}, "fail", "Connections that the pools may open is 101"),
     ({"max_idle_in_transaction": 0}, {}, "fail", "Sessions idle in transaction is 1"),
@@ -126,7 +140,12 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"archiver": "required"}, {"rows": {"archiver": [{**ARCHIVER, "is_failing": True}]}}, "fail", "failing, 3 times"),
     ({"archiver": "required"}, {}, "unknown", "Archiver is unknown"),
     ({"max_archive_age": 59}, {"rows": {"archiver": [ARCHIVER]}}, "fail", "Age of the last archived WAL is 60 s"),
-    ({"max_archive_age": 59}, {"rows": {"archiver": [{**ARCHIVER, "archived_age": None}]}}, "unknown", "could not be read"),
+    (
+        {"max_archive_age": 59},
+        {"rows": {"archiver": [{**ARCHIVER, "archived_age": None}]}},
+        "unknown",
+        "could not be read",
+    ),
     ({"invalid_indexes": "refused"}, {"rows": {"invalid_indexes": []}}, "pass", "All hold"),
     ({"invalid_indexes": "refused"}, {"rows": {"invalid_indexes": [{"name": "i"}]}}, "fail", "Invalid indexes is i"),
     (
@@ -136,11 +155,26 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "i9 and 2 more",
     ),
     ({"invalid_indexes": "refused"}, {}, "unknown", "Invalid indexes is unknown"),
-    ({"unindexed_foreign_keys": "refused"}, {"rows": {"unindexed_foreign_keys": [{"name": "k"}]}}, "warn", "k, expected"),
-    ({"pending_restart": "refused"}, {"rows": {"pending_restart": [{"name": "ssl"}]}}, "fail", "wait for a restart is ssl"),
+    (
+        {"unindexed_foreign_keys": "refused"},
+        {"rows": {"unindexed_foreign_keys": [{"name": "k"}]}},
+        "warn",
+        "k, expected",
+    ),
+    (
+        {"pending_restart": "refused"},
+        {"rows": {"pending_restart": [{"name": "ssl"}]}},
+        "fail",
+        "wait for a restart is ssl",
+    ),
     ({"collation_versions": "current"}, {"rows": {"collations": [{"name": "de"}]}}, "fail", "another version is de"),
     ({"max_sequence_share": 0.5}, {"rows": {"sequences": []}}, "pass", "All hold"),
-    ({"max_sequence_share": 0.5}, {"rows": {"sequences": [{"name": "a.s", "share": 0.6}]}}, "fail", "sequence (a.s) is 0.6"),
+    (
+        {"max_sequence_share": 0.5},
+        {"rows": {"sequences": [{"name": "a.s", "share": 0.6}]}},
+        "fail",
+        "sequence (a.s) is 0.6",
+    ),
     ({"max_sequence_share": 0.5}, {}, "unknown", "Sequences is unknown"),
     ({"extensions": [{"name": "vector"}]}, {"rows": {"extensions": []}}, "fail", "Extension vector is not installed"),
     ({"extensions": [{"name": "vector"}]}, {}, "unknown", "Extension vector is unknown"),
@@ -158,7 +192,12 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"schema_revision": {"expected": "2"}}, {"revisions": ["2", "3"]}, "fail", "Schema revision is 2, 3"),
     ({"schema_revision": {"expected": "2"}}, {"revisions": []}, "fail", "Schema revision is none"),
     ({"schema_revision": {"expected": "2"}}, {}, "fail", "no table public.alembic_version"),
-    ({"statements": {"max_mean_ms": 5}}, {"rows": {"statements": [{"mean_ms": 6.0}]}}, "fail", "slowest statement is 6 ms"),
+    (
+        {"statements": {"max_mean_ms": 5}},
+        {"rows": {"statements": [{"mean_ms": 6.0}]}},
+        "fail",
+        "slowest statement is 6 ms",
+    ),
     ({"statements": {"max_mean_ms": 5}}, {"rows": {"statements": []}}, "unknown", "none was called 10 times"),
     ({"statements": {"max_mean_ms": 5}}, {}, "unknown", "Slowest statement is unknown"),
     ({"sessions": {}}, {"rows": {"sessions": [], "prepared": []}}, "pass", "All hold"),
@@ -169,7 +208,12 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "Foreign sessions is 2 of eve (psql) from 10.0.0.9, expected none",
     ),
     ({"sessions": {"allowed_users": ["eve"]}}, {"rows": {"sessions": [SESSION], "prepared": []}}, "pass", "All hold"),
-    ({"sessions": {"allowed_applications": ["ps*"]}}, {"rows": {"sessions": [SESSION], "prepared": []}}, "pass", "All hold"),
+    (
+        {"sessions": {"allowed_applications": ["ps*"]}},
+        {"rows": {"sessions": [SESSION], "prepared": []}},
+        "pass",
+        "All hold",
+    ),
     (
         {"sessions": {}},
         {"rows": {"sessions": [{**SESSION, "application": "opsready/r1/3"}], "prepared": []}},

@@ -10,14 +10,15 @@ import json
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_redis as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_redis import Facts, KeySample
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from hypothesis import given
-from hypothesis import strategies as st
 
 HEALTHY = Facts(
     server="Redis at h:6379 database 0",
@@ -157,9 +158,7 @@ def test_evidence_is_json() -> None:
 
 
 def test_a_sparse_info_leaves_facts_unknown_and_never_raises() -> None:
-    seen = dict.fromkeys(
-        ("rdb_save_points", "tls_version", "open_to_strangers", "canary", "canary_seconds"), None
-    )
+    seen = dict.fromkeys(("rdb_save_points", "tls_version", "open_to_strangers", "canary", "canary_seconds"), None)
     facts = check.facts_of(
         {"redis_version": "2.8"}, server="s", now=0.0, cluster={}, queue_lengths={}, key_samples=(), **seen
     )

@@ -10,14 +10,21 @@ import json
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_s3 as check
-from ansible_collections.opsready.golive.plugins.module_utils._checks.check_s3 import Bucket, Canary, Facts, Newest, Rule
+from ansible_collections.opsready.golive.plugins.module_utils._checks.check_s3 import (
+    Bucket,
+    Canary,
+    Facts,
+    Newest,
+    Rule,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from hypothesis import given
-from hypothesis import strategies as st
 
 RULE = Rule("old", "", True, 30, None)
 BUCKET = Bucket(
@@ -56,11 +63,21 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"versioning": "enabled"}, {}, "pass", "All hold"),
     ({"versioning": "enabled"}, {"versioning": "suspended"}, "fail", "Versioning of docs is suspended"),
     ({"versioning": "disabled"}, {"versioning": "never enabled"}, "pass", "All hold"),
-    ({"versioning": "enabled"}, {"versioning": None, "unread": {"versioning": "no."}}, "unknown", "docs is unknown: no."),
+    (
+        {"versioning": "enabled"},
+        {"versioning": None, "unread": {"versioning": "no."}},
+        "unknown",
+        "docs is unknown: no.",
+    ),
     ({"encryption": "required"}, {}, "pass", "All hold"),
     ({"encryption": "required"}, {"encryption": "none"}, "fail", "Encryption of docs is none"),
     ({"encryption": "required"}, {"encryption": None}, "unknown", "Encryption of docs is unknown"),
-    ({"lifecycle": "required"}, {"rules": (dataclasses.replace(RULE, is_enabled=False),)}, "fail", "rules of docs is 0"),
+    (
+        {"lifecycle": "required"},
+        {"rules": (dataclasses.replace(RULE, is_enabled=False),)},
+        "fail",
+        "rules of docs is 0",
+    ),
     ({"lifecycle": "required"}, {"rules": None}, "unknown", "Lifecycle of docs is unknown"),
     ({"min_retention_days": 31}, {}, "fail", "Shortest retention of docs is 30 days"),
     ({"min_retention_days": 31}, {"rules": ()}, "pass", "All hold"),
@@ -83,7 +100,12 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"public_access": "refused"}, {"is_public": None}, "unknown", "Public access of docs is unknown"),
     ({"canary": True}, {"canary": Canary("came back", 0.1, None)}, "pass", "All hold"),
     ({"canary": True}, {"canary": Canary("not run in check mode", None, None)}, "unknown", "was not run in check mode"),
-    ({"canary": True}, {"canary": Canary("refused: denied.", None, None)}, "fail", "Canary in docs is refused: denied, "),
+    (
+        {"canary": True},
+        {"canary": Canary("refused: denied.", None, None)},
+        "fail",
+        "Canary in docs is refused: denied, ",
+    ),
     (
         {"canary": True},
         {"canary": Canary("came back", 0.1, "s3://docs/c (denied)")},
@@ -91,7 +113,12 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "Clean-up in docs is left behind s3://docs/c (denied)",
     ),
     (WANTED, {"newest": [NEWEST]}, "pass", "All hold"),
-    (WANTED, {"newest": [dataclasses.replace(NEWEST, age_seconds=61.0)]}, "fail", "newest object in s3://docs/a/ is 61 s"),
+    (
+        WANTED,
+        {"newest": [dataclasses.replace(NEWEST, age_seconds=61.0)]},
+        "fail",
+        "newest object in s3://docs/a/ is 61 s",
+    ),
     (WANTED, {"newest": [dataclasses.replace(NEWEST, age_seconds=None)]}, "unknown", "could not be read"),
     (WANTED, {"newest": [dataclasses.replace(NEWEST, size_bytes=999)]}, "fail", "is 999 bytes"),
     (WANTED, {"newest": [dataclasses.replace(NEWEST, is_complete=False)]}, "unknown", "more than 5 objects"),
@@ -130,7 +157,11 @@ def test_rules_are_read_in_every_form_that_servers_use() -> None:
     assert check._rule({"ID": "a", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 3}}) == Rule(
         "a", "x/", True, 3, None
     )
-    nested = {"Status": "Disabled", "Filter": {"And": {"Prefix": "y/"}}, "NoncurrentVersionExpiration": {"NoncurrentDays": 4}}
+    nested = {
+        "Status": "Disabled",
+        "Filter": {"And": {"Prefix": "y/"}},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 4},
+    }
     assert check._rule(nested) == Rule("", "y/", False, None, 4)
     assert check._rule({"Prefix": "z/", "Status": "Enabled"}) == Rule("", "z/", True, None, None)
 

@@ -10,6 +10,9 @@ import json
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.opsready.golive.plugins.module_utils._clients import celery_redis, redis
 from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import SEPARATOR, Message
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -19,8 +22,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
     Unreachable,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 SERVER = redis.parsed("redis://h:6390/2")
 
@@ -118,10 +119,17 @@ def test_protocol_1_is_read_from_the_body(is_encoded: bool) -> None:
     assert celery_redis.identity(raw, "k") == Message("1", "jobs.a", None, "k")
 
 
-@given(raw=st.one_of(st.binary(max_size=50), st.recursive(
-    st.none() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["headers", "body", "id", "task"]), inner),
-).map(lambda value: json.dumps(value).encode())))
+@given(
+    raw=st.one_of(
+        st.binary(max_size=50),
+        st.recursive(
+            st.none() | st.integers() | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["headers", "body", "id", "task"]), inner)
+            ),
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
 def test_whatever_lies_in_a_queue_has_an_id_that_does_not_change(raw: bytes) -> None:
     seen = celery_redis.identity(raw, None)
     assert seen.id

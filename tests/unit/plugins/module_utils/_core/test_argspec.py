@@ -58,7 +58,10 @@ def test_types_and_defaults_are_applied() -> None:
 def test_constraints_are_applied() -> None:
     with pytest.raises(BadInput, match="mutually exclusive"):
         validated(
-            {"a": {"type": "str"}, "b": {"type": "str"}}, {"a": "1", "b": "2"}, where="x", mutually_exclusive=[("a", "b")]
+            {"a": {"type": "str"}, "b": {"type": "str"}},
+            {"a": "1", "b": "2"},
+            where="x",
+            mutually_exclusive=[("a", "b")],
         )
 
 
@@ -82,7 +85,11 @@ def test_every_secret_is_moved_wherever_the_spec_has_it() -> None:
 
     left = transform_secrets(SPEC, _params("hunter22"), move)
     assert "hunter22" not in repr(left)
-    assert left["endpoints"] == [{"url": "https://a", "token": "#3"}, "not a mapping", {"url": "https://b", "token": None}]
+    assert left["endpoints"] == [
+        {"url": "https://a", "token": "#3"},
+        "not a mapping",
+        {"url": "https://b", "token": None},
+    ]
     assert left["unknown"] == "kept"
     assert len(moved) == 4
 

@@ -68,12 +68,16 @@ def test_polling_needs_good_answers_in_a_row() -> None:
 def test_polling_ends_at_its_deadline_and_says_what_it_saw() -> None:
     clock = HandClock()
     with pytest.raises(TimedOut, match=r"0 of 3 good answers in a row, last 503 after 2.5 s\."):
-        poll(lambda: 503, good=lambda code: code == 200, deadline=Deadline(2.5, clock=clock), describe=_said, interval=1)
+        poll(
+            lambda: 503, good=lambda code: code == 200, deadline=Deadline(2.5, clock=clock), describe=_said, interval=1
+        )
     assert clock.slept == [1, 1, 0.5]
 
 
 def test_polling_asks_once_even_with_no_time_left() -> None:
-    assert poll(lambda: 200, good=lambda code: code == 200, deadline=Deadline(0, clock=HandClock()), describe=_said) == 200
+    assert (
+        poll(lambda: 200, good=lambda code: code == 200, deadline=Deadline(0, clock=HandClock()), describe=_said) == 200
+    )
 
 
 @given(st.datetimes(min_value=datetime.datetime(1970, 1, 2), max_value=datetime.datetime(2200, 1, 1)))

@@ -27,7 +27,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.command impo
     run_command,
     start,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import CommandFailed, MissingLibrary, TimedOut
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    CommandFailed,
+    MissingLibrary,
+    TimedOut,
+)
 from tests.servers import await_true
 
 SECRET = "Zu:gang\\mit-Doppelpunkt"
@@ -175,7 +179,10 @@ def test_a_password_reaches_libpq_and_neither_argv_nor_environment(
     with passfile(SECRET) as (environment, descriptors):
         seen: dict[str, t.Any] = __import__("json").loads(
             run_command(
-                _python(_READ_PASSWORD), deadline=Deadline(30), environment=clean_environment(environment), pass_fds=descriptors
+                _python(_READ_PASSWORD),
+                deadline=Deadline(30),
+                environment=clean_environment(environment),
+                pass_fds=descriptors,
             ).stdout
         )
         assert list(tmp_path.iterdir()) == []
@@ -199,7 +206,12 @@ def test_no_password_means_no_file() -> None:
 
 
 def test_a_program_never_gets_libpqs_variables_and_speaks_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"PGPASSWORD": "hunter22", "PGHOST": "elsewhere", "LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de"}.items():
+    for name, value in {
+        "PGPASSWORD": "hunter22",
+        "PGHOST": "elsewhere",
+        "LC_ALL": "de_DE.UTF-8",
+        "LANGUAGE": "de",
+    }.items():
         monkeypatch.setenv(name, value)
     environment = clean_environment({"PGPASSFILE": "/proc/self/fd/5"})
     assert [name for name in environment if name.startswith("PG")] == ["PGPASSFILE"]

@@ -28,7 +28,9 @@ def test_a_library_that_is_there_is_imported() -> None:
     assert require("psycopg") is psycopg
 
 
-def test_a_missing_library_names_itself_the_minimum_the_interpreter_and_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_names_itself_the_minimum_the_interpreter_and_the_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(FLOORS, "no_such_library_here", ("no-such-library", "1.2"))
     with pytest.raises(MissingLibrary) as caught:
         require("no_such_library_here")
@@ -36,7 +38,9 @@ def test_a_missing_library_names_itself_the_minimum_the_interpreter_and_the_host
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize(("found", "good"), [("2.9.9", False), ("2.10", True), ("2.10.0rc1", True), ("3", True), ("2.9", False)])
+@pytest.mark.parametrize(
+    ("found", "good"), [("2.9.9", False), ("2.10", True), ("2.10.0rc1", True), ("3", True), ("2.9", False)]
+)
 def test_an_old_library_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, found: str, good: bool) -> None:
     library = types.ModuleType("a_library_of_this_test")
     library.__version__ = found  # type: ignore[attr-defined]  # what a real library sets

@@ -46,7 +46,14 @@ def test_anything_else_is_no_token(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a/b/1/0123456789ABCDEF", "a/b/x/" + NONCE, "a/b/1/" + NONCE + "\n", "a b/c/1/" + NONCE, "a/b/\u0661/" + NONCE, "a/b/" + NONCE],
+    [
+        "a/b/1/0123456789ABCDEF",
+        "a/b/x/" + NONCE,
+        "a/b/1/" + NONCE + "\n",
+        "a b/c/1/" + NONCE,
+        "a/b/\u0661/" + NONCE,
+        "a/b/" + NONCE,
+    ],
 )
 def test_what_looks_like_a_token_is_none(text: str) -> None:
     with pytest.raises(BadInput):
@@ -79,8 +86,9 @@ def test_another_system_is_not_in_the_way() -> None:
 def test_an_older_token_is_refused_after_a_newer_one_was_seen() -> None:
     with held(f"archive/r2/8/{NONCE}", doing="services"):
         pass
-    with pytest.raises(Refused, match=r"release r1 is stale: release r2 has taken over.*remove /"), held(
-        f"archive/r1/7/{NONCE}", doing="services"
+    with (
+        pytest.raises(Refused, match=r"release r1 is stale: release r2 has taken over.*remove /"),
+        held(f"archive/r1/7/{NONCE}", doing="services"),
     ):
         pass
     with held(f"archive/r3/9/{NONCE}", doing="services"):
@@ -182,10 +190,11 @@ print(inside)
 """
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     tries = [
-        subprocess.Popen([sys.executable, "-c", enter], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", enter], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for _ in range(4)
     ]
     ended = [process.communicate(timeout=120) for process in tries]
     assert [process.returncode for process in tries] == [0] * 4, ended
     assert sum(int(out) for out, _err in ended) >= 1
-

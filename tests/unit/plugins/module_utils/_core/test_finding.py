@@ -69,10 +69,17 @@ def test_no_criteria_at_all_is_unknown() -> None:
 
 def test_what_does_not_pass_stands_worst_first() -> None:
     judgement = Judgement.of(
-        [at_least("free", 3, 5, unit="GB", level="warn"), unknown("lag", "lag could not be read"), at_most("load", 9, 2)]
+        [
+            at_least("free", 3, 5, unit="GB", level="warn"),
+            unknown("lag", "lag could not be read"),
+            at_most("load", 9, 2),
+        ]
     )
     assert judgement.status == "fail"
-    assert judgement.summary == "Load is 9, expected at most 2; lag could not be read; free is 3 GB, expected at least 5 GB."
+    assert (
+        judgement.summary
+        == "Load is 9, expected at most 2; lag could not be read; free is 3 GB, expected at least 5 GB."
+    )
 
 
 def test_a_pass_says_what_was_measured() -> None:
@@ -124,7 +131,9 @@ def test_a_remedy_is_given_only_where_it_is_needed() -> None:
 
 
 def test_a_sentence_of_ones_own_is_used() -> None:
-    own = holds("write", False, measured="refused", expected="a write", sentence="the bucket refuses writes", level="warn")
+    own = holds(
+        "write", False, measured="refused", expected="a write", sentence="the bucket refuses writes", level="warn"
+    )
     assert (own.status, own.sentence) == ("warn", "the bucket refuses writes")
     assert holds("write", False, measured="x", expected="y").sentence == "write is x, expected y"
 
@@ -145,7 +154,11 @@ def test_values_read_like_a_sentence(value: t.Any, text: str) -> None:
 
 def test_an_error_says_what_and_how_out_and_is_unknown() -> None:
     judgement = worst_of_error(Denied("db refused the password.", remedy="Ask the owner."))
-    assert (judgement.status, judgement.summary, judgement.remedy) == ("unknown", "db refused the password.", "Ask the owner.")
+    assert (judgement.status, judgement.summary, judgement.remedy) == (
+        "unknown",
+        "db refused the password.",
+        "Ask the owner.",
+    )
     assert worst_of_error(KeyError("a")).summary == "KeyError: 'a'"
     assert worst_of_error(RuntimeError()).summary == "RuntimeError: RuntimeError"
     assert worst_of_error(BadInput("")).status == "unknown"

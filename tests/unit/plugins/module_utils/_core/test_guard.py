@@ -67,7 +67,9 @@ def test_a_secret_deep_in_a_list_of_mappings_is_masked_too(run: Run) -> None:
 
 def test_an_error_of_the_family_is_one_clear_message(run: Run) -> None:
     def body(context: Context) -> Result:
-        raise ActionFailed(f"Half done with {SECRET}.", remedy="Look.", known={"left_behind": [f"db_{SECRET}"], "changed": True})
+        raise ActionFailed(
+            f"Half done with {SECRET}.", remedy="Look.", known={"left_behind": [f"db_{SECRET}"], "changed": True}
+        )
 
     answer, _ = run(body)
     assert answer["failed"] is True
@@ -145,7 +147,9 @@ with module_arguments({{"_ansible_remote_tmp": "/tmp"}}):
     run_module({{}}, body)
 """
     paths = os.pathsep.join(path for path in sys.path if path)
-    process = subprocess.Popen([sys.executable, "-c", main], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths})
+    process = subprocess.Popen(
+        [sys.executable, "-c", main], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}
+    )
     try:
         await_true(ready.exists, seconds=60, what="the module's body")
         process.send_signal(number)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import MASK, Scrubber, bounded, spellings
 
-SECRET = "Pa55/w0rd:with@every+thing&\"quoted\" ü"
+SECRET = 'Pa55/w0rd:with@every+thing&"quoted" ü'
 #: Long enough that its base64 form is no ordinary word, and without the mask's own character.
 secrets = st.text(
     alphabet=st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="*"), min_size=8, max_size=40
@@ -162,7 +162,9 @@ def test_a_megabyte_of_anything_is_read_in_linear_time(piece: str) -> None:
 
 nested = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=10), st.just(f"x{SECRET}y")),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["a", SECRET]), inner, max_size=2)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["a", SECRET]), inner, max_size=2)
+    ),
     max_leaves=10,
 )
 
@@ -177,7 +179,9 @@ def test_other_types_become_json_types() -> None:
         def __str__(self) -> str:
             return f"odd {SECRET}"
 
-    cleaned = Scrubber([SECRET]).value({"s": {3, 1}, "t": (1, SECRET), "b": SECRET.encode() + b"\xff", "o": Odd(), 5: 1.5})
+    cleaned = Scrubber([SECRET]).value(
+        {"s": {3, 1}, "t": (1, SECRET), "b": SECRET.encode() + b"\xff", "o": Odd(), 5: 1.5}
+    )
     assert cleaned == {"s": [1, 3], "t": [1, MASK], "b": MASK + "\ufffd", "o": f"odd {MASK}", "5": 1.5}
 
 

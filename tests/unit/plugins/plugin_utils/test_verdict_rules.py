@@ -1,0 +1,554 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GO or NO-GO: every cell of the decision table, and properties that no list of findings may break."""
+
+from __future__ import annotations
+
+import datetime
+import random
+import typing as t
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.plugin_utils.verdict_rules import (
+    decide,
+    digest_of,
+    in_words,
+    loosened,
+    read_waivers,
+)
+
+NOW = datetime.datetime(2026, 11, 22, 12, 0, 0, tzinfo=datetime.timezone.utc)
+RANK = {"GO": 0, "GO WITH WARNINGS": 1, "NO-GO": 2}
+WORSE = ("pass", "warn", "unknown", "fail")
+Verdict = dict[str, t.Any]
+
+
+def _ago(**span: float) -> str:
+    return utc_text(NOW - datetime.timedelta(**span))
+
+
+def _item(identity: str = "a", **changes: t.Any) -> dict[str, t.Any]:
+    return {
+        "id": identity, "title": f"About {identity}", "phase": ["pre_deploy"], "severity": "blocker", "satisfies": [],
+        "owner": "ops", "check": "check_host", "hosts": ["controller"], "max_age_seconds": None, "sign_off": None, **changes,
+    }  # fmt: skip
+
+
+def _finding(identity: str = "a", status: str = "pass", **changes: t.Any) -> dict[str, t.Any]:
+    return {
+        "id": identity, "title": f"About {identity}", "phase": ["pre_deploy"], "severity": "blocker", "satisfies": [],
+        "owner": "ops", "check": "check_host", "host": "controller", "status": status, "summary": f"It is {status}.",
+        "expected": {}, "measured": {}, "evidence": {}, "remedy": "", "started": _ago(minutes=1), "seconds": 0.1, **changes,
+    }  # fmt: skip
+
+
+def _decide(
+    items: list[dict[str, t.Any]], findings: list[dict[str, t.Any]], *, require: t.Sequence[str] = (), **more: t.Any
+) -> tuple[Verdict, list[dict[str, t.Any]]]:
+    strictness = more.pop("strictness", {})
+    expected = {"items": items, "require": list(require), "strictness": strictness}
+    return decide(expected=expected, findings=findings, **{"phase": "pre_deploy", "now": NOW, **more})
+
+
+def _decision(status: str, severity: str, **more: t.Any) -> str:
+    verdict, _ = _decide([_item(severity=severity)], [_finding(status=status, severity=severity)], **more)
+    return str(verdict["decision"])
+
+
+@pytest.mark.parametrize(
+    ("status", "severity", "decision"),
+    [
+        ("pass", "blocker", "GO"), ("pass", "warning", "GO"),
+        ("warn", "blocker", "GO WITH WARNINGS"), ("warn", "warning", "GO WITH WARNINGS"),
+        ("unknown", "blocker", "NO-GO"), ("unknown", "warning", "GO WITH WARNINGS"),
+        ("fail", "blocker", "NO-GO"), ("fail", "warning", "GO WITH WARNINGS"),
+    ],
+)  # fmt: skip
+def test_the_decision_table(status: str, severity: str, decision: str) -> None:
+    assert _decision(status, severity) == decision
+
+
+def test_what_is_not_applicable_changes_nothing_beside_something_judged() -> None:
+    items = [_item("a"), _item("b")]
+    verdict, decided = _decide(items, [_finding("a"), _finding("b", "not_applicable")])
+    assert verdict["decision"] == "GO"
+    assert [finding["decision"] for finding in decided] == ["pass", "not_applicable"]
+
+
+@pytest.mark.parametrize(
+    ("items", "findings"),
+    [([], []), ([_item()], [_finding(status="not_applicable")]), ([_item(phase=["smoke"])], [])],
+)
+def test_nothing_judged_is_no_go(items: list[dict[str, t.Any]], findings: list[dict[str, t.Any]]) -> None:
+    verdict, _ = _decide(items, findings)
+    assert verdict["decision"] == "NO-GO"
+    assert verdict["blocking"][-1]["summary"] == "Nothing was judged in phase pre_deploy."
+
+
+def test_a_finding_that_never_came_in_is_unknown_and_no_go() -> None:
+    verdict, decided = _decide([_item("a", hosts=["web1", "web2"])], [_finding("a", host="web1")])
+    assert verdict["decision"] == "NO-GO"
+    assert [(entry["id"], entry["host"], entry["status"]) for entry in verdict["blocking"]] == [
+        ("a", "web2", "unknown")
+    ]
+    assert decided[1]["summary"] == "No finding came in for this item on this host."
+
+
+def test_findings_that_nobody_expected_count_for_nothing() -> None:
+    verdict, decided = _decide(
+        [_item("a"), _item("other", phase=["smoke"])],
+        [_finding("a"), _finding("b", "fail"), _finding("a", "fail", host="elsewhere"), _finding("other", "fail")],
+    )
+    assert (verdict["decision"], len(decided)) == ("GO", 1)
+
+
+def test_a_finding_cannot_stand_in_for_a_signature() -> None:
+    signed = _item("a", check="sign_off", sign_off={"team": "backend", "expires_after": None, "binds_to": "release"})
+    verdict, _ = _decide([signed, _item("b")], [_finding("a"), _finding("b")], bindings={"release": "d"})
+    assert verdict["decision"] == "NO-GO"
+
+
+@pytest.mark.parametrize("status", ["waived", "ok", "PASS", ""])
+def test_a_status_that_means_nothing_is_unknown(status: str) -> None:
+    verdict, decided = _decide([_item()], [_finding(status=status)])
+    assert (verdict["decision"], verdict["counts"]["unknown"]) == ("NO-GO", 1)
+    assert (decided[0]["status"], decided[0]["decision"]) == (status, "unknown")
+
+
+@pytest.mark.parametrize(("planned", "found"), [("blocker", "warning"), ("warning", "blocker")])
+def test_a_host_can_only_make_an_item_stricter(planned: str, found: str) -> None:
+    verdict, _ = _decide([_item(severity=planned)], [_finding(status="fail", severity=found)])
+    assert verdict["decision"] == "NO-GO"
+
+
+# ---- age
+
+
+@pytest.mark.parametrize(
+    ("started", "decision", "said"),
+    [
+        (_ago(minutes=59), "GO", ""),
+        (_ago(minutes=61), "NO-GO", "Judged 3660 s ago, and may be at most 3600 s old. It said: It is pass."),
+        (_ago(minutes=-4), "GO", ""),
+        (_ago(minutes=-6), "NO-GO", "Judged 360 s in the future"),
+        ("some time", "NO-GO", "When this was judged is not known. It said: It is pass."),
+    ],
+)
+def test_a_finding_older_than_its_item_allows_is_unknown(started: str, decision: str, said: str) -> None:
+    verdict, decided = _decide([_item(max_age_seconds=3600.0)], [_finding(started=started)])
+    assert verdict["decision"] == decision
+    assert said in (verdict["blocking"][0]["summary"] if verdict["blocking"] else "")
+    assert decided[0]["summary"] == "It is pass."
+
+
+def test_without_a_max_age_a_finding_does_not_age() -> None:
+    assert _decide([_item()], [_finding(started=_ago(days=3))])[0]["decision"] == "GO"
+
+
+# ---- waivers and force
+
+
+def _waiver(**changes: t.Any) -> dict[str, t.Any]:
+    good = {
+        "item": "a",
+        "owner": "ops",
+        "approver": "head of ops",
+        "reason": "new disk on Monday",
+        "expires": _ago(hours=-1),
+    }
+    return {key: value for key, value in {**good, **changes}.items() if value is not None}
+
+
+@pytest.mark.parametrize("status", ["warn", "unknown", "fail"])
+def test_what_is_waived_goes_with_a_warning_and_stays_beside_its_finding(status: str) -> None:
+    verdict, decided = _decide([_item()], [_finding(status=status)], waivers=read_waivers([_waiver()]))
+    assert verdict["decision"] == "GO WITH WARNINGS"
+    assert verdict["counts"]["waived"] == 1
+    assert (decided[0]["status"], decided[0]["decision"]) == (status, "waived")
+    assert decided[0]["waiver"]["approver"] == "head of ops"
+    assert verdict["waivers"][0]["state"] == "used"
+    assert verdict["waivers"][0]["scope"] == "all hosts"
+
+
+def test_a_waiver_for_a_finding_that_passes_is_unused() -> None:
+    verdict, _ = _decide([_item()], [_finding()], waivers=read_waivers([_waiver()]))
+    assert (verdict["decision"], verdict["waivers"][0]["state"]) == ("GO", "unused")
+    assert "waiver for a is unused" in in_words(verdict)
+
+
+@pytest.mark.parametrize("expires", [_ago(seconds=0), _ago(seconds=1), "2026-11-22", "2020-01-01T00:00:00"])
+def test_an_expired_waiver_waives_nothing(expires: str) -> None:
+    verdict, _ = _decide([_item()], [_finding(status="fail")], waivers=read_waivers([_waiver(expires=expires)]))
+    assert (verdict["decision"], verdict["waivers"][0]["state"]) == ("NO-GO", "expired")
+    assert "waiver for a is expired (until " in in_words(verdict)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "blocked"), [(["web1"], ["web2"]), ("web1", ["web2"]), (["db1"], ["web1", "web2"]), ([], [])]
+)
+def test_a_waiver_covers_its_hosts_only(hosts: t.Any, blocked: list[str]) -> None:
+    findings = [_finding(status="fail", host="web1"), _finding(status="fail", host="web2")]
+    verdict, _ = _decide([_item(hosts=["web1", "web2"])], findings, waivers=read_waivers([_waiver(hosts=hosts)]))
+    assert [entry["host"] for entry in verdict["blocking"]] == blocked
+
+
+def test_a_second_waiver_helps_where_the_first_has_expired() -> None:
+    waivers = read_waivers([_waiver(expires="2020-01-01"), _waiver(reason="again")])
+    verdict, decided = _decide([_item()], [_finding(status="fail")], waivers=waivers)
+    assert [entry["state"] for entry in verdict["waivers"]] == ["expired", "used"]
+    assert decided[0]["waiver"]["reason"] == "again"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"approver": "Ops "}, "approved by its own owner"),
+        ({"reason": None}, "has no reason"),
+        ({"owner": "", "approver": None}, "has no owner, approver"),
+        ({"item": None}, "The waiver for no item has no item"),
+        ({"expires": "Monday"}, "expires at 'Monday', expected a time"),
+        ({"untill": "x"}, "has unknown keys: untill"),
+    ],
+)
+def test_a_waiver_that_is_not_whole_is_refused(changes: dict[str, t.Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        read_waivers([_waiver(**changes)])
+
+
+def _force(**changes: t.Any) -> dict[str, t.Any]:
+    return {"item": "a", "reason": "the head of operations decided so", "approver": "head of operations", **changes}
+
+
+def test_force_is_per_item_and_recorded() -> None:
+    items, findings = [_item("a"), _item("b")], [_finding("a", "fail"), _finding("b", "fail")]
+    verdict, decided = _decide(items, findings, force=[_force(), _force(item="c")])
+    assert [entry["id"] for entry in verdict["blocking"]] == ["b"]
+    assert decided[0]["waiver"] == {
+        "item": "a", "forced": True, "reason": "the head of operations decided so", "approver": "head of operations",
+    }  # fmt: skip
+    assert [(entry["item"], entry["state"]) for entry in verdict["forced"]] == [("a", "used"), ("c", "unused")]
+    words = in_words(verdict)
+    assert "forced a by head of operations: the head of operations decided so\n" in words
+    assert "forced c by head of operations: the head of operations decided so (unused)" in words
+
+
+@pytest.mark.parametrize("missing", ["item", "reason", "approver"])
+def test_force_names_item_reason_and_approver(missing: str) -> None:
+    with pytest.raises(BadInput, match="each entry names item, reason and approver"):
+        _decide([_item()], [_finding()], force=[_force(**{missing: ""})])
+
+
+def test_a_waiver_goes_before_force() -> None:
+    waived, decided = _decide([_item()], [_finding(status="fail")], waivers=read_waivers([_waiver()]), force=[_force()])
+    assert decided[0]["waiver"]["reason"] == "new disk on Monday"
+    assert waived["forced"][0]["state"] == "unused"
+
+
+# ---- sign-offs
+
+SIGNED = _item(
+    "s",
+    check="sign_off",
+    hosts=["controller"],
+    sign_off={"team": "backend", "expires_after": "7d", "binds_to": "release"},
+)
+
+
+def _signature(**changes: t.Any) -> dict[str, t.Any]:
+    good = {"item": "s", "team": "backend", "name": "Grete Hermann", "signed": _ago(days=1), "digest": "d1"}
+    return {**good, **changes}
+
+
+def _signed(*signatures: dict[str, t.Any], item: dict[str, t.Any] = SIGNED, **bindings: str) -> Verdict:
+    verdict, _ = _decide(
+        [item, _item("a")], [_finding("a")], sign_offs=list(signatures), bindings={"release": "d1", **bindings}
+    )
+    return verdict
+
+
+def test_a_signature_for_this_release_is_good() -> None:
+    verdict = _signed(_signature())
+    assert verdict["decision"] == "GO"
+    assert verdict["sign_offs"] == [
+        {"item": "s", "team": "backend", "name": "Grete Hermann", "signed": _ago(days=1), "expires": _ago(days=-6),
+         "binds_to": "release", "state": "pass"}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"team": "frontend"}, "of team frontend signed, but team backend has to"),
+        ({"team": None}, "of team None signed"),
+        ({"signed": _ago(days=8)}, "expired at"),
+        ({"signed": _ago(days=7)}, "expired at"),
+        ({"signed": _ago(minutes=-6)}, "lies in the future"),
+        ({"signed": "soon"}, "no readable time"),
+        ({"signed": None}, "no readable time"),
+        ({"digest": "d0"}, "signed another release: it has changed since"),
+        ({"digest": ""}, "signed another release"),
+        ({"item": "t"}, "Nobody of team backend has signed this."),
+        *[({"name": name}, "names nobody") for name in
+          ("", "  ", "[Name]", "[name] Hermann", "<name>", "____", "...", "TBD", "todo", "N.N.", "n. n.", "N/A", "Name", "XXX", "?")],
+    ],
+)  # fmt: skip
+def test_a_signature_that_is_not_good_is_no_go(changes: dict[str, t.Any], said: str) -> None:
+    verdict = _signed(_signature(**changes))
+    assert verdict["decision"] == "NO-GO"
+    assert said in verdict["blocking"][0]["summary"]
+
+
+@pytest.mark.parametrize("name", ["Xaver", "Nan Goldin", "Tod Browning", "N. Noether", "李", "O'Neil"])
+def test_a_name_is_a_name(name: str) -> None:
+    assert _signed(_signature(name=name))["decision"] == "GO"
+
+
+def test_one_good_signature_is_enough_whatever_stands_beside_it() -> None:
+    bad, worse, good = _signature(digest="d0"), _signature(team="x"), _signature()
+    for order in ([bad, good, worse], [good, bad], [worse, bad, good]):
+        assert _signed(*order)["decision"] == "GO"
+
+
+def test_a_signature_is_bound_to_what_was_signed() -> None:
+    preview = _item(
+        "s", check="sign_off", sign_off={"team": "backend", "expires_after": None, "binds_to": "migration_preview"}
+    )
+    assert (
+        _signed(_signature(digest="m1", signed=_ago(days=400)), item=preview, migration_preview="m1")["decision"]
+        == "GO"
+    )
+    assert (
+        "another migration preview"
+        in _signed(_signature(digest="m1"), item=preview, migration_preview="m2")["blocking"][0]["summary"]
+    )
+    assert (
+        "cannot be determined now"
+        in _signed(_signature(digest=""), item=preview, migration_preview="")["blocking"][0]["summary"]
+    )
+
+
+def test_what_nobody_signed_says_which_team_has_to() -> None:
+    verdict = _signed()
+    assert verdict["sign_offs"][0] == {
+        "item": "s", "team": "backend", "name": "", "signed": "", "expires": "", "binds_to": "release", "state": "unknown",
+    }  # fmt: skip
+
+
+# ---- coverage
+
+
+@pytest.mark.parametrize(
+    ("require", "missing"),
+    [
+        (["S1"], []),
+        (["S1.21"], []),
+        (["S1.2"], ["S1.2"]),
+        (["S2"], ["S2"]),
+        (["S"], ["S"]),
+        ([], []),
+        (["S1", "S3"], ["S3"]),
+    ],
+)
+def test_what_is_required_has_to_be_covered(require: list[str], missing: list[str]) -> None:
+    verdict, _ = _decide([_item(satisfies=["S1.21"])], [_finding(satisfies=["S1.21"])], require=require)
+    assert verdict["coverage"]["missing"] == missing
+    assert verdict["decision"] == ("NO-GO" if missing else "GO")
+    assert verdict["coverage"]["covered"] == ["S1.21"]
+
+
+def test_what_is_not_applicable_covers_nothing() -> None:
+    items = [_item("a", satisfies=["S1.1"]), _item("b")]
+    findings = [_finding("a", "not_applicable", satisfies=["S1.1"]), _finding("b")]
+    verdict, _ = _decide(items, findings, require=["S1.1"])
+    assert verdict["blocking"][0]["summary"] == "S1.1 is required, and no item covers it."
+
+
+# ---- loosened
+
+
+def _strict(severity: str = "blocker", **thresholds: float) -> dict[str, t.Any]:
+    return {
+        "a": {"severity": severity, "thresholds": {f"endpoints.0.{name}": value for name, value in thresholds.items()}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "fields"),
+    [
+        (_strict(min_days=30), _strict(min_days=30), []),
+        (_strict(min_days=30), _strict(min_days=31), []),
+        (_strict(min_days=30), _strict(min_days=29), ["endpoints.0.min_days"]),
+        (_strict(max_lag=5), _strict(max_lag=4), []),
+        (_strict(max_lag=5), _strict(max_lag=6), ["endpoints.0.max_lag"]),
+        (_strict(max_lag=5), _strict(), ["endpoints.0.max_lag"]),
+        (_strict(), _strict(max_lag=5), []),
+        (_strict("blocker"), _strict("warning"), ["severity"]),
+        (_strict("warning"), _strict("blocker"), []),
+        (_strict(), {}, ["item"]),
+        ({}, _strict(), []),
+        (None, _strict(), []),
+    ],
+)
+def test_what_became_easier_is_found(was: t.Any, now: t.Any, fields: list[str]) -> None:
+    assert [change["field"] for change in loosened(now, was)] == fields
+
+
+def test_what_was_loosened_needs_an_approver() -> None:
+    previous = {"strictness": _strict(min_days=30)}
+    without, _ = _decide([_item()], [_finding()], previous=previous, strictness=_strict(min_days=3))
+    assert without["decision"] == "NO-GO"
+    assert "a endpoints.0.min_days 30 → 3" in without["blocking"][0]["summary"]
+    approved, _ = _decide(
+        [_item()], [_finding()], previous=previous, strictness=_strict(min_days=3), approver="head of ops"
+    )
+    assert approved["decision"] == "GO WITH WARNINGS"
+    assert approved["loosened"][0]["approver"] == "head of ops"
+
+
+# ---- check mode
+
+TRACE = "canary object is not run in check mode."
+
+
+def test_check_mode_says_go_if_these_hold_and_names_them() -> None:
+    verdict, _ = _decide([_item()], [_finding(status="unknown", summary=TRACE)], check_mode=True)
+    assert verdict["decision"] == "GO"
+    assert verdict["conditional"] == [{"id": "a", "host": "controller", "reason": TRACE}]
+    assert in_words(verdict).splitlines()[0].startswith("GO if these 1 hold")
+    assert "holds? a: canary object" in in_words(verdict)
+
+
+def test_outside_check_mode_it_is_simply_unknown() -> None:
+    verdict, _ = _decide([_item()], [_finding(status="unknown", summary=TRACE)])
+    assert verdict["decision"] == "NO-GO"
+
+
+def test_check_mode_excuses_no_other_unknown() -> None:
+    items, findings = [_item("a"), _item("b")], [_finding("a", "unknown", summary=TRACE), _finding("b", "unknown")]
+    verdict, _ = _decide(items, findings, check_mode=True)
+    assert verdict["decision"] == "NO-GO"
+    assert in_words(verdict).splitlines()[0].startswith("NO-GO  (2 unknown)")
+
+
+# ---- the words
+
+
+def test_the_words_begin_with_the_decision_then_what_blocks() -> None:
+    items = [_item(f"i{number:02}", hosts=["web1"]) for number in range(33)]
+    findings = [_finding(item["id"], "fail", host="web1") for item in items]
+    lines = in_words(_decide(items, findings)[0]).splitlines()
+    assert lines[0] == "NO-GO  (33 fail)"
+    assert lines[1] == "  blocks fail     i00 on web1: It is fail."
+    assert lines[-1] == "  blocks and 3 more"
+    assert in_words(_decide([], [])[0]).startswith("NO-GO  (nothing judged)")
+
+
+def test_the_digest_is_of_what_goes_in_and_of_nothing_else() -> None:
+    one = {"system": "archive", "version": "2", "artefacts": {"a": "1", "b": "2"}}
+    assert digest_of(one) == digest_of(dict(reversed(list(one.items()))))
+    assert digest_of(one) != digest_of({**one, "version": "3"})
+    assert len(digest_of({})) == 64
+
+
+# ---- properties
+
+ids = st.sampled_from("abcd")
+severities = st.sampled_from(["blocker", "warning"])
+statuses = st.sampled_from([*WORSE, "not_applicable"])
+
+
+@st.composite
+def checklists(draw: st.DrawFn) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
+    items = [
+        _item(
+            identity,
+            severity=draw(severities),
+            hosts=draw(st.lists(st.sampled_from(["h1", "h2"]), min_size=1, unique=True)),
+        )
+        for identity in draw(st.lists(ids, min_size=1, unique=True))
+    ]
+    findings = [
+        _finding(item["id"], draw(statuses), severity=item["severity"], host=host)
+        for item in items
+        for host in item["hosts"]
+        if draw(st.integers(0, 9)) > 0
+    ]
+    return items, findings
+
+
+@given(checklists(), st.data())
+def test_a_worse_finding_never_improves_the_decision(
+    checklist: tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]], data: st.DataObject
+) -> None:
+    items, findings = checklist
+    before, _ = _decide(items, findings)
+    candidates = [index for index, finding in enumerate(findings) if finding["status"] in WORSE[:-1]]
+    if not candidates:
+        return
+    index = data.draw(st.sampled_from(candidates))
+    worse = data.draw(st.sampled_from(WORSE[WORSE.index(findings[index]["status"]) + 1 :]))
+    after, _ = _decide(items, [*findings[:index], {**findings[index], "status": worse}, *findings[index + 1 :]])
+    assert RANK[after["decision"]] >= RANK[before["decision"]]
+
+
+@given(checklists(), st.data())
+def test_a_lost_finding_never_improves_the_decision(
+    checklist: tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]], data: st.DataObject
+) -> None:
+    items, findings = checklist
+    passed = [index for index, finding in enumerate(findings) if finding["status"] in ("pass", "warn", "unknown")]
+    if not passed:
+        return
+    index = data.draw(st.sampled_from(passed))
+    before, _ = _decide(items, findings)
+    after, _ = _decide(items, findings[:index] + findings[index + 1 :])
+    assert RANK[after["decision"]] >= RANK[before["decision"]]
+
+
+@given(checklists(), st.randoms(use_true_random=False))
+def test_the_order_of_findings_does_not_matter(
+    checklist: tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]], shuffle: random.Random
+) -> None:
+    items, findings = checklist
+    before, decided = _decide(items, findings)
+    mixed = list(findings)
+    shuffle.shuffle(mixed)
+    after, decided_after = _decide(items, mixed)
+
+    def key(entry: dict[str, t.Any]) -> tuple[str, str]:
+        return entry["id"], entry["host"]
+
+    for part in ("blocking", "warnings", "conditional"):
+        assert sorted(before[part], key=key) == sorted(after[part], key=key)
+    assert (before["decision"], before["counts"]) == (after["decision"], after["counts"])
+    assert sorted(decided, key=key) == sorted(decided_after, key=key)
+
+
+@given(checklists())
+def test_every_expected_finding_is_decided_once_and_none_is_edited(
+    checklist: tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]],
+) -> None:
+    items, findings = checklist
+    verdict, decided = _decide(items, findings)
+    pairs = [(finding["id"], finding["host"]) for finding in decided]
+    assert sorted(pairs) == sorted((item["id"], host) for item in items for host in item["hosts"])
+    assert sum(verdict["counts"].values()) == len(decided)
+    for finding in findings:
+        kept = next(entry for entry in decided if (entry["id"], entry["host"]) == (finding["id"], finding["host"]))
+        assert {key: kept[key] for key in finding} == finding
+
+
+@given(checklists())
+def test_go_means_that_every_blocker_passed_or_does_not_apply(
+    checklist: tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]],
+) -> None:
+    verdict, decided = _decide(*checklist)
+    if verdict["decision"] == "GO":
+        assert {finding["status"] for finding in decided} <= {"pass", "not_applicable"}
+        assert "pass" in {finding["status"] for finding in decided}

@@ -239,7 +239,9 @@ def unpacked_aside(source: str, sha256: str, *, strip: int, deadline: Deadline) 
                 for chunk in iter(lambda: archive.read(_CHUNK), b""):
                     digest.update(chunk)
                 if digest.hexdigest() != wanted:
-                    raise Refused(f"The artefact {source} is not the one that was named: its digest is {digest.hexdigest()}.")
+                    raise Refused(
+                        f"The artefact {source} is not the one that was named: its digest is {digest.hexdigest()}."
+                    )
                 archive.seek(0)
                 _unpack(archive, folder, strip, deadline)
         except OSError as problem:

@@ -178,7 +178,9 @@ class Cluster:
             " extract(epoch from clock_timestamp() - backend_start)::float8,"
             " extract(epoch from clock_timestamp() - xact_start)::float8"
             " from pg_catalog.pg_stat_activity where datname = %s and pid <> pg_catalog.pg_backend_pid()"
-            " and backend_type in ('client backend', 'walsender') order by pid",
+            # What a login may not see is null: another's session, unless it has pg_read_all_stats.
+            " and (backend_type in ('client backend', 'walsender') or backend_type is null and usesysid is not null)"
+            " order by pid",
             (name,),
             f"Listing the sessions of {name}",
         )
@@ -187,7 +189,7 @@ class Cluster:
                 "pid": pid,
                 "user": user,
                 "application": application or "",
-                "address": address or "local",
+                "address": address or ("local" if kind is not None else "not visible to this login"),
                 "kind": kind,
                 "state": state,
                 "connected_seconds": round(connected or 0.0, 1),

@@ -281,6 +281,8 @@ def _fence(
                     )
                     if not copy:
                         cluster.allow_connections(names.fenced, True)
+            elif not copy:
+                cluster.allow_connections(names.fenced, True)
             down_to_fence = clock.monotonic() - began
     except BaseException:
         if seen.state == "open" and not cluster.connection.closed:

@@ -431,7 +431,9 @@ def _told(params: Params, record: Record, release: str) -> Result:
     plan = record.document(release, "plan.json") or {}
     rollback = record.document(release, "rollback_plan.json") or {}
     ended = chain.entries[-1] if chain.entries[-1]["event"] == "ended" else None
-    decision = settle(steps=steps, ended=ended, rollback=rollback, world=params["world"])
+    outcomes = [entry["outcome"] for entry in chain.entries if entry["event"] == "ended"]
+    stood_as = outcomes[-1] if outcomes else ""
+    decision = settle(steps=steps, ended=ended, rollback=rollback, world=params["world"], stood_as=stood_as)
     lock = record.lock()
     text = _status_text(
         params["system"], release, chain, steps, ended, decision, record.described_lock(lock) if lock else "", plan

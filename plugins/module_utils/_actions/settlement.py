@@ -41,6 +41,7 @@ def settle(
     ended: t.Mapping[str, t.Any] | None,
     rollback: t.Mapping[str, t.Any],
     world: World,
+    stood_as: str = "",
 ) -> dict[str, t.Any]:
     """What has to happen now, in a sentence, and the choices where a person has to choose.
 
@@ -82,10 +83,11 @@ def settle(
                 "mend forward: deploy a version that works on the new schema",
                 "restore the backup by hand as ROLLBACK.md says, accepting the loss it names",
             ],
+            outcome="live" if stood_as == "live" else "left_on",
         )
     needs_database = migrated and kind in ("downgrade", "restore")
     if users_write and needs_database:
-        return _after_no_return(where, kind, world)
+        return _after_no_return(where, kind, world, "live" if stood_as == "live" else "left_on")
     return _decision(ROLL_BACK, f"{where}; it is rolled back: {_by(kind, migrated)}.", database=kind if migrated else "image_only")
 
 
@@ -104,13 +106,14 @@ def _is_as_before(rollback: t.Mapping[str, t.Any], world: World) -> bool:
     )
 
 
-def _after_no_return(where: str, kind: str, world: World) -> dict[str, t.Any]:
+def _after_no_return(where: str, kind: str, world: World, outcome: str) -> dict[str, t.Any]:
     loss = world.get("loss")
     if loss is None:
         return _decision(
             LEAVE_ON,
             f"{where}, after the point of no return; what would be lost has not been counted.",
             choices=["count it: run `rollback`, which asks the database before it decides"],
+            outcome=outcome,
             needs_loss=True,
         )
     if loss.get("lossless") is True:
@@ -125,6 +128,7 @@ def _after_no_return(where: str, kind: str, world: World) -> dict[str, t.Any]:
             "leave it on and mend forward: nothing is lost",
             f"take it back and lose that: `rollback` with golive_accept_data_loss=true ({_by(kind, True)})",
         ],
+        outcome=outcome,
     )
 
 

@@ -282,12 +282,13 @@ def translated(doing: str, *, deadline: Deadline) -> t.Iterator[None]:
         raise TimedOut(f"{doing} waited for a lock that was not granted: {_said(problem)}.")
     except psycopg.errors.InsufficientPrivilege as problem:
         raise Denied(f"{doing} was refused: {_said(problem)}.")
-    except psycopg.OperationalError as problem:
-        if deadline.expired():
-            raise TimedOut(f"{doing} did not end within {deadline.seconds:g} s.")
-        raise Unreachable(f"{doing} broke off: {_said(problem)}.")
     except psycopg.Error as problem:
         code = getattr(problem, "sqlstate", None)
+        # Without a code, or with one of classes 08 and 57, the connection itself is at its end.
+        if isinstance(problem, psycopg.OperationalError) and (code is None or code[:2] in ("08", "57")):
+            if deadline.expired():
+                raise TimedOut(f"{doing} did not end within {deadline.seconds:g} s.")
+            raise Unreachable(f"{doing} broke off: {_said(problem)}.")
         raise UnexpectedAnswer(f"{doing} failed: {_said(problem)}" + (f" (SQLSTATE {code})." if code else "."))
 
 

@@ -318,3 +318,30 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         artefacts.write_whole(str(path), b"new", mode=0o640)
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["f"]
+
+
+def test_an_archive_can_be_looked_at_aside(place: Place) -> None:
+    place.write(member("a", b"x"))
+    digest = hashlib.sha256(place.archive.read_bytes()).hexdigest()
+    options: dict[str, t.Any] = {"strip": 0, "deadline": Deadline(30)}
+    with artefacts.unpacked_aside(str(place.archive), f"sha256:{digest}", **options) as folder:
+        assert (Path(folder) / "a").read_bytes() == b"x"
+    assert not os.path.exists(folder)
+    with pytest.raises(Refused, match="not the one that was named"):
+        with artefacts.unpacked_aside(str(place.archive), "0" * 64, **options):
+            pass
+    with pytest.raises(BadInput, match="cannot be read"):
+        with artefacts.unpacked_aside(str(place.root / "none"), digest, **options):
+            pass
+
+
+def test_an_error_of_the_disk_is_not_taken_for_a_broken_archive(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.write(member("a"))
+
+    def full(*_: t.Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(artefacts.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        place.pull()
+    assert list(place.releases.iterdir()) == []

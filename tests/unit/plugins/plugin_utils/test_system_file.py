@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every wrong or missing variable of the system file is named, before anything runs."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.plugin_utils import system_file
+from ansible_collections.opsready.golive.plugins.plugin_utils.system_file import SYSTEM_FILE, check_names, check_value
+
+REQUIRED = [name for name, option in SYSTEM_FILE.items() if option.get("required")]
+
+
+def test_what_is_required_is_enough() -> None:
+    check_names([*REQUIRED, "ansible_version", "groups"])
+    check_names([*REQUIRED, *system_file.OWN])
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_what_is_missing_is_named(name: str) -> None:
+    with pytest.raises(BadInput, match=f"{name} is missing"):
+        check_names([other for other in REQUIRED if other != name])
+
+
+@pytest.mark.parametrize("name", sorted(SYSTEM_FILE))
+def test_what_is_misspelt_is_named_with_what_may_be_meant(name: str) -> None:
+    with pytest.raises(BadInput, match=rf"{name}x is not a variable of opsready\.golive \(did you mean {name}\?\)"):
+        check_names([*REQUIRED, f"{name}x"])
+
+
+def test_all_faults_are_said_at_once() -> None:
+    with pytest.raises(BadInput) as caught:
+        check_names(["golive_systm", "golive_other"])
+    assert caught.value.message.startswith("The system file cannot be used: ")
+    for part in ("golive_systm", "golive_other", "golive_system is missing", "golive_version is missing"):
+        assert part in caught.value.message
+
+
+DICTS = [name for name, option in SYSTEM_FILE.items() if option["type"] == "dict" and option.get("options")]
+
+
+@pytest.mark.parametrize("name", DICTS)
+def test_an_unknown_key_is_named_with_its_variable(name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_value(name, {"no_such_key_at_all": 1})
+    assert name in caught.value.message
+    assert "no_such_key_at_all" in caught.value.message
+
+
+@pytest.mark.parametrize("name", [name for name, option in SYSTEM_FILE.items() if option["type"] in ("dict", "list", "bool", "float")])
+def test_a_wrong_type_is_named_and_a_secret_value_is_not(name: str) -> None:
+    wrong: t.Any = {"a": 1} if SYSTEM_FILE[name]["type"] == "list" else "canary-literal ,"
+    with pytest.raises(BadInput) as caught:
+        check_value(name, wrong)
+    assert name in caught.value.message
+    if SYSTEM_FILE[name].get("no_log"):
+        assert "canary-literal" not in caught.value.message
+
+
+def test_judging_a_value_changes_no_spec() -> None:
+    before = copy.deepcopy(SYSTEM_FILE)
+    check_value("golive_downtime", {"url": "https://a"})
+    assert before == SYSTEM_FILE
+
+
+def test_every_secret_is_an_option_of_its_own_and_marked() -> None:
+    def walk(spec: t.Mapping[str, t.Any], path: str) -> t.Iterator[str]:
+        for name, option in spec.items():
+            if any(word in name for word in ("password", "secret", "token")) and option.get("type") in ("str", "dict"):
+                assert option.get("no_log") is True or path, f"{path}{name}"
+            yield from walk(option.get("options") or {}, f"{path}{name}.")
+
+    list(walk(SYSTEM_FILE, ""))
+    assert all(option["no_log"] for option in SYSTEM_FILE["golive_secrets"]["options"].values())
+
+
+def test_only_our_names_are_looked_at() -> None:
+    assert system_file.named_variables(["b", "golive_b", "golive_a", "my_golive_c"]) == ["golive_a", "golive_b"]

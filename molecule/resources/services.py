@@ -55,6 +55,8 @@ insert into alembic_version values ('0002');
 
 JOBS = """
 import pathlib
+import sys
+import time
 
 from celery import Celery
 
@@ -69,8 +71,15 @@ app.conf.update(
 
 @app.task(name="jobs.append")
 def append(number):
+    while pathlib.Path("hold").exists():
+        time.sleep(0.02)
     with open("done.txt", "a", encoding="ascii") as done:
         done.write(f"{number}\\n")
+
+
+if __name__ == "__main__":
+    for number in range(int(sys.argv[1])):
+        append.delay(number)
 """
 
 

@@ -13,6 +13,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import jo
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import (
     Record,
     maintenance_windows,
+    measured_from,
     steps_of,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import FINISH, settle
@@ -328,7 +329,7 @@ def _step(context: Context, record: Record) -> Result:
         "changed": True,
         "head": chain.head,
         "id": token.release,
-        "begun_at": chain.entries[0]["at"] if chain.entries else None,
+        "measured_from": measured_from(chain.entries),
         "maintenance_windows": maintenance_windows(chain.entries),
         "msg": "; ".join(_said(entry) for entry in entries),
     }
@@ -447,6 +448,7 @@ def _told(params: Params, record: Record, release: str) -> Result:
         "ended": ended,
         "steps": steps,
         "maintenance_windows": maintenance_windows(chain.entries),
+        "measured_from": measured_from(chain.entries),
         "plan": plan,
         "rollback": rollback,
         "release_verdict": record.document(release, "verdict.json") or {},

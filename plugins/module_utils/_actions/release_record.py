@@ -266,6 +266,12 @@ def steps_of(entries: t.Sequence[journal.Entry]) -> list[dict[str, t.Any]]:
     return steps
 
 
+def measured_from(entries: t.Sequence[journal.Entry]) -> str | None:
+    """From when on the probe was there: it starts before the plan is written."""
+    planned = [entry["at"] for entry in entries if entry["event"] == "planned"]
+    return str(planned[0]) if planned else None
+
+
 def maintenance_windows(entries: t.Sequence[journal.Entry]) -> list[dict[str, str]]:
     """From maintenance proven on until it may end, as ``since`` and ``until``; no ``until`` while it is on."""
     windows: list[dict[str, str]] = []

@@ -69,14 +69,19 @@ def test_judging_a_value_changes_no_spec() -> None:
     assert before == SYSTEM_FILE
 
 
-def test_every_secret_is_an_option_of_its_own_and_marked() -> None:
-    def walk(spec: t.Mapping[str, t.Any], path: str) -> t.Iterator[str]:
-        for name, option in spec.items():
-            if any(word in name for word in ("password", "secret", "token")) and option.get("type") in ("str", "dict"):
-                assert option.get("no_log") is True or path, f"{path}{name}"
-            yield from walk(option.get("options") or {}, f"{path}{name}.")
+def _options(spec: t.Mapping[str, t.Any], path: str = "") -> t.Iterator[tuple[str, dict[str, t.Any]]]:
+    for name, option in spec.items():
+        yield f"{path}{name}", option
+        yield from _options(option.get("options") or {}, f"{path}{name}.")
 
-    list(walk(SYSTEM_FILE, ""))
+
+def test_every_secret_is_an_option_of_its_own_and_marked() -> None:
+    named_like_one = {
+        path: option
+        for path, option in _options(SYSTEM_FILE)
+        if any(word in path.rpartition(".")[2] for word in ("password", "secret", "token", "bearer"))
+    }
+    assert [path for path, option in named_like_one.items() if "no_log" not in option] == []
     assert all(option["no_log"] for option in SYSTEM_FILE["golive_secrets"]["options"].values())
 
 

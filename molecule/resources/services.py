@@ -227,7 +227,8 @@ def stop(directory: Path) -> None:
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
             raise
-    (directory / "facts.yml").unlink(missing_ok=True)
+    for name in ("facts.yml", "holder.pid"):
+        (directory / name).unlink(missing_ok=True)
 
 
 def main() -> None:

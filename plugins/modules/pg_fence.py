@@ -56,7 +56,8 @@ extends_documentation_fragment:
   - opsready.golive.release
   - opsready.golive.attributes
 notes:
-  - The login needs CREATEDB, membership in the database's owner and in C(pg_signal_backend), or must be a superuser.
+  - The login needs CREATEDB, membership in the database's owner and in C(pg_signal_backend), or must be a superuser. With C(pg_read_all_stats) it
+    sees of other sessions what they call themselves and where they come from.
 attributes:
   check_mode:
     support: full

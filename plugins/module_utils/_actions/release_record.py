@@ -268,8 +268,8 @@ def steps_of(entries: t.Sequence[journal.Entry]) -> list[dict[str, t.Any]]:
 
 def measured_from(entries: t.Sequence[journal.Entry]) -> str | None:
     """From when on the probe was there: it starts before the plan is written."""
-    planned = [entry["at"] for entry in entries if entry["event"] == "planned"]
-    return str(planned[0]) if planned else None
+    known = [entry["at"] for entry in entries if entry["event"] == "planned"] or [entry["at"] for entry in entries]
+    return str(known[0]) if known else None
 
 
 def maintenance_windows(entries: t.Sequence[journal.Entry]) -> list[dict[str, str]]:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real services for a scenario, kept running between its playbooks.
 
-    services.py start --directory DIR NAME...    start them, write DIR/facts.yml (mode 0600), and return
-    services.py stop --directory DIR             end them by pid; safe to repeat
+    services.py start --directory DIR --services NAME...   start them, write DIR/facts.yml (mode 0600), and return
+    services.py stop --directory DIR                       end them by pid; safe to repeat
 
 One process holds them all: when it ends, however it ends, so do they. Names: postgres, s3, broker, jobs, site, tls.
 """
@@ -205,7 +205,7 @@ def start(names: t.Sequence[str], directory: Path) -> None:
     facts.unlink(missing_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [sys.executable, __file__, "serve", "--directory", str(directory), *names],
+            [sys.executable, __file__, "serve", "--directory", str(directory), "--services", *names],
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     (directory / "holder.pid").write_text(str(child.pid))
@@ -235,13 +235,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["start", "serve", "stop"])
     parser.add_argument("--directory", type=Path, required=True)
-    parser.add_argument("names", nargs="*", choices=["postgres", "s3", "broker", "jobs", "site", "tls"])
+    parser.add_argument("--services", nargs="+", default=[], metavar="NAME", choices=["postgres", "s3", "broker", "jobs", "site", "tls"])
     given = parser.parse_args()
     directory = given.directory.absolute()
     if given.command == "stop":
         stop(directory)
     else:
-        (start if given.command == "start" else serve)(given.names, directory)
+        (start if given.command == "start" else serve)(given.services, directory)
 
 
 if __name__ == "__main__":

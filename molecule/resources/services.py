@@ -19,6 +19,7 @@ import subprocess
 import sys
 import typing as t
 from pathlib import Path
+from types import FrameType
 
 import yaml
 
@@ -172,17 +173,25 @@ def start_services(names: t.Sequence[str], directory: Path, running: contextlib.
     return facts
 
 
+def end(_number: int, _frame: FrameType | None) -> None:
+    """Leave by way of the services' own end, which is not interrupted again."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
 def serve(names: t.Sequence[str], directory: Path) -> None:
     """Hold the services until a signal comes."""
-    # Asked for before anything starts, so that none can come in between and leave a server behind.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    for number in STOP_SIGNALS:
+        signal.signal(number, end)
     with contextlib.ExitStack() as running:
         facts = start_services(names, directory, running)
         waiting = directory / "facts.new"
         waiting.touch(mode=0o600)
         waiting.write_text(yaml.safe_dump({"services": facts}))
         waiting.rename(directory / "facts.yml")
-        signal.sigwait(STOP_SIGNALS)
+        while True:
+            signal.pause()
 
 
 def holder(directory: Path) -> int | None:

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
-from ansible_collections.opsready.golive.plugins.module_utils._core.finding import NOT_IN_CHECK_MODE, STATUSES
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import STATUSES, unknown_only_for_check_mode
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, seconds_of
 from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_json
 
@@ -254,7 +254,8 @@ def decide(
         counts[decision] += 1
         line = {"id": finding["id"], "host": finding["host"], "status": status, "severity": severity, "summary": summary}
         if decision in ("fail", "unknown") and severity == "blocker":
-            if check_mode and status == "unknown" and NOT_IN_CHECK_MODE in summary:
+            stands = (status, summary) == ("unknown", finding["summary"])
+            if check_mode and stands and unknown_only_for_check_mode(finding["expected"]):
                 conditional.append({"id": finding["id"], "host": finding["host"], "reason": summary})
             else:
                 blocking.append(line)

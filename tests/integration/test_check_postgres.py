@@ -312,8 +312,11 @@ def test_a_wrong_password_is_unknown_and_says_so(postgres: Postgres, run_module_
 def test_no_server_and_a_hanging_one_are_unknown(
     run_module_here: ModuleRun, hanging_server: HangingServer, refused_port: int
 ) -> None:
-    for port, said in ((refused_port, "cannot be reached"), (hanging_server.port, "No answer from PostgreSQL")):
-        args = {"dsn": f"postgresql://app@127.0.0.1:{port}/shop", "enforce": False, "timeout": 1}
+    for port, said, timeout in (
+        (refused_port, "cannot be reached", 30),
+        (hanging_server.port, "No answer from PostgreSQL", 3),
+    ):
+        args = {"dsn": f"postgresql://app@127.0.0.1:{port}/shop", "enforce": False, "timeout": timeout}
         finding = run_module_here("check_postgres", args)["finding"]
         assert finding["status"] == "unknown"
         assert said in finding["summary"]

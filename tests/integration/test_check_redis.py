@@ -87,8 +87,11 @@ def test_a_wrong_password_is_unknown_and_says_so(broker: Redis, run_module_here:
 def test_no_server_and_a_hanging_one_are_unknown(
     run_module_here: ModuleRun, hanging_server: HangingServer, refused_port: int
 ) -> None:
-    for port, said in ((refused_port, "cannot be reached"), (hanging_server.port, "did not answer in time")):
-        args = {"url": f"redis://127.0.0.1:{port}/0", "enforce": False, "timeout": 1}
+    for port, said, timeout in (
+        (refused_port, "cannot be reached", 30),
+        (hanging_server.port, "did not answer in time", 3),
+    ):
+        args = {"url": f"redis://127.0.0.1:{port}/0", "enforce": False, "timeout": timeout}
         finding = run_module_here("check_redis", args)["finding"]
         assert finding["status"] == "unknown"
         assert said in finding["summary"]

@@ -81,9 +81,11 @@ def test_wrong_keys_are_unknown_and_say_so(s3: S3, run_module_here: ModuleRun) -
 def test_no_server_and_a_hanging_one_are_unknown(
     run_module_here: ModuleRun, hanging_server: HangingServer, refused_port: int
 ) -> None:
-    for port, said in ((refused_port, "cannot be reached"), (hanging_server.port, "no answer from S3")):
+    for port, said, timeout in ((refused_port, "cannot be reached", 30), (hanging_server.port, "no answer from S3", 3)):
         keys = {"endpoint_url": f"http://127.0.0.1:{port}", "access_key": "a", "secret_key": WRONG, "buckets": ["docs"]}
-        answer = run_module_here("check_s3", {**keys, "enforce": False, "timeout": 1, "canary": True}, secrets=[WRONG])
+        answer = run_module_here(
+            "check_s3", {**keys, "enforce": False, "timeout": timeout, "canary": True}, secrets=[WRONG]
+        )
         assert answer["finding"]["status"] == "unknown"
         assert said in answer["finding"]["summary"]
 

@@ -192,7 +192,8 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     assert not done.get("failed"), done
     assert done["changed"]
     assert done["ledger"]["scheduled"] == 1
-    still = set(queued(site))
+    waiting = queued(site)
+    still = set(waiting)
     # what was prefetched or taken before the consumer was cancelled ran to its end; the rest waits
     assert set(site.done()) | still >= {100, *numbers}
     assert not set(site.done()) & still
@@ -223,7 +224,6 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     settled = run_module_here("worker_drain", site.args("settled"))
     assert not settled.get("failed"), settled
     assert site.done() == before  # a worker that starts now finds nothing
-    site.broker.lpush("nothing", "x")
 
     resumed = run_module_here("worker_drain", site.args("resumed"), secrets=[PASSWORD])
     assert not resumed.get("failed"), resumed
@@ -232,7 +232,8 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     site.await_done({100, *numbers})
     assert set(site.done().values()) == {1}
     order = [int(number) for number in site.store.lrange("order", 0, -1)]
-    assert order == sorted(order)
+    # kombu itself requeues at the end what it popped while its consumer was cancelled; parking changes no place
+    assert order[len(order) - len(waiting) :] == waiting
     assert not run_module_here("worker_drain", site.args("resumed"))["changed"]
 
     balance = run_module_here("worker_drain", site.args("settled"))

@@ -166,6 +166,15 @@ def next_transaction(facts: Facts) -> int:
         return int(connection.execute("select pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()[0])
 
 
+def open_again(facts: Facts, name: str) -> None:
+    """Let us look into a database that a rollback closed and kept. The last thing that a demo does to its server."""
+    from psycopg import sql
+
+    with database(facts, "postgres") as connection:
+        connection.execute("set default_transaction_read_only = off")
+        connection.execute(sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name)))
+
+
 def given_out(facts: Facts, name: str) -> dict[str, int]:
     """The last number that each sequence of a database gave out."""
     with database(facts, name) as connection:

@@ -88,8 +88,8 @@ class Archive:
 class AtWork:
     """Something that a person does again and again, in a thread, until the block is left. A failure of ours is kept and raised."""
 
-    def __init__(self, act: Callable[[], None]) -> None:
-        self._act = act
+    def __init__(self, act: Callable[[], None], *, pause_seconds: float = PAUSE_SECONDS) -> None:
+        self._act, self._pause_seconds = act, pause_seconds
         self._stopped = threading.Event()
         self._problem: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -99,7 +99,7 @@ class AtWork:
             while not self._stopped.is_set():
                 self._act()
                 # people pause; how long is no promise, only a rate
-                self._stopped.wait(PAUSE_SECONDS)
+                self._stopped.wait(self._pause_seconds)
         except BaseException as problem:  # noqa: BLE001  # whatever it is, the block must hear of it
             self._problem = problem
 

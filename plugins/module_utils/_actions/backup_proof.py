@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import database_facts, pg_programs
 from ansible_collections.opsready.golive.plugins.module_utils._actions.archive_rows import RowCounter
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
     Cluster,
     Database,
@@ -26,7 +27,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     Destination,
     Digest,
-    uninterrupted,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import Manifest
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
@@ -147,22 +147,14 @@ def scratch_database(
     name = derived_name(database, "scratch", identity)
     if cluster.find(name) is not None:
         raise BadInput(f"Database {name} exists already.")
-    made: Database | None = None
     try:
         made = cluster.create(name, like=properties)
         cluster.open_marked(made, "scratch", original=database, identity=identity)
         yield made
     finally:
         with uninterrupted():
-            if made is not None:
-                _drop_scratch(cluster, made, database, identity)
-
-
-def _drop_scratch(cluster: Cluster, made: Database, database: str, identity: str) -> None:
-    found = cluster.find(made.name)
-    if found is not None and found.oid == made.oid and found.is_unclaimed:
-        cluster.mark(found, "scratch", original=database, identity=identity)  # we were stopped right before marking
-    cluster.drop_ours(made.name, made.oid, identity)
+            cluster.settle()
+            cluster.drop_made(name, "scratch", original=database, identity=identity)
 
 
 def by_restore(

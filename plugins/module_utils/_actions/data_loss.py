@@ -65,6 +65,8 @@ def baseline(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> di
         ).fetchone()
         snapshot, database, system, moment = t.cast("tuple[str, str, str, str]", row)
         tables = database_facts.contents(connection, compare="rows", deadline=deadline)
+        objects = _large_objects(connection)
+        tables.extend(database_facts.contents(connection, compare="rows", deadline=deadline, only=objects))
         sequences = database_facts.sequences(connection, deadline=deadline)
     return {
         "snapshot": snapshot,
@@ -101,8 +103,8 @@ def assess(
     changed = []
     with postgres.translated("Looking for rows written since", deadline=deadline), connection.transaction():
         connection.execute("set transaction isolation level repeatable read read only")
-        present = database_facts.tables(connection, deadline=deadline)
-        for table in [*present, *_large_objects(connection)]:
+        present = [*database_facts.tables(connection, deadline=deadline), *_large_objects(connection)]
+        for table in present:
             rows, written, ours = _count(connection, table, str(since["snapshot"]), own.get(table, ()))
             changed.append(row_of(table, rows, written, ours, before.get(table), counted_before))
     gone = sorted(before.keys() - set(present))
@@ -187,6 +189,11 @@ def _large_objects(connection: psycopg.Connection[t.Any]) -> list[database_facts
         return []
     names = ["pg_largeobject", "pg_largeobject_metadata"] if readable else ["pg_largeobject_metadata"]
     return [("pg_catalog", name) for name in names]
+
+
+def large_objects_of(count: int) -> list[dict[str, t.Any]]:
+    """A count of large objects in a manifest, as the table that it was counted in."""
+    return [{"schema": "pg_catalog", "name": "pg_largeobject_metadata", "rows": count}] if count else []
 
 
 Condition = tuple[str, tuple[str, ...]]

@@ -15,14 +15,15 @@ import hashlib
 import json
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import GRACE_SECONDS, uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, poll
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     Denied,
+    GoliveError,
     Refused,
-    TimedOut,
     UnexpectedAnswer,
 )
 
@@ -142,9 +143,42 @@ from pg_catalog.pg_database d
 class Cluster:
     """The databases of one server, seen and changed from its maintenance database."""
 
-    def __init__(self, connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[t.Any],
+        *,
+        deadline: Deadline,
+        reconnect: t.Callable[[Deadline], psycopg.Connection[t.Any]] | None = None,
+    ) -> None:
         self.connection = connection
         self.deadline = deadline
+        self._reconnect = reconnect
+
+    def settle(self) -> None:
+        """Before cleaning up: end what was interrupted, and go on in a new session that has time enough.
+
+        A signal may have broken into a query: its session is busy, and CREATE DATABASE runs on in it.
+        """
+        idle = require("psycopg").pq.TransactionStatus.IDLE
+        usable = not self.connection.closed and self.connection.info.transaction_status == idle
+        if self._reconnect is None or (usable and self.deadline.remaining() > GRACE_SECONDS / 2):
+            return
+        busy = None
+        if not self.connection.closed:
+            busy = self.connection.info.backend_pid
+            postgres.cancel(self.connection)
+            self.connection.close()
+        self.deadline = Deadline(GRACE_SECONDS, clock=self.deadline.clock)
+        self.connection = self._reconnect(self.deadline)
+        poll(
+            lambda: self.rows(
+                "select pid from pg_catalog.pg_stat_activity where pid = %s", (busy,), "Waiting for our old session"
+            ),
+            good=lambda left: not left,
+            deadline=self.deadline,
+            describe=lambda left, unused: f"Our session {busy} did not end",
+            interval=0.05,
+        )
 
     def rows(self, sql: t.Any, parameters: t.Any, doing: str) -> list[t.Any]:
         """The rows of a statement, errors translated, within the deadline."""
@@ -362,6 +396,15 @@ class Cluster:
             self.mark(database, kind, original=original, identity=identity)
             self.allow_connections(database.name, True)
 
+    def drop_made(self, name: str, kind: str, *, original: str, identity: str) -> None:
+        """Drop what ``create`` made under a name of ours alone, also when it was interrupted before it was marked."""
+        found = self.find(name)
+        if found is None:
+            return
+        if found.is_unclaimed:
+            self.mark(found, kind, original=original, identity=identity)
+        self.drop_ours(name, found.oid, identity)
+
     def drop_ours(self, name: str, oid: int, identity: str, *, kinds: t.Container[str] = DROPPABLE) -> None:
         """Drop a database that we made: name, OID and mark are read again right before. Raises Refused."""
         database = self.find(name)
@@ -414,16 +457,22 @@ def cluster_of(
     application_name: str,
 ) -> t.Iterator[Cluster]:
     """A connection to the maintenance database, closed at the end."""
-    connection = postgres.connect(
-        dsn,
-        password=password,
-        deadline=deadline,
-        application_name=application_name,
-        dbname=maintenance,
-        settings={"lock_timeout": "10s"},
-    )
-    with contextlib.closing(connection):
-        yield Cluster(connection, deadline=deadline)
+
+    def connected(limit: Deadline) -> psycopg.Connection[t.Any]:
+        return postgres.connect(
+            dsn,
+            password=password,
+            deadline=limit,
+            application_name=application_name,
+            dbname=maintenance,
+            settings={"lock_timeout": "10s"},
+        )
+
+    cluster = Cluster(connected(deadline), deadline=deadline, reconnect=connected)
+    try:
+        yield cluster
+    finally:
+        cluster.connection.close()
 
 
 @contextlib.contextmanager
@@ -436,15 +485,16 @@ def closed(cluster: Cluster, databases: t.Sequence[Database]) -> t.Iterator[list
     try:
         ended: list[dict[str, t.Any]] = []
         for database in databases:
-            cluster.allow_connections(database.name, False)
             done.append(database)
+            cluster.allow_connections(database.name, False)
         for database in databases:
             ended.extend(cluster.end_sessions(database.name))
         yield ended
     except BaseException:
-        for database in done:
-            # Whoever was let in before must be let in again, whatever else went wrong.
-            with contextlib.suppress(Denied, TimedOut, UnexpectedAnswer):
-                if not cluster.connection.closed:
+        # Whoever was let in before must be let in again, whatever else went wrong.
+        with uninterrupted(), contextlib.suppress(GoliveError):
+            cluster.settle()
+            for database in done:
+                with contextlib.suppress(GoliveError):
                     cluster.allow_connections(database.name, database.allows_connections)
         raise

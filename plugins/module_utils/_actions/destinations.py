@@ -14,11 +14,11 @@ import dataclasses
 import hashlib
 import os
 import secrets
-import signal
 import stat
 import typing as t
 import zlib
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -42,17 +42,6 @@ class Stored:
     crc32: str
     version_id: str | None = None
     proven_by: str = "size"
-
-
-@contextlib.contextmanager
-def uninterrupted() -> t.Iterator[None]:
-    """Cleanup runs to its end: a second SIGTERM waits until it is done."""
-    numbers = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Digest:
@@ -129,6 +118,10 @@ class Destination(abc.ABC):
 
     @abc.abstractmethod
     def remove(self, name: str, version_id: str | None = None) -> None: ...
+
+    def with_more_time(self) -> Destination:
+        """The same place for cleaning up, when the task's own limit may have passed."""
+        return self
 
     def put(self, name: str, body: bytes) -> Stored:
         """Write a small object whole."""

@@ -23,12 +23,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     manifest,
     pg_programs,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     Destination,
     Stored,
     destination,
-    uninterrupted,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
@@ -377,7 +377,7 @@ class Backup:
         with uninterrupted():
             try:
                 with contextlib.suppress(Absent):
-                    self.place.remove(archive, self.stored.version_id)
+                    self.place.with_more_time().remove(archive, self.stored.version_id)
             except GoliveError as problem:
                 raise ActionFailed(
                     f"The backup failed, and its archive {self.place.url(archive)} could not be removed: {problem}",
@@ -520,7 +520,6 @@ class Counting:
         if self._connection is None:
             return
         if self._thread is not None and self._thread.is_alive():
-            with contextlib.suppress(Exception):  # the count is given up; closing below ends it anyway
-                self._connection.cancel_safe(timeout=5)
+            postgres.cancel(self._connection)
             self._thread.join(10)
         self._connection.close()

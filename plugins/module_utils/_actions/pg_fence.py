@@ -15,6 +15,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import admission
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
     Cluster,
     Database,
@@ -242,9 +243,8 @@ def fence(cluster: Cluster, seen: Seen, *, copy: bool, check_mode: bool) -> dict
 
 def _left(cluster: Cluster, names: Names) -> dict[str, t.Any]:
     """How things stand after a failure, as far as it can be asked."""
-    if cluster.connection.closed:
-        return {"state": "unknown"}
     try:
+        cluster.settle()
         return {"state": look(cluster, names).state}
     except GoliveError:
         return {"state": "unknown"}
@@ -285,15 +285,18 @@ def _fence(
                 cluster.allow_connections(names.fenced, True)
             down_to_fence = clock.monotonic() - began
     except BaseException:
-        if seen.state == "open" and not cluster.connection.closed:
-            with contextlib.suppress(GoliveError):
+        if seen.state == "open":
+            with uninterrupted(), contextlib.suppress(GoliveError):
+                cluster.settle()
                 cluster.write_comment(names.live, present.own_comment)
         raise
     if copy:
         try:
             copied = _copy(cluster, look(cluster, names))
         finally:
-            cluster.allow_connections(names.fenced, True)
+            with uninterrupted():
+                cluster.settle()
+                cluster.allow_connections(names.fenced, True)
     fenced = cluster.find(names.fenced)
     if fenced is None or not fenced.allows_connections:
         raise ActionFailed(f"{names.fenced} is not there after the rename, or refuses connections.")

@@ -20,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     manifest,
     pg_programs,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
     Cluster,
     Database,
@@ -28,7 +29,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
     derived_name,
     maintenance_name,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import destination, uninterrupted
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import destination
 from ansible_collections.opsready.golive.plugins.module_utils._actions.pg_backup import S3_PLACE
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
@@ -327,7 +328,7 @@ class Work:
             return {
                 "snapshot": found.snapshot,
                 "at": found.created,
-                "tables": list(found.tables),
+                "tables": [*found.tables, *data_loss.large_objects_of(found.large_objects)],
                 "system_identifier": found.server.get("system_identifier"),
             }
         return None
@@ -428,9 +429,8 @@ class Work:
             raise
 
     def _left(self, cluster: Cluster, names: Names) -> dict[str, t.Any]:
-        if cluster.connection.closed:
-            return {"state": "unknown"}
         try:
+            cluster.settle()
             now = look(cluster, names)
         except GoliveError:
             return {"state": "unknown"}
@@ -448,13 +448,11 @@ class Work:
         if present is not None and mark is not None and mark.kind == "ready" and same:
             return present
         if present is not None:
-            if present.is_unclaimed:  # killed between making and marking it
-                cluster.mark(present, "restoring", original=names.database, identity=names.identity)
-            cluster.drop_ours(names.restoring, present.oid, names.identity)
-        made = cluster.create(
-            names.restoring, owner=str(wanted["owner"]), like=wanted, tablespace=wanted.get("tablespace")
-        )
+            cluster.drop_made(names.restoring, "restoring", original=names.database, identity=names.identity)
         try:
+            made = cluster.create(
+                names.restoring, owner=str(wanted["owner"]), like=wanted, tablespace=wanted.get("tablespace")
+            )
             cluster.open_marked(made, "restoring", original=names.database, identity=names.identity)
             # What cannot be carried over is better known before a long restore than after it.
             database_facts.apply_properties(
@@ -479,10 +477,8 @@ class Work:
                 backup_proof.run_assertions(connection, self.params["verify_sql"], deadline=self.deadline)
         except BaseException:
             with uninterrupted(), contextlib.suppress(GoliveError):
-                found = cluster.find(names.restoring)
-                if found is not None and found.oid == made.oid and found.is_unclaimed:
-                    cluster.mark(found, "restoring", original=names.database, identity=names.identity)
-                cluster.drop_ours(names.restoring, made.oid, names.identity)
+                cluster.settle()
+                cluster.drop_made(names.restoring, "restoring", original=names.database, identity=names.identity)
             raise
         note = {"sha256": archive.manifest.archive["sha256"]}
         cluster.mark(made, "ready", original=names.database, identity=names.identity, note=note)
@@ -505,7 +501,8 @@ class Work:
             cluster.allow_connections(name, True)
             return self._swapped_in(cluster, seen, copy, wanted, loss, {"copy": name})
         except GoliveError as problem:
-            with contextlib.suppress(GoliveError):
+            with uninterrupted(), contextlib.suppress(GoliveError):
+                cluster.settle()
                 cluster.allow_connections(name, False)
             problem.known.setdefault("data_loss", loss)
             problem.known.setdefault("left", self._left(cluster, seen.names))

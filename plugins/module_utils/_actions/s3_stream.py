@@ -18,6 +18,7 @@ import threading
 import typing as t
 import zlib
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import GRACE_SECONDS
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     CHUNK_BYTES,
     Destination,
@@ -85,11 +86,17 @@ class Bucket(Destination):
     def __init__(self, bucket: str, prefix: str, options: t.Mapping[str, t.Any], *, deadline: Deadline) -> None:
         self.bucket = bucket
         self.prefix = prefix
+        self.options = options
         self.deadline = deadline
         self.client = s3.s3_client(options, deadline=deadline)
         #: Servers that keep no versions may still name one, and then refuse to be asked for it.
         self.keeps_versions = False
         self.sends_checksums = (options.get("checksums") or "full_object") == "full_object"
+
+    def with_more_time(self) -> Bucket:
+        bucket = Bucket(self.bucket, self.prefix, self.options, deadline=Deadline(GRACE_SECONDS))
+        bucket.keeps_versions = self.keeps_versions
+        return bucket
 
     def key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
@@ -294,10 +301,11 @@ class _S3Writer(Writer):
     def abort(self) -> None:
         self._stopped.set()
         self._senders.shutdown(wait=True, cancel_futures=True)
+        bucket, name = self.bucket.with_more_time(), self.name
         if self._upload is not None:
-            with contextlib.suppress(s3.Absent), self.bucket.translated(f"Aborting {self.bucket.url(self.name)}"):
-                self.bucket.client.abort_multipart_upload(**self._target, UploadId=self._upload)
-        if self._may_exist and self.bucket.is_there(self.name):
-            self.bucket.remove(self.name, self._version)
-            if self.bucket.is_there(self.name):
-                raise ActionFailed(f"{self.bucket.url(self.name)} was left behind.", remedy="Remove it by hand.")
+            with contextlib.suppress(s3.Absent), bucket.translated(f"Aborting {bucket.url(name)}"):
+                bucket.client.abort_multipart_upload(**self._target, UploadId=self._upload)
+        if self._may_exist and bucket.is_there(name):
+            bucket.remove(name, self._version)
+            if bucket.is_there(name):
+                raise ActionFailed(f"{bucket.url(name)} was left behind.", remedy="Remove it by hand.")

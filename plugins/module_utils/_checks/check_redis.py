@@ -46,7 +46,7 @@ ARGUMENT_SPEC: Spec = compose(
         "require_maxmemory": {"type": "bool", "default": False},
         "max_clients_share": {"type": "float"},
         "max_rejected_connections": {"type": "int"},
-        "max_evicted_keys": {"type": "int"},
+        "max_evicted_keys": {"type": "int", "no_log": False},
         "min_hit_ratio": {"type": "float"},
         "queues": {
             "type": "list",
@@ -63,7 +63,7 @@ ARGUMENT_SPEC: Spec = compose(
             "no_log": False,
             "options": {
                 "prefix": {"type": "str", "required": True},
-                "min_keys": {"type": "int", "default": 1},
+                "min_keys": {"type": "int", "default": 1, "no_log": False},
                 "min_ttl_share": {"type": "float"},
                 "max_ttl": {"type": "float"},
                 "sample": {"type": "int", "default": 1000},

@@ -239,6 +239,15 @@ def _guarded_class() -> t.Any:
     return GuardedConnection
 
 
+def cancel(connection: psycopg.Connection[t.Any]) -> None:
+    """Ask the server to end what the connection is waiting for; whoever gives up a query does not wait for an answer."""
+    with contextlib.suppress(Exception):
+        if hasattr(connection, "cancel_safe"):
+            connection.cancel_safe(timeout=5)
+        else:  # psycopg 3.1
+            connection.cancel()
+
+
 def _said(problem: BaseException) -> str:
     """What the server said in one line, without the query it was about."""
     diagnosis = getattr(problem, "diag", None)

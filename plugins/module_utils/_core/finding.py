@@ -15,8 +15,12 @@ import typing as t
 #: From good to bad. ``waived`` and ``not_applicable`` are never a criterion's: the verdict and the plan give them.
 ORDER = ("pass", "warn", "unknown", "fail")
 STATUSES = (*ORDER, "not_applicable")
-#: A probe that leaves a trace says this in check mode; the verdict then says "GO if these N hold".
-NOT_IN_CHECK_MODE = "not run in check mode"
+#: What a criterion expects that could not be found out.
+AN_ANSWER = "an answer"
+#: The same where only check mode was in the way: the verdict then says "GO if these N hold".
+NOT_IN_CHECK_MODE = "an answer, which check mode does not ask for"
+#: How a check says that a probe that leaves a trace was left out.
+_LEFT_OUT = re.compile(r"\bnot run in check mode\b|\bcheck mode did not send\b")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +119,15 @@ def holds(
 
 def unknown(name: str, why: str, *, remedy: str = "") -> Criterion:
     """What could not be found out."""
-    return Criterion(name, "unknown", None, "an answer", why, remedy)
+    expected = NOT_IN_CHECK_MODE if _LEFT_OUT.search(why) else AN_ANSWER
+    return Criterion(name, "unknown", None, expected, why, remedy)
+
+
+def unknown_only_for_check_mode(expected: t.Mapping[str, t.Any]) -> bool:
+    """Whether nothing but check mode kept an unknown finding, with these expectations, from being known."""
+    unanswered = [text for text in expected.values() if text in (AN_ANSWER, NOT_IN_CHECK_MODE)]
+    was_cut = "…" in expected
+    return bool(unanswered) and AN_ANSWER not in unanswered and not was_cut
 
 
 def worst(statuses: t.Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement, at_least, unknown
 from ansible_collections.opsready.golive.plugins.plugin_utils.verdict_rules import (
     decide,
     digest_of,
@@ -413,27 +414,43 @@ def test_what_was_loosened_needs_an_approver() -> None:
 
 # ---- check mode
 
-TRACE = "canary object is not run in check mode."
+TRACE = "canary was not run in check mode"
+LEFT_OUT = Judgement.of([at_least("replicas", 2, 1), unknown("canary", TRACE)])
+
+
+def _left_out(judgement: Judgement = LEFT_OUT, **changes: t.Any) -> dict[str, t.Any]:
+    return _finding(status="unknown", summary=judgement.summary, expected=judgement.expected, **changes)
 
 
 def test_check_mode_says_go_if_these_hold_and_names_them() -> None:
-    verdict, _ = _decide([_item()], [_finding(status="unknown", summary=TRACE)], check_mode=True)
+    verdict, _ = _decide([_item()], [_left_out()], check_mode=True)
     assert verdict["decision"] == "GO"
-    assert verdict["conditional"] == [{"id": "a", "host": "controller", "reason": TRACE}]
+    assert verdict["conditional"] == [{"id": "a", "host": "controller", "reason": LEFT_OUT.summary}]
     assert in_words(verdict).splitlines()[0].startswith("GO if these 1 hold")
-    assert "holds? a: canary object" in in_words(verdict)
+    assert "holds? a: Canary was not run" in in_words(verdict)
 
 
 def test_outside_check_mode_it_is_simply_unknown() -> None:
-    verdict, _ = _decide([_item()], [_finding(status="unknown", summary=TRACE)])
+    verdict, _ = _decide([_item()], [_left_out()])
     assert verdict["decision"] == "NO-GO"
 
 
 def test_check_mode_excuses_no_other_unknown() -> None:
-    items, findings = [_item("a"), _item("b")], [_finding("a", "unknown", summary=TRACE), _finding("b", "unknown")]
+    items, findings = [_item("a"), _item("b")], [_left_out(), _finding("b", "unknown")]
     verdict, _ = _decide(items, findings, check_mode=True)
     assert verdict["decision"] == "NO-GO"
     assert in_words(verdict).splitlines()[0].startswith("NO-GO  (2 unknown)")
+
+
+def test_check_mode_excuses_no_other_unknown_of_the_same_finding() -> None:
+    both = Judgement.of([unknown("canary", TRACE), unknown("lag", "lag could not be read")])
+    assert _decide([_item()], [_left_out(both)], check_mode=True)[0]["decision"] == "NO-GO"
+    old = _left_out(started=_ago(hours=2))
+    assert _decide([_item(max_age_seconds=3600)], [old], check_mode=True)[0]["decision"] == "NO-GO"
+    cut = _left_out() | {"expected": {**LEFT_OUT.expected, "…": "7 more"}}
+    assert _decide([_item()], [cut], check_mode=True)[0]["decision"] == "NO-GO"
+    said_only = _finding(status="unknown", summary=f"{TRACE}.")
+    assert _decide([_item()], [said_only], check_mode=True)[0]["decision"] == "NO-GO"
 
 
 # ---- the words

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Law 1, broken on purpose: whatever is left out, limited, skipped or lost, what was expected and not found is no GO."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tests.playbook import Inventory, Played, run_playbook
+
+TWO_HOSTS: Inventory = {"all": {"hosts": {"web1": {}, "web2": {}}}}
+RUN = {"directory": "{{ playbook_dir }}/run"}
+
+
+def _file(identity: str, **more: t.Any) -> dict[str, t.Any]:
+    return {"id": identity, "title": identity, "check_host": {"files": [{"path": "/etc/passwd"}]}, **more}
+
+
+CHECKLIST = [_file("here", satisfies=["S1.1"]), _file("everywhere", hosts="all", satisfies=["S1.2"])]
+
+
+def _play(*args: str, checklist: list[dict[str, t.Any]] | None = None, **plan: t.Any) -> Played:
+    plays: list[dict[str, t.Any]] = [
+        {"hosts": "localhost", "gather_facts": False, "tasks": [
+            {"name": "Plan", "tags": ["plan", "always"], "opsready.golive.plan": {**RUN, **plan}}]},
+        {"hosts": "localhost,all", "gather_facts": False, "tasks": [
+            {"name": "Judge", "tags": ["judge"], "opsready.golive.checklist": RUN}]},
+        {"hosts": "localhost", "gather_facts": False, "tasks": [
+            {"name": "Decide", "tags": ["decide", "always"], "opsready.golive.verdict": RUN}]},
+    ]  # fmt: skip
+    return run_playbook(
+        plays, inventory=TWO_HOSTS, extra_vars={"golive_checklist": CHECKLIST if checklist is None else checklist}, args=args
+    )
+
+
+def test_the_whole_run_is_a_go() -> None:
+    assert _play(require=["S1"]).of("Decide").result["verdict"]["decision"] == "GO"
+
+
+@pytest.mark.parametrize(
+    ("args", "unknown"),
+    [
+        (("--limit", "localhost,web1"), [("everywhere", "web2")]),
+        (("--limit", "localhost"), [("everywhere", "web1"), ("everywhere", "web2")]),
+        (("--tags", "decide"), [("everywhere", "web1"), ("everywhere", "web2"), ("here", "controller")]),
+        (("--skip-tags", "judge"), [("everywhere", "web1"), ("everywhere", "web2"), ("here", "controller")]),
+    ],
+)
+def test_what_was_not_judged_is_unknown(args: tuple[str, ...], unknown: list[tuple[str, str]]) -> None:
+    played = _play(*args)
+    verdict = played.of("Decide").result["verdict"]
+    assert (played.rc, verdict["decision"]) == (2, "NO-GO")
+    assert sorted((entry["id"], entry["host"]) for entry in verdict["blocking"]) == unknown
+    assert {entry["status"] for entry in verdict["blocking"]} == {"unknown"}
+
+
+@pytest.mark.parametrize("task", ["Judge", "Decide"])
+def test_starting_later_finds_no_plan_and_decides_nothing(task: str) -> None:
+    played = _play("--start-at-task", task)
+    assert played.rc == 2
+    assert not played.ran("Decide") or "plan comes before verdict" in played.of("Decide").msg
+
+
+def test_what_is_required_and_covered_by_no_item_is_no_go() -> None:
+    verdict = _play(require=["S1", "S2.4"]).of("Decide").result["verdict"]
+    assert verdict["decision"] == "NO-GO"
+    assert verdict["coverage"]["missing"] == ["S2.4"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"check_host": {"files": [{"path": "{{ nothing_here }}"}]}},
+        {"check_host": {"files": []}},
+        {"when": "nothing_here", "reason": "nobody knows"},
+        {"check_host": None, "check_redis": {"url": "redis://127.0.0.1:1/0"}},
+        {"check_host": None, "check_postgres": {"dsn": "postgresql://app@127.0.0.1:1/x"}},
+        {"check_host": None, "check_tls": {"endpoints": ["127.0.0.1:1"]}},
+        {"check_host": None, "check_http": {"requests": [{"url": "http://127.0.0.1:1/"}]}},
+    ],
+)
+def test_what_cannot_be_found_out_is_never_a_go(broken: dict[str, t.Any]) -> None:
+    item = {key: value for key, value in {**_file("broken"), **broken}.items() if value is not None}
+    played = _play(checklist=[_file("here"), item])
+    assert played.rc == 2
+    if played.ran("Decide"):  # an empty list is refused by the plan already
+        assert played.of("Decide").result["verdict"]["decision"] == "NO-GO"
+    else:
+        assert "item broken" in played.of("Plan").msg

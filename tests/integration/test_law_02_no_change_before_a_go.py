@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Law 2, broken on purpose: a release begins only with a fresh GO for this very version, and its token only in this run."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.playbook import Played, run_playbook
+
+RUN = {"directory": "{{ playbook_dir }}/run"}
+STATE = {"system": "archive", "state_dir": "{{ playbook_dir }}/state"}
+GOOD = {"id": "good", "title": "good", "check_host": {"files": [{"path": "/etc/passwd"}]}}
+BAD = {"id": "bad", "title": "bad", "check_host": {"files": [{"path": "/no/such/file"}]}}
+
+
+def _play(directory: Path, *args: str, checklist: list[dict[str, t.Any]] | None = None, **begin: t.Any) -> Played:
+    """Plan, judge, decide without failing, begin, and change one file with the token."""
+    step = {**STATE, "state": "step", "release": "{{ begun.token }}", "opens": {"name": "stop"}}
+    begun = {**STATE, "state": "begun", "version": "2.0.0", "verdict": "{{ decided.verdict }}", **begin}
+    verdict = {**RUN, "system": "archive", "version": "2.0.0", "enforce": False}
+    tasks: list[dict[str, t.Any]] = [
+        {"name": "Plan", "opsready.golive.plan": RUN},
+        {"name": "Judge", "tags": ["judge"], "opsready.golive.checklist": RUN},
+        {"name": "Decide", "tags": ["decide"], "opsready.golive.verdict": verdict, "register": "decided"},
+        {"name": "Begin", "tags": ["begin"], "opsready.golive.release": begun, "register": "begun"},
+        {"name": "Change", "tags": ["change"], "opsready.golive.release": step},
+    ]
+    return run_playbook(
+        [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}],
+        extra_vars={"golive_checklist": checklist or [GOOD]},
+        directory=directory,
+        args=args,
+    )
+
+
+def _changed(directory: Path) -> bool:
+    return (directory / "state").exists()
+
+
+def test_with_a_go_it_begins(tmp_path: Path) -> None:
+    played = _play(tmp_path)
+    assert (played.rc, played.of("Change").status, _changed(tmp_path)) == (0, "ok", True)
+
+
+def test_a_no_go_begins_nothing_even_where_nobody_stopped_the_play(tmp_path: Path) -> None:
+    played = _play(tmp_path, checklist=[GOOD, BAD])
+    assert "The verdict is NO-GO: nothing is changed without a GO." in played.of("Begin").msg
+    assert not _changed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--tags", "begin,change"),
+        ("--tags", "change"),
+        ("--skip-tags", "judge"),
+        ("--skip-tags", "decide"),
+        ("--skip-tags", "begin"),
+        ("--start-at-task", "Begin"),
+        ("--start-at-task", "Change"),
+        ("--limit", "web1"),
+    ],
+)
+def test_no_option_of_ansible_walks_around_the_gate(tmp_path: Path, args: tuple[str, ...]) -> None:
+    played = _play(tmp_path, *args)
+    assert not _changed(tmp_path)
+    assert not any(result.task == "Change" and result.status == "ok" for result in played.results)
+
+
+@pytest.mark.parametrize(
+    ("begin", "said"),
+    [
+        ({"version": "2.0.1"}, "is for archive 2.0.0, not for archive 2.0.1"),
+        ({"system": "shop"}, "is for archive 2.0.0, not for shop 2.0.0"),
+        ({"verdict_max_age": -1}, "s old, and may be at most -1 s"),
+    ],
+)
+def test_a_go_for_something_else_or_too_old_begins_nothing(tmp_path: Path, begin: dict[str, t.Any], said: str) -> None:
+    assert said in _play(tmp_path, **begin).of("Begin").msg
+    assert not _changed(tmp_path)
+
+
+def test_a_verdict_of_check_mode_begins_nothing_later(tmp_path: Path) -> None:
+    first = _play(tmp_path / "checked", "--check")
+    verdict = first.of("Decide").result["verdict"]
+    assert (verdict["decision"], verdict["check_mode"]) == ("GO", True)
+    played = _play(tmp_path / "later", verdict=verdict)
+    assert "made in check mode" in played.of("Begin").msg
+    assert not _changed(tmp_path / "later")
+
+
+def test_an_item_that_may_not_be_older_is_judged_again_or_blocks(tmp_path: Path) -> None:
+    """The clock is the findings' own: a finding from before the item's limit is unknown at the second decision."""
+    aged = {**GOOD, "max_age": "0.001s"}
+    played = _play(tmp_path, checklist=[aged])
+    verdict = played.of("Decide").result["verdict"]
+    assert verdict["decision"] == "NO-GO"
+    assert "may be at most 0 s old" in verdict["blocking"][0]["summary"]
+    assert not _changed(tmp_path)

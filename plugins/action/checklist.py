@@ -197,9 +197,7 @@ class ActionModule(ActionBase):
         found = answer["findings"] + [None] * (len(sent) - len(answer["findings"]))
         return {item["id"]: _as_sent(item, finding) for item, finding in zip(sent, found, strict=True)}
 
-    def _summary(
-        self, findings: list[dict[str, t.Any]], digest: str, directory: str, full: bool
-    ) -> dict[str, t.Any]:
+    def _summary(self, findings: list[dict[str, t.Any]], digest: str, directory: str, full: bool) -> dict[str, t.Any]:
         counts = dict.fromkeys(STATUSES, 0)
         for finding in findings:
             counts[finding["status"]] += 1
@@ -211,7 +209,8 @@ class ActionModule(ActionBase):
             "msg": said,
             "counts": counts,
             "not_passed": [
-                {key: finding[key] for key in ("id", "status", "severity", "summary")} for finding in not_passed[:_SHOWN]
+                {key: finding[key] for key in ("id", "status", "severity", "summary")}
+                for finding in not_passed[:_SHOWN]
             ],
             "sha256": digest,
             "directory": directory,

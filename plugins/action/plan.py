@@ -109,7 +109,9 @@ class ActionModule(ActionBase):
     def _defaults(self, name: str, variables: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
         """Defaults by check, still untemplated; a name that is no check, or no mapping behind it, is refused."""
         defaults = variables.get(name) or {}
-        if not isinstance(defaults, t.Mapping) or not all(isinstance(part, (t.Mapping, str)) for part in defaults.values()):
+        if not isinstance(defaults, t.Mapping) or not all(
+            isinstance(part, (t.Mapping, str)) for part in defaults.values()
+        ):
             raise BadInput(f"The variable {name} has to be a mapping from a check to a mapping of its options.")
         for check in defaults:
             if check not in registry.names():

@@ -89,7 +89,9 @@ class ActionModule(ActionBase):
             approver=options["loosened_approver"],
             check_mode=self._task.check_mode,
         )
-        verdict.update(digest=digest, system=options["system"], version=options["version"], check_mode=self._task.check_mode)
+        verdict.update(
+            digest=digest, system=options["system"], version=options["version"], check_mode=self._task.check_mode
+        )
         spool.write_file(os.path.join(directory, f"verdict.{phase}.json"), spool.as_json(verdict))
         spool.write_file(os.path.join(directory, f"decided.{phase}.json"), spool.as_json(findings))
         text = in_words(verdict)

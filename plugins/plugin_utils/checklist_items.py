@@ -28,6 +28,7 @@ _SIGN_OFF: Spec = {
     "expires_after": {"type": "str"},
     "binds_to": {"type": "str", "choices": ["release", "migration_preview"], "default": "release"},
 }
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)?")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -100,41 +101,46 @@ def label(raw: t.Any, index: int) -> str:
     return f"item {identity}" if isinstance(identity, str) and identity else f"item {index + 1} of the list"
 
 
+def _key_faults(raw: t.Mapping[str, t.Any], checks: t.Sequence[str]) -> t.Iterator[str]:
+    for key in raw:
+        if key not in _KEYS and key not in checks:
+            yield f"unknown key {key!r}{close_match(str(key), [*_KEYS, *registry.names()])}"
+    judged_by = [*checks, *(["sign_off"] if "sign_off" in raw else [])]
+    if len(judged_by) != 1:
+        yield f"exactly one check_* or sign_off is needed, found {', '.join(judged_by) or 'none'}"
+    for key in checks:
+        if key not in registry.names():
+            yield f"there is no check {key!r}{close_match(key, registry.names())}"
+
+
+def _value_faults(raw: t.Mapping[str, t.Any], phases: t.Sequence[str], severity: str) -> t.Iterator[str]:
+    identity = raw.get("id")
+    if not isinstance(identity, str) or not _ID.fullmatch(identity):
+        yield "id is missing or not of letters, digits, '.', '_' and '-'"
+    if not raw.get("title"):
+        yield "title is missing"
+    for phase in phases:
+        if phase not in PHASES:
+            yield f"phase {phase!r} is not one of {', '.join(PHASES)}"
+    if not phases:
+        yield "phase is empty"
+    if severity not in SEVERITIES:
+        yield f"severity {severity!r} is not one of {', '.join(SEVERITIES)}"
+    if "when" in raw and raw["when"] is not True and not raw.get("reason"):
+        yield "when needs a reason: it is what makes an item not applicable"
+
+
 def parse(raw: t.Any, index: int) -> Item:
     """A valid item, or BadInput that names the item and each key at fault."""
     name = label(raw, index)
     if not isinstance(raw, t.Mapping):
         raise BadInput(f"{name} is {kind_of(raw)}, expected a mapping with id, title and one check.")
-    faults: list[str] = []
-    checks = [key for key in raw if isinstance(key, str) and key.startswith("check_")]
-    for key in raw:
-        if key not in _KEYS and key not in checks:
-            faults.append(f"unknown key {key!r}{close_match(str(key), [*_KEYS, *registry.names()])}")
-    if not isinstance(raw.get("id"), str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", raw.get("id", "")):
-        faults.append("id is missing or not of letters, digits, '.', '_' and '-'")
-    if not raw.get("title"):
-        faults.append("title is missing")
-    judged_by = checks + (["sign_off"] if "sign_off" in raw else [])
-    if len(judged_by) != 1:
-        found = ", ".join(judged_by) or "none"
-        faults.append(f"exactly one check_* or sign_off is needed, found {found}")
-    for key in checks:
-        if key not in registry.names():
-            faults.append(f"there is no check {key!r}{close_match(key, registry.names())}")
+    checks = [str(key) for key in raw if isinstance(key, str) and key.startswith("check_")]
     phases = _listed(raw.get("phase", "pre_deploy"))
-    for phase in phases:
-        if phase not in PHASES:
-            faults.append(f"phase {phase!r} is not one of {', '.join(PHASES)}")
-    if not phases:
-        faults.append("phase is empty")
     severity = str(raw.get("severity", "blocker"))
-    if severity not in SEVERITIES:
-        faults.append(f"severity {severity!r} is not one of {', '.join(SEVERITIES)}")
-    if "when" in raw and raw["when"] is not True and not raw.get("reason"):
-        faults.append("when needs a reason: it is what makes an item not applicable")
     params = raw.get(checks[0]) if checks else {}
-    if params is None:
-        params = {}
+    params = {} if params is None else params
+    faults = [*_value_faults(raw, phases, severity), *_key_faults(raw, checks)]
     if not isinstance(params, t.Mapping):
         faults.append(f"{checks[0]} is {kind_of(params)}, expected a mapping of its options")
         params = {}

@@ -62,6 +62,10 @@ def arguments() -> argparse.Namespace:
         command = commands.add_parser(name)
         if name == "bad-release":
             command.add_argument("letters", nargs="*", metavar="a b c", help="which of the three; all by default")
+        if name == "killed":
+            command.add_argument(
+                "--to", default=killed.VERSION, metavar="VERSION", help="the release that dies (default: 2.0.0)"
+            )
         command.add_argument("--directory", type=Path, required=True, metavar="DIR")
         command.add_argument(
             "--collections",
@@ -84,17 +88,21 @@ def arguments() -> argparse.Namespace:
     return given
 
 
+def scenarios(given: argparse.Namespace, out: Path) -> list[tuple[Scenario, Path]]:
+    """What the command line asks for, and the folder of each."""
+    if given.command == "bad-release":
+        return [(bad(letter), out / letter) for letter in given.letters]
+    if given.command == "killed":
+        return [(lambda workspace, promises: killed.run(workspace, promises, given.to), out)]
+    return [({"release": release.run, "no-go": no_go.run}[given.command], out)]
+
+
 def main() -> int:
     given = arguments()
     signal.signal(signal.SIGTERM, interrupt)
     out = Path(os.path.abspath(given.directory))
     settings = Settings(given.collections, tuple(given.ansible_option))
-    shown: list[tuple[Scenario, Path]] = {
-        "release": lambda: [(release.run, out)],
-        "bad-release": lambda: [(bad(letter), out / letter) for letter in given.letters],
-        "no-go": lambda: [(no_go.run, out)],
-        "killed": lambda: [(killed.run, out)],
-    }[given.command]()
+    shown = scenarios(given, out)
     try:
         held = [show(scenario, folder, settings) for scenario, folder in shown]
     except KeyboardInterrupt:

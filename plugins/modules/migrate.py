@@ -225,6 +225,18 @@ after:
     snapshot: "851:851:"
     lsn: 0/37D9668
     at: "2026-11-22T01:31:11.170Z"
+baseline:
+  description:
+    - Where the data stands now, for O(opsready.golive.pg_restore#module:baseline). Empty where the login may not read every table.
+  type: dict
+  returned: for V(applied), but not in check mode
+  sample:
+    snapshot: "851:851:"
+    at: "2026-11-22T01:31:11.170Z"
+baseline_problem:
+  description: Why there is no RV(baseline).
+  type: str
+  returned: for V(applied), but not in check mode
 seconds:
   description: Seconds that the tool ran.
   type: float

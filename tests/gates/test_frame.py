@@ -28,12 +28,18 @@ def test_the_action_group_names_every_module() -> None:
     assert set(runtime["action_groups"]["golive"]) == _modules()
 
 
-def test_every_action_plugin_has_a_module_or_is_routed_to() -> None:
+def test_every_acting_module_runs_through_the_acting_plugin() -> None:
     runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
-    routed = {entry["redirect"].rpartition(".")[2] for entry in runtime["plugin_routing"]["action"].values()}
+    routes = {name: entry["action_plugin"] for name, entry in runtime["plugin_routing"]["modules"].items()}
+    frame = re.compile(r"^from \S+\._core\.guard import .*\brun_module\b", re.M)
+    acting = {name for name in _modules() if frame.search((ROOT / "plugins" / "modules" / f"{name}.py").read_text())}
+    assert acting
+    assert routes == dict.fromkeys(acting, "opsready.golive.acting")
+
+
+def test_every_action_plugin_has_a_module_that_documents_it() -> None:
     actions = {path.stem for path in (ROOT / "plugins" / "action").glob("[!_]*.py")}
-    assert actions <= _modules() | routed
-    assert set(runtime["plugin_routing"]["action"]) <= _modules(), "a route leads from a module that does not exist"
+    assert actions <= _modules()
 
 
 def test_library_floors_are_those_of_the_execution_environment() -> None:

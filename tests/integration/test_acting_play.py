@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaks import assert_no_leak
 from tests.parts import need_part
 from tests.playbook import Inventory, Played, run_playbook
 from tests.servers import RefusedPort
@@ -152,21 +151,3 @@ def test_a_short_name_works_as_the_full_one_does(tmp_path: Path) -> None:
     played = run_playbook([{"hosts": "localhost", "gather_facts": False, "collections": ["opsready.golive"], "tasks": tasks}],
                           directory=tmp_path)  # fmt: skip
     assert played.of("End").status == "ok", played.text
-
-
-@pytest.mark.parametrize("inject", ["0", "1"])
-def test_a_secret_of_an_acting_module_is_shown_at_no_verbosity(tmp_path: Path, inject: str) -> None:
-    canary = "canary-acting:5/e1@70"
-    with RefusedPort() as nobody:
-        backup = {"dsn": f"postgresql://app@127.0.0.1:{nobody.port}/archive", "password": "{{ secret }}",
-                  "destination": "file:///tmp/nowhere"}  # fmt: skip
-        played = run_playbook(
-            [{"hosts": "localhost", "gather_facts": False, "tasks": [
-                {"name": "Back up", "opsready.golive.pg_backup": backup, "ignore_errors": True}]}],
-            extra_vars={"secret": canary},
-            args=["-vvvvv"],
-            environment={"ANSIBLE_INJECT_INVOCATION": inject},
-            directory=tmp_path,
-        )  # fmt: skip
-    assert played.of("Back up").status == "ignored"
-    assert_no_leak([canary], played.text, "standard output at -vvvvv")

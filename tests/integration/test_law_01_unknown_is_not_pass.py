@@ -44,7 +44,7 @@ def test_the_whole_run_is_a_go() -> None:
     ("args", "unknown"),
     [
         (("--limit", "localhost,web1"), [("everywhere", "web2")]),
-        (("--limit", "localhost"), [("everywhere", "web1"), ("everywhere", "web2")]),
+        (("--limit", "localhost,web2"), [("everywhere", "web1")]),
         (("--tags", "decide"), [("everywhere", "web1"), ("everywhere", "web2"), ("here", "controller")]),
         (("--skip-tags", "judge"), [("everywhere", "web1"), ("everywhere", "web2"), ("here", "controller")]),
     ],
@@ -70,23 +70,29 @@ def test_what_is_required_and_covered_by_no_item_is_no_go() -> None:
     assert verdict["coverage"]["missing"] == ["S2.4"]
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        {"check_host": {"files": [{"path": "{{ nothing_here }}"}]}},
-        {"check_host": {"files": []}},
-        {"when": "nothing_here", "reason": "nobody knows"},
-        {"check_host": None, "check_redis": {"url": "redis://127.0.0.1:1/0"}},
-        {"check_host": None, "check_postgres": {"dsn": "postgresql://app@127.0.0.1:1/x"}},
-        {"check_host": None, "check_tls": {"endpoints": ["127.0.0.1:1"]}},
-        {"check_host": None, "check_http": {"requests": [{"url": "http://127.0.0.1:1/"}]}},
-    ],
-)
-def test_what_cannot_be_found_out_is_never_a_go(broken: dict[str, t.Any]) -> None:
-    item = {key: value for key, value in {**_file("broken"), **broken}.items() if value is not None}
-    played = _play(checklist=[_file("here"), item])
-    assert played.rc == 2
-    if played.ran("Decide"):  # an empty list is refused by the plan already
-        assert played.of("Decide").result["verdict"]["decision"] == "NO-GO"
+BROKEN: dict[str, dict[str, t.Any]] = {
+    "undefined": {"check_host": {"files": [{"path": "{{ nothing_here }}"}]}},
+    "undefined-when": {"when": "nothing_here", "reason": "nobody knows"},
+    "redis": {"check_host": None, "check_redis": {"url": "redis://127.0.0.1:1/0"}},
+    "postgres": {"check_host": None, "check_postgres": {"dsn": "postgresql://app@127.0.0.1:1/x"}},
+    "tls": {"check_host": None, "check_tls": {"endpoints": ["127.0.0.1:1"]}},
+    "http": {"check_host": None, "check_http": {"url": "http://127.0.0.1:1/"}},
+    "s3": {"check_host": None, "check_s3": {"endpoint_url": "http://127.0.0.1:1", "access_key": "a", "secret_key": "b" * 9, "buckets": ["c"]}},
+}  # fmt: skip
+
+
+def test_what_cannot_be_found_out_is_never_a_go() -> None:
+    items = [{key: value for key, value in {**_file(name), **body}.items() if value is not None} for name, body in BROKEN.items()]
+    played = _play(checklist=[_file("here"), *items])
+    verdict = played.of("Decide").result["verdict"]
+    assert (played.rc, verdict["decision"], verdict["counts"]["pass"]) == (2, "NO-GO", 1)
+    assert {entry["id"] for entry in verdict["blocking"]} == set(BROKEN)
+
+
+def test_nothing_to_look_at_is_unknown() -> None:
+    nothing = _file("nothing") | {"check_host": {"files": []}}
+    played = _play(checklist=[_file("here"), nothing])
+    if played.ran("Decide"):
+        assert [entry["id"] for entry in played.of("Decide").result["verdict"]["blocking"]] == ["nothing"]
     else:
-        assert "item broken" in played.of("Plan").msg
+        assert "item nothing" in played.of("Plan").msg

@@ -45,26 +45,29 @@ def test_check_mode_gives_the_whole_verdict_and_leaves_no_trace(
         {"id": "good", "title": "good", "check_host": {"files": [{"path": "/etc/passwd"}]}},
         {"id": "store", "title": "store", "check_s3": {"endpoint_url": s3.endpoint, "access_key": s3.access_key,
                                                       "secret_key": s3.secret_key, "buckets": [bucket], "canary": True}},
-        {"id": "broker", "title": "broker", "check_redis": {"url": redis_server.url(with_password=False), "canary": True,
+        {"id": "broker", "title": "broker", "check_redis": {"url": redis_server.url(with_password=False), "canary": True, "use": "cache",
                                                            "password": "redis-canary-4f1d9b"}},
         {"id": "posted", "title": "posted", "check_http": {"requests": [{"url": f"{http_server.url}/jobs", "method": "POST"}]}},
     ]  # fmt: skip
     keys_before = redis_server.client().dbsize()
-    writes = "SELECT sum(xact_commit) FROM pg_stat_database"
-    assert postgres.execute(writes)
+    database = {"dsn": postgres.dsn(password=None), "password": postgres.password, "canary": True}
+    items.append({"id": "database", "title": "database", "check_postgres": database})
+    transactions = "SELECT pg_current_xact_id_if_assigned(), txid_snapshot_xmax(txid_current_snapshot())"
+    before = postgres.execute(transactions)
     played = _play(tmp_path, items, "--check")
     assert played.rc == 0, played.text
     verdict = played.of("Decide").result["verdict"]
-    assert (verdict["decision"], verdict["check_mode"]) == ("GO", True)
-    assert {entry["id"] for entry in verdict["conditional"]} == {"store", "broker", "posted"}
-    assert "GO if these 3 hold" in played.stdout
-    for identity in ("store", "broker", "posted"):
+    assert (verdict["decision"], verdict["check_mode"]) == ("GO", True), played.of("Decide").msg
+    assert {entry["id"] for entry in verdict["conditional"]} == {"store", "broker", "posted", "database"}
+    assert "GO if these 4 hold" in played.stdout
+    for identity in ("store", "broker", "posted", "database"):
         assert f"holds? {identity}: " in played.stdout
     assert verdict["counts"]["pass"] == 1
     # Nothing was written, sent or begun.
     assert s3.client().list_objects_v2(Bucket=bucket).get("KeyCount", 0) == 0
     assert redis_server.client().dbsize() == keys_before
     assert http_server.requests == []
+    assert postgres.execute(transactions) == before
     assert not (tmp_path / "state").exists()
 
 

@@ -28,7 +28,8 @@ def ended_as(workspace: Workspace, promises: Promises, ended: Ended, outcome: st
     """The run ended as promised, and left a record and a report that agree; returns the report."""
     workspace.keep_record()
     report = workspace.read_report()
-    wanted = 0 if outcome in ("live", "rolled_back") and ended.name != "golive" or outcome == "live" else 2
+    is_wanted = outcome == "live" if ended.name == "golive" else outcome in ("live", "rolled_back")
+    wanted = 0 if is_wanted else 2
     promises.check(f"the run ends with code {wanted}", ended.returncode == wanted, f"code {ended.returncode}")
     last = workspace.journal()[-1]
     promises.check(f"the journal says {outcome}", last.get("outcome") == outcome, str(last.get("outcome")))

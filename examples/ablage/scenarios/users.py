@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -100,7 +101,7 @@ class AtWork:
                 self._act()
                 # people pause; how long is no promise, only a rate
                 self._stopped.wait(self._pause_seconds)
-        except BaseException as problem:  # noqa: BLE001  # whatever it is, the block must hear of it
+        except BaseException as problem:  # whatever it is, the block must hear of it
             self._problem = problem
 
     def __enter__(self) -> AtWork:
@@ -245,10 +246,8 @@ class Reporter:
         if self._session is None:
             return
         if self._session.stdin is not None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self._session.stdin.close()
-            except BrokenPipeError:
-                pass
         try:
             self._session.wait(5)
         except subprocess.TimeoutExpired:

@@ -30,7 +30,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 if t.TYPE_CHECKING:
     import psycopg
 
-_MARK_HEAD = "opsready.golive "
+#: A database of ours carries a comment that begins so.
+MARK_HEAD = "opsready.golive "
 #: Kinds that we made ourselves out of nothing, and may therefore drop.
 DROPPABLE = ("scratch", "restoring", "ready")
 
@@ -66,15 +67,15 @@ class Mark:
     note: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     def text(self) -> str:
-        return _MARK_HEAD + json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return MARK_HEAD + json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @staticmethod
     def parse(comment: str | None) -> Mark | None:
         """None for a comment that is not a mark."""
-        if comment is None or not comment.startswith(_MARK_HEAD):
+        if comment is None or not comment.startswith(MARK_HEAD):
             return None
         try:
-            found = json.loads(comment[len(_MARK_HEAD) :])
+            found = json.loads(comment[len(MARK_HEAD) :])
             return Mark(
                 kind=str(found["kind"]),
                 original=str(found["original"]),
@@ -199,7 +200,7 @@ class Cluster:
         """All databases that carry a mark of ours for the database ``original``."""
         found = self.rows(
             _SELECT + "where pg_catalog.shobj_description(d.oid, 'pg_database') like %s order by d.datname",
-            (_MARK_HEAD + "%",),
+            (MARK_HEAD + "%",),
             "Looking for databases of ours",
         )
         databases = [Database(*row) for row in found]

@@ -355,7 +355,7 @@ class Migration:
                     "changed": False,
                     "migration": plan,
                     "after": self._position(),
-                    "baseline": data_loss.baseline(self.connection, deadline=self.deadline),
+                    **self._baseline(),
                     "msg": f"{self.database} is at {', '.join(current) or 'no revision'} already; nothing is pending.",
                 }
             diff = {"before": "\n".join(current) + "\n", "after": target + "\n"}
@@ -374,10 +374,17 @@ class Migration:
                 "output": _tail(ended),
                 "invalid_indexes": invalid,
                 "after": self._position(),
-                "baseline": data_loss.baseline(self.connection, deadline=self.deadline),
+                **self._baseline(),
                 "msg": f"{self.database} went from {', '.join(current) or 'nothing'} to {target} "
                 f"in {ended.seconds:.1f} s.",
             }
+
+    def _baseline(self) -> dict[str, t.Any]:
+        """What is in the database now; that it cannot be counted does not undo a migration that was applied."""
+        try:
+            return {"baseline": data_loss.baseline(self.connection, deadline=self.deadline), "baseline_problem": None}
+        except GoliveError as problem:
+            return {"baseline": {}, "baseline_problem": str(problem)}
 
     def _position(self) -> dict[str, str]:
         return Cluster(self.connection, deadline=self.deadline).position()

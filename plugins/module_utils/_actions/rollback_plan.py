@@ -13,7 +13,7 @@ import shlex
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import derived_name
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import MARK_HEAD, derived_name
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 
 KINDS = ("image_only", "downgrade", "restore", "forward_only")
@@ -41,7 +41,9 @@ def build(
     reason = str(migration.get("rollback_reason") or "no migration is pending, so the database stays as it is")
     pending = migration.get("pending") or []
     irreversible = [
-        f"revision {one['revision']} ({one['title']}): {', '.join(one['reasons'])}" for one in pending if one["rollback"] != "reversible"
+        f"revision {one['revision']} ({one['title']}): {', '.join(one['reasons'])}"
+        for one in pending
+        if one["rollback"] != "reversible"
     ]
     dsn = str(way_back.get("dsn") or "")
     database = _database_name(dsn) if dsn else ""
@@ -119,26 +121,28 @@ def render(plan: Plan) -> str:
 
 
 def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
-    commands = ["set -eu"]
+    commands = ["set -euo pipefail"]
     text = []
     if where.get("dsn"):
         text.append("- the password of the database user in `PGPASSWORD`")
         commands += [': "${PGPASSWORD:?the password of the database user}"', "export PGPASSWORD"]
         if where.get("pg_bindir"):
-            commands.append(f"export PATH={shlex.quote(str(where['pg_bindir']))}:\"$PATH\"")
+            commands.append(f'export PATH={shlex.quote(str(where["pg_bindir"]))}:"$PATH"')
         commands.append(f"server={shlex.quote(_server_dsn(str(where['dsn']), 'postgres', 'postgresql'))}")
     if where.get("broker"):
         text.append("- the password of the broker in `REDISCLI_AUTH`, where it has one")
     if plan["database"] == "restore" and where.get("backup"):
         text.append("- access to the backup in `BACKUP_ACCESS_KEY` and `BACKUP_SECRET_KEY`, where it lies in S3")
     if where.get("supervisor"):
-        commands.append(f"ctl() {{ {where.get('supervisorctl') or 'supervisorctl'} -s {shlex.quote(str(where['supervisor']))} \"$@\"; }}")
+        commands.append(
+            f'ctl() {{ {where.get("supervisorctl") or "supervisorctl"} -s {shlex.quote(str(where["supervisor"]))} "$@"; }}'
+        )
     return [*text, "", *_sh(*commands)] if text else _sh(*commands)
 
 
 def _maintenance_on(where: t.Mapping[str, t.Any]) -> list[str]:
     flags = where.get("flags") or []
-    return _sh(*[f"echo '{{\"reason\": \"rollback by hand\"}}' > {shlex.quote(flag)}" for flag in flags]) if flags else []
+    return _sh(*[f'echo \'{{"reason": "rollback by hand"}}\' > {shlex.quote(flag)}' for flag in flags]) if flags else []
 
 
 def _stop(where: t.Mapping[str, t.Any]) -> list[str]:
@@ -147,11 +151,20 @@ def _stop(where: t.Mapping[str, t.Any]) -> list[str]:
     if not where.get("supervisor") or not order:
         return []
     text = "A program that is stopped already is said to be not running; that is fine."
-    return [text, "", *_sh(*[f"ctl stop {shlex.quote(name)} || ctl status {shlex.quote(name)} | grep -E 'STOPPED|EXITED|FATAL'" for name in order])]
+    return [
+        text,
+        "",
+        *_sh(
+            *[
+                f"ctl stop {shlex.quote(name)} || ctl status {shlex.quote(name)} | grep -E 'STOPPED|EXITED|FATAL'"
+                for name in order
+            ]
+        ),
+    ]
 
 
 def _psql(sql: str, *, generated: bool = False) -> str:
-    return f'psql "$server" -X -v ON_ERROR_STOP=1 -At <<\'SQL\'\n{sql}{chr(10) + chr(92) + "gexec" if generated else ";"}\nSQL'
+    return f"psql \"$server\" -X -v ON_ERROR_STOP=1 -At <<'SQL'\n{sql}{chr(10) + chr(92) + 'gexec' if generated else ';'}\nSQL"
 
 
 def _literal(text: str) -> str:
@@ -168,15 +181,42 @@ def _rename_back(plan: Plan) -> str:
     )
 
 
+def _properties_back(plan: Plan) -> str:
+    """Who may connect, and the comment, as they were: what the fence took stands in the mark that is the comment now."""
+    head = _literal(MARK_HEAD)
+    return _psql(
+        "WITH mark AS (\n"
+        f"  SELECT datname, substr(shobj_description(oid, 'pg_database'), length({head}) + 1)::jsonb AS m\n"
+        f"  FROM pg_database WHERE datname = {_literal(plan['database_name'])}\n"
+        f"  AND starts_with(shobj_description(oid, 'pg_database'), {head} || '{{')\n"
+        ")\n"
+        "SELECT statement FROM (\n"
+        "  SELECT 1 AS place, format('REVOKE CONNECT ON DATABASE %I FROM %I', datname, given->>'role') AS statement\n"
+        "  FROM mark, jsonb_array_elements(m #> '{note,admission,granted}') given\n"
+        "  UNION ALL\n"
+        "  SELECT 2, format('GRANT CONNECT ON DATABASE %I TO %s%s', datname,\n"
+        "    CASE WHEN taken->>'role' = 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(taken->>'role') END,\n"
+        "    CASE WHEN (taken->>'grantable')::boolean THEN ' WITH GRANT OPTION' ELSE '' END)\n"
+        "  FROM mark, jsonb_array_elements(m #> '{note,admission,revoked}') taken\n"
+        "  UNION ALL\n"
+        "  SELECT 3, format('COMMENT ON DATABASE %I IS %L', datname, m->>'comment') FROM mark\n"
+        ") AS back ORDER BY place",
+        generated=True,
+    )
+
+
+def _close(names: str) -> str:
+    return _psql(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ({names}) AND pid <> pg_backend_pid()"
+    )
+
+
 def _database(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     if not plan["database_name"]:
         return []
     fenced, live = _literal(plan["fenced_name"]), _literal(plan["database_name"])
     both = f"{fenced}, {live}"
-    close = _psql(
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ({both}) AND pid <> pg_backend_pid()"
-    )
-    find = f"database=$(psql \"$server\" -X -At -c {shlex.quote(f'SELECT datname FROM pg_database WHERE datname IN ({both}) ORDER BY datname <> {fenced} LIMIT 1')})"
+    find = f'database=$(psql "$server" -X -At -c {shlex.quote(f"SELECT datname FROM pg_database WHERE datname IN ({both}) ORDER BY datname <> {fenced} LIMIT 1")})'
     opened = _psql(
         f"SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_database WHERE datname IN ({both})",
         generated=True,
@@ -185,10 +225,11 @@ def _database(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
         change = _downgrade(plan, where)
         text = "The new code takes the migration back; the old code does not know the new revision."
     elif plan["database"] == "restore":
-        return _restore(plan, where, close)
+        return _restore(plan, where)
     else:
         change, text = [], "The schema stays; only the fenced name goes back."
-    return [text, "", *_sh(opened, close, find, *change, close, _rename_back(plan))]
+    close = _close(both)
+    return [text, "", *_sh(opened, close, find, *change, close, _rename_back(plan), _properties_back(plan))]
 
 
 def _downgrade(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
@@ -202,59 +243,74 @@ def _downgrade(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     if where.get("migration_role"):
         environment += f"PGOPTIONS={shlex.quote('-c role=' + str(where['migration_role']))} "
     directory = shlex.quote(str(where["migration_directory"]))
-    return [f"(cd {directory} && {environment}{variable}={shlex.quote(before)}\"$database\"{shlex.quote(after) if after else ''} {command} downgrade {shlex.quote(str(plan['revision'] or 'base'))})"]
+    return [
+        f'(cd {directory} && {environment}{variable}={shlex.quote(before)}"$database"{shlex.quote(after) if after else ""} {command} downgrade {shlex.quote(str(plan["revision"] or "base"))})'
+    ]
 
 
-def _restore(plan: Plan, where: t.Mapping[str, t.Any], close: str) -> list[str]:
+def _restore(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     backup = where.get("backup") or {}
     archive = str(backup.get("archive") or "")
-    if not archive:
-        text = "No backup was made yet when this was written, so nothing was migrated: only the fenced name goes back."
-        return [text, "", *_sh(close, _rename_back(plan))]
-    fetched = f"{plan['release']}.dump"
-    place = urlsplit(archive)
-    if place.scheme == "file":
-        fetch = [f"cp {shlex.quote(place.path)} {shlex.quote(fetched)}"]
-    else:
-        endpoint = str(backup.get("endpoint_url") or "https://s3.amazonaws.com").rstrip("/")
-        url = f"{endpoint}/{place.netloc}{place.path}"
-        region = backup.get("region") or "us-east-1"
-        user = "printf 'user = \"%s:%s\"\\n' \"$BACKUP_ACCESS_KEY\" \"$BACKUP_SECRET_KEY\""
-        get = f"curl -fsS --config - --aws-sigv4 aws:amz:{region}:s3 -o {shlex.quote(fetched)} {shlex.quote(url)}"
-        fetch = [f"{user} | {get}"]
     live, fenced = plan["database_name"], plan["fenced_name"]
-    fresh = derived_name(live, "byhand", plan["release"])
     failed = derived_name(live, "failed", plan["release"])
     both = f"{_literal(fenced)}, {_literal(live)}"
-    target = _server_dsn(str(where["dsn"]), fresh, "postgresql")
-    swap = _psql(
-        f"SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS false', datname) FROM pg_database WHERE datname IN ({both})",
-        generated=True,
-    )
-    rename = _psql(
+    back = [_close(both), _rename_back(plan), _properties_back(plan)]
+    if not archive:
+        text = "No backup was made yet when this was written, so nothing was migrated: only the fenced name goes back."
+        return [text, "", *_sh(*back)]
+    fetched = f"{plan['release']}.dump"
+    set_aside = _psql(
         f"SELECT format('ALTER DATABASE %I RENAME TO %I', datname, {_literal(failed)}) FROM pg_database\n"
-        f"WHERE datname IN ({both}) ORDER BY datname <> {_literal(fenced)} LIMIT 1",
+        f"WHERE datname IN ({both}) AND NOT EXISTS (SELECT FROM pg_database WHERE datname = {_literal(failed)})\n"
+        f"ORDER BY datname <> {_literal(fenced)} LIMIT 1",
         generated=True,
     )
-    owner = f"SELECT format('ALTER DATABASE %I OWNER TO %I', {_literal(fresh)}, pg_get_userbyid(datdba)) FROM pg_database WHERE datname IN ({both}) LIMIT 1"
+    opened = _psql(
+        f"SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_database WHERE datname IN ({both}, {_literal(failed)})",
+        generated=True,
+    )
+    # The archive knows the database by its fenced name, and brings grants, limits, settings and comment along.
+    restored = (
+        f"pg_restore --create --exit-on-error --no-password -d {shlex.quote(_server_dsn(str(where['dsn']), 'postgres', 'postgresql'))} "
+        f"{shlex.quote(fetched)}"
+    )
+    given_out = (
+        "SELECT format('SELECT setval(to_regclass(%L), greatest(%s, pg_sequence_last_value(to_regclass(%L))));', name, last_value, name) "
+        "FROM (SELECT format('%I.%I', schemaname, sequencename) AS name, last_value, increment_by FROM pg_sequences) AS s "
+        "WHERE last_value IS NOT NULL AND increment_by > 0"
+    )
+    advance = (
+        f"psql {shlex.quote(_server_dsn(str(where['dsn']), failed, 'postgresql'))} -X -v ON_ERROR_STOP=1 -At -c {shlex.quote(given_out)} \\\n"
+        f"  | psql {shlex.quote(_server_dsn(str(where['dsn']), fenced, 'postgresql'))} -X -v ON_ERROR_STOP=1 -Atq -o /dev/null"
+    )
+    closed = _psql(
+        f"SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS false', datname) FROM pg_database WHERE datname = {_literal(failed)}",
+        generated=True,
+    )
     return [
-        "**Only when the migration had begun.** What was written since the backup is lost. The backup is restored into a new",
-        f"database, and the names are swapped; the failed one is kept as `{failed}`.",
+        "What was written since the backup is lost; while the fence held, nothing was. The failed database is kept as",
+        f"`{failed}`, the backup is restored beside it, no number is given out twice, and the names are swapped. Where the",
+        "migration had not begun, only the last block is needed.",
         "",
-        *_sh(
-            *fetch,
-            _psql(f"SELECT format('CREATE DATABASE %I TEMPLATE template0', {_literal(fresh)})", generated=True),
-            f"pg_restore --exit-on-error --no-password -d {shlex.quote(target)} {shlex.quote(fetched)}",
-            _psql(owner, generated=True),
-            swap,
-            close,
-            rename,
-            _psql(f"SELECT format('ALTER DATABASE %I RENAME TO %I', {_literal(fresh)}, {_literal(live)})", generated=True),
-        ),
-        "When the migration had not begun, only the name goes back:",
+        *_sh(_fetch(backup, archive, fetched), opened, _close(both), set_aside),
+        "Should the next block fail half-way, drop what it made, and run it again:",
+        f'`psql "$server" -X -c \'DROP DATABASE IF EXISTS "{fenced}"\'`.',
         "",
-        *_sh(close, _rename_back(plan)),
+        *_sh(restored),
+        *_sh(advance, closed),
+        *_sh(*back),
     ]
+
+
+def _fetch(backup: t.Mapping[str, t.Any], archive: str, fetched: str) -> str:
+    place = urlsplit(archive)
+    if place.scheme == "file":
+        return f"cp {shlex.quote(place.path)} {shlex.quote(fetched)}"
+    endpoint = str(backup.get("endpoint_url") or "https://s3.amazonaws.com").rstrip("/")
+    region = backup.get("region") or "us-east-1"
+    user = 'printf \'user = "%s:%s"\\n\' "$BACKUP_ACCESS_KEY" "$BACKUP_SECRET_KEY"'
+    get = f"curl -fsS --config - --aws-sigv4 {shlex.quote(f'aws:amz:{region}:s3')} -o {shlex.quote(fetched)}"
+    return f"{user} | {get} {shlex.quote(f'{endpoint}/{place.netloc}{place.path}')}"
 
 
 def _files(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
@@ -262,7 +318,9 @@ def _files(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     current, previous = where.get("current"), plan["previous_version"]
     if current and previous:
         old = f"{where['releases_dir']}/{previous}"
-        commands.append(f"ln -sfn {shlex.quote(old)} {shlex.quote(str(current))}.golive && mv -T {shlex.quote(str(current))}.golive {shlex.quote(str(current))}")
+        commands.append(
+            f"ln -sfn {shlex.quote(old)} {shlex.quote(str(current))}.golive && mv -T {shlex.quote(str(current))}.golive {shlex.quote(str(current))}"
+        )
     for entry in plan["files"]:
         path = shlex.quote(entry["path"])
         if entry["kind"] == "file":
@@ -284,7 +342,7 @@ def _jobs(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     for queue in queues:
         parked = f"opsready:{plan['system']}:parked:{plan['release']}:{queue}"
         commands.append(
-            f"while [ -n \"$(redis-cli -u {shlex.quote(str(broker))} --no-auth-warning LMOVE {shlex.quote(parked)} {shlex.quote(queue)} LEFT RIGHT)\" ]; do :; done"
+            f'while [ -n "$(redis-cli -u {shlex.quote(str(broker))} --no-auth-warning LMOVE {shlex.quote(parked)} {shlex.quote(queue)} LEFT RIGHT)" ]; do :; done'
         )
     return [text, "", *_sh(*commands)]
 
@@ -296,8 +354,12 @@ def _start(where: t.Mapping[str, t.Any]) -> list[str]:
     commands = [f"ctl start {shlex.quote(name)}" for name in programs.get("backend", [])]
     ca = f"--cacert {shlex.quote(str(where['ca_file']))} " if where.get("ca_file") else ""
     for url in where.get("health") or []:
-        commands.append(f"timeout 60 sh -c {shlex.quote(f'until curl -fsS {ca}-o /dev/null {shlex.quote(url)}; do sleep 0.5; done')}")
-    commands += [f"ctl start {shlex.quote(name)}" for name in [*programs.get("workers", []), *programs.get("schedulers", [])]]
+        commands.append(
+            f"timeout 60 sh -c {shlex.quote(f'until curl -fs {ca}-o /dev/null {shlex.quote(url)}; do sleep 0.5; done')}"
+        )
+    commands += [
+        f"ctl start {shlex.quote(name)}" for name in [*programs.get("workers", []), *programs.get("schedulers", [])]
+    ]
     return _sh(*commands)
 
 

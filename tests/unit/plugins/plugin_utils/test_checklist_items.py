@@ -71,7 +71,7 @@ def test_a_signature_has_a_team_and_may_end() -> None:
         (_raw(check_x={}), "there is no check 'check_x'"),
         (_raw(titel="x"), "unknown key 'titel' (did you mean title?)"),
         (_raw(chek_host="x"), "unknown key 'chek_host' (did you mean check_host?)"),
-        (_raw(**{"on": True}), "unknown key 'on'"),
+        (_raw(on=True), "unknown key 'on'"),
         (_raw(id="a b"), "item a b: id is missing or not of letters"),
         (_raw(id=7), "item 3 of the list: id is missing or not of letters"),
         (_raw(id="a" * 129), "not of letters"),

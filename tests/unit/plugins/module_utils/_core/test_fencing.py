@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token, held, lock_directory
 from tests.servers import await_true

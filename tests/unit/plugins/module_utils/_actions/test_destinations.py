@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of backups are private, appear whole or not at all, and never replace another."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    Directory,
+    destination,
+    split_object_url,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    Denied,
+    UnexpectedAnswer,
+)
+
+
+def files(place: Path) -> list[str]:
+    return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    stored = place.put("db/a.dump", b"abc" * 1_000_000)
+    assert stored.size == 3_000_000
+    assert b"".join(place.chunks("db/a.dump")) == b"abc" * 1_000_000
+    assert stat.S_IMODE((tmp_path / "db/a.dump").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "db").stat().st_mode) == 0o700
+    assert place.names() == place.names("db") == ["db/a.dump"]
+    assert place.with_more_time() is place
+    place.remove("db/a.dump")
+    assert place.names("db") == place.names("nothing") == []
+
+
+def test_nothing_is_seen_before_it_is_committed_and_nothing_stays_after_a_failure(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    with pytest.raises(RuntimeError), place.writer("a.dump", estimated_bytes=0) as writer:
+        writer.write(b"abc")
+        assert "a.dump" not in files(tmp_path)
+        raise RuntimeError
+    assert files(tmp_path) == []
+    # Whoever leaves without committing has written nothing.
+    with place.writer("a.dump", estimated_bytes=0) as writer:
+        writer.write(b"abc")
+    assert files(tmp_path) == []
+    # A failure right after the commit takes it back.
+    with pytest.raises(RuntimeError), place.writer("a.dump", estimated_bytes=0) as writer:
+        writer.write(b"abc")
+        writer.commit()
+        raise RuntimeError
+    assert files(tmp_path) == []
+
+
+def test_another_backup_is_never_replaced(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    place.put("a.dump", b"first")
+    with pytest.raises(UnexpectedAnswer):
+        place.put("a.dump", b"second")
+    assert place.read("a.dump", limit=10) == b"first"
+    assert files(tmp_path) == ["a.dump"]
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(UnexpectedAnswer, match=r"a\.dump: File too large"):
+            place.put("a.dump", b"x" * 200_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files(tmp_path) == []
+
+
+def test_cleaning_up_that_fails_is_told_with_the_first_failure(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    first = Denied("the first", known={"at": "x"})
+    with pytest.raises(ActionFailed, match=r"the first Cleaning up failed too: Removing") as caught:
+        with place.writer("a.dump", estimated_bytes=0) as writer:
+            partial = t.cast(t.Any, writer).partial
+            os.unlink(partial)
+            os.mkdir(partial)
+            raise first
+    assert caught.value.known == {"at": "x"}
+    with pytest.raises(UnexpectedAnswer), place.writer("b.dump", estimated_bytes=0) as writer:
+        partial = t.cast(t.Any, writer).partial
+        os.unlink(partial)
+        os.mkdir(partial)
+
+
+def test_a_place_is_looked_at_before(tmp_path: Path) -> None:
+    assert Directory(str(tmp_path)).preflight()["free_bytes"] > 0
+    with pytest.raises(Absent, match="No such file"):
+        Directory(str(tmp_path / "gone")).preflight()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match="not a directory"):
+        Directory(str(tmp_path / "file")).preflight()
+    with pytest.raises(UnexpectedAnswer, match="Not a directory"):
+        Directory(str(tmp_path / "file")).put("a", b"x")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(Denied):
+        Directory(str(tmp_path)).preflight()
+    with pytest.raises(Denied):
+        Directory(str(tmp_path)).put("a", b"x")
+
+
+def test_a_name_leads_nowhere_else(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path / "place"))
+    for name in ("../a", "a/../../b", "/etc/passwd", "a//b", "."):
+        with pytest.raises(BadInput):
+            place.url(name)
+
+
+def test_what_is_too_large_to_be_a_manifest_is_not_read(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    place.put("a", b"x" * 100)
+    with pytest.raises(UnexpectedAnswer, match="larger than 99"):
+        place.read("a", limit=99)
+    with pytest.raises(Absent):
+        place.read("b", limit=99)
+
+
+def test_a_destination_is_chosen_by_its_url(tmp_path: Path) -> None:
+    assert isinstance(destination(f"file://{tmp_path}", None, deadline=Deadline(5)), Directory)
+    store = destination("s3://bucket/p", {"access_key": "a", "secret_key": "b"}, deadline=Deadline(5))
+    assert store.url("x") == "s3://bucket/p/x"
+    assert store.with_more_time().url("x") == "s3://bucket/p/x"
+    assert destination("s3://bucket", {}, deadline=Deadline(5)).url("x") == "s3://bucket/x"
+    for url in ("file://relative", "/plain", "ftp://x", ""):
+        with pytest.raises(BadInput):
+            destination(url, None, deadline=Deadline(5))
+
+
+def test_an_objects_url_is_split() -> None:
+    assert split_object_url("file:///a/b") == ("file:///a", "b")
+    for url in ("s3://b", "file:///a", "b", "s3://b/"):
+        with pytest.raises(BadInput):
+            split_object_url(url)
+
+
+def test_a_signal_waits_until_cleaning_up_is_done() -> None:
+    seen: list[str] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append("signal"))
+    try:
+        with uninterrupted():
+            signal.raise_signal(signal.SIGTERM)
+            seen.append("cleaned")
+        assert seen == ["cleaned", "signal"]
+    finally:
+        signal.signal(signal.SIGTERM, before)

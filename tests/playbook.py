@@ -29,6 +29,7 @@ class TaskResult:
     task: str
     status: str
     result: dict[str, t.Any]
+    action: str = ""
 
     @property
     def msg(self) -> str:

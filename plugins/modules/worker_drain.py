@@ -213,7 +213,7 @@ is_closed:
   description: Whether nothing is lost and nothing parked, so that the ledger may be forgotten.
   returned: for O(state=settled)
   type: bool
-results:
+ended_by_status:
   description: How the finished tasks ended, by Celery's status.
   returned: for O(state=settled) with O(results_db)
   type: dict

@@ -46,14 +46,17 @@ def write_file(path: str, content: bytes, *, mode: int = 0o600) -> None:
                 os.unlink(temporary)
         if isinstance(problem, OSError):
             raise ActionFailed(
-                f"{path} cannot be written on the controller: {problem.strerror}.", remedy="Make room or give rights there."
+                f"{path} cannot be written on the controller: {problem.strerror}.",
+                remedy="Make room or give rights there.",
             ) from None
         raise
 
 
 def as_json(value: t.Any) -> bytes:
     """Sorted, readable enough, one trailing newline."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    return (
+        json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    )
 
 
 def put(directory: str, batch: str, host: str, findings: list[Finding]) -> str:

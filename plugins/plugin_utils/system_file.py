@@ -189,9 +189,7 @@ def check_names(variables: t.Iterable[str]) -> None:
         for name in sorted(present - set(SYSTEM_FILE) - OWN)
     ]
     faults += [
-        f"{name} is missing"
-        for name, option in SYSTEM_FILE.items()
-        if option.get("required") and name not in present
+        f"{name} is missing" for name, option in SYSTEM_FILE.items() if option.get("required") and name not in present
     ]
     if faults:
         raise BadInput("The system file cannot be used: " + "; ".join(faults) + ".")

@@ -47,7 +47,9 @@ def templated(templar: t.Any, value: t.Any, omit: t.Any = None) -> t.Any:
         return plain(templar.template(value), omit)
     except AnsibleError as problem:
         said = _UNDEFINED.search(str(problem))
-        raise Undefined(said.group(0) if said else f"a template cannot be evaluated ({type(problem).__name__})") from None
+        raise Undefined(
+            said.group(0) if said else f"a template cannot be evaluated ({type(problem).__name__})"
+        ) from None
 
 
 def truth(templar: t.Any, value: t.Any, *, where: str) -> bool:

@@ -61,7 +61,9 @@ def read_waivers(raw: t.Sequence[t.Mapping[str, t.Any]]) -> list[Waiver]:
         try:
             expires = parse_utc(str(entry["expires"]))
         except ValueError:
-            raise BadInput(f"{name} expires at {entry['expires']!r}, expected a time such as 2026-12-31T00:00:00Z.") from None
+            raise BadInput(
+                f"{name} expires at {entry['expires']!r}, expected a time such as 2026-12-31T00:00:00Z."
+            ) from None
         hosts = entry.get("hosts") or []
         waivers.append(
             Waiver(str(entry["item"]), str(entry["owner"]), str(entry["approver"]), str(entry["reason"]), expires,
@@ -75,7 +77,9 @@ def digest_of(inputs: t.Mapping[str, t.Any]) -> str:
     return hashlib.sha256(as_json(dict(inputs))).hexdigest()
 
 
-def missing_findings(expected: Expected, found: t.Iterable[Finding], phase: str, now: datetime.datetime) -> list[Finding]:
+def missing_findings(
+    expected: Expected, found: t.Iterable[Finding], phase: str, now: datetime.datetime
+) -> list[Finding]:
     """An unknown finding for each expected one that never came in."""
     present = {(finding["id"], finding["host"]) for finding in found}
     missing = []
@@ -111,7 +115,12 @@ def signed_findings(
             if status == "pass" or not best[2]:
                 best = (status, sentence, dict(record))
         finding = _finding(item, CONTROLLER, best[0], best[1], now)
-        finding["evidence"] = {"team": wanted["team"], **best[2], "binds_to": wanted["binds_to"], "expires": _ends(wanted, best[2])}
+        finding["evidence"] = {
+            "team": wanted["team"],
+            **best[2],
+            "binds_to": wanted["binds_to"],
+            "expires": _ends(wanted, best[2]),
+        }
         findings.append(finding)
     return findings
 
@@ -200,7 +209,10 @@ def _standing(finding: Finding, item: Expected, now: datetime.datetime) -> tuple
     if age > limit:
         return "unknown", f"Judged {age:.0f} s ago, and may be at most {limit:.0f} s old. It said: {summary}"
     if age < -_CLOCK_SKEW.total_seconds():
-        return "unknown", f"Judged {-age:.0f} s in the future: the clocks differ, so its age is not known. It said: {summary}"
+        return (
+            "unknown",
+            f"Judged {-age:.0f} s in the future: the clocks differ, so its age is not known. It said: {summary}",
+        )
     return status, summary
 
 
@@ -250,9 +262,20 @@ def decide(
                     used_force.add(finding["id"])
                     entry = forced[finding["id"]]
                     decision = "waived"
-                    waiver = {"item": finding["id"], "forced": True, "reason": entry["reason"], "approver": entry["approver"]}
+                    waiver = {
+                        "item": finding["id"],
+                        "forced": True,
+                        "reason": entry["reason"],
+                        "approver": entry["approver"],
+                    }
         counts[decision] += 1
-        line = {"id": finding["id"], "host": finding["host"], "status": status, "severity": severity, "summary": summary}
+        line = {
+            "id": finding["id"],
+            "host": finding["host"],
+            "status": status,
+            "severity": severity,
+            "summary": summary,
+        }
         if decision in ("fail", "unknown") and severity == "blocker":
             stands = (status, summary) == ("unknown", finding["summary"])
             if check_mode and stands and unknown_only_for_check_mode(finding["expected"]):
@@ -299,8 +322,12 @@ def decide(
             for i, w in enumerate(waivers)
         ],
         "forced": [
-            {"item": str(entry["item"]), "reason": str(entry["reason"]), "approver": str(entry["approver"]),
-             "state": "used" if str(entry["item"]) in used_force else "unused"}
+            {
+                "item": str(entry["item"]),
+                "reason": str(entry["reason"]),
+                "approver": str(entry["approver"]),
+                "state": "used" if str(entry["item"]) in used_force else "unused",
+            }
             for entry in force
         ],
         "sign_offs": [_sign_off_note(f) for f in judged if f["check"] == "sign_off"],
@@ -340,7 +367,8 @@ def in_words(verdict: t.Mapping[str, t.Any]) -> str:
             lines.append(f"  {title:7}and {len(entries) - 30} more")
     lines += [f"  holds? {entry['id']}: {entry['reason']}" for entry in verdict["conditional"]]
     lines += [
-        f"  forced {entry['item']} by {entry['approver']}: {entry['reason']}" + ("" if entry["state"] == "used" else " (unused)")
+        f"  forced {entry['item']} by {entry['approver']}: {entry['reason']}"
+        + ("" if entry["state"] == "used" else " (unused)")
         for entry in verdict["forced"]
     ]
     for waiver in verdict["waivers"]:

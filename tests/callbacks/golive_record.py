@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+
+from ansible.plugins.callback import CallbackBase
+
 DOCUMENTATION = """
     name: golive_record
     type: aggregate
     short_description: Record results for tests
     description: Writes each task's result as one line of JSON to the file that GOLIVE_TEST_RESULTS names.
 """
-
-import json
-import os
-
-from ansible.plugins.callback import CallbackBase
 
 
 class CallbackModule(CallbackBase):
@@ -27,6 +27,7 @@ class CallbackModule(CallbackBase):
         line = {
             "host": result.host.get_name() if hasattr(result, "host") else result._host.get_name(),
             "task": result.task_name,
+            "action": (result.task if hasattr(result, "task") else result._task).action,
             "status": status,
             "result": result.result if hasattr(result, "result") else result._result,
         }

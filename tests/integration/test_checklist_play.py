@@ -24,6 +24,7 @@ CANARIES = {
     "in_a_list": "canary-list-8e77a1",
 }
 
+
 def _file(identity: str, path: str = "/etc/passwd", **more: t.Any) -> dict[str, t.Any]:
     return {"id": identity, "title": f"About {identity}", "check_host": {"files": [{"path": path}]}, **more}
 
@@ -221,7 +222,9 @@ def test_no_secret_is_in_what_the_fleet_said_or_kept(fleet: Played) -> None:
 def test_a_secret_in_a_list_given_as_it_is_is_not_shown_either() -> None:
     with RefusedPort() as nobody:
         url = f"redis://127.0.0.1:{nobody.port}/0"
-        listed = [{"id": "listed", "title": "In a list", "check_redis": {"url": url, "password": CANARIES["in_a_list"]}}]
+        listed = [
+            {"id": "listed", "title": "In a list", "check_redis": {"url": url, "password": CANARIES["in_a_list"]}}
+        ]
         task = {"name": "Judge a list", "opsready.golive.checklist": {"checks": listed, "full": True}}
         played = run_playbook([{"hosts": "web1", "gather_facts": False, "tasks": [task]}], args=["-vvvvv"])
     assert played.of("Judge a list").result["findings"][0]["status"] == "unknown"

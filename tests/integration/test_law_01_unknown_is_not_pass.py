@@ -32,7 +32,10 @@ def _play(*args: str, checklist: list[dict[str, t.Any]] | None = None, **plan: t
             {"name": "Decide", "tags": ["decide", "always"], "opsready.golive.verdict": RUN}]},
     ]  # fmt: skip
     return run_playbook(
-        plays, inventory=TWO_HOSTS, extra_vars={"golive_checklist": CHECKLIST if checklist is None else checklist}, args=args
+        plays,
+        inventory=TWO_HOSTS,
+        extra_vars={"golive_checklist": CHECKLIST if checklist is None else checklist},
+        args=args,
     )
 
 
@@ -82,7 +85,10 @@ BROKEN: dict[str, dict[str, t.Any]] = {
 
 
 def test_what_cannot_be_found_out_is_never_a_go() -> None:
-    items = [{key: value for key, value in {**_file(name), **body}.items() if value is not None} for name, body in BROKEN.items()]
+    items = [
+        {key: value for key, value in {**_file(name), **body}.items() if value is not None}
+        for name, body in BROKEN.items()
+    ]
     played = _play(checklist=[_file("here"), *items])
     verdict = played.of("Decide").result["verdict"]
     assert (played.rc, verdict["decision"], verdict["counts"]["pass"]) == (2, "NO-GO", 1)

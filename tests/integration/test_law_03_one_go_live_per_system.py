@@ -69,13 +69,19 @@ def test_after_a_takeover_the_old_run_can_do_nothing(tmp_path: Path, run_module_
     assert "no longer holds the lock" in run_module_here("release", {**step, "release": old["token"]})["msg"]
     run_module_here("release", {**step, "release": new["token"]})
     entries = read_chain(str(Path(old["folder"]) / "journal.jsonl")).entries
-    assert [(entry["event"], entry["token"]) for entry in entries] == [("begun", 1), ("claimed", 2), ("step_started", 2)]
+    assert [(entry["event"], entry["token"]) for entry in entries] == [
+        ("begun", 1),
+        ("claimed", 2),
+        ("step_started", 2),
+    ]
 
 
 def test_steps_of_both_runs_at_once_keep_the_chain_whole(tmp_path: Path, run_module_here: ModuleRun) -> None:
     state = {"system": "archive", "state_dir": str(tmp_path)}
     begun = run_module_here("release", _begin(tmp_path))
-    steps = [{**state, "state": "step", "release": begun["token"], "opens": {"name": f"s{number}"}} for number in range(6)]
+    steps = [
+        {**state, "state": "step", "release": begun["token"], "opens": {"name": f"s{number}"}} for number in range(6)
+    ]
     answers = _at_once(steps)
     assert all(answer["changed"] for answer in answers), answers
     entries = read_chain(str(Path(begun["folder"]) / "journal.jsonl")).entries

@@ -43,8 +43,12 @@ INVOCATIONS = ["0", "1"] if hasattr(constants, "INJECT_INVOCATION") else ["1"]
 
 @pytest.fixture(scope="module", params=INVOCATIONS)
 def shown(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, s3: S3, redis_server: Redis
-) -> t.Iterator[tuple[Played, Path]]:
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: Postgres,
+    s3: S3,
+    redis_server: Redis,
+) -> tuple[Played, Path]:
     folder = tmp_path_factory.mktemp("canary")
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(WATCH)
@@ -102,7 +106,7 @@ def shown(
             },
             directory=folder / "play",
         )
-    yield played, folder
+    return played, folder
 
 
 def test_the_run_went_to_its_end_and_everything_failed_as_meant(shown: tuple[Played, Path]) -> None:
@@ -125,7 +129,9 @@ def test_no_secret_is_on_the_screen_at_the_highest_verbosity(shown: tuple[Played
 def test_no_secret_is_in_any_result(shown: tuple[Played, Path]) -> None:
     played, _folder = shown
     assert_no_leak(CANARIES.values(), json.dumps([result.result for result in played.results]), "a result")
-    assert_no_leak(CANARIES.values(), json.dumps([result.result for result in played.results], ensure_ascii=False), "a result")
+    assert_no_leak(
+        CANARIES.values(), json.dumps([result.result for result in played.results], ensure_ascii=False), "a result"
+    )
 
 
 def test_no_secret_is_in_a_file_of_the_run(shown: tuple[Played, Path]) -> None:
@@ -135,7 +141,9 @@ def test_no_secret_is_in_a_file_of_the_run(shown: tuple[Played, Path]) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and path not in written_by_this_test:
             looked_at += 1
-            assert_no_leak(CANARIES.values(), path.read_bytes().decode("utf-8", "replace"), str(path.relative_to(folder)))
+            assert_no_leak(
+                CANARIES.values(), path.read_bytes().decode("utf-8", "replace"), str(path.relative_to(folder))
+            )
     assert looked_at > 8
 
 

@@ -34,7 +34,10 @@ def _play(folder: Path, items: list[dict[str, t.Any]], *args: str) -> Played:
             "item": "x", "team": "y", "name": "Grete Hermann", "digest": "{{ decided.verdict.digest }}"}}},
     ]  # fmt: skip
     return run_playbook(
-        [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}], extra_vars={"golive_checklist": items}, directory=folder, args=args
+        [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}],
+        extra_vars={"golive_checklist": items},
+        directory=folder,
+        args=args,
     )
 
 

@@ -263,27 +263,17 @@ SYSTEM: dict[str, t.Any] = {
     },
     "golive_downtime": {"url": "https://a"},
 }
+#: How each single variable is judged is told by unit tests; here is how the task says it.
 SYSTEM_REFUSED: dict[str, tuple[dict[str, t.Any], list[str]]] = {
-    "missing": (
-        {"golive_downtime": None, "golive_version": None},
-        ["golive_version is missing", "golive_downtime is missing"],
-    ),
     "misspelt": (
-        {"golive_donwtime": {"url": "x"}},
-        ["golive_donwtime is not a variable", "(did you mean golive_downtime?)"],
-    ),
-    "unknown": ({"golive_zzzzz": 1}, ["golive_zzzzz is not a variable of opsready.golive."]),
-    "unknown_key": ({"golive_downtime": {"url": "https://a", "budget": 3}}, ["golive_downtime", "budget"]),
-    "missing_key": ({"golive_downtime": {"interval_ms": 3}}, ["golive_downtime", "url"]),
-    "wrong_type": ({"golive_services": ["web"]}, ["golive_services", "dict"]),
-    "wrong_choice": (
-        {"golive_database": {"dsn": "postgresql://a/b", "fence": "drop"}},
-        ["fence", "rename, revoke, none"],
+        {"golive_donwtime": {"url": "x"}, "golive_version": None},
+        ["golive_donwtime is not a variable", "(did you mean golive_downtime?)", "golive_version is missing"],
     ),
     "undefined": (
         {"golive_downtime": {"url": "{{ nothing_here }}"}},
         ["in golive_downtime, 'nothing_here' is undefined"],
     ),
+    "unknown_key": ({"golive_downtime": {"url": "https://a", "budget": 3}}, ["golive_downtime", "budget"]),
     "secret_of_wrong_type": ({"golive_secrets": "hunter22-literal"}, ["golive_secrets"]),
 }
 
@@ -307,7 +297,7 @@ def test_a_good_system_file_is_accepted_with_what_our_playbooks_add(tmp_path: Pa
         input=b"canary-in-the-vault", capture_output=True, cwd=tmp_path, check=False,
     ) if (tmp_path / "vault").write_text("passphrase") else None  # fmt: skip
     assert secret is not None and secret.returncode == 0, secret
-    vaulted = yaml.load(secret.stdout, Loader=_VaultText)["x"]
+    vaulted = yaml.load(secret.stdout, Loader=_VaultText)["x"]  # noqa: S506 - a SafeLoader with one more tag
     variables = {
         **SYSTEM,
         "golive_secrets": {"database": Vaulted(vaulted), "smoke": {"password": Vaulted(vaulted)}},

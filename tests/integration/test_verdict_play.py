@@ -27,7 +27,11 @@ def _file(identity: str, path: str = "/etc/passwd", **more: t.Any) -> dict[str, 
 
 
 def _verdict(name: str, **options: t.Any) -> dict[str, t.Any]:
-    return {"name": name, "opsready.golive.verdict": {**RUN, "system": "archive", "version": "2.0.0", **options}, "ignore_errors": True}
+    return {
+        "name": name,
+        "opsready.golive.verdict": {**RUN, "system": "archive", "version": "2.0.0", **options},
+        "ignore_errors": True,
+    }
 
 
 def _play(*tasks: dict[str, t.Any], judge: bool = True, **plan: t.Any) -> list[dict[str, t.Any]]:
@@ -37,7 +41,13 @@ def _play(*tasks: dict[str, t.Any], judge: bool = True, **plan: t.Any) -> list[d
     return [{"hosts": "localhost", "gather_facts": False, "tasks": [*before, *tasks]}]
 
 
-WAIVER = {"item": "absent", "owner": "ops", "approver": "head of ops", "reason": "comes on Monday", "expires": _now(days=2)}
+WAIVER = {
+    "item": "absent",
+    "owner": "ops",
+    "approver": "head of ops",
+    "reason": "comes on Monday",
+    "expires": _now(days=2),
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +64,22 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Played:
             _verdict("Go", waivers=[WAIVER], sign_offs=[signature]) | {"register": "went"},
             _verdict("Same again", waivers=[WAIVER], sign_offs=[signature]),
             _verdict("Other version", waivers=[WAIVER], sign_offs=[signature], **other_version),
-            _verdict("Other artefact", waivers=[WAIVER], sign_offs=[signature], artefacts={"archive.tar": "sha256:" + "1" * 64}),
+            _verdict(
+                "Other artefact",
+                waivers=[WAIVER],
+                sign_offs=[signature],
+                artefacts={"archive.tar": "sha256:" + "1" * 64},
+            ),
             _verdict("Other migration", waivers=[WAIVER], sign_offs=[signature], migration_preview="m2"),
             _verdict("Not enforced", enforce=False),
-            _verdict("Forced", force=[{"item": "absent", "reason": "decided", "approver": "head"}], sign_offs=[signature]),
+            _verdict(
+                "Forced", force=[{"item": "absent", "reason": "decided", "approver": "head"}], sign_offs=[signature]
+            ),
             _verdict("Own owner", waivers=[{**WAIVER, "approver": "OPS"}]),
             _verdict("Expired", waivers=[{**WAIVER, "expires": _now(days=-1)}], sign_offs=[signature]),
-            _verdict("Unquoted time", waivers=[{**WAIVER, "expires": datetime.date(2126, 1, 1)}], sign_offs=[signature]),
+            _verdict(
+                "Unquoted time", waivers=[{**WAIVER, "expires": datetime.date(2126, 1, 1)}], sign_offs=[signature]
+            ),
             _verdict("Odd option", waiver=[WAIVER]),
             _verdict("Odd waivers", waivers="all of them"),
             _verdict("Other phase", phase="smoke"),
@@ -91,7 +110,10 @@ def test_a_signature_of_this_very_release_makes_it_go(decided: Played) -> None:
 
 
 def test_the_digest_is_the_same_for_the_same_and_another_for_anything_else(decided: Played) -> None:
-    digests = [_of(decided, task)["digest"] for task in ("Go", "Same again", "Other version", "Other artefact", "Other migration")]
+    digests = [
+        _of(decided, task)["digest"]
+        for task in ("Go", "Same again", "Other version", "Other artefact", "Other migration")
+    ]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
 
@@ -146,7 +168,9 @@ def test_without_a_plan_there_is_no_verdict() -> None:
 
 
 def test_findings_that_never_came_in_are_no_go() -> None:
-    played = run_playbook(_play(_verdict("Decide"), judge=False), extra_vars={"golive_checklist": [_file("a", hosts="all")]})
+    played = run_playbook(
+        _play(_verdict("Decide"), judge=False), extra_vars={"golive_checklist": [_file("a", hosts="all")]}
+    )
     verdict = _of(played, "Decide")
     assert verdict["decision"] == "NO-GO"
     assert verdict["blocking"][0]["summary"] == "No finding came in for this item on this host."
@@ -164,7 +188,11 @@ def test_a_waived_item_that_was_undefined_still_needs_its_waiver() -> None:
 
 def test_what_was_loosened_since_the_last_go_needs_an_approver(tmp_path: Path) -> None:
     def decide(directory: str, days: float, previous: dict[str, t.Any], **options: t.Any) -> dict[str, t.Any]:
-        item = {"id": "disk", "title": "Disk", "check_host": {"paths": [{"path": "/", "min_free_bytes": 1, "min_free_inodes_percent": days}]}}
+        item = {
+            "id": "disk",
+            "title": "Disk",
+            "check_host": {"paths": [{"path": "/", "min_free_bytes": 1, "min_free_inodes_percent": days}]},
+        }
         played = run_playbook(
             _play(_verdict("Decide", previous=previous, **options)),
             extra_vars={"golive_checklist": [item]},

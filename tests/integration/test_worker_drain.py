@@ -520,7 +520,7 @@ def test_results_say_how_the_finished_tasks_ended(site: Site, run_module_here: M
     results.set(f"celery-task-meta-{ids[1]}", "torn")
     results.close()
     settled = run_module_here("worker_drain", site.args("settled", results_db=5))
-    assert settled["results"] == {"SUCCESS": 1, "unreadable": 1, "no result": 1}
+    assert settled["ended_by_status"] == {"SUCCESS": 1, "unreadable": 1, "no result": 1}
     assert worker.terminate() == 0
 
 

@@ -352,6 +352,9 @@ class Screen:
             # with -v a result follows
             self._is_silent = line.endswith("=> ")
         elif line.startswith(self.SILENT_BLOCKS):
+            # a task's failure is told where its result is; any other error is told here only
+            if line.startswith("[ERROR]") and "Task failed" not in line:
+                say(f"✗ {line}")
             self._is_silent = True
         elif self._in_result and line.startswith("    "):
             # the result as YAML: its message is told, the rest of it is not

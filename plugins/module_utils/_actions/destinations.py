@@ -180,7 +180,7 @@ class Directory(Destination):
             if not stat.S_ISDIR(os.stat(self.path).st_mode):
                 raise BadInput(f"{self.path} is not a directory.")
             room = os.statvfs(self.path)
-        if not os.access(self.path, os.W_OK | os.X_OK):
+        if not os.access(self.path, os.W_OK | os.X_OK, effective_ids=True):
             raise Denied(f"{self.path} cannot be written by this user.")
         return {"free_bytes": room.f_bavail * room.f_frsize}
 

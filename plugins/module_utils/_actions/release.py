@@ -145,7 +145,9 @@ def require_go(verdict: Params, *, now_text: str, max_age_seconds: float) -> Non
     try:
         age = (parse_utc(now_text) - parse_utc(str(verdict.get("decided", "")))).total_seconds()
     except ValueError:
-        raise Refused("The verdict does not say when it was made.", remedy="Judge again: run pre_deploy or golive.") from None
+        raise Refused(
+            "The verdict does not say when it was made.", remedy="Judge again: run pre_deploy or golive."
+        ) from None
     if not -60 <= age <= max_age_seconds:
         raise Refused(
             f"The verdict is {age:.0f} s old, and may be at most {max_age_seconds:.0f} s.",
@@ -196,7 +198,9 @@ def _make_folder(path: str) -> None:
     try:
         os.makedirs(path, mode=0o700)
     except OSError as problem:
-        raise ActionFailed(f"{path} cannot be made: {problem.strerror}.", remedy="Make room or give rights there.") from None
+        raise ActionFailed(
+            f"{path} cannot be made: {problem.strerror}.", remedy="Make room or give rights there."
+        ) from None
 
 
 def _refuse_a_second(params: Params, record: Record) -> None:
@@ -503,7 +507,9 @@ def _status_text(
         lines.append(f"  lock: {lock_text}.")
     if chain.torn:
         lines.append("  the journal's last line is torn, as by a power cut; it was never acknowledged.")
-    if not (ended and ended["outcome"] != "left_on"):
+    if ended and ended["outcome"] == "left_on":
+        lines.append(f"  {ended['detail']}")  # what was counted then; this run has not asked the database
+    elif not ended:
         lines.append(f"  {decision['sentence']}")
         lines += [f"    choice: {choice}" for choice in decision["choices"]]
     lines.append(f"  journal head {chain.head}")
@@ -514,13 +520,18 @@ def _refuse_what_is_past(release: str, chain: journal.Chain, record: Record) -> 
     """Raise Refused for a release that was taken back already, and for one that a later release built upon."""
     last = chain.entries[-1]
     if last["event"] == "ended" and last["outcome"] in _TAKEN_BACK:
-        raise Refused(f"Release {release} ended: {last['outcome']}. Nothing is left to take over.", remedy="Read `status`.")
+        raise Refused(
+            f"Release {release} ended: {last['outcome']}. Nothing is left to take over.", remedy="Read `status`."
+        )
     for later in record.releases()[::-1]:
         if later <= release:
             return
         ending = journal.read_chain(record.journal_path(later)).entries[-1]
         if ending.get("outcome") not in _TAKEN_BACK:
-            raise Refused(f"Release {later} came after {release}; what it changed would be lost.", remedy=f"Take {later} back first.")
+            raise Refused(
+                f"Release {later} came after {release}; what it changed would be lost.",
+                remedy=f"Take {later} back first.",
+            )
 
 
 def _claimed(context: Context, record: Record) -> Result:

@@ -126,7 +126,11 @@ class Record:
         return self._read_json(os.path.join(self.folder(release), name))
 
     def write(self, release: str, name: str, content: t.Any) -> None:
-        text = content if isinstance(content, str) else json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        text = (
+            content
+            if isinstance(content, str)
+            else json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        )
         journal.write_whole(os.path.join(self.folder(release), name), text)
 
     def last_verdict(self) -> dict[str, t.Any] | None:

@@ -96,7 +96,9 @@ def plan_text(
     sources = {step["source"] for step in steps}
     by = "from an earlier release" if sources == {"earlier release"} else "defaults where no earlier release tells"
     lines += ["", f"  ▮ downtime about {downtime:.0f} s{budget} ({by})"]
-    lines.append(f"  way back: services by version; database by {rollback['database'].replace('_', ' ')}: {rollback['reason']}")
+    lines.append(
+        f"  way back: services by version; database by {rollback['database'].replace('_', ' ')}: {rollback['reason']}"
+    )
     lines += [f"  cannot be undone: {text}" for text in irreversible] or ["  cannot be undone: nothing"]
     lines += ["", "  if this run dies, where it stands and the ways out:"]
     lines += [f"    {command}" for command in way_out]

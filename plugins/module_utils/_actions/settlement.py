@@ -29,10 +29,7 @@ def reached(steps: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
 
 
 def _open_or_failed(steps: t.Sequence[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any] | None:
-    for step in reversed(steps):
-        if step["status"] in ("open", "failed"):
-            return step
-    return None
+    return next((step for step in steps[::-1] if step["status"] in ("open", "failed")), None)
 
 
 def settle(
@@ -88,7 +85,9 @@ def settle(
     needs_database = migrated and kind in ("downgrade", "restore")
     if users_write and needs_database:
         return _after_no_return(where, kind, world, "live" if stood_as == "live" else "left_on")
-    return _decision(ROLL_BACK, f"{where}; it is rolled back: {_by(kind, migrated)}.", database=kind if migrated else "image_only")
+    return _decision(
+        ROLL_BACK, f"{where}; it is rolled back: {_by(kind, migrated)}.", database=kind if migrated else "image_only"
+    )
 
 
 def _is_as_before(rollback: t.Mapping[str, t.Any], world: World) -> bool:
@@ -117,10 +116,14 @@ def _after_no_return(where: str, kind: str, world: World, outcome: str) -> dict[
             needs_loss=True,
         )
     if loss.get("lossless") is True:
-        return _decision(ROLL_BACK, f"{where}; nobody wrote since the fence, so it is rolled back: {_by(kind, True)}.", database=kind)
+        return _decision(
+            ROLL_BACK, f"{where}; nobody wrote since the fence, so it is rolled back: {_by(kind, True)}.", database=kind
+        )
     stake = stake_in_words(loss)
     if world.get("accept_data_loss"):
-        return _decision(ROLL_BACK, f"{where}; the loss was accepted: {stake}. It is rolled back: {_by(kind, True)}.", database=kind)
+        return _decision(
+            ROLL_BACK, f"{where}; the loss was accepted: {stake}. It is rolled back: {_by(kind, True)}.", database=kind
+        )
     return _decision(
         LEAVE_ON,
         f"{where}, after the point of no return. At stake: {stake}. Nothing is undone by itself.",

@@ -810,7 +810,7 @@ def settled(drain: Drain) -> Result:
     workers = survey(drain.broker, expected)
     now = entries_of(holdings(drain.broker, drain.ledger, drain.queues(workers)), workers)
     places = settle(ledger, now, stage=stage, moment=CLOCK.now())
-    results = _results(drain, [name for name, place in places.items() if place == "finished"])
+    ended_by_status = _ended_by_status(drain, [name for name, place in places.items() if place == "finished"])
     lost = sorted(name for name, place in places.items() if place == "lost")
     by_place = {place: sum(seen == place for seen in places.values()) for place in sorted(set(places.values()))}
     result: Result = {
@@ -822,13 +822,13 @@ def settled(drain: Drain) -> Result:
         "waiting": _listed(name for name, place in places.items() if place == "waiting"),
         "running": _listed(name for name, place in places.items() if place == "running"),
         "is_closed": not lost and "parked" not in by_place,
-        "results": results,
+        "ended_by_status": ended_by_status,
     }
     _fail_on_lost(drain, {name: ledger[name] for name in lost}, result)
     return result
 
 
-def _results(drain: Drain, ids: t.Sequence[str]) -> dict[str, int] | None:
+def _ended_by_status(drain: Drain, ids: t.Sequence[str]) -> dict[str, int] | None:
     """How the finished tasks ended, from Celery's result keys of a database on the same server."""
     number = drain.params["results_db"]
     if number is None:

@@ -157,6 +157,8 @@ def judge_all(
         finding = collected.finding(index)
         if finding is None:
             at_work = "was still at work" if index in began else "had not begun"
-            finding = _unknown(item, f"The whole list's limit of {timeout_seconds:g} s was reached; this item {at_work}.")
+            finding = _unknown(
+                item, f"The whole list's limit of {timeout_seconds:g} s was reached; this item {at_work}."
+            )
         findings.append({"id": item["id"], **finding})
     return findings

@@ -119,7 +119,7 @@ def start(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, and nothing else ends a child with us
+            preexec_fn=_die_with_parent,
         )
     except FileNotFoundError as problem:
         raise MissingLibrary(f"The program or folder {problem.filename} is not on {os.uname().nodename}.") from None
@@ -155,7 +155,8 @@ def run_command(
     )
     try:
         out, err = process.communicate(
-            None if stdin_text is None else stdin_text.encode("utf-8"), timeout=deadline.require(os.path.basename(argv[0]))
+            None if stdin_text is None else stdin_text.encode("utf-8"),
+            timeout=deadline.require(os.path.basename(argv[0])),
         )
     except subprocess.TimeoutExpired:
         raise TimedOut(f"{os.path.basename(argv[0])} did not end within {deadline.seconds:g} s.") from None

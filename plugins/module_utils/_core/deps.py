@@ -41,5 +41,7 @@ def require(name: str) -> types.ModuleType:
         raise MissingLibrary(text, remedy=remedy) from None
     found = str(getattr(library, "__version__", "0"))
     if _numbers(found) < _numbers(floor):
-        raise MissingLibrary(f"The Python library {package} is {found} for {where}, but {floor} is needed.", remedy=remedy)
+        raise MissingLibrary(
+            f"The Python library {package} is {found} for {where}, but {floor} is needed.", remedy=remedy
+        )
     return library

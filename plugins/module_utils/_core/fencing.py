@@ -21,7 +21,9 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
 
-_TOKEN = re.compile(r"(?P<system>[A-Za-z0-9_.-]{1,64})/(?P<release>[A-Za-z0-9_.-]{1,64})/(?P<number>[0-9]{1,12})/(?P<nonce>[0-9a-f]{16})")
+_TOKEN = re.compile(
+    r"(?P<system>[A-Za-z0-9_.-]{1,64})/(?P<release>[A-Za-z0-9_.-]{1,64})/(?P<number>[0-9]{1,12})/(?P<nonce>[0-9a-f]{16})"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,9 @@ class Token:
         """Raises BadInput for anything else."""
         match = _TOKEN.fullmatch(text)
         if match is None:
-            raise BadInput("release is not a token of a release: it is made by opsready.golive.release with state begun.")
+            raise BadInput(
+                "release is not a token of a release: it is made by opsready.golive.release with state begun."
+            )
         return Token(match["system"], match["release"], int(match["number"]), match["nonce"])
 
     @property

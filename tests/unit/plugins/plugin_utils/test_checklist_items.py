@@ -33,7 +33,12 @@ def _raw(**changes: t.Any) -> dict[str, t.Any]:
 
 def test_an_item_needs_little_and_gets_the_rest_by_default() -> None:
     item = parse(_raw(), 0)
-    assert (item.phases, item.severity, item.hosts, item.timeout_seconds) == (("pre_deploy",), "blocker", "controller", 10.0)
+    assert (item.phases, item.severity, item.hosts, item.timeout_seconds) == (
+        ("pre_deploy",),
+        "blocker",
+        "controller",
+        10.0,
+    )
     assert (item.max_age_seconds, item.when, item.reason, item.owner, item.satisfies) == (None, True, "", "", ())
     assert (item.check, item.params, item.sign_off) == ("check_host", {"min_cpus": 1}, None)
     assert item.described() == {
@@ -47,8 +52,18 @@ def test_an_item_can_say_everything() -> None:
              timeout="2m", when="x is defined", reason="only there"),
         0,
     )  # fmt: skip
-    assert (item.phases, item.severity, item.hosts, item.satisfies) == (("smoke", "watch"), "warning", "web", ("S1.1", "S0.2"))
-    assert (item.max_age_seconds, item.timeout_seconds, item.when, item.reason) == (3600, 120, "x is defined", "only there")
+    assert (item.phases, item.severity, item.hosts, item.satisfies) == (
+        ("smoke", "watch"),
+        "warning",
+        "web",
+        ("S1.1", "S0.2"),
+    )
+    assert (item.max_age_seconds, item.timeout_seconds, item.when, item.reason) == (
+        3600,
+        120,
+        "x is defined",
+        "only there",
+    )
 
 
 def test_a_check_without_options_is_a_check() -> None:
@@ -109,10 +124,12 @@ def test_whatever_stands_in_the_list_is_an_item_or_a_clear_error(raw: t.Any) -> 
     try:
         item = parse(raw, 0)
     except BadInput as problem:
-        assert problem.message.startswith("item ")
+        said = problem.message
     else:
+        said = f"item of {item.check}"
         assert isinstance(item, Item)
         assert item.check in (*registry.names(), "sign_off")
+    assert said.startswith("item ")
 
 
 @given(st.integers(min_value=0, max_value=10**6), st.sampled_from(["s", "m", "h", "d", "w"]))
@@ -125,7 +142,7 @@ def test_durations_are_read_with_their_unit(number: int, unit: str) -> None:
 
 @pytest.mark.parametrize("duration", ["", "h", "1y", "1h30m", "-5", None, True, [], "1 000"])
 def test_what_is_no_duration_is_refused(duration: t.Any) -> None:
-    with pytest.raises(BadInput, match="max_age is .*, expected a duration"):
+    with pytest.raises(BadInput, match=r"max_age is .*, expected a duration"):
         seconds_of(duration, where="max_age")
 
 

@@ -11,7 +11,13 @@ from ansible.parsing.dataloader import DataLoader
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.plugin_utils.host_patterns import Hosts
 
-GROUPS = {"all": ["web1", "web2", "db1", "localhost"], "ungrouped": ["localhost"], "web": ["web1", "web2"], "db": ["db1"], "empty": []}
+GROUPS = {
+    "all": ["web1", "web2", "db1", "localhost"],
+    "ungrouped": ["localhost"],
+    "web": ["web1", "web2"],
+    "db": ["db1"],
+    "empty": [],
+}
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def test_patterns_are_those_of_a_play(hosts: Hosts, pattern: str, found: list[st
 
 @pytest.mark.parametrize("pattern", ["nowhere", "empty", "web:!web", "", "ungrouped", "web[9]"])
 def test_a_pattern_without_a_host_is_refused(hosts: Hosts, pattern: str) -> None:
-    with pytest.raises(BadInput, match="matches no host of the inventory|cannot be read"):
+    with pytest.raises(BadInput, match=r"matches no host of the inventory|cannot be read"):
         hosts.of(pattern)
 
 

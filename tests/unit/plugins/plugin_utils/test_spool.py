@@ -35,7 +35,9 @@ def test_a_later_batch_replaces_an_earlier_ones_finding(tmp_path: Path) -> None:
     spool.put(str(tmp_path), "pre_deploy", "web1", [_finding("a", "web1"), _finding("b", "web1")])
     spool.put(str(tmp_path), "pre_deploy.volatile", "web1", [_finding("b", "web1", "fail")])
     (tmp_path / "findings" / "pre_deploy" / ".tmp-left-by-a-kill").write_text("{")
-    found = {finding["id"]: finding["status"] for finding in spool.read(str(tmp_path), ["pre_deploy", "pre_deploy.volatile"])}
+    found = {
+        finding["id"]: finding["status"] for finding in spool.read(str(tmp_path), ["pre_deploy", "pre_deploy.volatile"])
+    }
     assert found == {"a": "pass", "b": "fail"}
 
 
@@ -43,7 +45,14 @@ def test_batches_that_never_came_are_empty(tmp_path: Path) -> None:
     assert spool.read(str(tmp_path), ["pre_deploy", "smoke"]) == []
 
 
-@given(st.lists(st.text(alphabet=st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=20), min_size=1, max_size=5, unique=True))
+@given(
+    st.lists(
+        st.text(alphabet=st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=20),
+        min_size=1,
+        max_size=5,
+        unique=True,
+    )
+)
 def test_hosts_of_any_name_are_kept_apart(hosts: list[str]) -> None:
     import tempfile
 
@@ -54,12 +63,16 @@ def test_hosts_of_any_name_are_kept_apart(hosts: list[str]) -> None:
         assert len(list((Path(folder) / "findings" / "pre_deploy").iterdir())) == len(hosts)
 
 
-def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(ActionFailed, match=r"x\.json cannot be written on the controller: No space left on device\. Make room"):
+    with pytest.raises(
+        ActionFailed, match=r"x\.json cannot be written on the controller: No space left on device\. Make room"
+    ):
         spool.write_file(str(tmp_path / "x.json"), b"{}")
     assert list(tmp_path.iterdir()) == []
 

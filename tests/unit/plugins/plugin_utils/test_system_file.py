@@ -53,7 +53,9 @@ def test_an_unknown_key_is_named_with_its_variable(name: str) -> None:
     assert "no_such_key_at_all" in caught.value.message
 
 
-@pytest.mark.parametrize("name", [name for name, option in SYSTEM_FILE.items() if option["type"] in ("dict", "list", "bool", "float")])
+@pytest.mark.parametrize(
+    "name", [name for name, option in SYSTEM_FILE.items() if option["type"] in ("dict", "list", "bool", "float")]
+)
 def test_a_wrong_type_is_named_and_a_secret_value_is_not(name: str) -> None:
     wrong: t.Any = {"a": 1} if SYSTEM_FILE[name]["type"] == "list" else "canary-literal ,"
     with pytest.raises(BadInput) as caught:
@@ -79,7 +81,8 @@ def test_every_secret_is_an_option_of_its_own_and_marked() -> None:
     named_like_one = {
         path: option
         for path, option in _options(SYSTEM_FILE)
-        if option["type"] != "bool" and any(word in path.rpartition(".")[2] for word in ("password", "secret", "token", "bearer"))
+        if option["type"] != "bool"
+        and any(word in path.rpartition(".")[2] for word in ("password", "secret", "token", "bearer"))
     }
     assert [path for path, option in named_like_one.items() if "no_log" not in option] == []
     assert all(option["no_log"] for option in SYSTEM_FILE["golive_secrets"]["options"].values())

@@ -32,7 +32,11 @@ def templar() -> Templar:
 
 
 def test_values_are_templated_in_full(templar: Templar) -> None:
-    value = {"n": _trusted("{{ seven }}"), "list": [_trusted("x{{ seven }}"), 1], "deep": {"w": _trusted("{{ words }}")}}
+    value = {
+        "n": _trusted("{{ seven }}"),
+        "list": [_trusted("x{{ seven }}"), 1],
+        "deep": {"w": _trusted("{{ words }}")},
+    }
     assert templated(templar, value) == {"n": 7, "list": ["x7", 1], "deep": {"w": {"a": "b"}}}
 
 
@@ -50,7 +54,9 @@ def test_values_are_templated_in_full(templar: Templar) -> None:
         ("{{ literal-canary", ""),
     ],
 )
-def test_what_cannot_be_templated_names_the_variable_and_nothing_beside_it(templar: Templar, template: str, said: str) -> None:
+def test_what_cannot_be_templated_names_the_variable_and_nothing_beside_it(
+    templar: Templar, template: str, said: str
+) -> None:
     with pytest.raises(Undefined) as caught:
         templated(templar, {"key": _trusted(template)})
     assert said in str(caught.value)
@@ -90,7 +96,9 @@ def test_a_condition_is_a_real_boolean(templar: Templar, condition: t.Any, holds
     assert truth(templar, value, where="when") is holds
 
 
-@pytest.mark.parametrize("condition", ["seven", "'no'", "yes_text", 1, 0, None, [], "nothing_here", "words.c", "seven =="])
+@pytest.mark.parametrize(
+    "condition", ["seven", "'no'", "yes_text", 1, 0, None, [], "nothing_here", "words.c", "seven =="]
+)
 def test_anything_else_is_no_condition(templar: Templar, condition: t.Any) -> None:
     value = _trusted(condition) if isinstance(condition, str) else condition
     with pytest.raises(Undefined):
@@ -106,7 +114,6 @@ def test_what_nobody_vouched_for_is_not_evaluated(templar: Templar) -> None:
 
 
 def test_a_core_without_trust_evaluates_as_it_always_did(monkeypatch: pytest.MonkeyPatch) -> None:
-
 
     monkeypatch.delattr(ansible.template, "trust_as_template", raising=False)
     assert templating._with_trust_of("x", "{{ x }}") == "{{ x }}"

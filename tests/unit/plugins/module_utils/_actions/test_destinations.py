@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import stat
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     Directory,
+    Writer,
     destination,
     split_object_url,
 )
@@ -47,23 +49,36 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert place.names("db") == place.names("nothing") == []
 
 
+def write(place: Directory, name: str, *, commit: bool, then: t.Callable[[Writer], None] = lambda writer: None) -> None:
+    with place.writer(name, estimated_bytes=0) as writer:
+        writer.write(b"abc")
+        if commit:
+            writer.commit()
+        then(writer)
+
+
+def fail(writer: Writer) -> None:
+    raise Denied("the first", known={"at": "x"})
+
+
+def block_cleanup(writer: Writer) -> None:
+    """A directory stands where the partial file was: it cannot be unlinked."""
+    partial = t.cast(t.Any, writer).partial
+    os.unlink(partial)
+    os.mkdir(partial)
+
+
 def test_nothing_is_seen_before_it_is_committed_and_nothing_stays_after_a_failure(tmp_path: Path) -> None:
     place = Directory(str(tmp_path))
-    with pytest.raises(RuntimeError), place.writer("a.dump", estimated_bytes=0) as writer:
-        writer.write(b"abc")
-        assert "a.dump" not in files(tmp_path)
-        raise RuntimeError
+    seen: list[list[str]] = []
+    write(place, "a.dump", commit=False, then=lambda writer: seen.append(files(tmp_path)))
+    assert "a.dump" not in seen[0]
+    # Whoever leaves without committing has written nothing; a failure right after the commit takes it back.
     assert files(tmp_path) == []
-    # Whoever leaves without committing has written nothing.
-    with place.writer("a.dump", estimated_bytes=0) as writer:
-        writer.write(b"abc")
-    assert files(tmp_path) == []
-    # A failure right after the commit takes it back.
-    with pytest.raises(RuntimeError), place.writer("a.dump", estimated_bytes=0) as writer:
-        writer.write(b"abc")
-        writer.commit()
-        raise RuntimeError
-    assert files(tmp_path) == []
+    for commit in (False, True):
+        with pytest.raises(Denied, match=r"^the first$"):
+            write(place, "a.dump", commit=commit, then=fail)
+        assert files(tmp_path) == []
 
 
 def test_another_backup_is_never_replaced(tmp_path: Path) -> None:
@@ -89,18 +104,16 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_cleaning_up_that_fails_is_told_with_the_first_failure(tmp_path: Path) -> None:
     place = Directory(str(tmp_path))
-    first = Denied("the first", known={"at": "x"})
+
+    def block_and_fail(writer: Writer) -> None:
+        block_cleanup(writer)
+        fail(writer)
+
     with pytest.raises(ActionFailed, match=r"the first Cleaning up failed too: Removing") as caught:
-        with place.writer("a.dump", estimated_bytes=0) as writer:
-            partial = t.cast(t.Any, writer).partial
-            os.unlink(partial)
-            os.mkdir(partial)
-            raise first
+        write(place, "a.dump", commit=False, then=block_and_fail)
     assert caught.value.known == {"at": "x"}
-    with pytest.raises(UnexpectedAnswer), place.writer("b.dump", estimated_bytes=0) as writer:
-        partial = t.cast(t.Any, writer).partial
-        os.unlink(partial)
-        os.mkdir(partial)
+    with pytest.raises(UnexpectedAnswer, match="Removing"):
+        write(place, "b.dump", commit=False, then=block_cleanup)
 
 
 def test_a_place_is_looked_at_before(tmp_path: Path) -> None:
@@ -111,16 +124,29 @@ def test_a_place_is_looked_at_before(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="not a directory"):
         Directory(str(tmp_path / "file")).preflight()
     with pytest.raises(UnexpectedAnswer, match="Not a directory"):
-        Directory(str(tmp_path / "file")).put("a", b"x")
+        Directory(str(tmp_path / "file")).put("a/b", b"x")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(Denied):
-        Directory(str(tmp_path)).preflight()
-    with pytest.raises(Denied):
-        Directory(str(tmp_path)).put("a", b"x")
+@pytest.fixture
+def as_somebody_else() -> t.Iterator[None]:
+    """Root may write anywhere; so it becomes ``nobody`` for a while."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+def test_a_place_that_cannot_be_written_is_refused(as_somebody_else: None) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o500)
+        try:
+            with pytest.raises(Denied):
+                Directory(folder).preflight()
+            with pytest.raises(Denied):
+                Directory(folder).put("a", b"x")
+        finally:
+            os.chmod(folder, 0o700)
 
 
 def test_a_name_leads_nowhere_else(tmp_path: Path) -> None:

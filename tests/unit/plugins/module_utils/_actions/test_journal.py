@@ -95,7 +95,8 @@ def test_any_change_before_the_last_line_is_seen(data: st.DataObject) -> None:
     row = data.draw(st.integers(0, len(lines) - 2))
     column = data.draw(st.integers(0, len(lines[row]) - 1))
     octet = data.draw(st.integers(32, 126).filter(lambda value: value != lines[row][column]))
-    changed = lines[:row] + [lines[row][:column] + bytes([octet]) + lines[row][column + 1 :]] + lines[row + 1 :]
+    changed = [*lines]
+    changed[row] = lines[row][:column] + bytes([octet]) + lines[row][column + 1 :]
     with pytest.raises(UnexpectedAnswer, match=r"Line \d of the journal does not follow the one before"):
         parse_chain(b"\n".join(changed) + b"\n")
 

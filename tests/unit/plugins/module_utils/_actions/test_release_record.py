@@ -16,7 +16,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import journal, release_record
-from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record, steps_of
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import (
+    Record,
+    maintenance_windows,
+    steps_of,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
@@ -256,3 +260,33 @@ def test_the_lock_file_holds_what_a_person_needs_and_is_private(record: Record) 
     assert path.stat().st_mode & 0o777 == 0o600
     assert (note["operator"], note["job"], note["host"], note["version"]) == ("grete", "4711", "awx", "2.0.0")
     assert (note["release"], note["number"], note["taken"]) == ("r1", token.number, "2026-11-22T01:02:03.000Z")
+
+
+def test_maintenance_lasts_from_its_proof_until_it_may_end() -> None:
+    on, off = {"step": "maintenance_on", "status": "done"}, {"step": "traffic"}
+    back_on, back_off = {"step": "back_maintenance", "status": "done"}, {"step": "back_traffic"}
+    windows = maintenance_windows(
+        [
+            _entry("begun", 0),
+            _entry("step_started", 0, **off),  # nothing was on yet
+            _entry("step_ended", 1, step="maintenance_on", status="failed"),
+            _entry("step_ended", 2, **on),
+            _entry("step_started", 5, **off),
+            _entry("step_ended", 7, **back_on),
+            _entry("step_ended", 8, **back_on),  # proven twice, one span
+            _entry("step_started", 9, **back_off),
+            _entry("step_ended", 11, **on),
+        ]
+    )
+    spans = [(window["since"][17:19], window.get("until", "")[17:19]) for window in windows]
+    assert spans == [("05", "08"), ("10", "12"), ("14", "")]
+
+
+def test_a_record_tells_itself_from_another_of_the_same_name(record: Record, tmp_path: Path, clock: HandClock) -> None:
+    first, second = _begin(record, "r1"), _begin(record, "r2")
+    other = Record(str(tmp_path / "elsewhere"), "archive", clock=clock)
+    other.create()
+    assert first.record == second.record != _begin(other, "r1").record
+    Path(record.root, "identity").write_text("me")
+    with pytest.raises(UnexpectedAnswer, match="does not hold eight hexadecimal digits"):
+        _begin(record, "r3")

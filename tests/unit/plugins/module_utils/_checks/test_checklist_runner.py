@@ -160,7 +160,10 @@ def test_a_check_that_cannot_be_imported_is_unknown_at_once(check: Check, monkey
         ({"check": "check_nothing", "params": {}}, "There is no check 'check_nothing'"),
         ({"check": "check_fake", "params": {"number": "many"}}, "check_fake: "),
         ({"check": "check_fake", "params": {"typo": 1}}, "typo"),
-        ({"check": "check_fake", "params": {"password": {REFERENCE: 7}}}, "An item refers to a secret that was not sent."),
+        (
+            {"check": "check_fake", "params": {"password": {REFERENCE: 7}}},
+            "An item refers to a secret that was not sent.",
+        ),
     ],
 )
 def test_an_item_that_cannot_be_meant_is_unknown_and_says_why(check: Check, item: dict[str, t.Any], said: str) -> None:
@@ -195,7 +198,9 @@ def test_what_holds_no_reference_is_left_as_it_is(value: t.Any) -> None:
 @given(st.lists(st.text(), min_size=1), st.data())
 def test_every_reference_becomes_its_secret(secrets: list[str], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(secrets) - 1))
-    assert with_secrets([{"deep": {"password": {REFERENCE: index}}}], secrets) == [{"deep": {"password": secrets[index]}}]
+    assert with_secrets([{"deep": {"password": {REFERENCE: index}}}], secrets) == [
+        {"deep": {"password": secrets[index]}}
+    ]
 
 
 @pytest.mark.parametrize("index", [-1, 1, "0", None, 0.0])

@@ -117,10 +117,10 @@ def main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
     return go
 
 
-@pytest.mark.parametrize(
-    ("number", "enforce", "failed"), [(9, True, False), (1, True, True), (1, False, False)]
-)
-def test_a_task_of_its_own_fails_on_a_bad_finding_and_returns_it(main: t.Any, number: int, enforce: bool, failed: bool) -> None:
+@pytest.mark.parametrize(("number", "enforce", "failed"), [(9, True, False), (1, True, True), (1, False, False)])
+def test_a_task_of_its_own_fails_on_a_bad_finding_and_returns_it(
+    main: t.Any, number: int, enforce: bool, failed: bool
+) -> None:
     answer = main(fake(), number=number, enforce=enforce, password=SECRET)
     assert bool(answer.get("failed")) is failed
     assert answer["changed"] is False

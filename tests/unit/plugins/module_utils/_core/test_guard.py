@@ -100,8 +100,9 @@ def test_warnings_are_scrubbed_too(run: Run) -> None:
         context.warn(f"mind {SECRET}")
         return {"changed": False}
 
-    answer, _ = run(body)
-    assert "mind ********" in json.dumps(answer["warnings"])
+    # Where a controller's parts were imported before, Ansible prints a warning instead of returning it.
+    answer, err = run(body)
+    assert "mind ********" in json.dumps(answer) + err
 
 
 def test_check_mode_is_known_to_the_body(run: Run) -> None:
@@ -123,10 +124,9 @@ def test_a_checks_end_is_scrubbed_both_ways(capfd: pytest.CaptureFixture[str], f
 
 
 def test_the_place_of_a_defect_is_named_without_its_text() -> None:
-    try:
+    with pytest.raises(RuntimeError) as caught:
         raise RuntimeError(SECRET)
-    except RuntimeError as problem:
-        assert where_it_broke(problem).startswith("test_guard.py:")
+    assert where_it_broke(caught.value).startswith("test_guard.py:")
     assert where_it_broke(RuntimeError()) == "an unknown place"
 
 

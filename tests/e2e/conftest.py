@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole demos, each shown once per session, from an installed copy of the collection."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.demos import Shown, install_collection, show
+
+Demo = t.Callable[[str], Shown]
+#: How each demo is called, and below which folder it leaves its artefacts.
+CALLS = {
+    "release": (["release"], ""),
+    "bad-release a": (["bad-release", "a"], "a"),
+    "bad-release b": (["bad-release", "b"], "b"),
+    "bad-release c": (["bad-release", "c"], "c"),
+    "no-go": (["no-go"], ""),
+    "killed": (["killed"], ""),
+    "killed with a restore": (["killed", "--to", "2.0.2"], ""),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "e2e: a whole demo, or a playbook on the whole reference system")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(item.path).is_relative_to(Path(__file__).parent):
+            item.add_marker("e2e")
+
+
+@pytest.fixture(scope="session")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection, built and installed outside the work tree."""
+    return install_collection(tmp_path_factory.mktemp("collection"))
+
+
+@pytest.fixture(scope="session")
+def reachable_folder(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], Path]:
+    """Folders that another user may pass through: where we are root, PostgreSQL runs as somebody else."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        if os.geteuid() == 0:
+            for parent in (folder, folder.parent, folder.parent.parent):
+                parent.chmod(parent.stat().st_mode | 0o011)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def demo(collections: Path, reachable_folder: t.Callable[[str], Path]) -> Demo:
+    """Show a demo, or tell how it went when it was shown already."""
+    shown: dict[str, Shown] = {}
+
+    def find(name: str) -> Shown:
+        if name not in shown:
+            words, below = CALLS[name]
+            shown[name] = show(words, reachable_folder("demo"), collections=collections, below=below)
+        return shown[name]
+
+    return find

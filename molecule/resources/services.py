@@ -100,7 +100,9 @@ class Supervisor(Program):
         address.write_text(broker.url())
 
     def command(self) -> list[str]:
-        worker = f"{sys.executable} -m celery -A jobs worker -n w1@molecule -c 1 -l INFO --without-gossip --without-mingle"
+        worker = (
+            f"{sys.executable} -m celery -A jobs worker -n w1@molecule -c 1 -l INFO --without-gossip --without-mingle"
+        )
         configuration = self.directory / "supervisord.conf"
         configuration.write_text(
             f"[supervisord]\nlogfile={self.log_path}\npidfile={self.directory}/supervisord.pid\nnodaemon=true\n"
@@ -219,7 +221,9 @@ def start(names: t.Sequence[str], directory: Path) -> None:
         )  # fmt: skip
     (directory / "holder.pid").write_text(str(child.pid))
     try:
-        await_true(lambda: facts.exists() or child.poll() is not None, seconds=START_SECONDS, what="the services' start")
+        await_true(
+            lambda: facts.exists() or child.poll() is not None, seconds=START_SECONDS, what="the services' start"
+        )
     except BaseException:
         stop(directory)
         raise
@@ -244,7 +248,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["start", "serve", "stop"])
     parser.add_argument("--directory", type=Path, required=True)
-    parser.add_argument("--services", nargs="+", default=[], metavar="NAME", choices=["postgres", "s3", "broker", "jobs", "site", "tls"])
+    parser.add_argument(
+        "--services", nargs="+", default=[], metavar="NAME", choices=["postgres", "s3", "broker", "jobs", "site", "tls"]
+    )
     given = parser.parse_args()
     directory = given.directory.absolute()
     if given.command == "stop":

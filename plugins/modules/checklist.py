@@ -121,6 +121,7 @@ findings:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import strings_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import finish

@@ -33,7 +33,9 @@ def _grants(cluster: Cluster, name: str) -> list[tuple[str, bool]]:
 
 def _require_roles(cluster: Cluster, roles: t.Sequence[str]) -> None:
     if not roles:
-        raise BadInput("application_roles is empty, so nobody could connect.", remedy="Name the application's login roles.")
+        raise BadInput(
+            "application_roles is empty, so nobody could connect.", remedy="Name the application's login roles."
+        )
     found = cluster.rows(
         "select rolname::text from pg_catalog.pg_roles where rolname = any(%s)", (list(roles),), "Looking for the roles"
     )
@@ -53,7 +55,9 @@ def narrow(cluster: Cluster, name: str, roles: t.Sequence[str]) -> Admission:
             continue
         who = sql.SQL(PUBLIC) if role == PUBLIC else sql.Identifier(role)
         cluster.rows(
-            sql.SQL("revoke connect on database {} from {}").format(sql.Identifier(name), who), None, f"Narrowing {name}"
+            sql.SQL("revoke connect on database {} from {}").format(sql.Identifier(name), who),
+            None,
+            f"Narrowing {name}",
         )
         revoked.append({"role": role, "grantable": grantable})
     for role in roles:
@@ -70,11 +74,15 @@ def narrow(cluster: Cluster, name: str, roles: t.Sequence[str]) -> Admission:
 def widen(cluster: Cluster, name: str, admission: t.Mapping[str, t.Any]) -> None:
     """Undo ``narrow``. Call it in a transaction. A role that was dropped since is passed over."""
     sql = require("psycopg").sql
-    present = {row[0] for row in cluster.rows("select rolname::text from pg_catalog.pg_roles", None, "Reading the roles")}
+    present = {
+        row[0] for row in cluster.rows("select rolname::text from pg_catalog.pg_roles", None, "Reading the roles")
+    }
     for entry in admission.get("granted") or []:
         if entry["role"] in present:
             cluster.rows(
-                sql.SQL("revoke connect on database {} from {}").format(sql.Identifier(name), sql.Identifier(entry["role"])),
+                sql.SQL("revoke connect on database {} from {}").format(
+                    sql.Identifier(name), sql.Identifier(entry["role"])
+                ),
                 None,
                 f"Widening {name}",
             )
@@ -84,5 +92,7 @@ def widen(cluster: Cluster, name: str, admission: t.Mapping[str, t.Any]) -> None
         who = sql.SQL(PUBLIC) if entry["role"] == PUBLIC else sql.Identifier(entry["role"])
         option = sql.SQL(" with grant option" if entry["grantable"] else "")
         cluster.rows(
-            sql.SQL("grant connect on database {} to {}").format(sql.Identifier(name), who) + option, None, f"Widening {name}"
+            sql.SQL("grant connect on database {} to {}").format(sql.Identifier(name), who) + option,
+            None,
+            f"Widening {name}",
         )

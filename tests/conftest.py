@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 COLLECTIONS = ROOT / "build"
 MODULE_SECONDS = 180.0
 
+# Tests start Python programs that import the collection, as this process does by pytest's `pythonpath`.
+os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (COLLECTIONS, ROOT)))
+
 
 class ModuleRun(t.Protocol):
     def __call__(

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.demos import Shown, install_collection, show
+from tests.e2e.demos import EXAMPLE, Shown, install_collection, show
+
+# the example is a program and no installed package; the tests use its eyes
+sys.path.insert(0, str(EXAMPLE))
 
 Demo = t.Callable[[str], Shown]
 #: How each demo is called, and below which folder it leaves its artefacts.

@@ -66,7 +66,9 @@ def test_the_way_back_was_written_before_the_first_change(demo: Demo, name: str)
     events = [(entry["event"], entry.get("step")) for entry in shown.journal]
     assert events.index(("planned", None)) < events.index(("step_started", "maintenance_on"))
     assert (shown.out / "release" / "ROLLBACK.md").stat().st_size > 1000
-    assert "if this run dies, where it stands and the ways out" in shown.output
+    assert "if this run dies, where it stands and the ways out" in (shown.out / "1-golive.log").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_steps_come_in_the_order_of_the_design(demo: Demo) -> None:

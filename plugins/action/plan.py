@@ -66,6 +66,7 @@ class ActionModule(ActionBase):
         for index, raw in enumerate(raw_items):
             try:
                 item, undefined, thresholds = self._item(raw, index, defaults, variables)
+                _refuse_distant(item)
                 where = hosts.of(item.hosts)
             except BadInput as problem:
                 text = problem.message.rstrip(".")
@@ -190,6 +191,7 @@ class ActionModule(ActionBase):
             "items": len(expected),
             "hosts": hosts,
             "findings": findings,
+            "phases": sorted({phase for item in expected for phase in item["phase"]}),
             "checklist_sha256": checklist_hash,
             "system_file_sha256": document["system_file_sha256"],
             "hosts_sha256": document["hosts_sha256"],
@@ -200,6 +202,13 @@ class ActionModule(ActionBase):
 def _shallow(value: t.Any) -> t.Any:
     """A check's options with their names only; the values may be templates that this host cannot evaluate."""
     return {str(key): None for key in value} if isinstance(value, t.Mapping) else value
+
+
+def _refuse_distant(item: Item) -> None:
+    """Between two steps only the controller judges; another host's finding would never come in."""
+    inside = [phase for phase in item.phases if phase in ("post_start", "post_rollback")]
+    if inside and item.hosts != CONTROLLER:
+        raise BadInput(f"in phase {inside[0]} an item is judged on the controller, not on {item.hosts}")
 
 
 def _thresholds(value: t.Any, path: str = "") -> t.Iterator[tuple[str, float]]:

@@ -79,6 +79,11 @@ findings:
   description: How many findings have to come in, over all hosts.
   returned: success
   type: int
+phases:
+  description: The phases that have items.
+  returned: success
+  type: list
+  elements: str
 hosts:
   description: The hosts they have to come from.
   returned: success

@@ -38,7 +38,7 @@ SYSTEM_FILE: Spec = {
     "golive_loosened_approver": {"type": "str"},
     "golive_accept_data_loss": {"type": "bool"},
     "golive_takeover": {"type": "str"},
-    "golive_verdict_max_age": {"type": "str"},
+    "golive_verdict_max_age": {"type": "float"},
     "golive_secrets": {
         "type": "dict",
         "no_log": True,
@@ -48,8 +48,6 @@ SYSTEM_FILE: Spec = {
             "broker": {"type": "str", "no_log": True},
             "backup": {"type": "str", "no_log": True},
             "bypass": {"type": "str", "no_log": True},
-            "maintenance": {"type": "str", "no_log": True},
-            "services": {"type": "str", "no_log": True},
             "smoke": {"type": "dict", "no_log": True},
         },
     },
@@ -78,7 +76,7 @@ SYSTEM_FILE: Spec = {
             **_HOST,
             "dsn": {"type": "str", "required": True},
             "verify_dsn": {"type": "str"},
-            "fence": {"type": "str", "choices": ["rename", "revoke", "none"]},
+            "fence": {"type": "str", "choices": ["rename"]},
             "template_copy": {"type": "bool"},
             "application_roles": {"type": "list", "elements": "str"},
             "pg_bindir": {"type": "str"},
@@ -158,7 +156,6 @@ SYSTEM_FILE: Spec = {
             "max_seconds": {"type": "int"},
         },
     },
-    "golive_watch": {"type": "dict", "options": {"seconds": {"type": "int"}, "interval": {"type": "int"}}},
     "golive_report": {
         "type": "dict",
         "options": {
@@ -190,6 +187,11 @@ def check_names(variables: t.Iterable[str]) -> None:
     ]
     faults += [
         f"{name} is missing" for name, option in SYSTEM_FILE.items() if option.get("required") and name not in present
+    ]
+    faults += [
+        f"{name} needs golive_database"
+        for name in ("golive_backup", "golive_migration")
+        if name in present and "golive_database" not in present
     ]
     if faults:
         raise BadInput("The system file cannot be used: " + "; ".join(faults) + ".")

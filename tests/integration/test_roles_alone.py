@@ -50,6 +50,16 @@ def upgrade():
 def downgrade():
     op.drop_table("notes")
 """
+JOBS = """
+import pathlib
+from celery import Celery
+
+app = Celery("jobs", broker=pathlib.Path("broker.url").read_text())
+
+@app.task(name="jobs.one")
+def one():
+    pass
+"""
 
 
 def play_of(role: str, hosts: str = "web1", **variables: t.Any) -> dict[str, t.Any]:
@@ -82,7 +92,7 @@ def test_no_role_reads_or_sets_a_variable_of_the_playbooks() -> None:
 
 def test_every_role_has_its_place_here() -> None:
     text = Path(__file__).read_text()
-    alone = set(re.findall(r'(?:play_of|include)\("(\w+)"', text))
+    alone = set(re.findall(r'play_of\(\s*"(\w+)"', text))
     # settle needs a release that began; whole releases are run with it.
     assert alone == {path.name for path in ROLES.iterdir() if path.is_dir()} - {"settle"}
 
@@ -180,10 +190,7 @@ class CeleryWorker(Program):
     def __init__(self, broker: str) -> None:
         super().__init__()
         (self.directory / "broker.url").write_text(broker)
-        (self.directory / "jobs.py").write_text(
-            "import pathlib\nfrom celery import Celery\n"
-            "app = Celery('jobs', broker=pathlib.Path('broker.url').read_text())\napp.task(name='jobs.one')(lambda: None)\n"
-        )
+        (self.directory / "jobs.py").write_text(JOBS)
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "celery", "-A", "jobs", "worker", "-n", "w1@alone", "-P", "solo", "-l", "INFO"]

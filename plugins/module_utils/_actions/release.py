@@ -418,6 +418,7 @@ def _read(context: Context, record: Record) -> Result:
         "lock": {key: value for key, value in lock.items() if key != "nonce"} if lock else None,
         "lock_text": record.described_lock(lock) if lock else "",
         "verdict": record.last_verdict() or {},
+        "judged": record.last_judged() or {},
         "sign_offs": record.sign_offs(),
         "id": release,
         "releases": record.releases()[-20:],

@@ -136,8 +136,16 @@ class Record:
     def last_verdict(self) -> dict[str, t.Any] | None:
         return self._read_json(os.path.join(self.root, "verdict.json"))
 
+    def last_judged(self) -> dict[str, t.Any] | None:
+        """The newest verdict that was kept, GO or not: what a sign-off is bound to."""
+        return self._read_json(os.path.join(self.root, "judged.json"))
+
     def keep_verdict(self, verdict: t.Mapping[str, t.Any]) -> None:
-        journal.write_whole(os.path.join(self.root, "verdict.json"), json.dumps(dict(verdict), sort_keys=True) + "\n")
+        """Keep what was judged; a GO also as the last GO, which later thresholds are compared with."""
+        text = json.dumps(dict(verdict), sort_keys=True) + "\n"
+        journal.write_whole(os.path.join(self.root, "judged.json"), text)
+        if verdict.get("decision") in ("GO", "GO WITH WARNINGS"):
+            journal.write_whole(os.path.join(self.root, "verdict.json"), text)
 
     def sign_offs(self) -> list[dict[str, t.Any]]:
         chain = journal.read_chain(os.path.join(self.root, "sign_offs.jsonl"))

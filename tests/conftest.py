@@ -108,6 +108,7 @@ def run_module_here(capfd: pytest.CaptureFixture[str]) -> ModuleRun:
         with pytest.MonkeyPatch.context() as patched, module_arguments(_with_internals(args, check, diff)):
             for variable, value in (environment or {}).items():
                 patched.setenv(variable, value)
+
             with pytest.raises(SystemExit):
                 module.main()
         captured = capfd.readouterr()

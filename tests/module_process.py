@@ -32,8 +32,23 @@ def module_arguments(arguments: dict[str, t.Any]) -> t.Iterator[None]:
         finally:
             basic._ANSIBLE_ARGS = before
     else:
-        with patch_module_args(arguments):
+        with patch_module_args(arguments), _away_from_the_controller():
             yield
+
+
+@contextlib.contextmanager
+def _away_from_the_controller() -> t.Iterator[None]:
+    """A test before may have imported controller code, and a module's warnings would then go to the controller's display."""
+    internals = sys.modules.get("ansible.module_utils._internal")
+    before = getattr(internals, "is_controller", None)
+    if internals is None or before is None:
+        yield
+        return
+    internals.is_controller = False  # type: ignore[attr-defined]  # it exists where it was read just before
+    try:
+        yield
+    finally:
+        internals.is_controller = before  # type: ignore[attr-defined]  # as above
 
 
 def main() -> None:

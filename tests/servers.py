@@ -756,7 +756,7 @@ class _Listener:
     def _accept(self) -> None:
         while not self._ended.is_set():
             try:
-                connection, _ = self._socket.accept()
+                connection, unused_peer = self._socket.accept()
             except OSError:
                 return
             self.accepted += 1

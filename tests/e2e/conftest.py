@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -47,17 +47,20 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reachable_folder(tmp_path_factory: pytest.TempPathFactory) -> t.Callable[[str], Path]:
-    """Folders that another user may pass through: where we are root, PostgreSQL runs as somebody else."""
+def reachable_folder() -> t.Iterator[t.Callable[[str], Path]]:
+    """Folders that another user may pass through: where we are root, PostgreSQL runs as somebody else.
 
-    def make(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
-        if os.geteuid() == 0:
-            for parent in (folder, folder.parent, folder.parent.parent):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        return folder
+    Not pytest's own: each session that starts closes their common parent to others, under a stack that runs.
+    """
+    with tempfile.TemporaryDirectory(prefix="golive-e2e-") as root:
+        Path(root).chmod(0o711)
 
-    return make
+        def make(name: str) -> Path:
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
+            folder.chmod(0o711)
+            return folder
+
+        yield make
 
 
 @pytest.fixture(scope="session")

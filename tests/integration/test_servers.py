@@ -110,7 +110,7 @@ def test_moto_versions_objects(moto_s3: MotoS3) -> None:
 
 def test_http_answers_follow_their_script(http_server: HttpServer) -> None:
     http_server.route("/health", [Answer(200, {"status": "starting"}), Answer(200, {"status": "ok"})])
-    bodies = [urllib.request.urlopen(f"{http_server.url}/health").read() for _ in range(3)]
+    bodies = [urllib.request.urlopen(f"{http_server.url}/health").read() for unused_turn in range(3)]
     assert bodies == [b'{"status": "starting"}', b'{"status": "ok"}', b'{"status": "ok"}']
     assert [request.path for request in http_server.requests] == ["/health"] * 3
 

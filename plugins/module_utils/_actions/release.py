@@ -415,7 +415,7 @@ def _read(context: Context, record: Record) -> Result:
         release = record.releases()[-1]
     answer: Result = {
         "changed": False,
-        "lock": {key: value for key, value in lock.items() if key != "nonce"} if lock else None,
+        "lock": _shown_lock(lock),
         "lock_text": record.described_lock(lock) if lock else "",
         "verdict": record.last_verdict() or {},
         "judged": record.last_judged() or {},
@@ -426,6 +426,11 @@ def _read(context: Context, record: Record) -> Result:
     if release is None:
         return {**answer, "steps": [], "msg": f"No release of {params['system']} is on record."}
     return {**answer, **_told(params, record, release)}
+
+
+def _shown_lock(lock: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
+    """The lock without what makes its token."""
+    return {key: value for key, value in lock.items() if key != "nonce"} if lock else None
 
 
 def _told(params: Params, record: Record, release: str) -> Result:
@@ -446,6 +451,7 @@ def _told(params: Params, record: Record, release: str) -> Result:
     )
     return {
         "id": release,
+        "lock": _shown_lock(lock),
         "head": chain.head,
         "torn": chain.torn,
         "entries": len(chain.entries),

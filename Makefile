@@ -31,7 +31,7 @@ in_parallel := -n logical --dist loadfile --no-loadscope-reorder
 demo := $(python) examples/ablage/demo.py
 
 .PHONY: help setup setup-test link collection demo demo-bad-release demo-no-go demo-killed \
-	test lint sanity importer units integration e2e molecule coverage matrix bench clean
+	test test-all lint sanity importer units integration e2e molecule coverage matrix bench clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1 # \2/' | column -t -s '#'
@@ -62,8 +62,11 @@ demo-no-go: setup ## a checklist that fails; nothing is changed
 demo-killed: setup ## the controller is killed half-way; the way back without Ansible
 	@$(demo) killed --directory build/demo-killed
 
-test: setup-test ## all tests and gates
-	@$(pytest) $(in_parallel) --cov --cov-report=term $(wildcard tests/gates tests/e2e tests/matrix/test_python39.py tests/integration tests/unit)
+test: setup-test ## linters, types, ansible-test sanity, unit and integration tests
+	@$(pytest) $(in_parallel) tests/gates/test_sanity.py tests/gates/test_lint.py tests/gates/test_frame.py tests/integration tests/unit
+
+test-all: setup-test ## what make test runs, and the demos, the molecule scenarios, the artifact and Python 3.9
+	@$(pytest) $(in_parallel) $(wildcard tests/gates tests/e2e tests/matrix/test_python39.py tests/integration tests/unit)
 
 lint: setup-test ## linters and types
 	@$(pytest) tests/gates/test_lint.py tests/gates/test_frame.py

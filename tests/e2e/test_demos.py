@@ -71,6 +71,23 @@ def test_the_way_back_was_written_before_the_first_change(demo: Demo, name: str)
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "promise"),
+    [
+        ("bad-release b", "every job that users handed in is done exactly once"),  # law 6
+        ("bad-release a", "a new row gets an id that the failed release never used"),  # law 10
+        ("bad-release b", "a new row gets an id that the failed release never used"),  # law 10
+        ("bad-release c", "nothing was undone by itself"),  # law 10
+        ("release", "database, broker, object store and proxy ran on throughout"),  # law 12
+        ("bad-release b", "and nothing while the database was fenced"),  # law 17
+    ],
+)
+def test_the_law_is_among_what_the_demo_promises(demo: Demo, name: str, promise: str) -> None:
+    assert {"promise": promise, "holds": True} in [
+        {key: entry[key] for key in ("promise", "holds")} for entry in demo(name).promises
+    ]
+
+
 def test_steps_come_in_the_order_of_the_design(demo: Demo) -> None:
     started = [entry["step"] for entry in demo("release").journal if entry["event"] == "step_started"]
     assert started == [

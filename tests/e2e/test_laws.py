@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from scenarios import no_go, pictures
-from scenarios.killed import program_pids
+from scenarios.aftermath import program_pids
 from scenarios.workspace import Ended, Facts, Running, Settings, Workspace, wait_until
 
 from tests.e2e.demos import ROOT, Recorder

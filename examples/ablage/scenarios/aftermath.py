@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 from scenarios.promises import Promises, some
 from scenarios.users import Archive, Refused
-from scenarios.workspace import Ended, Facts, Workspace, heading, say, wait_until
+from scenarios.workspace import PYTHON, Ended, Facts, Workspace, heading, say, wait_until
 
 FORMATS = ("index.html", "report.md", "report.json", "junit.xml")
 
@@ -91,3 +94,12 @@ def summary(workspace: Workspace, report: dict[str, Any]) -> None:
             )
         say(f"record     {workspace.out / 'release'}")
     say(f"report     {workspace.report / 'index.html'}")
+
+
+def program_pids(facts: Facts) -> dict[str, str]:
+    """The process id of every program of the archive."""
+    ended = subprocess.run(
+        [facts["supervisorctl"], "-s", f"unix://{facts['supervisor_socket']}", "status"],
+        capture_output=True, text=True, check=False, env={"PATH": f"{Path(PYTHON).parent}:{os.defpath}"},
+    )  # fmt: skip
+    return {words[0]: words[3].rstrip(",") for line in ended.stdout.splitlines() if len(words := line.split()) > 3}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 from scenarios import pictures
-from scenarios.aftermath import ended_as, serves, summary
+from scenarios.aftermath import ended_as, program_pids, serves, summary
 from scenarios.bad_release import compare
 from scenarios.promises import Promises, some
 from scenarios.users import Reporter
-from scenarios.workspace import PYTHON, DemoError, Facts, Workspace, heading, say, wait_until
+from scenarios.workspace import DemoError, Facts, Workspace, heading, say, wait_until
 
 #: Its way back is a downgrade; that of 2.0.2, whose migration drops a column, is a restore.
 VERSION = "2.0.0"
@@ -126,12 +125,3 @@ def redis_client() -> str | None:
         return None
     beside = Path(get_binary_path()).with_name("valkey-cli")
     return str(beside) if beside.exists() else None
-
-
-def program_pids(facts: Facts) -> dict[str, str]:
-    """The process id of every program of the archive."""
-    ended = subprocess.run(
-        [facts["supervisorctl"], "-s", f"unix://{facts['supervisor_socket']}", "status"],
-        capture_output=True, text=True, check=False, env={"PATH": f"{Path(PYTHON).parent}:{os.defpath}"},
-    )  # fmt: skip
-    return {words[0]: words[3].rstrip(",") for line in ended.stdout.splitlines() if len(words := line.split()) > 3}

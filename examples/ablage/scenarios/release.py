@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from scenarios.aftermath import ended_as, serves, summary
-from scenarios.promises import Promises
+from scenarios.aftermath import ended_as, program_pids, serves, summary
+from scenarios.promises import Promises, some
 from scenarios.workspace import Workspace
 
 VERSION = "2.0.0"
+STATEFUL = ("postgres", "redis", "s3", "proxy")
 
 
 def run(workspace: Workspace, promises: Promises) -> None:
     with workspace.stack_of() as facts:
+        pids = program_pids(facts)
         ended = workspace.playbook("golive", version=VERSION)
         report = ended_as(workspace, promises, ended, "live")
         decision = report["verdict"]["decision"]
@@ -27,5 +29,9 @@ def run(workspace: Workspace, promises: Promises) -> None:
         promises.check("the backup was restored into a scratch database and compared",
                        backup.get("verified") == "restore" or bool(backup.get("restore_seconds")),
                        f"{backup.get('size_bytes')} bytes, {backup.get('restore_seconds')} s")  # fmt: skip
+        stopped = [name for name in STATEFUL if program_pids(facts).get(name) != pids[name]]
+        promises.check(
+            "database, broker, object store and proxy ran on throughout", not stopped, f"stopped: {some(stopped)}"
+        )
         serves(facts, promises, VERSION)
         summary(workspace, report)

@@ -192,10 +192,17 @@ def show(
     out = folder / "out"
     options = [f"--ansible-option={option}" for option in (*recorder.options(), *extra)]
     libraries = sysconfig.get_paths()["purelib"]
-    ended = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, str(EXAMPLE / "demo.py"), *words, "--directory", str(out), *options,
          "--collections", f"{collections}:{libraries}"],
-        env=recorder.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-        timeout=DEMO_SECONDS, check=False,
+        env=recorder.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace", start_new_session=True,
     )  # fmt: skip
-    return Shown(ended.returncode, ended.stdout + ended.stderr, out / below, recorder)
+    try:
+        output, unused = process.communicate(timeout=DEMO_SECONDS)
+    except BaseException:
+        # not SIGKILL: the demo takes its stack down on its way out
+        process.terminate()
+        process.communicate()
+        raise
+    return Shown(process.returncode, output, out / below, recorder)

@@ -79,7 +79,9 @@ def test_documentation_examples_and_returns_are_yaml(module: Path) -> None:
     assert text_of(module, "DOCUMENTATION")["module"] == module.stem
     assert text_of(module, "RETURN")
     tasks = text_of(module, "EXAMPLES")
-    assert [play for play in nested(tasks) if f"opsready.golive.{module.stem}" in play]
+    # acting is the way in which the others are run; nobody calls it.
+    called = "maintenance" if module.stem == "acting" else module.stem
+    assert [play for play in nested(tasks) if f"opsready.golive.{called}" in play]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)

@@ -78,6 +78,9 @@ options:
   env_file_variable:
     description: Name of the variable that tells the application O(env_file).
     type: str
+  role:
+    description: The role that migrates, where the login is another one; what the migration makes belongs to it.
+    type: str
   url_variable:
     description: Name of the variable that gets the database's URL, without a password. libpq takes the password from a file in memory.
     type: str

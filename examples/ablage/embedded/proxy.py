@@ -8,51 +8,51 @@ RETRY_AFTER_SECONDS = 30
 
 CADDYFILE = """\
 {{
-	admin off
-	auto_https off
-	persist_config off
-	default_sni localhost
-	grace_period 5s
-	log {{
-		level WARN
-		format filter {{
-			wrap json
-			request>headers delete
-		}}
-	}}
+    admin off
+    auto_https off
+    persist_config off
+    default_sni localhost
+    grace_period 5s
+    log {{
+        level WARN
+        format filter {{
+            wrap json
+            request>headers delete
+        }}
+    }}
 }}
 
 https://localhost:{port}, https://127.0.0.1:{port} {{
-	bind 127.0.0.1
-	tls "{folder}/server.crt" "{folder}/server.key"
+    bind 127.0.0.1
+    tls "{folder}/server.crt" "{folder}/server.key"
 
-	@maintenance {{
-		file {{
-			root "{folder}"
-			try_files /maintenance.flag
-		}}
-		not header X-Golive-Bypass {bypass}
-	}}
-	handle @maintenance {{
-		header Retry-After {retry_after}
-		header Cache-Control no-store
-		@json header Accept *json*
-		handle @json {{
-			header Content-Type application/json
-			respond `{{"detail": "Wartung", "hinweis": "Die Ablage ist gleich wieder da."}}` 503
-		}}
-		handle {{
-			header Content-Type "text/html; charset=utf-8"
-			respond `<!doctype html><html lang="de"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Wartung</title><h1>Wartung</h1><p>Die Ablage wird gerade aktualisiert und ist gleich wieder da.</p></html>` 503
-		}}
-	}}
-	handle {{
-		reverse_proxy 127.0.0.1:{backend_port} {{
-			transport http {{
-				dial_timeout 2s
-			}}
-		}}
-	}}
+    @maintenance {{
+        file {{
+            root "{folder}"
+            try_files /maintenance.flag
+        }}
+        not header X-Golive-Bypass {bypass}
+    }}
+    handle @maintenance {{
+        header Retry-After {retry_after}
+        header Cache-Control no-store
+        @json header Accept *json*
+        handle @json {{
+            header Content-Type application/json
+            respond `{{"detail": "Wartung", "hinweis": "Die Ablage ist gleich wieder da."}}` 503
+        }}
+        handle {{
+            header Content-Type "text/html; charset=utf-8"
+            respond `<!doctype html><html lang="de"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Wartung</title><h1>Wartung</h1><p>Die Ablage wird gerade aktualisiert und ist gleich wieder da.</p></html>` 503
+        }}
+    }}
+    handle {{
+        reverse_proxy 127.0.0.1:{backend_port} {{
+            transport http {{
+                dial_timeout 2s
+            }}
+        }}
+    }}
 }}
 """
 

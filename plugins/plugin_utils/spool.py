@@ -9,11 +9,11 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import typing as t
 from urllib.parse import quote
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed
+from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import write_whole
 
 Finding = dict[str, t.Any]
 
@@ -28,28 +28,15 @@ def _make_private(directory: str) -> None:
 
 
 def write_file(path: str, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a whole file, or nothing: temporary file, fsync, rename. Raises ActionFailed naming the file."""
-    directory = os.path.dirname(path)
-    temporary = None
+    """Write a whole file, or nothing, in a folder that is made where it is missing. Raises ActionFailed naming the file."""
     try:
-        _make_private(directory)
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".tmp-")
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException as problem:
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-        if isinstance(problem, OSError):
-            raise ActionFailed(
-                f"{path} cannot be written on the controller: {problem.strerror}.",
-                remedy="Make room or give rights there.",
-            ) from None
-        raise
+        _make_private(os.path.dirname(path))
+        write_whole(path, content, mode=mode)
+    except OSError as problem:
+        raise ActionFailed(
+            f"{path} cannot be written on the controller: {problem.strerror}.",
+            remedy="Make room or give rights there.",
+        ) from None
 
 
 def as_json(value: t.Any) -> bytes:

@@ -22,6 +22,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import sync_folder, write_whole
 
 #: Beside the unpacked files: where they came from, and what each of them was.
 RECORD = ".artefact.json"
@@ -197,35 +198,6 @@ def _write_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) 
         os.fchmod(target.fileno(), mode)
         target.flush()
         os.fsync(target.fileno())
-
-
-def sync_folder(path: str) -> None:
-    """Have a folder's entries on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_whole(path: str, content: bytes, *, mode: int, owner: tuple[int, int] | None = None) -> None:
-    """Write a file so that readers see the old one or the new one, and never a part."""
-    folder = os.path.dirname(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(content)
-            if owner is not None and (os.fstat(target.fileno()).st_uid, os.fstat(target.fileno()).st_gid) != owner:
-                os.fchown(target.fileno(), *owner)
-            os.fchmod(target.fileno(), mode)
-            target.flush()
-            os.fsync(target.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    sync_folder(folder)
 
 
 @contextlib.contextmanager

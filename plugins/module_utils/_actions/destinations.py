@@ -28,6 +28,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     GoliveError,
     UnexpectedAnswer,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import sync_folder
 
 CHUNK_BYTES = 1 << 20
 MANIFEST_SUFFIX = ".manifest.json"
@@ -224,14 +225,6 @@ def _files(doing: str) -> t.Iterator[None]:
         raise UnexpectedAnswer(f"{doing}: {problem.strerror}.")
 
 
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class _FileWriter(Writer):
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -256,7 +249,7 @@ class _FileWriter(Writer):
             # A link, unlike a rename, never replaces what is already there.
             os.link(self.partial, self.path)
             os.unlink(self.partial)
-            _sync_directory(os.path.dirname(self.path))
+            sync_folder(os.path.dirname(self.path))
             size = os.stat(self.path).st_size
         if size != self.digest.size:
             raise UnexpectedAnswer(f"{self.path} has {size} bytes, but {self.digest.size} were written.")

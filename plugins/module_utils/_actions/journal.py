@@ -10,15 +10,14 @@ tolerated.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import fcntl
 import hashlib
 import json
 import os
-import tempfile
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._core import whole_file
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
@@ -101,7 +100,7 @@ def append(path: str, records: t.Sequence[Entry], *, token: int, clock: Clock = 
         _write_all(descriptor, lines, len(content))
         os.fsync(descriptor)
         if not content:
-            _sync_directory(os.path.dirname(path))
+            whole_file.sync_folder(os.path.dirname(path))
         return parse_chain(content + lines, where=path)
     finally:
         os.close(descriptor)
@@ -117,32 +116,12 @@ def _write_all(descriptor: int, content: bytes, size_before: int) -> None:
         raise
 
 
-def _sync_directory(path: str) -> None:
-    """A new name survives a power cut only when its directory was synced too."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_whole(path: str, content: str, *, mode: int = 0o600) -> None:
-    """Write a file, or nothing: temporary file, fsync, rename. Raises ActionFailed naming the file."""
-    directory = os.path.dirname(path)
-    temporary = None
+    """Write a text file, or nothing. Raises ActionFailed naming the file."""
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".tmp-")
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content.encode("utf-8", "replace"))
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        _sync_directory(directory)
+        whole_file.write_whole(path, content.encode("utf-8", "replace"), mode=mode)
     except OSError as problem:
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
         raise ActionFailed(
-            f"{path} cannot be written: {problem.strerror}.", remedy=f"Make room or give rights in {directory}."
+            f"{path} cannot be written: {problem.strerror}.",
+            remedy=f"Make room or give rights in {os.path.dirname(path)}.",
         ) from None

@@ -15,10 +15,9 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import (
     file_sha256,
-    sync_folder,
-    write_whole,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import sync_folder, write_whole
 
 #: A configuration file is small; more than this is no configuration.
 MOST_BYTES = 64 * 1024 * 1024

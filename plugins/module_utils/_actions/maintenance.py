@@ -15,7 +15,6 @@ import os
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation
-from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import sync_folder, write_whole
 from ansible_collections.opsready.golive.plugins.module_utils._actions.comparison import Comparison
 from ansible_collections.opsready.golive.plugins.module_utils._actions.http_expectation import CONNECTION, PATIENCE
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
@@ -31,6 +30,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token, held
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, one_of
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import sync_folder, write_whole
 
 _SWITCH: Spec = {
     "method": {"type": "str", "default": "POST"},

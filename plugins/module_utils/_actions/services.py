@@ -13,7 +13,7 @@ import socket
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, kept_files
-from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import Artefact, write_whole
+from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import Artefact
 from ansible_collections.opsready.golive.plugins.module_utils._actions.comparison import Comparison
 from ansible_collections.opsready.golive.plugins.module_utils._actions.probe_process import start_ticks
 from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import (
@@ -34,6 +34,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token, held
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import write_whole
 
 #: Names that mean data: law 12 keeps a deploy from stopping them.
 STATEFUL = [

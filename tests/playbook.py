@@ -83,7 +83,7 @@ def as_yaml(value: t.Any) -> str:
 def run_playbook(
     plays: Plays | Path,
     *,
-    inventory: Inventory = ONE_HOST,
+    inventory: Inventory | None = None,
     extra_vars: t.Mapping[str, t.Any] | None = None,
     args: t.Sequence[str] = (),
     environment: t.Mapping[str, str] | None = None,
@@ -98,7 +98,7 @@ def run_playbook(
     else:
         playbook = folder / "play.yml"
         playbook.write_text(as_yaml(plays))
-    (folder / "inventory.yml").write_text(as_yaml(dict(inventory)))
+    (folder / "inventory.yml").write_text(as_yaml(dict(ONE_HOST if inventory is None else inventory)))
     # Not as extra variables: these would beat what an inventory says of its broken hosts.
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(

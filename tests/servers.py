@@ -229,7 +229,7 @@ class Program:
             self.close()
             raise
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.close()
 
 
@@ -693,14 +693,14 @@ class HttpServer:
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = answer
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, *_unused: object) -> None:
                 return None
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
 
-            def handle_error(self, *_: object) -> None:
+            def handle_error(self, *_unused: object) -> None:
                 return None
 
         self._ended.clear()
@@ -725,7 +725,7 @@ class HttpServer:
     def __enter__(self) -> HttpServer:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stop()
 
 
@@ -781,7 +781,7 @@ class _Listener:
     def __enter__(self) -> t.Any:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stop()
 
 
@@ -832,7 +832,7 @@ class RefusedPort:
     def __enter__(self) -> RefusedPort:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stop()
 
 

@@ -288,7 +288,7 @@ def unhealthy(layout: Layout, ports: Ports, version: str) -> str:
 def is_live(layout: Layout, ports: Ports) -> bool:
     """The backend answers at all; a bad release never gets further."""
     try:
-        status, _ = fetch(layout, ports.proxy, "/api/v1/health")
+        status, _unused = fetch(layout, ports.proxy, "/api/v1/health")
     except OSError:
         return False
     return status != 502
@@ -476,7 +476,7 @@ def down(layout: Layout, *, purge: bool) -> dict[str, Any]:
 def env_change(text: str) -> tuple[str, str]:
     if not re.fullmatch(r"[A-Z][A-Z0-9_]*=.*", text):
         raise argparse.ArgumentTypeError("expected KEY=VALUE")
-    key, _, value = text.partition("=")
+    key, _unused, value = text.partition("=")
     return key, value
 
 

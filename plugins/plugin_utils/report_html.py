@@ -372,7 +372,9 @@ def _steps(report: Mapping[str, Any]) -> str:
             f'<h3>The window, enlarged</h3>\n<p class="legend"><span>{escape(_clock(window[0]))} to '
             f"{escape(_clock(window[1]))} UTC, {escape(human_seconds(window[1] - window[0]))}</span></p>\n"
         )
-        parts.append(_track_list(release, [step for step, _ in inside], [span for _, span in inside], down, window))
+        parts.append(
+            _track_list(release, [step for step, _unused in inside], [span for _unused, span in inside], down, window)
+        )
     parts.append(_interval_table(intervals))
     return "".join(parts) + "</section>\n"
 

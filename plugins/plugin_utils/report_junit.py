@@ -64,7 +64,7 @@ def render_junit(report: Mapping[str, Any]) -> Iterator[str]:
         counts[_ELEMENTS[decision_of(finding)]] += 1
     release = _release_cases(report)
     verdict = _verdict_cases(report, red=counts["failure"] + counts["error"] > 0)
-    for element, _ in (*release, *verdict):
+    for element, _unused in (*release, *verdict):
         counts[element] += 1
     system = escape(report["system"])
     yield (
@@ -105,7 +105,7 @@ def _seconds(timed: Mapping[str, Any]) -> float:
 
 
 def _suite(system: str, name: str, cases: Sequence[tuple[str, str]], seconds: float, started: object) -> str:
-    elements = [element for element, _ in cases]
+    elements = [element for element, _unused in cases]
     moment = parse_time(started) if isinstance(started, str) else None
     timestamp = f' timestamp="{moment:%Y-%m-%dT%H:%M:%S}"' if moment else ""
     return (

@@ -268,7 +268,7 @@ def _checklist(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _section(title: str, items: Sequence[tuple[str, list[Finding]]]) -> Iterator[str]:
-    ticked = sum(_is_ticked(findings) for _, findings in items)
+    ticked = sum(_is_ticked(findings) for _unused, findings in items)
     yield f"## {title}: {ticked:,} of {len(items):,} ticked\n\n"
     for name, findings in items:
         yield _item(name, findings)
@@ -303,10 +303,10 @@ def _folded_lines(findings: Sequence[Finding]) -> list[str]:
     ordered = sorted(groups.items(), key=lambda group: DECISION_RANK[group[0][0]])
     lines = [
         line
-        for _, alike in ordered[:FOLDED_LINES_PER_ITEM]
+        for _unused, alike in ordered[:FOLDED_LINES_PER_ITEM]
         for line in _finding_lines(alike[0], [finding["host"] for finding in alike])
     ]
-    rest = sum(len(alike) for _, alike in ordered[FOLDED_LINES_PER_ITEM:])
+    rest = sum(len(alike) for _unused, alike in ordered[FOLDED_LINES_PER_ITEM:])
     return [*lines, f"  - and {rest:,} more findings, in report.json"] if rest else lines
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import signal
@@ -171,7 +172,7 @@ class Sample:
             self.drop()
             raise
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.drop()
 
 
@@ -223,12 +224,17 @@ class ModuleInBackground:
     def __enter__(self) -> ModuleInBackground:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         if self.child.poll() is None:
             self.child.kill()
         self.child.communicate()
 
 
+def _is_gone(place: Path) -> bool:
+    return not place.exists()
+
+
 def await_gone(pids: t.Iterable[int]) -> None:
     for pid in pids:
-        await_true(lambda pid=pid: not Path(f"/proc/{pid}").exists(), seconds=20, what=f"end of process {pid}")  # type: ignore[misc]  # a lambda bound per turn of the loop
+        place = Path(f"/proc/{pid}")
+        await_true(functools.partial(_is_gone, place), seconds=20, what=f"end of process {pid}")

@@ -222,10 +222,10 @@ def test_files_that_are_absent_or_have_no_content(tmp_path: Path, file: Path) ->
 
 def test_a_file_that_may_not_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     # root may read everything, so the kernel's answers are put in place of its own
-    def refuse(*_: t.Any, **__: t.Any) -> t.NoReturn:
+    def refuse(*_unused: t.Any, **__: t.Any) -> t.NoReturn:
         raise PermissionError(13, "Permission denied")
 
-    def break_off(*_: t.Any, **__: t.Any) -> t.NoReturn:
+    def break_off(*_unused: t.Any, **__: t.Any) -> t.NoReturn:
         raise OSError(5, "Input/output error")
 
     for broken, error in ((refuse, Denied), (break_off, Unreachable)):

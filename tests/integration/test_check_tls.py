@@ -328,7 +328,7 @@ def test_files_that_cannot_be_read_are_unknown(demo_ca: DemoCa, tmp_path: Path) 
 
 def test_a_file_that_may_not_be_read_is_denied(monkeypatch: pytest.MonkeyPatch, good: IssuedPaths) -> None:
     # root may read everything, so the kernel's answer is put in place of its own
-    def refuse(*_: t.Any, **__: t.Any) -> t.NoReturn:
+    def refuse(*_unused: t.Any, **__: t.Any) -> t.NoReturn:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuse)

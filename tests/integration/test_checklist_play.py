@@ -31,15 +31,33 @@ def _file(identity: str, path: str = "/etc/passwd", **more: t.Any) -> dict[str, 
 
 def _plays(verdict: bool = True, **options: t.Any) -> list[dict[str, t.Any]]:
     plays: list[dict[str, t.Any]] = [
-        {"hosts": "localhost", "gather_facts": False, "tasks": [
-            {"name": "Plan", "opsready.golive.plan": {"directory": "{{ playbook_dir }}/run"}}]},
-        {"hosts": "localhost,all", "gather_facts": False, "tasks": [
-            {"name": "Judge", "opsready.golive.checklist": {"directory": "{{ playbook_dir }}/run", **options}},
-            {"name": "Go on", "ansible.builtin.debug": {"msg": "still here"}}]},
-    ]  # fmt: skip
+        {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "tasks": [{"name": "Plan", "opsready.golive.plan": {"directory": "{{ playbook_dir }}/run"}}],
+        },
+        {
+            "hosts": "localhost,all",
+            "gather_facts": False,
+            "tasks": [
+                {"name": "Judge", "opsready.golive.checklist": {"directory": "{{ playbook_dir }}/run", **options}},
+                {"name": "Go on", "ansible.builtin.debug": {"msg": "still here"}},
+            ],
+        },
+    ]
     if verdict:
-        plays.append({"hosts": "localhost", "gather_facts": False, "tasks": [
-            {"name": "Decide", "opsready.golive.verdict": {"directory": "{{ playbook_dir }}/run", "enforce": False}}]})  # fmt: skip
+        plays.append(
+            {
+                "hosts": "localhost",
+                "gather_facts": False,
+                "tasks": [
+                    {
+                        "name": "Decide",
+                        "opsready.golive.verdict": {"directory": "{{ playbook_dir }}/run", "enforce": False},
+                    }
+                ],
+            }
+        )
     return plays
 
 
@@ -62,15 +80,19 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Played]:
                     "web": {
                         "hosts": {
                             "web1": {"own_path": "/etc/hostname"},
-                            "lost": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": nobody.port,
-                                     "own_path": "/"},
+                            "lost": {
+                                "ansible_connection": "ssh",
+                                "ansible_host": "127.0.0.1",
+                                "ansible_port": nobody.port,
+                                "own_path": "/",
+                            },
                             "broken": {"ansible_python_interpreter": "/nowhere/python3"},
                             "bare": {"ansible_python_interpreter": system_python, "own_path": "/"},
                         }
                     }
                 }
             }
-        }  # fmt: skip
+        }
         database = {"dsn": f"postgresql://app@127.0.0.1:{nobody.port}/archive", "password": CANARIES["database"]}
         items = [
             _file("umlaut", "/etc/größe", title="Die Größe — 大きさ"),
@@ -183,16 +205,38 @@ def test_only_this_phases_items_are_judged_and_none_that_a_person_signs(fleet: P
 def test_the_lists_order_is_kept(fleet: Played) -> None:
     content = json.loads((fleet.directory / "run" / "findings" / "pre_deploy" / "controller.json").read_text())
     assert [finding["id"] for finding in content] == [
-        "umlaut", "undefined", "never", "odd-when", "text-when", "undefined-when", "template-when", "two-phases", "absent",
-    ]  # fmt: skip
+        "umlaut",
+        "undefined",
+        "never",
+        "odd-when",
+        "text-when",
+        "undefined-when",
+        "template-when",
+        "two-phases",
+        "absent",
+    ]
 
 
 def test_a_finding_says_everything_the_contract_names(fleet: Played) -> None:
     finding = _spooled(fleet)["absent"]
     assert set(finding) == {
-        "id", "title", "status", "severity", "summary", "expected", "measured", "evidence", "remedy", "check", "host",
-        "started", "seconds", "satisfies", "owner", "phase",
-    }  # fmt: skip
+        "id",
+        "title",
+        "status",
+        "severity",
+        "summary",
+        "expected",
+        "measured",
+        "evidence",
+        "remedy",
+        "check",
+        "host",
+        "started",
+        "seconds",
+        "satisfies",
+        "owner",
+        "phase",
+    }
     assert (finding["severity"], finding["satisfies"], finding["owner"]) == ("warning", ["S1.2"], "ops")
     assert (finding["host"], finding["check"], finding["status"]) == ("controller", "check_host", "fail")
 
@@ -264,8 +308,10 @@ def test_a_check_that_hangs_is_unknown_within_its_limit_while_others_pass(tmp_pa
 
 def test_the_whole_lists_limit_leaves_partial_results(tmp_path: Path) -> None:
     with HangingServer() as hanging:
-        items = [_file("fast"), {"id": "hangs", "title": "x", "timeout": 60,
-                                 "check_redis": {"url": f"redis://127.0.0.1:{hanging.port}/0"}}]  # fmt: skip
+        items = [
+            _file("fast"),
+            {"id": "hangs", "title": "x", "timeout": 60, "check_redis": {"url": f"redis://127.0.0.1:{hanging.port}/0"}},
+        ]
         played = run_playbook(_plays(timeout=2), extra_vars={"golive_checklist": items}, directory=tmp_path)
     findings = _spooled(played)
     assert findings["fast"]["status"] == "pass"
@@ -273,18 +319,59 @@ def test_the_whole_lists_limit_leaves_partial_results(tmp_path: Path) -> None:
 
 
 def test_without_a_plan_a_name_is_refused_and_a_list_is_judged() -> None:
-    played = run_playbook([{"hosts": "web1", "gather_facts": False, "tasks": [
-        {"name": "By name", "opsready.golive.checklist": {}, "ignore_errors": True},
-        {"name": "By unknown name", "opsready.golive.checklist": {"checks": "not_there"}, "ignore_errors": True},
-        {"name": "Nothing", "opsready.golive.checklist": {"checks": []}, "ignore_errors": True},
-        {"name": "Odd defaults", "opsready.golive.checklist": {"checks": [_file("a")], "defaults": "odd"}, "ignore_errors": True},
-        {"name": "Odd item", "opsready.golive.checklist": {"checks": ["check_host"]}, "ignore_errors": True},
-        {"name": "Odd option", "opsready.golive.checklist": {"items": [_file("a")]}, "ignore_errors": True},
-        {"name": "Odd parameters", "opsready.golive.checklist": {"checks": [_file("a")], "defaults": {"check_host": [1]}, "full": True}},
-        {"name": "Listed", "opsready.golive.checklist": {"checks": [_file("a"), _file("b")], "full": True,
-                                                        "defaults": {"check_host": {"min_cpus": 1}}}},
-        {"name": "Other phase", "opsready.golive.checklist": {"checks": [_file("a", phase="smoke")], "phase": "watch", "full": True}},
-    ]}], extra_vars={"golive_checklist": [_file("a")], "odd": "a text"})  # fmt: skip
+    played = run_playbook(
+        [
+            {
+                "hosts": "web1",
+                "gather_facts": False,
+                "tasks": [
+                    {"name": "By name", "opsready.golive.checklist": {}, "ignore_errors": True},
+                    {
+                        "name": "By unknown name",
+                        "opsready.golive.checklist": {"checks": "not_there"},
+                        "ignore_errors": True,
+                    },
+                    {"name": "Nothing", "opsready.golive.checklist": {"checks": []}, "ignore_errors": True},
+                    {
+                        "name": "Odd defaults",
+                        "opsready.golive.checklist": {"checks": [_file("a")], "defaults": "odd"},
+                        "ignore_errors": True,
+                    },
+                    {
+                        "name": "Odd item",
+                        "opsready.golive.checklist": {"checks": ["check_host"]},
+                        "ignore_errors": True,
+                    },
+                    {"name": "Odd option", "opsready.golive.checklist": {"items": [_file("a")]}, "ignore_errors": True},
+                    {
+                        "name": "Odd parameters",
+                        "opsready.golive.checklist": {
+                            "checks": [_file("a")],
+                            "defaults": {"check_host": [1]},
+                            "full": True,
+                        },
+                    },
+                    {
+                        "name": "Listed",
+                        "opsready.golive.checklist": {
+                            "checks": [_file("a"), _file("b")],
+                            "full": True,
+                            "defaults": {"check_host": {"min_cpus": 1}},
+                        },
+                    },
+                    {
+                        "name": "Other phase",
+                        "opsready.golive.checklist": {
+                            "checks": [_file("a", phase="smoke")],
+                            "phase": "watch",
+                            "full": True,
+                        },
+                    },
+                ],
+            }
+        ],
+        extra_vars={"golive_checklist": [_file("a")], "odd": "a text"},
+    )
     assert "expected.json: opsready.golive.plan comes before checklist." in played.of("By name").msg
     assert played.of("By unknown name").msg == "The variable not_there is not defined; it holds the checklist."
     assert played.of("Nothing").msg == "checks is empty: with nothing to judge nothing is known."

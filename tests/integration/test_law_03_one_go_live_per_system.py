@@ -31,7 +31,7 @@ def _at_once(arguments: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     started = [
         subprocess.Popen([sys.executable, "-m", "tests.module_process", "release"], cwd=ROOT, env=environment,
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in arguments
+        for _unused in arguments
     ]  # fmt: skip
     try:
         for process, sent in zip(started, arguments, strict=True):
@@ -47,7 +47,7 @@ def _at_once(arguments: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
 
 
 def test_of_many_at_once_one_begins_and_the_others_are_told_by_whom(tmp_path: Path) -> None:
-    answers = _at_once([_begin(tmp_path) for _ in range(6)])
+    answers = _at_once([_begin(tmp_path) for _unused in range(6)])
     begun = [answer for answer in answers if "token" in answer]
     refused = [answer for answer in answers if answer.get("failed")]
     assert (len(begun), len(refused)) == (1, 5), answers

@@ -30,9 +30,20 @@ def _play(folder: Path, items: list[dict[str, t.Any]], *args: str) -> Played:
         {"name": "Judge", "opsready.golive.checklist": {**RUN, "full": True}},
         {"name": "Decide", "opsready.golive.verdict": verdict, "register": "decided"},
         {"name": "Begin", "opsready.golive.release": begun, "ignore_errors": True},
-        {"name": "Sign", "opsready.golive.release": {**state, "state": "signed", "sign_off": {
-            "item": "x", "team": "y", "name": "Grete Hermann", "digest": "{{ decided.verdict.digest }}"}}},
-    ]  # fmt: skip
+        {
+            "name": "Sign",
+            "opsready.golive.release": {
+                **state,
+                "state": "signed",
+                "sign_off": {
+                    "item": "x",
+                    "team": "y",
+                    "name": "Grete Hermann",
+                    "digest": "{{ decided.verdict.digest }}",
+                },
+            },
+        },
+    ]
     return run_playbook(
         [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}],
         extra_vars={"golive_checklist": items},
@@ -46,12 +57,33 @@ def test_check_mode_gives_the_whole_verdict_and_leaves_no_trace(
 ) -> None:
     items: list[dict[str, t.Any]] = [
         {"id": "good", "title": "good", "check_host": {"files": [{"path": "/etc/passwd"}]}},
-        {"id": "store", "title": "store", "check_s3": {"endpoint_url": s3.endpoint, "access_key": s3.access_key,
-                                                      "secret_key": s3.secret_key, "buckets": [bucket], "canary": True}},
-        {"id": "broker", "title": "broker", "check_redis": {"url": redis_server.url(with_password=False), "canary": True, "use": "cache",
-                                                           "password": "redis-canary-4f1d9b"}},
-        {"id": "posted", "title": "posted", "check_http": {"requests": [{"url": f"{http_server.url}/jobs", "method": "POST"}]}},
-    ]  # fmt: skip
+        {
+            "id": "store",
+            "title": "store",
+            "check_s3": {
+                "endpoint_url": s3.endpoint,
+                "access_key": s3.access_key,
+                "secret_key": s3.secret_key,
+                "buckets": [bucket],
+                "canary": True,
+            },
+        },
+        {
+            "id": "broker",
+            "title": "broker",
+            "check_redis": {
+                "url": redis_server.url(with_password=False),
+                "canary": True,
+                "use": "cache",
+                "password": "redis-canary-4f1d9b",
+            },
+        },
+        {
+            "id": "posted",
+            "title": "posted",
+            "check_http": {"requests": [{"url": f"{http_server.url}/jobs", "method": "POST"}]},
+        },
+    ]
     keys_before = redis_server.client().dbsize()
     database = {"dsn": postgres.dsn(password=None), "password": postgres.password, "canary": True}
     items.append({"id": "database", "title": "database", "check_postgres": database})
@@ -78,9 +110,18 @@ def test_the_same_list_without_check_mode_does_leave_its_trace_and_cleans_up(
     tmp_path: Path, s3: S3, bucket: str, redis_server: Redis
 ) -> None:
     items: list[dict[str, t.Any]] = [
-        {"id": "store", "title": "store", "check_s3": {"endpoint_url": s3.endpoint, "access_key": s3.access_key,
-                                                      "secret_key": s3.secret_key, "buckets": [bucket], "canary": True}},
-    ]  # fmt: skip
+        {
+            "id": "store",
+            "title": "store",
+            "check_s3": {
+                "endpoint_url": s3.endpoint,
+                "access_key": s3.access_key,
+                "secret_key": s3.secret_key,
+                "buckets": [bucket],
+                "canary": True,
+            },
+        },
+    ]
     played = _play(tmp_path, items)
     finding = played.of("Judge").result["findings"][0]
     assert (finding["status"], "canary" in str(finding["measured"])) == ("pass", True), finding
@@ -92,9 +133,18 @@ def test_the_same_list_without_check_mode_does_leave_its_trace_and_cleans_up(
 def test_check_mode_excuses_nothing_that_fails(tmp_path: Path, s3: S3, bucket: str) -> None:
     items: list[dict[str, t.Any]] = [
         {"id": "bad", "title": "bad", "check_host": {"files": [{"path": "/no/such/file"}]}},
-        {"id": "store", "title": "store", "check_s3": {"endpoint_url": s3.endpoint, "access_key": s3.access_key,
-                                                      "secret_key": s3.secret_key, "buckets": [bucket], "canary": True}},
-    ]  # fmt: skip
+        {
+            "id": "store",
+            "title": "store",
+            "check_s3": {
+                "endpoint_url": s3.endpoint,
+                "access_key": s3.access_key,
+                "secret_key": s3.secret_key,
+                "buckets": [bucket],
+                "canary": True,
+            },
+        },
+    ]
     played = _play(tmp_path, items, "--check")
     verdict = played.of("Decide").result["verdict"]
     assert (verdict["decision"], [entry["id"] for entry in verdict["blocking"]]) == ("NO-GO", ["bad"])

@@ -70,7 +70,7 @@ class Clients:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stopped.set()
         for thread in self.threads:
             thread.join()

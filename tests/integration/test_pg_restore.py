@@ -391,7 +391,7 @@ def test_what_was_ready_before_a_kill_is_taken_as_it_is(
 
     with pytest.MonkeyPatch.context() as patched:
 
-        def killed(*_: t.Any) -> t.NoReturn:
+        def killed(*_unused: t.Any) -> t.NoReturn:
             raise SystemExit(9)
 
         patched.setattr(pg_restore.Work, "_swap", killed)

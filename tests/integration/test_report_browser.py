@@ -280,7 +280,7 @@ def test_the_keyboard_reaches_the_report_first_and_then_every_row(page: Page, re
     page.press("Enter", "\r")
     page.until("document.activeElement.id === 'content'")
     seen = set()
-    for _ in range(30):
+    for _unused in range(30):
         page.press("Tab")
         row = page.ask("document.activeElement.closest('.rows > li')?.id")
         if row:

@@ -523,7 +523,7 @@ def test_something_that_is_no_supervisord_is_named(
         def serve() -> None:
             with contextlib.suppress(OSError):
                 while True:
-                    connection, _ = listener.accept()
+                    connection, _unused = listener.accept()
                     with connection:
                         received = b""
                         while b"</methodCall>" not in received:

@@ -43,7 +43,8 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
         }}
         handle {{
             header Content-Type "text/html; charset=utf-8"
-            respond `<!doctype html><html lang="de"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Wartung</title><h1>Wartung</h1><p>Die Ablage wird gerade aktualisiert und ist gleich wieder da.</p></html>` 503
+            respond `<!doctype html><html lang="de"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+            <title>Wartung</title><h1>Wartung</h1><p>Die Ablage wird gerade aktualisiert und ist gleich wieder da.</p></html>` 503
         }}
     }}
     handle {{

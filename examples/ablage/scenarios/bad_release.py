@@ -203,7 +203,7 @@ def after_traffic(workspace: Workspace, promises: Promises) -> None:
         sentence = str(workspace.journal()[-1]["detail"])
         told = re.search(r"(\d+) rows.* in (\d+) tables \((.+?)\), written in the last ([\d.]+) minutes", sentence)
         known = steps(workspace)
-        since = [at for at, _ in uploaders.uploaded if at > seconds_of(known["traffic"][0])]
+        since = [at for at, _unused in uploaders.uploaded if at > seconds_of(known["traffic"][0])]
         promises.check("users wrote after traffic was back", bool(since), f"{len(since)} documents")
         promises.check("the operator is told how many rows, which tables and how many minutes are at stake", told is not None,
                        told[0] if told else sentence[:200])  # fmt: skip
@@ -219,7 +219,7 @@ def after_traffic(workspace: Workspace, promises: Promises) -> None:
         promises.check("nothing was undone by itself", not back, some(back))
         serves(facts, promises, VERSIONS["c"])
         with pictures.database(facts) as connection:
-            wanted = [identifier for _, identifier in uploaders.uploaded]
+            wanted = [identifier for _unused, identifier in uploaders.uploaded]
             there = connection.execute("select count(*) from documents where id = any(%s)", (wanted,)).fetchone()[0]
         promises.check("no upload is lost", there == len(wanted), f"{there} of {len(wanted)}")
         status = workspace.playbook("status", version=VERSIONS["c"])
@@ -231,7 +231,7 @@ def after_traffic(workspace: Workspace, promises: Promises) -> None:
 
 def settled_by(uploads: list[float], known: dict[str, tuple[str, str]]) -> int:
     """How many uploads were answered before the release's last step ended, so that the count must hold them."""
-    last = max(seconds_of(ended) for _, ended in known.values() if ended)
+    last = max(seconds_of(ended) for _unused, ended in known.values() if ended)
     return sum(at < last for at in uploads)
 
 

@@ -112,7 +112,7 @@ class AtWork:
         self._stopped.set()
         self._thread.join(30)
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: object, *_unused: object) -> None:
         self.stop()
         if self._problem is not None and kind is None:
             raise self._problem
@@ -133,7 +133,7 @@ class QueueFillers:
     def __call__(self) -> None:
         with broker(self.facts) as client:
             missing = self.depth - int(client.llen("ocr"))
-        for _ in range(missing):
+        for _unused in range(missing):
             try:
                 self.handed_in.append(self.archive.submit(self.document))
             except Refused as refused:

@@ -94,7 +94,7 @@ class Record:
             return True
 
         try:
-            poll(taken, good=bool, deadline=Deadline(_MUTEX_SECONDS, clock=self.clock), describe=lambda *_: "")
+            poll(taken, good=bool, deadline=Deadline(_MUTEX_SECONDS, clock=self.clock), describe=lambda *_unused: "")
         except TimedOut:
             raise Refused(
                 f"Another module has been at work in {self.root} for {_MUTEX_SECONDS:g} s, where a moment is enough.",

@@ -216,7 +216,8 @@ def _database(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
         return []
     fenced, live = _literal(plan["fenced_name"]), _literal(plan["database_name"])
     both = f"{fenced}, {live}"
-    find = f'database=$(psql "$server" -X -At -c {shlex.quote(f"SELECT datname FROM pg_database WHERE datname IN ({both}) ORDER BY datname <> {fenced} LIMIT 1")})'
+    present = f"SELECT datname FROM pg_database WHERE datname IN ({both}) ORDER BY datname <> {fenced} LIMIT 1"
+    find = f'database=$(psql "$server" -X -At -c {shlex.quote(present)})'
     opened = _psql(
         f"SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_database WHERE datname IN ({both})",
         generated=True,
@@ -243,9 +244,9 @@ def _downgrade(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     if where.get("migration_role"):
         environment += f"PGOPTIONS={shlex.quote('-c role=' + str(where['migration_role']))} "
     directory = shlex.quote(str(where["migration_directory"]))
-    return [
-        f'(cd {directory} && {environment}{variable}={shlex.quote(before)}"$database"{shlex.quote(after) if after else ""} {command} downgrade {shlex.quote(str(plan["revision"] or "base"))})'
-    ]
+    url_word = f'{shlex.quote(before)}"$database"{shlex.quote(after) if after else ""}'
+    revision = shlex.quote(str(plan["revision"] or "base"))
+    return [f"(cd {directory} && {environment}{variable}={url_word} {command} downgrade {revision})"]
 
 
 def _restore(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
@@ -341,9 +342,9 @@ def _jobs(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     commands = []
     for queue in queues:
         parked = f"opsready:{plan['system']}:parked:{plan['release']}:{queue}"
-        commands.append(
-            f'while [ -n "$(redis-cli -u {shlex.quote(str(broker))} --no-auth-warning LMOVE {shlex.quote(parked)} {shlex.quote(queue)} LEFT RIGHT)" ]; do :; done'
-        )
+        moved = f"LMOVE {shlex.quote(parked)} {shlex.quote(queue)} LEFT RIGHT"
+        client = f"redis-cli -u {shlex.quote(str(broker))} --no-auth-warning"
+        commands.append(f'while [ -n "$({client} {moved})" ]; do :; done')
     return [text, "", *_sh(*commands)]
 
 

@@ -59,44 +59,33 @@ class ServiceManager(t.Protocol):
 
     def expand(self, services: t.Sequence[str], *, deadline: Deadline) -> list[str]:
         """The single services that these names mean, in order. Raises BadInput for one that is not there."""
-        ...
 
     def status(self, service: str, *, deadline: Deadline) -> ServiceStatus:
         """What a service does now."""
-        ...
 
     def ask_start(self, service: str, *, deadline: Deadline) -> None:
         """Have it started; does not wait."""
-        ...
 
     def ask_stop(self, service: str, *, deadline: Deadline) -> None:
         """Have it stopped with its own stop signal; does not wait."""
-        ...
 
     def deployed(self) -> Deployed:
         """Which version the next start runs."""
-        ...
 
     def snapshot(self) -> dict[str, t.Any]:
         """What restore() needs to bring this version back."""
-        ...
 
     def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
         """Make the wanted version available here, verified, without running it: ``changed``, version, digest, bytes."""
-        ...
 
     def require_available(self, version: str) -> str:
         """The digest of a version that is here, unchanged since it was pulled. Raises Refused."""
-        ...
 
     def select(self, version: str) -> None:
         """Make this version the one that the next start runs. Raises Refused where it is not available."""
-        ...
 
     def selected_at(self) -> float | None:
         """When the deployed version was selected, seconds since 1970; None where that cannot be told."""
-        ...
 
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
         """Make what snapshot() returned the version that the next start runs."""
-        ...

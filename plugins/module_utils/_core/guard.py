@@ -10,7 +10,6 @@ leaves goes through the scrubber. SIGTERM becomes an exception, so that an actio
 from __future__ import annotations
 
 import signal
-import sys
 import traceback
 import types
 import typing as t
@@ -95,11 +94,10 @@ def _hide_from_invocation(module: AnsibleModule, scrubber: Scrubber) -> None:
     module.params = scrubber.value(module.params)
 
 
-def finish(module: AnsibleModule, scrubber: Scrubber, result: Result, *, failed: bool) -> t.NoReturn:
+def finish(module: AnsibleModule, scrubber: Scrubber, result: Result, *, failed: bool) -> None:
     """End a module whose result was made by a check."""
     cleaned = _clean(scrubber, result)
     _hide_from_invocation(module, scrubber)
     if failed:
         module.fail_json(**cleaned)
     module.exit_json(**cleaned)
-    sys.exit(0)

@@ -20,7 +20,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=load().log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # uvicorn raises the signal again after its orderly end; a requested stop is exit code 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(0))
     uvicorn.run(
         create_app(),
         host=arguments.host,

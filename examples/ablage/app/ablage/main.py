@@ -34,7 +34,7 @@ def warm_up() -> None:
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_unused: FastAPI) -> AsyncIterator[None]:
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     yield
 
@@ -58,7 +58,7 @@ async def refuse_in_maintenance(request: Request, call_next: Callable[[Request],
     return await call_next(request)
 
 
-async def dependency_down(_: Request, error: Exception) -> Response:
+async def dependency_down(_unused: Request, error: Exception) -> Response:
     log.error("dependency down: %s", type(error).__name__)
     return JSONResponse({"detail": "Vorübergehend nicht verfügbar"}, 503, {"Retry-After": "5"})
 

@@ -37,7 +37,7 @@ def hash_password(password: str) -> str:
 
 
 def is_password(password: str, stored: str) -> bool:
-    _, salt, digest = stored.split("$")
+    _unused, salt, digest = stored.split("$")
     return hmac.compare_digest(_derive(password, bytes.fromhex(salt)).hex(), digest)
 
 

@@ -44,7 +44,7 @@ app.conf.update(
 
 
 @celeryd_after_setup.connect
-def hold_consumption(instance: Any, **_: Any) -> None:
+def hold_consumption(instance: Any, **_unused: Any) -> None:
     """With the hold file in place a worker starts, answers remote control, and consumes nothing until told to."""
     hold_file = load().worker_hold_file
     if hold_file and Path(hold_file).exists():

@@ -70,18 +70,18 @@ def test_every_sample_is_well_formed_and_has_no_asset_and_no_handler(name: str) 
     assert [
         attribute for attribute in outline.attributes if attribute[1].startswith("on") or attribute[1] == "src"
     ] == []
-    assert all(value.startswith("#") for _, attribute, value in outline.attributes if attribute == "href")
+    assert all(value.startswith("#") for _unused, attribute, value in outline.attributes if attribute == "href")
     assert "url(" not in page
     assert "@import" not in page
-    identities = [value for _, attribute, value in outline.attributes if attribute == "id"]
+    identities = [value for _unused, attribute, value in outline.attributes if attribute == "id"]
     assert len(identities) == len(set(identities))
 
 
 @pytest.mark.parametrize("name", samples.SAMPLES)
 def test_every_link_leads_somewhere(name: str) -> None:
     outline = Outline(page_of(samples.SAMPLES[name]()))
-    identities = {value for _, attribute, value in outline.attributes if attribute == "id"}
-    assert {value[1:] for _, attribute, value in outline.attributes if attribute == "href"} <= identities
+    identities = {value for _unused, attribute, value in outline.attributes if attribute == "id"}
+    assert {value[1:] for _unused, attribute, value in outline.attributes if attribute == "href"} <= identities
 
 
 def test_the_policy_allows_exactly_the_one_script() -> None:

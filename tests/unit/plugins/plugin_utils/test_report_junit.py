@@ -44,7 +44,7 @@ def test_the_counts_of_every_suite_are_those_of_its_cases(name: str) -> None:
             ("errors", "error"),
             ("skipped", "skipped"),
         ):
-            assert int(suite.attrib[attribute]) == sum(1 for _ in suite.iter(element)), (
+            assert int(suite.attrib[attribute]) == sum(1 for _unused in suite.iter(element)), (
                 suite.attrib["name"],
                 attribute,
             )

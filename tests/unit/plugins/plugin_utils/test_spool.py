@@ -66,7 +66,7 @@ def test_hosts_of_any_name_are_kept_apart(hosts: list[str]) -> None:
 def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: int) -> None:
+    def full(_unused: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(
 
 
 def test_an_interrupt_leaves_nothing_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: int) -> None:
+    def interrupted(_unused: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("os.fsync", interrupted)

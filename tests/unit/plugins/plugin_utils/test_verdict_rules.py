@@ -58,7 +58,7 @@ def _decide(
 
 
 def _decision(status: str, severity: str, **more: t.Any) -> str:
-    verdict, _ = _decide([_item(severity=severity)], [_finding(status=status, severity=severity)], **more)
+    verdict, _unused = _decide([_item(severity=severity)], [_finding(status=status, severity=severity)], **more)
     return str(verdict["decision"])
 
 
@@ -87,7 +87,7 @@ def test_what_is_not_applicable_changes_nothing_beside_something_judged() -> Non
     [([], []), ([_item()], [_finding(status="not_applicable")]), ([_item(phase=["smoke"])], [])],
 )
 def test_nothing_judged_is_no_go(items: list[dict[str, t.Any]], findings: list[dict[str, t.Any]]) -> None:
-    verdict, _ = _decide(items, findings)
+    verdict, _unused = _decide(items, findings)
     assert verdict["decision"] == "NO-GO"
     assert verdict["blocking"][-1]["summary"] == "Nothing was judged in phase pre_deploy."
 
@@ -111,7 +111,7 @@ def test_findings_that_nobody_expected_count_for_nothing() -> None:
 
 def test_a_finding_cannot_stand_in_for_a_signature() -> None:
     signed = _item("a", check="sign_off", sign_off={"team": "backend", "expires_after": None, "binds_to": "release"})
-    verdict, _ = _decide([signed, _item("b")], [_finding("a"), _finding("b")], bindings={"release": "d"})
+    verdict, _unused = _decide([signed, _item("b")], [_finding("a"), _finding("b")], bindings={"release": "d"})
     assert verdict["decision"] == "NO-GO"
 
 
@@ -124,7 +124,7 @@ def test_a_status_that_means_nothing_is_unknown(status: str) -> None:
 
 @pytest.mark.parametrize(("planned", "found"), [("blocker", "warning"), ("warning", "blocker")])
 def test_a_host_can_only_make_an_item_stricter(planned: str, found: str) -> None:
-    verdict, _ = _decide([_item(severity=planned)], [_finding(status="fail", severity=found)])
+    verdict, _unused = _decide([_item(severity=planned)], [_finding(status="fail", severity=found)])
     assert verdict["decision"] == "NO-GO"
 
 
@@ -178,14 +178,14 @@ def test_what_is_waived_goes_with_a_warning_and_stays_beside_its_finding(status:
 
 
 def test_a_waiver_for_a_finding_that_passes_is_unused() -> None:
-    verdict, _ = _decide([_item()], [_finding()], waivers=read_waivers([_waiver()]))
+    verdict, _unused = _decide([_item()], [_finding()], waivers=read_waivers([_waiver()]))
     assert (verdict["decision"], verdict["waivers"][0]["state"]) == ("GO", "unused")
     assert "waiver for a is unused" in in_words(verdict)
 
 
 @pytest.mark.parametrize("expires", [_ago(seconds=0), _ago(seconds=1), "2026-11-22", "2020-01-01T00:00:00"])
 def test_an_expired_waiver_waives_nothing(expires: str) -> None:
-    verdict, _ = _decide([_item()], [_finding(status="fail")], waivers=read_waivers([_waiver(expires=expires)]))
+    verdict, _unused = _decide([_item()], [_finding(status="fail")], waivers=read_waivers([_waiver(expires=expires)]))
     assert (verdict["decision"], verdict["waivers"][0]["state"]) == ("NO-GO", "expired")
     assert "waiver for a is expired (until " in in_words(verdict)
 
@@ -195,7 +195,7 @@ def test_an_expired_waiver_waives_nothing(expires: str) -> None:
 )
 def test_a_waiver_covers_its_hosts_only(hosts: t.Any, blocked: list[str]) -> None:
     findings = [_finding(status="fail", host="web1"), _finding(status="fail", host="web2")]
-    verdict, _ = _decide([_item(hosts=["web1", "web2"])], findings, waivers=read_waivers([_waiver(hosts=hosts)]))
+    verdict, _unused = _decide([_item(hosts=["web1", "web2"])], findings, waivers=read_waivers([_waiver(hosts=hosts)]))
     assert [entry["host"] for entry in verdict["blocking"]] == blocked
 
 
@@ -266,9 +266,12 @@ def _signature(**changes: t.Any) -> dict[str, t.Any]:
     return {**good, **changes}
 
 
-def _signed(*signatures: dict[str, t.Any], item: dict[str, t.Any] = SIGNED, **bindings: str) -> Verdict:
-    verdict, _ = _decide(
-        [item, _item("a")], [_finding("a")], sign_offs=list(signatures), bindings={"release": "d1", **bindings}
+def _signed(*signatures: dict[str, t.Any], item: dict[str, t.Any] | None = None, **bindings: str) -> Verdict:
+    verdict, _unused = _decide(
+        [item or SIGNED, _item("a")],
+        [_finding("a")],
+        sign_offs=list(signatures),
+        bindings={"release": "d1", **bindings},
     )
     return verdict
 
@@ -357,7 +360,7 @@ def test_what_nobody_signed_says_which_team_has_to() -> None:
     ],
 )
 def test_what_is_required_has_to_be_covered(require: list[str], missing: list[str]) -> None:
-    verdict, _ = _decide([_item(satisfies=["S1.21"])], [_finding(satisfies=["S1.21"])], require=require)
+    verdict, _unused = _decide([_item(satisfies=["S1.21"])], [_finding(satisfies=["S1.21"])], require=require)
     assert verdict["coverage"]["missing"] == missing
     assert verdict["decision"] == ("NO-GO" if missing else "GO")
     assert verdict["coverage"]["covered"] == ["S1.21"]
@@ -366,7 +369,7 @@ def test_what_is_required_has_to_be_covered(require: list[str], missing: list[st
 def test_what_is_not_applicable_covers_nothing() -> None:
     items = [_item("a", satisfies=["S1.1"]), _item("b")]
     findings = [_finding("a", "not_applicable", satisfies=["S1.1"]), _finding("b")]
-    verdict, _ = _decide(items, findings, require=["S1.1"])
+    verdict, _unused = _decide(items, findings, require=["S1.1"])
     assert verdict["blocking"][0]["summary"] == "S1.1 is required, and no item covers it."
 
 
@@ -402,10 +405,10 @@ def test_what_became_easier_is_found(was: t.Any, now: t.Any, fields: list[str]) 
 
 def test_what_was_loosened_needs_an_approver() -> None:
     previous = {"strictness": _strict(min_days=30)}
-    without, _ = _decide([_item()], [_finding()], previous=previous, strictness=_strict(min_days=3))
+    without, _unused = _decide([_item()], [_finding()], previous=previous, strictness=_strict(min_days=3))
     assert without["decision"] == "NO-GO"
     assert "a endpoints.0.min_days 30 → 3" in without["blocking"][0]["summary"]
-    approved, _ = _decide(
+    approved, _unused = _decide(
         [_item()], [_finding()], previous=previous, strictness=_strict(min_days=3), approver="head of ops"
     )
     assert approved["decision"] == "GO WITH WARNINGS"
@@ -423,7 +426,7 @@ def _left_out(judgement: Judgement = LEFT_OUT, **changes: t.Any) -> dict[str, t.
 
 
 def test_check_mode_says_go_if_these_hold_and_names_them() -> None:
-    verdict, _ = _decide([_item()], [_left_out()], check_mode=True)
+    verdict, _unused = _decide([_item()], [_left_out()], check_mode=True)
     assert verdict["decision"] == "GO"
     assert verdict["conditional"] == [{"id": "a", "host": "controller", "reason": LEFT_OUT.summary}]
     assert in_words(verdict).splitlines()[0].startswith("GO if these 1 hold")
@@ -431,13 +434,13 @@ def test_check_mode_says_go_if_these_hold_and_names_them() -> None:
 
 
 def test_outside_check_mode_it_is_simply_unknown() -> None:
-    verdict, _ = _decide([_item()], [_left_out()])
+    verdict, _unused = _decide([_item()], [_left_out()])
     assert verdict["decision"] == "NO-GO"
 
 
 def test_check_mode_excuses_no_other_unknown() -> None:
     items, findings = [_item("a"), _item("b")], [_left_out(), _finding("b", "unknown")]
-    verdict, _ = _decide(items, findings, check_mode=True)
+    verdict, _unused = _decide(items, findings, check_mode=True)
     assert verdict["decision"] == "NO-GO"
     assert in_words(verdict).splitlines()[0].startswith("NO-GO  (2 unknown)")
 
@@ -504,13 +507,13 @@ def test_a_worse_finding_never_improves_the_decision(
     checklist: tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]], data: st.DataObject
 ) -> None:
     items, findings = checklist
-    before, _ = _decide(items, findings)
+    before, _unused = _decide(items, findings)
     candidates = [index for index, finding in enumerate(findings) if finding["status"] in WORSE[:-1]]
     if not candidates:
         return
     index = data.draw(st.sampled_from(candidates))
     worse = data.draw(st.sampled_from(WORSE[WORSE.index(findings[index]["status"]) + 1 :]))
-    after, _ = _decide(items, [*findings[:index], {**findings[index], "status": worse}, *findings[index + 1 :]])
+    after, _unused = _decide(items, [*findings[:index], {**findings[index], "status": worse}, *findings[index + 1 :]])
     assert RANK[after["decision"]] >= RANK[before["decision"]]
 
 
@@ -523,8 +526,8 @@ def test_a_lost_finding_never_improves_the_decision(
     if not passed:
         return
     index = data.draw(st.sampled_from(passed))
-    before, _ = _decide(items, findings)
-    after, _ = _decide(items, findings[:index] + findings[index + 1 :])
+    before, _unused = _decide(items, findings)
+    after, _unused = _decide(items, findings[:index] + findings[index + 1 :])
     assert RANK[after["decision"]] >= RANK[before["decision"]]
 
 

@@ -310,7 +310,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "f"
     artefacts.write_whole(str(path), b"old", mode=0o640)
 
-    def full(*_: t.Any) -> None:
+    def full(*_unused: t.Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(artefacts.os, "replace", full)
@@ -338,7 +338,7 @@ def test_an_archive_can_be_looked_at_aside(place: Place) -> None:
 def test_an_error_of_the_disk_is_not_taken_for_a_broken_archive(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.write(member("a"))
 
-    def full(*_: t.Any) -> None:
+    def full(*_unused: t.Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(artefacts.os, "fsync", full)

@@ -186,11 +186,11 @@ while True:
     append({path!r}, [{{"event": "x", "text": "y" * 500}}, {{"event": "z"}}], token=1)
     print("written", flush=True)
 """
-    for _ in range(5):
+    for _unused in range(5):
         writer = subprocess.Popen([sys.executable, "-c", write], stdout=subprocess.PIPE)
         try:
             assert writer.stdout is not None
-            acknowledged = [writer.stdout.readline() for _ in range(3)]
+            acknowledged = [writer.stdout.readline() for _unused in range(3)]
         finally:
             writer.kill()
             rest = writer.stdout.read() if writer.stdout else b""
@@ -243,7 +243,7 @@ def test_a_whole_file_is_written_or_left_alone(tmp_path: Path, monkeypatch: pyte
     assert target.read_text() == "eins — ü\n"
     assert target.stat().st_mode & 0o777 == 0o600
 
-    def full(_: int) -> None:
+    def full(_unused: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)

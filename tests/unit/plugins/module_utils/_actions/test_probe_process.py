@@ -38,9 +38,9 @@ def recorded(path: Path) -> Recording:
 def test_it_imports_nothing_but_the_standard_library() -> None:
     tree = ast.parse(inspect.getsource(probe_process))
     names = {
-        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }
-    names |= {str(node.module).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names |= {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert names <= set(sys.stdlib_module_names)
 
 
@@ -253,10 +253,10 @@ def test_the_detached_half_says_how_it_began(
     for owner, name, stand_in in (
         (probe_process.os, "fork", lambda: 0),
         (probe_process.os, "_exit", ended),
-        (probe_process.os, "dup2", lambda *_: None),
-        (probe_process.os, "chdir", lambda *_: None),
-        (probe_process.os, "umask", lambda *_: 0),
-        (probe_process.signal, "signal", lambda *_: None),
+        (probe_process.os, "dup2", lambda *_unused: None),
+        (probe_process.os, "chdir", lambda *_unused: None),
+        (probe_process.os, "umask", lambda *_unused: 0),
+        (probe_process.signal, "signal", lambda *_unused: None),
     ):
         monkeypatch.setattr(owner, name, stand_in)
     with pytest.raises(SystemExit):
@@ -272,12 +272,12 @@ def test_the_detached_half_says_how_it_began(
 def test_the_half_that_was_started_returns_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))
     monkeypatch.setattr(probe_process.os, "fork", lambda: 4711)
-    monkeypatch.setattr(probe_process.os, "umask", lambda *_: 0)
+    monkeypatch.setattr(probe_process.os, "umask", lambda *_unused: 0)
     assert probe_process.main() == 0
 
 
 def test_without_proc_there_is_no_boot_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(*_: t.Any, **__: t.Any) -> t.NoReturn:
+    def absent(*_unused: t.Any, **__: t.Any) -> t.NoReturn:
         raise FileNotFoundError
 
     monkeypatch.setattr("builtins.open", absent)

@@ -166,7 +166,7 @@ def test_a_damaged_document_is_named(record: Record) -> None:
 
 
 def test_an_unreadable_document_is_named(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object, **__: object) -> t.NoReturn:
+    def denied(*_unused: object, **__: object) -> t.NoReturn:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", denied)

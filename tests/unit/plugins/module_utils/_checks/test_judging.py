@@ -57,7 +57,7 @@ def test_a_finding_is_what_was_gathered_and_judged() -> None:
 
 
 def _raise(problem: BaseException) -> t.Callable[..., t.NoReturn]:
-    def raising(*_: object, **__: object) -> t.NoReturn:
+    def raising(*_unused: object, **__: object) -> t.NoReturn:
         raise problem
 
     return raising

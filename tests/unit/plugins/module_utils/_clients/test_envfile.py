@@ -130,7 +130,7 @@ def test_a_file_that_is_absent_or_no_file_is_said_so(tmp_path: Path) -> None:
 
 def test_a_file_that_may_not_be_read_is_denied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # root may read everything, so the kernel's answer is put in place of its own
-    def refuse(*_: t.Any, **__: t.Any) -> t.NoReturn:
+    def refuse(*_unused: t.Any, **__: t.Any) -> t.NoReturn:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuse)

@@ -170,7 +170,7 @@ def test_a_refused_connection_and_an_unknown_name_are_unreachable(refused_port: 
 
 def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
-    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: stop.wait(10))
+    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_unused, **__: stop.wait(10))
     with pytest.raises(TimedOut, match="was not resolved within"):
         get("http://slow.example/", 0.2)
     stop.set()
@@ -185,9 +185,9 @@ def test_each_address_of_a_name_is_tried(
         (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", refused_port)),
         (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", http_server.port)),
     ]
-    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: addresses)
+    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_unused, **__: addresses)
     assert get("http://several.example/").status == 200
-    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_, **__: addresses[:1])
+    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_unused, **__: addresses[:1])
     with pytest.raises(Unreachable, match="cannot be reached"):
         get("http://several.example/")
 

@@ -96,7 +96,7 @@ def test_every_secret_is_moved_wherever_the_spec_has_it() -> None:
 
 @given(st.sampled_from([None, "", [], {}]))
 def test_nothing_is_no_secret(value: t.Any) -> None:
-    assert transform_secrets(SPEC, {"password": value}, lambda _: "moved") == {"password": value}
+    assert transform_secrets(SPEC, {"password": value}, lambda _unused: "moved") == {"password": value}
 
 
 def test_the_strings_of_all_secrets_are_known() -> None:

@@ -231,7 +231,7 @@ def test_a_program_has_a_session_of_its_own_and_can_be_ended_twice() -> None:
 
 
 def test_without_a_dynamic_libc_children_still_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_libc(*_: object, **__: object) -> t.NoReturn:
+    def no_libc(*_unused: object, **__: object) -> t.NoReturn:
         raise OSError("no libc")
 
     monkeypatch.setattr("ctypes.CDLL", no_libc)

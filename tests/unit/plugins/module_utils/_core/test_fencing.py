@@ -200,7 +200,7 @@ print(inside)
         subprocess.Popen(
             [sys.executable, "-c", enter], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        for _ in range(4)
+        for _unused in range(4)
     ]
     ended = [process.communicate(timeout=120) for process in tries]
     assert [process.returncode for process in tries] == [0] * 4, ended

@@ -53,7 +53,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 def test_a_result_comes_out_without_its_secrets(run: Run) -> None:
-    answer, _ = run(lambda context: {"changed": True, "said": f"with {context.params['password']} in it", "n": 3})
+    answer, _unused = run(lambda context: {"changed": True, "said": f"with {context.params['password']} in it", "n": 3})
     assert (answer["changed"], answer["said"], answer["n"]) == (True, "with ******** in it", 3)
 
 
@@ -61,7 +61,7 @@ def test_a_secret_deep_in_a_list_of_mappings_is_masked_too(run: Run) -> None:
     def body(context: Context) -> Result:
         return {"changed": False, "seen": [{"of": context.params["targets"][0]["token"]}]}
 
-    answer, _ = run(body, password=None, targets=[{"token": SECRET}])
+    answer, _unused = run(body, password=None, targets=[{"token": SECRET}])
     assert answer["seen"] == [{"of": "********"}]
 
 
@@ -71,7 +71,7 @@ def test_an_error_of_the_family_is_one_clear_message(run: Run) -> None:
             f"Half done with {SECRET}.", remedy="Look.", known={"left_behind": [f"db_{SECRET}"], "changed": True}
         )
 
-    answer, _ = run(body)
+    answer, _unused = run(body)
     assert answer["failed"] is True
     assert answer["msg"] == "Half done with ********. Look."
     assert (answer["error"], answer["changed"], answer["left_behind"]) == ("ActionFailed", True, ["db_********"])
@@ -81,7 +81,7 @@ def test_a_refusal_changed_nothing(run: Run) -> None:
     def body(context: Context) -> Result:
         raise Refused("No.")
 
-    answer, _ = run(body)
+    answer, _unused = run(body)
     assert (answer["failed"], answer["changed"], answer["error"]) == (True, False, "Refused")
 
 
@@ -153,7 +153,7 @@ with module_arguments({{"_ansible_remote_tmp": "/tmp"}}):
     try:
         await_true(ready.exists, seconds=60, what="the module's body")
         process.send_signal(number)
-        out, _ = process.communicate(timeout=60)
+        out, _unused = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()

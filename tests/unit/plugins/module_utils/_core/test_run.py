@@ -25,7 +25,7 @@ def test_twenty_items_at_once_cost_one_fetch() -> None:
         together.wait()
         answers.append(Run(timeout_seconds=5, shared=shared).once("redis info", fetch))
 
-    threads = [threading.Thread(target=item) for _ in range(20)]
+    threads = [threading.Thread(target=item) for _unused in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -41,7 +41,7 @@ def test_a_refusal_is_shared_too() -> None:
         calls.append(1)
         raise Denied("wrong password")
 
-    for _ in range(3):
+    for _unused in range(3):
         with pytest.raises(Denied, match="wrong password"):
             Run(timeout_seconds=5, shared=shared).once("redis", fetch)
     assert len(calls) == 1

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import ModuleRun
 from tests.parts import need_part
-from tests.servers import DemoCa, HangingServer, Redis, ScriptedServer, await_true
+from tests.servers import DemoCa, HangingServer, Redis, ScriptedServer, await_true, free_port
 
 PASSWORD = "check-canary-71c0de"
 SECONDS = 30.0
@@ -172,7 +172,8 @@ def test_replication_is_judged_on_both_sides(broker: Redis, run_module_here: Mod
 
 
 def test_a_cluster_must_serve_all_slots(run_module_here: ModuleRun) -> None:
-    with Redis(config={"cluster-enabled": "yes", "appendonly": "yes"}) as server, server.client() as client:
+    config = {"cluster-enabled": "yes", "cluster-port": str(free_port()), "appendonly": "yes"}
+    with Redis(config=config) as server, server.client() as client:
         broken = judged(run_module_here, server, cluster="required", min_cluster_nodes=3)
         assert "cluster state is fail" in broken["summary"].lower()
         assert "cluster nodes is 1, expected at least 3" in broken["summary"]

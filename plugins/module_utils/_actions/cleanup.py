@@ -11,13 +11,15 @@ import threading
 import types
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import ENDING
+
 #: What cleaning up may take after the task's own limit has passed.
 GRACE_SECONDS = 60.0
 
 
 @contextlib.contextmanager
 def uninterrupted() -> t.Iterator[None]:
-    """Hold back SIGTERM, SIGHUP and SIGINT, and deliver the first of them afterwards.
+    """Hold back the signals that end a module, and deliver the first of them afterwards.
 
     A mask would not do: it is one thread's, and the kernel gives the signal to any other.
     """
@@ -29,8 +31,7 @@ def uninterrupted() -> t.Iterator[None]:
     def remember(number: int, frame: types.FrameType | None) -> None:
         waiting.append(number)
 
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.signal(number, remember) for number in numbers}
+    before = {number: signal.signal(number, remember) for number in ENDING}
     try:
         yield
     finally:

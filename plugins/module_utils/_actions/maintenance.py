@@ -23,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    Ended,
     GoliveError,
     Refused,
     UnexpectedAnswer,
@@ -468,7 +469,7 @@ def body(context: Context) -> dict[str, t.Any]:
             return _STATES[state](work)
         except (BadInput, Refused):
             raise
-        except GoliveError as problem:
+        except (GoliveError, Ended) as problem:
             known = {**problem.known, **work.told()}
             before = {name: seen.state for name, seen in work.seen.items()}
             known["changed"] = any(before.get(name) != now for name, now in work.now.items())

@@ -39,6 +39,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.deps import 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     Denied,
+    Ended,
     GoliveError,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
@@ -276,7 +277,7 @@ class Backup:
             }
         try:
             name, finished = self._make(programs, method, argument)
-        except GoliveError as problem:
+        except (GoliveError, Ended) as problem:
             problem.known.setdefault("plan", plan)
             problem.known.setdefault("seconds", self.seconds)
             raise

@@ -31,6 +31,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    Ended,
     GoliveError,
     Refused,
     UnexpectedAnswer,
@@ -235,7 +236,7 @@ def fence(cluster: Cluster, seen: Seen, *, copy: bool, check_mode: bool) -> dict
         }
     try:
         return _fence(cluster, seen, present, sessions, copy=copy)
-    except GoliveError as problem:
+    except (GoliveError, Ended) as problem:
         problem.known.setdefault("sessions", sessions)
         problem.known.setdefault("left", _left(cluster, names))
         raise

@@ -39,6 +39,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.deps import 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    Ended,
     GoliveError,
     Refused,
     UnexpectedAnswer,
@@ -423,7 +424,7 @@ class Work:
             with self.timed("restore"):
                 made = self._restored(cluster, seen, archive, programs)
             return self._swapped_in(cluster, seen, made, wanted, loss, {"manifest": url, **archive.manifest.summary()})
-        except GoliveError as problem:
+        except (GoliveError, Ended) as problem:
             problem.known.setdefault("data_loss", loss)
             problem.known.setdefault("left", self._left(cluster, seen.names))
             raise
@@ -500,7 +501,7 @@ class Work:
         try:
             cluster.allow_connections(name, True)
             return self._swapped_in(cluster, seen, copy, wanted, loss, {"copy": name})
-        except GoliveError as problem:
+        except (GoliveError, Ended) as problem:
             with uninterrupted(), contextlib.suppress(GoliveError):
                 cluster.settle()
                 cluster.allow_connections(name, False)

@@ -28,6 +28,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    Ended,
     GoliveError,
     Refused,
     TimedOut,
@@ -397,7 +398,7 @@ def _stop_one(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t
             describe=lambda seen, in_a_row: _still_there(name, seen),
             interval=_STEP,
         )
-    except GoliveError as problem:
+    except (GoliveError, Ended) as problem:
         outcome["seconds"] = round(limit.clock.monotonic() - began, 3)
         raise ActionFailed(
             f"{name} was not stopped: {problem.message}",
@@ -548,7 +549,7 @@ def started(work: Work) -> dict[str, t.Any]:
             if not gate["service"]:
                 result["gates"].append(_pass_gate(work, gate, watch))
         watch.require_all()
-    except GoliveError as problem:
+    except (GoliveError, Ended) as problem:
         raise ActionFailed(
             problem.message,
             remedy=problem.remedy or "The services' own logs say why.",

@@ -27,6 +27,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    Ended,
     GoliveError,
     UnexpectedAnswer,
 )
@@ -571,8 +572,9 @@ def body(context: Context) -> dict[str, t.Any]:
     with held(context.params["release"], doing="smoke_http"):
         try:
             walk.go()
-        except ActionFailed as problem:  # a signal: what was made is removed by now
-            raise ActionFailed(problem.message, remedy=problem.remedy, known=walk.told())
+        except Ended as problem:  # what was made is removed by now
+            problem.known.update(walk.told())
+            raise
     judgement = judged(walk)
     result = _result(walk, judgement, started, CLOCK.monotonic() - began)
     if context.params["enforce"] and judgement.status in ("fail", "unknown"):

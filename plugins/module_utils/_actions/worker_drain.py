@@ -52,6 +52,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    Ended,
     GoliveError,
     Refused,
     UnexpectedAnswer,
@@ -326,7 +327,7 @@ def _quiet(drain: Drain, workers: t.Sequence[Worker]) -> Cancelled:
             drain.broker.ask("cancel_consumer", {"queue": queue}, consumers)
         if workers:
             _await_quiet(drain, len(workers))
-    except GoliveError as problem:
+    except (GoliveError, Ended) as problem:
         left = _undo_quiet(drain, cancelled)
         raise ActionFailed(
             f"The workers could not be quieted: {problem.message}",
@@ -478,7 +479,7 @@ def _await_idle(drain: Drain, workers: t.Sequence[Worker], cancelled: Cancelled)
             consecutive=2,
             interval=0.2,
         )
-    except GoliveError as problem:
+    except (GoliveError, Ended) as problem:
         known: dict[str, t.Any] = {"changed": True, "running": _running(last), **problem.known}
         if drain.params["on_timeout"] == "resume_and_fail":
             left = _undo_quiet(drain, cancelled)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 
-class GoliveError(Exception):
+class _Told(BaseException):
     """What went wrong, in one sentence that names the thing, and the way out in another."""
 
     def __init__(self, message: str, *, remedy: str = "", known: t.Mapping[str, t.Any] | None = None) -> None:
@@ -22,6 +22,17 @@ class GoliveError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
+
+
+class GoliveError(_Told, Exception):
+    """Everything that a check or an action may expect to go wrong."""
+
+
+class Ended(_Told):
+    """A signal ended the module. No ``Exception``: what expects a failure, and goes on, must not take it for one.
+
+    Only the guard ends with it. What has something to tell or to take back catches ``(GoliveError, Ended)`` and raises.
+    """
 
 
 class BadInput(GoliveError):

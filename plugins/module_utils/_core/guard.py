@@ -9,7 +9,9 @@ leaves goes through the scrubber. SIGTERM becomes an exception, so that an actio
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sys
 import traceback
 import types
 import typing as t
@@ -17,10 +19,14 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, secrets_in
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Ended, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded
 
 Result = dict[str, t.Any]
+
+#: What ends a module early; SIGALRM is ours, for a signal that was dropped.
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM)
+_AGAIN_SECONDS = 0.02
 
 
 class Context:
@@ -37,8 +43,36 @@ class Context:
         self.warnings.append(text)
 
 
-def _ended_by_signal(number: int, frame: types.FrameType | None) -> t.NoReturn:
-    raise ActionFailed(f"The module was ended by {signal.Signals(number).name}.")
+@contextlib.contextmanager
+def _ended_by_signals() -> t.Iterator[None]:
+    """Raise ``Ended`` where the main thread is when a signal comes.
+
+    Python drops what is raised in ``__del__`` and in callbacks, one of which follows every fork: then it is raised again,
+    by a timer, once that place was left.
+    """
+    came: list[str] = []
+    hook = sys.unraisablehook
+
+    def end(number: int, frame: types.FrameType | None) -> t.NoReturn:
+        came.append(signal.Signals(number).name)
+        raise Ended(f"The module was ended by {came[0]}.")
+
+    def dropped(what: sys.UnraisableHookArgs) -> None:
+        if what.exc_type is Ended:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
+            hook(what)
+
+    for number in ENDING:
+        signal.signal(number, end)
+    sys.unraisablehook = dropped
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_DFL)
+        sys.unraisablehook = hook
 
 
 def where_it_broke(problem: BaseException) -> str:
@@ -58,23 +92,19 @@ def run_module(
     """Run an acting module: parse, call ``body(context)``, exit with its result or with one clear error."""
     module = AnsibleModule(argument_spec, supports_check_mode=supports_check_mode, **constraints)
     scrubber = Scrubber(secrets_in(argument_spec, module.params))
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _ended_by_signal)
     context = Context(module, scrubber)
     failure: Result = {}
     result: Result = {}
     try:
-        result = body(context)
-    except GoliveError as problem:
+        with _ended_by_signals():
+            result = body(context)
+    except (GoliveError, Ended) as problem:
         failure = {**problem.known, "msg": str(problem), "error": type(problem).__name__}
     except Exception as problem:
         failure = {
             "msg": f"{type(problem).__name__} at {where_it_broke(problem)}: {problem}. This is a defect; please report it.",
             "error": type(problem).__name__,
         }
-    finally:
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
     for text in context.warnings:
         module.warn(scrubber.text(text))
     _hide_from_invocation(module, scrubber)

@@ -130,16 +130,22 @@ def test_the_place_of_a_defect_is_named_without_its_text() -> None:
     assert where_it_broke(RuntimeError()) == "an unknown place"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_lets_the_cleanup_run_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
+def _ended_at(work: str, tmp_path: Path, number: signal.Signals) -> dict[str, t.Any]:
+    """What a module answers whose body is at ``work`` when the signal comes; its cleanup must have run."""
     ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
     main = f"""
-import pathlib, time
+import contextlib, os, pathlib, time
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import run_module
 from tests.module_process import module_arguments
+def wait():
+    pathlib.Path({str(ready)!r}).touch()
+    time.sleep(600)
+class Dropped:
+    def __del__(self):
+        wait()
 def body(context):
     try:
-        pathlib.Path({str(ready)!r}).touch()
+        {work}
         time.sleep(600)
     finally:
         pathlib.Path({str(cleaned)!r}).touch()
@@ -157,7 +163,21 @@ with module_arguments({{"_ansible_remote_tmp": "/tmp"}}):
     finally:
         process.kill()
         process.wait()
-    answer = json.loads(out)
     assert cleaned.exists()
-    assert (answer["failed"], answer["error"]) == (True, "ActionFailed")
+    answer: dict[str, t.Any] = json.loads(out)
+    return answer
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "work",
+    [
+        pytest.param("wait()", id="at work"),
+        pytest.param("with contextlib.suppress(Exception): wait()", id="where a failure is expected"),
+        pytest.param("Dropped()", id="where Python drops what is raised"),
+    ],
+)
+def test_a_signal_lets_the_cleanup_run_and_says_so(tmp_path: Path, work: str, number: signal.Signals) -> None:
+    answer = _ended_at(work, tmp_path, number)
+    assert (answer["failed"], answer["error"]) == (True, "Ended")
     assert answer["msg"] == f"The module was ended by {number.name}."

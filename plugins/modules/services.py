@@ -263,10 +263,12 @@ options:
     elements: str
     default: []
   stateful:
-    description: Names of services that keep data. They are not stopped unless O(allow_stateful) is set.
+    description:
+      - Names of services that keep data, beside the well-known ones (elasticsearch, mariadb, minio, mongodb, mysql, nats, postgres,
+        postgresql, rabbitmq, redis, valkey). None of them is stopped unless O(allow_stateful) is set.
     type: list
     elements: str
-    default: [elasticsearch, mariadb, minio, mongodb, mysql, nats, postgres, postgresql, rabbitmq, redis, valkey]
+    default: []
   allow_stateful:
     description: Stop services that keep data, too.
     type: bool

@@ -219,6 +219,8 @@ def test_stateful_services_are_not_stopped_by_a_deploy(services: t.Any) -> None:
     assert refused["failed"]
     assert "postgres keeps data" in refused["msg"]
     assert services("status", "worker", "postgres")["all_running"], "nothing was stopped"
+    assert services("stopped", "postgres", stateful=["worker"])["failed"], "the well-known ones stay known"
+    assert "worker keeps data" in services("stopped", "worker", stateful=["worker"])["msg"]
     assert services("stopped", "postgres", allow_stateful=True)["changed"]
 
 

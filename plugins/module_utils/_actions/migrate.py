@@ -29,6 +29,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     ActionFailed,
     BadInput,
     CommandFailed,
+    Ended,
     GoliveError,
     Refused,
     TimedOut,
@@ -411,7 +412,7 @@ class Migration:
             settings["statement_timeout"] = f"{int(self.params['statement_timeout'] * 1000)}ms"
         try:
             ended = self._alembic(verb, target, settings=settings, with_password=True)
-        except (CommandFailed, TimedOut) as problem:
+        except (CommandFailed, TimedOut, Ended) as problem:
             raise self._failed(verb, problem, before, plan)
         now = self.recorded() or []
         covered = self.history.ancestors(now) if all(one in self.history.revisions for one in now) else set()
@@ -425,7 +426,9 @@ class Migration:
             )
         return ended, self._invalid_indexes()
 
-    def _failed(self, verb: str, problem: GoliveError, before: list[str], plan: t.Mapping[str, t.Any]) -> ActionFailed:
+    def _failed(
+        self, verb: str, problem: GoliveError | Ended, before: list[str], plan: t.Mapping[str, t.Any]
+    ) -> ActionFailed:
         try:
             now: list[str] | None = self.recorded() or []
         except GoliveError:

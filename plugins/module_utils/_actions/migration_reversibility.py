@@ -433,13 +433,16 @@ _QUALIFIED = rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})?"
 _SAFE_SQL = re.compile(
     r"(?:comment on|analyze|create (?:unique )?index|create (?:or replace )?(?:function|view|trigger)"
     r"|create (?:materialized view|extension|type|domain|sequence|schema|policy)"
-    r"|drop (?:index|trigger|view|materialized view|function|policy|extension)|grant|revoke|set |reset |lock )\b",
+    r"|drop (?:index|trigger|view|materialized view|function|policy)|grant|revoke|set |reset |lock )\b",
     re.IGNORECASE,
 )
 
 
 def read_sql(statement: str, effects: Effects) -> None:
     """Add the effects of one SQL statement, given as ``split_sql`` makes them."""
+    dropped = re.match(r"drop (\w+)\b.*\bcascade$", statement, re.IGNORECASE)
+    if dropped is not None:
+        effects.opaque.append(f"drops {_a(dropped.group(1))} with all that depends on it")
     for pattern, reader in _READERS:
         match = pattern.match(statement)
         if match is not None:
@@ -451,6 +454,10 @@ def read_sql(statement: str, effects: Effects) -> None:
     effects.opaque.append(f"executes {' '.join(statement.split()[:2]).upper()[:40]}, which cannot be judged")
 
 
+def _a(word: str) -> str:
+    return f"an {word.lower()}" if word[0] in "aeiouAEIOU" else f"a {word.lower()}"
+
+
 def _create_table(match: re.Match[str], statement: str, effects: Effects) -> None:
     effects.created_tables.add(_lower(match.group(1)))
 
@@ -460,7 +467,7 @@ def _drop_table(match: re.Match[str], statement: str, effects: Effects) -> None:
 
 
 def _drop_other(match: re.Match[str], statement: str, effects: Effects) -> None:
-    effects.opaque.append(f"drops a {match.group(1).lower()}")
+    effects.opaque.append(f"drops {_a(match.group(1))}")
 
 
 def _delete(match: re.Match[str], statement: str, effects: Effects) -> None:
@@ -534,7 +541,7 @@ _READERS: tuple[tuple[re.Pattern[str], _Reading], ...] = tuple(
     for pattern, reader in (
         (rf"create (?:unlogged )?table (?:if not exists )?({_QUALIFIED})", _create_table),
         (rf"drop table (?:if exists )?((?:{_QUALIFIED})(?:\s*,\s*{_QUALIFIED})*)", _drop_table),
-        (r"drop (schema|sequence|type|domain|database|owned)\b", _drop_other),
+        (r"drop (schema|sequence|type|domain|database|extension|owned)\b", _drop_other),
         (rf"delete\sfrom (?:only )?({_QUALIFIED})", _delete),
         (rf"truncate (?:table )?(?:only )?({_QUALIFIED}(?:\s*,\s*{_QUALIFIED})*)", _delete),
         (rf"insert\sinto ({_QUALIFIED})", _insert),

@@ -364,7 +364,7 @@ class Walk:
             body=sent.raw,
             ca_file=self.params["ca_file"],
             connect_to=self.params["connect_to"],
-            max_body=_MOST_FILE_BYTES if step["expect"]["body_sha256"] else http.MAX_BODY_BYTES,
+            max_body=_MOST_FILE_BYTES if _hashes_body(step) else http.MAX_BODY_BYTES,
         )
 
     def _criteria_of(self, expectations: t.Any, response: http.Response, label: str) -> list[Criterion]:
@@ -499,6 +499,10 @@ def content_of(part: t.Mapping[str, t.Any]) -> bytes:
     return content
 
 
+def _hashes_body(step: t.Mapping[str, t.Any]) -> bool:
+    return bool(step["expect"]["body_sha256"]) or "body:sha256" in (step["capture"] or {}).values()
+
+
 def place_in(response: http.Response, place: str, sent: Body) -> t.Any:
     """The value at a place of the answer, or None: a JSON path, ``header:Name``, ``status``, ``body:sha256``, ``sent:sha256``."""
     if place == "status":
@@ -506,6 +510,8 @@ def place_in(response: http.Response, place: str, sent: Body) -> t.Any:
     if place == "sent:sha256":
         return sent.sha256 or None
     if place == "body:sha256":
+        if response.is_truncated:
+            return None
         return hashlib.sha256(response.content(limit=_MOST_FILE_BYTES)).hexdigest()
     if place.startswith("header:"):
         return response.header(place[len("header:") :].strip())

@@ -48,13 +48,18 @@ def _ended_by_signals() -> t.Iterator[None]:
     """Raise ``Ended`` where the main thread is when a signal comes.
 
     Python drops what is raised in ``__del__`` and in callbacks, one of which follows every fork: then it is raised again,
-    by a timer, once that place was left.
+    by a timer, once that place was left. A second signal changes nothing: the cleanup under way runs to its end.
     """
     came: list[str] = []
     hook = sys.unraisablehook
 
-    def end(number: int, frame: types.FrameType | None) -> t.NoReturn:
+    def end(number: int, frame: types.FrameType | None) -> None:
+        if came and number != signal.SIGALRM:
+            return
         came.append(signal.Signals(number).name)
+        if frame is not None and frame.f_code is dropped.__code__:  # what is raised in there is dropped without a word
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+            return
         raise Ended(f"The module was ended by {came[0]}.")
 
     def dropped(what: sys.UnraisableHookArgs) -> None:
@@ -102,7 +107,7 @@ def run_module(
         failure = {**problem.known, "msg": str(problem), "error": type(problem).__name__}
     except Exception as problem:
         failure = {
-            "msg": f"{type(problem).__name__} at {where_it_broke(problem)}: {problem}. This is a defect; please report it.",
+            "msg": f"{type(problem).__name__} at {where_it_broke(problem)}. This is a defect; please report it.",
             "error": type(problem).__name__,
         }
     for text in context.warnings:

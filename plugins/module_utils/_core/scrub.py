@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 import typing as t
 from urllib.parse import quote, quote_plus
 
@@ -73,20 +74,23 @@ class Scrubber:
     def __init__(self, secrets: t.Iterable[str] = ()) -> None:
         self._pattern: re.Pattern[str] | None = None
         self._forms: set[str] = set()
+        self._learning = threading.Lock()
         self.learn(secrets)
 
     def learn(self, secrets: t.Iterable[str]) -> None:
-        """Add secrets; values shorter than four characters are left alone."""
-        before = len(self._forms)
+        """Add secrets; values shorter than four characters are left alone. Any thread may."""
+        told: set[str] = set()
         for secret in secrets:
             if len(secret) >= SHORTEST:
-                self._forms |= spellings(secret)
+                told |= spellings(secret)
             for line in secret.splitlines():
                 if len(line) >= _SHORTEST_LINE:
-                    self._forms |= spellings(line)
-        if len(self._forms) != before:
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+                    told |= spellings(line)
+        with self._learning:
+            if not told <= self._forms:
+                self._forms |= told
+                longest_first = sorted(self._forms, key=len, reverse=True)
+                self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
 
     def text(self, text: str) -> str:
         """The text without secrets."""

@@ -163,6 +163,8 @@ def test_a_missing_downgrade_is_irreversible() -> None:
         ("op.execute('SELECT purge()')", "SELECT"),
         ("op.execute('WITH x AS (DELETE FROM t RETURNING *) SELECT 1')", "WITH"),
         ("op.execute('DROP TYPE color')", "drops a type"),
+        ("op.execute('DROP EXTENSION hstore')", "drops an extension"),
+        ("op.execute('DROP VIEW v CASCADE')", "drops a view with all that depends on it"),
         ("op.execute('ALTER TABLE t ATTACH PARTITION p DEFAULT')", "cannot be read"),
         ("op.execute('INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET a = 1')", "ON CONFLICT"),
         ("op.execute('UPDATE t SET (a, b) = (1, 2)')", "cannot be read"),

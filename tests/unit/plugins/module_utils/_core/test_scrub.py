@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import re
 import string
+import threading
 import typing as t
 from urllib.parse import quote, quote_plus
 
@@ -205,3 +208,24 @@ def test_bounds_say_what_was_cut() -> None:
 @given(secret=st.text(min_size=4, max_size=12))
 def test_no_spelling_is_so_short_that_it_would_mask_words(secret: str) -> None:
     assert all(len(form) >= 4 for form in spellings(secret))
+
+
+def test_two_threads_that_learn_at_once_are_both_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    scrubber = Scrubber()
+    together = threading.Barrier(2)
+    compiled = re.compile
+
+    def slowly(pattern: str) -> re.Pattern[str]:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(0.5)  # whoever takes its snapshot without a lock meets the other one here
+        return compiled(pattern)
+
+    monkeypatch.setattr("ansible_collections.opsready.golive.plugins.module_utils._core.scrub.re.compile", slowly)
+    learners = [
+        threading.Thread(target=scrubber.learn, args=([secret],)) for secret in ("first-secret", "other-secret")
+    ]
+    for learner in learners:
+        learner.start()
+    for learner in learners:
+        learner.join()
+    assert scrubber.text("first-secret other-secret") == f"{MASK} {MASK}"

@@ -97,6 +97,42 @@ options:
   max_age:
     description: When a backup proven at least as well as O(verify) asks is not older than this many seconds, nothing is done.
     type: float
+  keep:
+    description:
+      - Which backups of this database stay at O(destination) once a new one is proven. Without it, all do. The newest of each of so many periods that
+        have one stays, and whatever any rule keeps stays. Times are in UTC.
+      - Only proven backups are counted or removed. Nothing is removed when the backup just made is not the newest of them. What a store's object
+        lock holds is left, with a warning.
+    type: dict
+    suboptions:
+      last:
+        description: So many of the newest.
+        type: int
+        default: 0
+      hourly:
+        description: Of so many hours.
+        type: int
+        default: 0
+      daily:
+        description: Of so many days.
+        type: int
+        default: 0
+      weekly:
+        description: Of so many weeks, which begin on Mondays.
+        type: int
+        default: 0
+      monthly:
+        description: Of so many months.
+        type: int
+        default: 0
+      yearly:
+        description: Of so many years.
+        type: int
+        default: 0
+      min_keep:
+        description: At least so many stay, whatever the rules say.
+        type: int
+        default: 1
   revision_table:
     description: Table that holds the schema's revision, which is noted in the manifest.
     type: str
@@ -119,7 +155,7 @@ extends_documentation_fragment:
   - opsready.golive.attributes
 requirements:
   - pg_dump and pg_restore, not older than the server
-  - boto3 >= 1.34 (Python library) for an object store
+  - boto3 >= 1.34 (Python library) for an object store; before 1.36 it knows no checksum of the whole, and V(head) reads the object back
 attributes:
   check_mode:
     support: full
@@ -192,6 +228,12 @@ seconds:
   type: dict
   returned: on success, but not in check mode
   sample: {dump: 5.3, verify: 8.9}
+pruned:
+  description: Manifests of the backups that were or would be removed.
+  type: list
+  elements: str
+  returned: when O(keep) is given and a backup was or would be made
+  sample: []
 plan:
   description: What preflight found, and what was or would be done.
   type: dict

@@ -14,19 +14,58 @@ author:
   - The opsready.golive authors (@opsready)
 description:
   - Ends all sessions on a database and renames it to C(<name>_golive_<id>), so that only who knows that name works with it. Old sessions, owners and
-    superusers, whom limits and revoked grants do not stop, are stopped by this.
+    superusers, whom limits and revoked grants do not stop, are stopped by this. A superuser who reads C(pg_database) finds the new name; whoever did
+    is ended and named by V(inside).
   - New connections are refused before sessions are ended, so it works with clients that reconnect. What a killed run leaves is found again by
     name and by our mark, which is kept in the database's comment and taken away when the fence is lifted.
+  - Prepared transactions and enabled subscriptions write without a session that could be ended, and are refused.
 options:
   state:
     description:
       - V(fenced) ends sessions and renames. Prepared transactions are refused.
-      - V(inside) gives the name back, and lets only O(application_roles) connect. Superusers cannot be kept out so; their sessions are listed.
-      - V(lifted) gives the name back, and lets everybody connect as before.
+      - V(inside) gives the name back, and lets only O(application_roles) and our own login connect. The owner and everybody else are kept out,
+        whoever granted them CONNECT.
+      - Superusers cannot be kept out while the database has its name. V(status) and V(lifted) list their sessions, V(lifted) ends them and warns
+        with user, application and address; one that came and went is not seen. Going on is then right, since everybody is let in. Going back is
+        not lossless, whoever wrote. M(opsready.golive.pg_restore) counts the rows that are newer than its baseline and refuses.
+      - V(lifted) gives the name and the grants back, exactly as they were. When somebody changed the grants meanwhile, everybody who could
+        connect may again, nothing else is touched, and a warning says so.
       - V(status) changes nothing.
     type: str
     choices: [fenced, inside, lifted, status]
     required: true
+  method:
+    description:
+      - V(rename) is as described above.
+      - V(revoke) keeps the name, and takes CONNECT from everybody but our login. It ends nobody, so it is refused, and everything given back, where
+        another session or a prepared transaction is there. That is looked at before and after, and again by each later call and by V(inside).
+        A superuser who comes and goes between two looks is not seen.
+      - V(none) changes nothing, lists the sessions, and needs O(waiver). There is no way back by M(opsready.golive.pg_restore) from it without
+        fencing first.
+      - V(inside), V(lifted) and V(status) see by themselves how the fence was made, but for V(none), which V(inside) has to be told.
+    type: str
+    choices: [rename, revoke, none]
+    default: rename
+  waiver:
+    description: Who answers for having no fence.
+    type: dict
+    suboptions:
+      owner:
+        description: Who asks for it.
+        type: str
+        required: true
+      approver:
+        description: Who approved it; somebody else.
+        type: str
+        required: true
+      reason:
+        description: Why it may be.
+        type: str
+        required: true
+      expires:
+        description: When it ends, such as V(2026-12-31T00:00:00Z).
+        type: str
+        required: true
   database:
     description: Live name of the database, where it is not the one of O(dsn).
     type: str
@@ -57,7 +96,10 @@ extends_documentation_fragment:
   - opsready.golive.attributes
 notes:
   - The login needs CREATEDB, membership in the database's owner and in C(pg_signal_backend), or must be a superuser. With C(pg_read_all_stats) it
-    sees of other sessions what they call themselves and where they come from.
+    sees of other sessions what they call themselves and where they come from. Only a superuser may end a superuser's session.
+  - Grants on the database that roles other than its owner made can only be given back by a login that may act as them. Where ours may not, V(inside)
+    and V(revoke) change nothing and say so. A database without any grants of its own gets the same grants written out, since PostgreSQL has no
+    statement for the empty list.
 attributes:
   check_mode:
     support: full
@@ -104,10 +146,25 @@ database:
   returned: for every state but V(status)
   sample: archive
 fenced_database:
-  description: Name of the database behind the fence.
+  description: Name of the database behind the fence; the live one where it was not renamed.
   type: str
   returned: for every state but V(status), and in check mode only for V(inside) and V(lifted)
   sample: archive_golive_r-20261122-1
+method:
+  description: How the fence that stands was made.
+  type: str
+  returned: for V(fenced), but not in check mode
+  sample: rename
+waiver:
+  description: The waiver that was accepted.
+  type: dict
+  returned: for O(method=none)
+  sample: {owner: data team, approver: head of IT, reason: the only writer is stopped, expires: "2026-12-31T00:00:00.000Z"}
+oid:
+  description: OID of the database.
+  type: int
+  returned: for V(fenced), but not in check mode
+  sample: 16401
 position:
   description: Snapshot of transaction ids, WAL position and time when the last session had ended; for V(status), those of now.
   type: dict
@@ -127,16 +184,16 @@ sessions:
       application: psql
       address: 10.0.0.7
 foreign_sessions:
-  description: Those of RV(sessions) that are not ours; for V(inside), those of other roles than O(application_roles).
+  description: Sessions that are not ours. While the database is V(inside), those of O(application_roles) are not among them.
   type: list
   elements: dict
-  returned: for every state but V(lifted)
+  returned: always
   sample: []
 ended_sessions:
   description: Sessions that were ended.
   type: list
   elements: dict
-  returned: when V(fenced) or V(lifted) changed something
+  returned: for V(inside) and V(lifted), and when V(fenced) changed something
   sample: []
 application_roles:
   description: Roles that may connect.

@@ -190,12 +190,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backup:
-  description: The backup. C(backup.manifest) is what M(opsready.golive.pg_restore) takes as O(opsready.golive.pg_restore#module:backup).
+  description: The backup, as its manifest tells it.
   type: dict
   returned: for V(verified)
   sample:
     manifest: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
-    archive: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump
+    name: 20261122T010203Z-1f2e3d4c.dump.manifest.json
     database: archive
     created: "2026-11-22T01:02:03.004Z"
     size_bytes: 1465529
@@ -203,7 +203,8 @@ backup:
     rows: 50123
     tables: 12
     revision: ["0002"]
-    snapshot: "773:773:"
+    release: r-20261122-1
+    verified: {level: restore, ok: true}
 verified:
   description: How the backup was proven, what was compared, and how long it took.
   type: dict
@@ -222,7 +223,11 @@ backups:
   type: list
   elements: dict
   returned: for V(listed)
-  sample: []
+  sample:
+    - manifest: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
+      created: "2026-11-22T01:02:03.004Z"
+      size_bytes: 1465529
+      verified: {level: restore, ok: true}
 database:
   description: Name that the database has now, or would have.
   type: str
@@ -261,11 +266,17 @@ baseline:
   sample:
     snapshot: "851:851:"
     at: "2026-11-22T01:31:11.170Z"
+    database: archive_golive_r-20261122-1
+    tables:
+      - {schema: public, name: documents, rows: 50000}
 source:
-  description: What was brought back.
+  description: What was brought back, as RV(backup) tells it; for O(copy) its name, as C(source.copy).
   type: dict
   returned: when V(restored) changed something
-  sample: {copy: archive_before_r-20261122-1}
+  sample:
+    manifest: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
+    database: archive
+    created: "2026-11-22T01:02:03.004Z"
 sequences_advanced:
   description: Sequences that were moved past what had been given out.
   type: list

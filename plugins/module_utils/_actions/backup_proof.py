@@ -32,7 +32,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, GoliveError
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -147,14 +147,26 @@ def scratch_database(
     name = derived_name(database, "scratch", identity)
     if cluster.find(name) is not None:
         raise BadInput(f"Database {name} exists already.")
+    problem: BaseException | None = None
     try:
         made = cluster.create(name, like=properties)
         cluster.open_marked(made, "scratch", original=database, identity=identity)
         yield made
+    except BaseException as ended:
+        problem = ended
+        raise
     finally:
         with uninterrupted():
-            cluster.settle()
-            cluster.drop_made(name, "scratch", original=database, identity=identity)
+            try:
+                cluster.settle()
+                cluster.drop_made(name, "scratch", original=database, identity=identity)
+            except GoliveError as left:
+                raise ActionFailed(
+                    (f"{problem} " if problem is not None else "")
+                    + f"The scratch database {name} may have been left behind: {left}",
+                    remedy="Drop it once the server answers.",
+                    known={**getattr(problem, "known", {}), "left_behind": [name]},
+                )
 
 
 def by_restore(

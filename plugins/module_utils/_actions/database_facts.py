@@ -9,6 +9,7 @@ fixes them.
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
 
@@ -247,11 +248,17 @@ def _statements(name: str, wanted: t.Mapping[str, t.Any]) -> t.Iterator[t.Any]:
     if wanted["grants"] is not None:
         yield sql.SQL("revoke all on database {} from public").format(database)
         yield sql.SQL("revoke all on database {} from {}").format(database, sql.Identifier(wanted["owner"]))
-        for grant in wanted["grants"]:
+        # First the owner's, since others granted by what he gave them.
+        for grant in sorted(wanted["grants"], key=lambda one: bool(one["grantor"] != wanted["owner"])):
+            by_another = grant["grantor"] not in (None, wanted["owner"])
+            if by_another:
+                yield sql.SQL("set local role {}").format(sql.Identifier(grant["grantor"]))
             to = sql.SQL("public") if grant["grantee"] is None else sql.Identifier(grant["grantee"])
             option = sql.SQL(" with grant option") if grant["grantable"] else sql.SQL("")
             privilege = sql.SQL(_PRIVILEGES[str(grant["privilege"])])
             yield sql.SQL("grant {} on database {} to {}{}").format(privilege, database, to, option)
+            if by_another:
+                yield sql.SQL("set local role none")
     if wanted.get("is_template"):
         yield sql.SQL("alter database {} is_template true").format(database)
 
@@ -262,7 +269,12 @@ _PRIVILEGES = {word: word for word in ("CREATE", "TEMPORARY", "CONNECT")}
 
 def differing_properties(wanted: t.Mapping[str, t.Any], found: t.Mapping[str, t.Any]) -> list[str]:
     """The names of the properties that are not alike; comments are compared by the caller, who knows about marks."""
-    return sorted(key for key in wanted if key != "comment" and wanted[key] != found.get(key))
+    return sorted(key for key in wanted if key != "comment" and _in_order(wanted[key]) != _in_order(found.get(key)))
+
+
+def _in_order(value: t.Any) -> t.Any:
+    """Lists without their order: each server sorts names by its own locale."""
+    return sorted(value, key=lambda one: json.dumps(one, sort_keys=True)) if isinstance(value, list) else value
 
 
 def differences(

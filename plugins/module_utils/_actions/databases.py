@@ -207,14 +207,14 @@ class Cluster:
         return [one for one in databases if one.mark is not None and one.mark.original == original]
 
     def sessions(self, name: str) -> list[dict[str, t.Any]]:
-        """Every session on a database but our own, with user, application, address and age."""
+        """Every session on a database but our own, with user, application, address and age; workers that write too."""
         found = self.rows(
             "select pid, usename::text, application_name, client_addr::text, backend_type, state,"
             " extract(epoch from clock_timestamp() - backend_start)::float8,"
             " extract(epoch from clock_timestamp() - xact_start)::float8"
             " from pg_catalog.pg_stat_activity where datname = %s and pid <> pg_catalog.pg_backend_pid()"
             # What a login may not see is null: another's session, unless it has pg_read_all_stats.
-            " and (backend_type in ('client backend', 'walsender') or backend_type is null and usesysid is not null)"
+            " and coalesce(backend_type not in ('autovacuum worker', 'parallel worker'), usesysid is not null)"
             " order by pid",
             (name,),
             f"Listing the sessions of {name}",
@@ -250,6 +250,43 @@ class Cluster:
                 f"{len(prepared)} prepared transactions hold database {name}: {who}.",
                 remedy="COMMIT PREPARED or ROLLBACK PREPARED each of them first.",
             )
+
+    def require_no_subscriptions(self, name: str) -> None:
+        """An enabled subscription's worker is started again as soon as the database lets anybody in, and writes."""
+        found = self.rows(
+            "select s.subname::text from pg_catalog.pg_subscription s join pg_catalog.pg_database d on d.oid = s.subdbid"
+            " where d.datname = %s and s.subenabled order by 1",
+            (name,),
+            f"Listing the subscriptions of {name}",
+        )
+        if found:
+            raise Refused(
+                f"{len(found)} enabled subscriptions write into database {name}: {', '.join(row[0] for row in found[:5])}.",
+                remedy="ALTER SUBSCRIPTION … DISABLE each of them first.",
+            )
+
+    def await_starting_sessions(self, oid: int, name: str) -> None:
+        """Wait until each session that was let in under the old grants is among ``sessions``.
+
+        A starting session locks its database before it reads the grants, and keeps that lock until it is listed.
+        """
+
+        def starting() -> list[int]:
+            found = self.rows(
+                "select pid from pg_catalog.pg_locks where locktype = 'object' and objid = %s::oid"
+                " and classid = 'pg_catalog.pg_database'::regclass and pid <> pg_catalog.pg_backend_pid()",
+                (oid,),
+                f"Looking for sessions that start on {name}",
+            )
+            return [row[0] for row in found]
+
+        poll(
+            starting,
+            good=lambda left: not left,
+            deadline=Deadline(min(30.0, self.deadline.remaining()), clock=self.deadline.clock),
+            describe=lambda left, unused: f"{len(left or [])} sessions on {name} did not finish starting",
+            interval=0.02,
+        )
 
     def position(self) -> dict[str, str]:
         """Where the server's history stands: snapshot of transaction ids, WAL position, time."""
@@ -334,15 +371,17 @@ class Cluster:
         mark = Mark(kind, original, identity, database.oid, database.own_comment, note or {})
         self.write_comment(name or database.name, mark.text())
 
-    def end_sessions(self, name: str, *, seconds: float = 30.0) -> list[dict[str, t.Any]]:
-        """End every session on a database until none is left; new ones must be refused already.
+    def end_sessions(
+        self, name: str, *, seconds: float = 30.0, pids: t.Container[int] | None = None
+    ) -> list[dict[str, t.Any]]:
+        """End every session on a database until none is left, or those of ``pids`` alone.
 
-        Returns the sessions that were ended. Raises TimedOut naming who is left, Denied.
+        In the first case new ones must be refused already. Returns what was ended. Raises TimedOut naming who is left, Denied.
         """
         ended: dict[int, dict[str, t.Any]] = {}
 
         def attempt() -> list[dict[str, t.Any]]:
-            left = self.sessions(name)
+            left = [one for one in self.sessions(name) if pids is None or one["pid"] in pids]
             ended.update({one["pid"]: one for one in left})
             if left:
                 self.rows(

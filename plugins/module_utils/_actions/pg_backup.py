@@ -18,10 +18,12 @@ import threading
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    admission,
     backup_proof,
     database_facts,
     manifest,
     pg_programs,
+    retention,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Mark
@@ -41,6 +43,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Denied,
     Ended,
     GoliveError,
+    UnexpectedAnswer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
 
@@ -75,12 +78,17 @@ ARGUMENT_SPEC: Spec = compose(
             },
         },
         "max_age": {"type": "float"},
+        "keep": {"type": "dict", "options": retention.SPEC},
         "revision_table": {"type": "str", "default": "alembic_version"},
         "pg_bindir": {"type": "path"},
         "maintenance_database": {"type": "str"},
         "timeout": {"type": "float", "default": 3600.0},
     },
 )
+
+
+#: Stands for the backup that a check mode does not make.
+_THE_NEXT = "\uffff"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +112,8 @@ def body(context: Context) -> dict[str, t.Any]:
     database = params["database"] or postgres.database_of(params["dsn"])
     if params["verify_dsn"] is not None:
         postgres.normalised(params["verify_dsn"])
+    if params["keep"] is not None:
+        retention.require_rules(params["keep"])
     place = destination(params["destination"], params["s3"], deadline=deadline)
     with fencing.held(params["release"], doing="pg_backup") as token:
         name = "opsready" if token is None else token.application_name
@@ -177,6 +187,9 @@ def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline:
     mark = Mark.parse(properties["comment"])
     if mark is not None:
         properties["comment"] = mark.comment
+        taken = mark.note.get("admission")
+        if taken:
+            properties["grants"] = admission.grants_before(taken)
     return Source(
         database=database,
         known_as=database if mark is None else mark.original,
@@ -272,6 +285,7 @@ class Backup:
             return {
                 "changed": True,
                 "plan": plan,
+                **({} if params["keep"] is None else self._would_prune()),
                 "msg": f"Would back up {self.source.database} ({self.source.size_bytes} bytes) to "
                 f"{params['destination']}.",
             }
@@ -281,7 +295,8 @@ class Backup:
             problem.known.setdefault("plan", plan)
             problem.known.setdefault("seconds", self.seconds)
             raise
-        return {**self._result(self.place.url(name), finished, changed=True), "plan": plan}
+        pruned = {} if params["keep"] is None else self._pruned(name)
+        return {**self._result(self.place.url(name), finished, changed=True), "plan": plan, **pruned}
 
     def _result(self, url: str, made: manifest.Manifest, *, changed: bool) -> dict[str, t.Any]:
         proof = made.verified
@@ -302,6 +317,50 @@ class Backup:
             "seconds": dict(made.seconds),
             "msg": f"{made.database} {done}: {megabytes:.1f} MB, {len(made.tables)} tables, {made.rows} rows{took}.",
         }
+
+    def _proven(self) -> dict[str, manifest.Listed]:
+        """The backups of this database that count, by name."""
+        found = manifest.listed(self.place, self.source.known_as)
+        return {one.name: one for one in found if one.manifest is not None and one.manifest.verified.get("ok") is True}
+
+    def _would_prune(self) -> dict[str, t.Any]:
+        """As ``_pruned`` would do it after a backup made now, without doing it."""
+        proven = self._proven()
+        moments = {name: parse_utc(t.cast(manifest.Manifest, one.manifest).created) for name, one in proven.items()}
+        now = self.deadline.clock.now()
+        stays = retention.kept({**moments, _THE_NEXT: now}, self.params["keep"])
+        urls = {name: one.url for name, one in proven.items()}
+        gone = [urls[name] for name in sorted(moments) if name not in stays]
+        after = [*(urls[name] for name in sorted(moments) if name in stays), "the new one"]
+        return {
+            "pruned": gone,
+            "diff": {"before": "".join(f"{urls[name]}\n" for name in sorted(urls)), "after": "\n".join(after) + "\n"},
+        }
+
+    def _pruned(self, made: str) -> dict[str, t.Any]:
+        """Remove what no rule keeps; each manifest first, since a backup is there as long as its manifest is.
+
+        The backup that was just made stands whatever happens here, so a problem is a warning.
+        """
+        removed: list[str] = []
+        try:
+            proven = self._proven()
+            moments = {name: parse_utc(t.cast(manifest.Manifest, one.manifest).created) for name, one in proven.items()}
+            newest = max(moments, key=lambda name: (moments[name], name), default=None)
+            if made not in moments:
+                raise UnexpectedAnswer(f"{self.place.url(made)} is not among the backups that are listed.")
+            if newest != made:
+                raise UnexpectedAnswer(f"{self.place.url(str(newest))} claims to be newer than the backup made now.")
+            stays = retention.kept(moments, self.params["keep"])
+            for name in sorted(set(moments) - set(stays)):
+                archive = t.cast(manifest.Manifest, proven[name].manifest).archive
+                self.place.remove(name)
+                removed.append(proven[name].url)
+                with contextlib.suppress(Absent):
+                    self.place.remove(f"{name.rpartition('/')[0]}/{archive['name']}", archive.get("version_id"))
+        except GoliveError as problem:
+            self.warn(f"Old backups were not all removed: {problem}")
+        return {"pruned": removed}
 
     def _make(self, programs: pg_programs.Programs, method: str, argument: str) -> tuple[str, manifest.Manifest]:
         with postgres.translated("Taking a snapshot", deadline=self.deadline):

@@ -14,6 +14,7 @@ import secrets
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    admission,
     backup_proof,
     data_loss,
     database_facts,
@@ -170,10 +171,15 @@ class Seen:
 
 
 def look(cluster: Cluster, names: Names) -> Seen:
+    live = cluster.find(names.database)
+    fenced = cluster.find(names.fenced)
+    if live is not None and fenced is None and live.is_ours(("revoked",), names.identity):
+        # Fenced under its own name: what is swapped in gets that name, and stays fenced like it.
+        names, live, fenced = dataclasses.replace(names, fenced=names.database), None, live
     return Seen(
         names=names,
-        live=cluster.find(names.database),
-        fenced=cluster.find(names.fenced),
+        live=live,
+        fenced=fenced,
         restoring=cluster.find(names.restoring),
         failed=cluster.find(names.failed),
     )
@@ -192,7 +198,7 @@ def require_safe_target(seen: Seen) -> None:
         )
     if seen.fenced is None and names.target == names.fenced:
         raise Refused(f"{names.fenced} is not there.", remedy=f"Restore into {names.database} itself.")
-    if seen.fenced is not None and not seen.fenced.is_ours(("fenced",), names.identity):
+    if seen.fenced is not None and not seen.fenced.is_ours(("fenced", "revoked"), names.identity):
         raise Refused(f"{names.fenced} exists, and does not carry our mark; it is left alone.")
     if seen.failed is not None:
         raise Refused(f"{names.failed} exists already, and is not of this restore.", known=seen.failed.told())
@@ -434,7 +440,7 @@ class Work:
             cluster.settle()
             now = look(cluster, names)
         except GoliveError:
-            return {"state": "unknown"}
+            return {"state": "unknown", "names": [names.database, names.fenced, names.restoring, names.failed]}
         found = {"fenced": now.fenced, "restoring": now.restoring, "failed": now.failed, "live": now.live}
         return {key: None if value is None else value.told() for key, value in found.items()}
 
@@ -498,6 +504,9 @@ class Work:
             return self._would(seen, f"take {name}", loss)
         wanted = database_facts.properties(cluster.connection, seen.replaced.name, deadline=self.deadline)
         wanted["comment"] = seen.replaced.own_comment
+        taken = seen.replaced.mark.note.get("admission")
+        if taken:
+            wanted["grants"] = admission.grants_before(taken)
         try:
             cluster.allow_connections(name, True)
             return self._swapped_in(cluster, seen, copy, wanted, loss, {"copy": name})
@@ -589,8 +598,12 @@ class Work:
             closed(cluster, [opened] if replaced is None else [replaced, opened]) as ended,
             cluster.together(f"Swapping {names.target}"),
         ):
+            mark = None if replaced is None else replaced.mark
+            taken = {} if mark is None else dict(mark.note.get("admission") or {})
             if replaced is not None:
                 cluster.rename(replaced.name, names.failed)
+                if taken:
+                    admission.widen(cluster, names.failed, taken)
                 cluster.mark(
                     replaced,
                     "failed",
@@ -600,12 +613,14 @@ class Work:
                     note={"replaced_by": made.oid},
                 )
             cluster.rename(made.name, names.target)
-            if stays_fenced and replaced is not None and replaced.mark is not None:
+            if stays_fenced and mark is not None:
                 bare = dataclasses.replace(made, comment=comment)
-                note = {**replaced.mark.note, "restored": True}
+                note = {**mark.note, "restored": True}
+                if taken:
+                    note["admission"] = admission.narrow(cluster, names.target, list(taken["roles"]))
                 cluster.mark(
                     bare,
-                    "fenced",
+                    mark.kind,
                     original=names.database,
                     identity=names.identity,
                     name=names.target,

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +28,7 @@ def test_five_tebibytes_fit_whatever_was_estimated(estimate: int) -> None:
     assert sum(parts) >= LARGEST_OBJECT
     assert max(parts) <= LARGEST_PART
     assert min(parts) >= SMALLEST_PART
-    assert all(earlier <= later for earlier, later in itertools.pairwise(parts))
+    assert all(earlier <= later for earlier, later in zip(parts, parts[1:]))
 
 
 @settings(max_examples=30)

@@ -24,7 +24,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import ORDER, STATUSES
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
-from ansible_collections.opsready.golive.plugins.plugin_utils import spool
+from ansible_collections.opsready.golive.plugins.plugin_utils import spool, strictness
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, label, parse
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import Undefined, plain, templated, truth
@@ -39,6 +39,7 @@ _OPTIONS: Spec = {
     "directory": {"type": "str"},
     "full": {"type": "bool", "default": False},
 }
+_DEFINE = "Define it where this host sees it, or say with when: and reason: that the item does not apply."
 #: How many findings that did not pass are returned; all of them are in the spool.
 _SHOWN = 50
 
@@ -71,6 +72,7 @@ class ActionModule(ActionBase):
         sent: list[dict[str, t.Any]] = []
         findings: dict[str, dict[str, t.Any]] = {}
         meta: dict[str, dict[str, t.Any]] = {}
+        demands: dict[str, dict[str, t.Any]] = {}
         for index, raw in enumerate(raw_items):
             if ids is not None and (not isinstance(raw, dict) or self._id(raw) not in ids):
                 continue
@@ -85,17 +87,21 @@ class ActionModule(ActionBase):
                 own = templated(self._templar, raw[item.check], omit) or {}
                 shared = templated(self._templar, defaults.get(item.check) or {}, omit)
             except Undefined as problem:
-                findings[item.id] = _without_judging(item, "unknown", f"The item cannot be read: {problem}.")
+                findings[item.id] = _without_judging(item, "unknown", f"The item cannot be read: {problem}.", _DEFINE)
                 continue
             if not isinstance(own, dict) or not isinstance(shared, dict):
                 text = f"The item cannot be read: {item.check} has to be a mapping of its options."
                 findings[item.id] = _without_judging(item, "unknown", text)
                 continue
             sent.append(self._split(item, {**shared, **own}, secrets))
+            if host != CONTROLLER:
+                written = strictness.as_written(raw[item.check], defaults.get(item.check))
+                demands[item.id] = strictness.depends_on_host(item.check, written, {**shared, **own})
         findings.update(self._on_host(sent, secrets, options, variables))
         ordered = [{**findings[identity], **meta[identity], "host": host} for identity in meta]
         batch = options["phase"] + (".volatile" if options["volatile"] else "")
         digest = spool.put(directory, batch, host, ordered)
+        spool.put_demands(directory, batch, host, demands)
         return self._summary(ordered, digest, directory, options["full"])
 
     def _id(self, raw: t.Mapping[str, t.Any]) -> str:
@@ -186,13 +192,16 @@ class ActionModule(ActionBase):
                 task_vars=variables,
             )
             problem = "" if "findings" in answer else _why_no_findings(answer)
+            remedy = "Look at the host's Python (ansible_python_interpreter) and what it reports."
         except AnsibleConnectionFailure as lost:
             answer, problem = {}, f"The host cannot be reached: {lost.message}"
+            remedy = "Bring the host back and run it again; a host that is gone for good leaves the inventory."
         except AnsibleError as failure:
             answer, problem = {}, f"The checks could not be started on this host: {failure.message}"
+            remedy = "Look at the host's Python (ansible_python_interpreter) and the rights of the user who connects."
         if problem:
             text = Scrubber(strings_in(secrets)).text(problem).strip().rstrip(".")
-            return {item["id"]: _blank(item["check"], "unknown", f"{text[:500]}.") for item in sent}
+            return {item["id"]: _blank(item["check"], "unknown", f"{text[:500]}.", remedy) for item in sent}
         # By place and not by id: Ansible masks an id that happens to contain one of the secrets.
         found = answer["findings"] + [None] * (len(sent) - len(answer["findings"]))
         return {item["id"]: _as_sent(item, finding) for item, finding in zip(sent, found, strict=True)}
@@ -247,12 +256,12 @@ def _as_sent(item: t.Mapping[str, t.Any], answer: t.Any) -> dict[str, t.Any]:
     return {**blank, **{key: answer[key] for key in blank if key in answer}, "check": item["check"]}
 
 
-def _blank(check: str, status: str, summary: str) -> dict[str, t.Any]:
+def _blank(check: str, status: str, summary: str, remedy: str = "") -> dict[str, t.Any]:
     return {
-        "status": status, "summary": summary, "expected": {}, "measured": {}, "evidence": {}, "remedy": "",
-        "check": check, "started": utc_text(CLOCK.now()), "seconds": 0.0,
+        "status": status, "summary": summary, "expected": {}, "measured": {}, "evidence": {}, "remedy": remedy,
+        "left_out": False, "check": check, "started": utc_text(CLOCK.now()), "seconds": 0.0,
     }  # fmt: skip
 
 
-def _without_judging(item: Item, status: str, summary: str) -> dict[str, t.Any]:
-    return _blank(item.check, status, summary)
+def _without_judging(item: Item, status: str, summary: str, remedy: str = "") -> dict[str, t.Any]:
+    return _blank(item.check, status, summary, remedy)

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
-from ansible_collections.opsready.golive.plugins.plugin_utils import system_file
+from ansible_collections.opsready.golive.plugins.plugin_utils import strictness, system_file
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import (
     CONTROLLER,
     Item,
@@ -63,9 +63,10 @@ class ActionModule(ActionBase):
         defaults = self._defaults(options["defaults"], variables)
         items: list[Item] = []
         expected: list[dict[str, t.Any]] = []
+        demands: dict[str, dict[str, t.Any]] = {}
         for index, raw in enumerate(raw_items):
             try:
-                item, undefined, thresholds = self._item(raw, index, defaults, variables)
+                item, undefined, written, value = self._item(raw, index, defaults, variables)
                 _refuse_distant(item)
                 where = hosts.of(item.hosts)
             except BadInput as problem:
@@ -75,22 +76,31 @@ class ActionModule(ActionBase):
             items.append(item)
             expected.append({**item.described(), "check": item.check, "hosts": where, "pattern": item.hosts,
                              "max_age_seconds": item.max_age_seconds, "timeout_seconds": item.timeout_seconds,
-                             "sign_off": item.sign_off, "undefined": undefined, "thresholds": thresholds})  # fmt: skip
+                             "sign_off": item.sign_off, "undefined": undefined})  # fmt: skip
+            demands[item.id] = strictness.demanded(item, written, value)
         faults += [f"item {identity}: the id stands more than once" for identity in duplicates(items)]
         if faults:
             raise BadInput(f"The checklist {options['checklist']} cannot be used: " + "; ".join(faults) + ".")
-        return self._write(options, expected, raw_items, variables)
+        return self._write(options, expected, demands, raw_items, variables)
 
     def _check_system_file(self, variables: t.Mapping[str, t.Any]) -> None:
+        """Raise BadInput with everything that is wrong at once."""
         system_file.check_names(variables)
+        faults: list[str] = []
+        values: dict[str, t.Any] = {}
         for name in system_file.named_variables(variables):
             if name in system_file.OWN or name == "golive_checklist":
                 continue
             try:
-                value = templated(self._templar, variables[name], variables.get("omit"))
+                values[name] = templated(self._templar, variables[name], variables.get("omit"))
+                system_file.check_value(name, values[name])
             except Undefined as problem:
-                raise BadInput(f"The system file cannot be used: in {name}, {problem}.") from None
-            system_file.check_value(name, value)
+                faults.append(f"in {name}, {problem}")
+            except BadInput as problem:
+                faults.append(problem.message.removeprefix("The system file: ").rstrip("."))
+        faults += system_file.check_hosts(values, variables.get("groups", {}).get("all", ()))
+        if faults:
+            raise BadInput("The system file cannot be used: " + "; ".join(faults) + ".")
 
     def _raw_list(self, name: str, variables: t.Mapping[str, t.Any]) -> list[t.Any]:
         if name not in variables:
@@ -121,11 +131,11 @@ class ActionModule(ActionBase):
 
     def _item(
         self, raw: t.Any, index: int, defaults: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
-    ) -> tuple[Item, str, dict[str, float]]:
-        """The item, why its parameters cannot be read yet (empty where they can), and its numeric thresholds."""
+    ) -> tuple[Item, str, t.Any, t.Any]:
+        """The item, why its options cannot be read (empty where they can), and these: as written, and as the controller has them."""
         omit = variables.get("omit")
         if not isinstance(raw, dict):
-            return parse(plain(raw), index), "", {}
+            return parse(plain(raw), index), "", {}, {}
         head = {key: value for key, value in raw.items() if not str(key).startswith("check_") and key != "when"}
         body = {key: value for key, value in raw.items() if str(key).startswith("check_")}
         if "when" in raw:
@@ -139,23 +149,26 @@ class ActionModule(ActionBase):
             whole["when"] = True if raw["when"] is True else str(raw["when"])
         item = parse(whole, index)
         if item.check == "sign_off":
-            return item, "", {}
+            return item, "", {}, {}
         check_param_names(item)
+        written = strictness.as_written(raw[item.check], defaults.get(item.check))
         try:
             own = templated(self._templar, raw[item.check], omit) or {}
             shared = templated(self._templar, defaults.get(item.check) or {}, omit)
         except Undefined as problem:
-            return item, str(problem) if item.hosts == CONTROLLER else "", {}
+            return item, str(problem) if item.hosts == CONTROLLER else "", written, written
         if not isinstance(own, dict) or not isinstance(shared, dict):
             raise BadInput(f"item {item.id}: {item.check} has to be a mapping of its options.")
-        if item.hosts == CONTROLLER:
-            check_params(item, {**shared, **own})
-        return item, "", dict(_thresholds({**shared, **own}))
+        if item.hosts != CONTROLLER:
+            return item, "", written, written
+        check_params(item, {**shared, **own})
+        return item, "", written, {**shared, **own}
 
     def _write(
         self,
         options: t.Mapping[str, t.Any],
         expected: list[dict[str, t.Any]],
+        demands: dict[str, dict[str, t.Any]],
         raw_items: list[t.Any],
         variables: t.Mapping[str, t.Any],
     ) -> dict[str, t.Any]:
@@ -165,7 +178,7 @@ class ActionModule(ActionBase):
             for name in system_file.named_variables(variables)
             if name not in system_file.OWN | {"golive_checklist", "golive_accept_data_loss", "golive_takeover",
                                               "golive_waivers", "golive_sign_offs", "golive_force", "golive_operator",
-                                              "golive_secrets", "golive_loosened_approver"}
+                                              "golive_secrets", "golive_loosened_approver", "golive_redeploy"}
         }  # fmt: skip
         checklist_hash = hashlib.sha256(as_json(plain(raw_items))).hexdigest()
         hosts = sorted({host for item in expected for host in item["hosts"]})
@@ -178,7 +191,9 @@ class ActionModule(ActionBase):
             "system_file_sha256": hashlib.sha256(as_json(inputs)).hexdigest(),
             "hosts_sha256": hashlib.sha256(as_json(hosts)).hexdigest(),
             "strictness": {
-                item["id"]: {"severity": item["severity"], "thresholds": item.pop("thresholds")} for item in expected
+                "require": options["require"],
+                "hosts": {item["pattern"]: item["hosts"] for item in expected},
+                "items": demands,
             },
         }
         path = os.path.join(directory, "expected.json")
@@ -192,6 +207,10 @@ class ActionModule(ActionBase):
             "hosts": hosts,
             "findings": findings,
             "phases": sorted({phase for item in expected for phase in item["phase"]}),
+            "hosts_by_phase": _hosts_by_phase(expected),
+            "volatile_hosts": _hosts_by_phase([item for item in expected if item["max_age_seconds"] is not None]).get(
+                "pre_deploy", []
+            ),
             "checklist_sha256": checklist_hash,
             "system_file_sha256": document["system_file_sha256"],
             "hosts_sha256": document["hosts_sha256"],
@@ -204,24 +223,21 @@ def _shallow(value: t.Any) -> t.Any:
     return {str(key): None for key in value} if isinstance(value, t.Mapping) else value
 
 
+def _hosts_by_phase(expected: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, list[str]]:
+    """The hosts that judge in each phase, as a play names them."""
+    found: dict[str, dict[str, None]] = {}
+    for item in expected:
+        if item["check"] != "sign_off":
+            here = ["localhost" if host == CONTROLLER else host for host in item["hosts"]]
+            for phase in item["phase"]:
+                found.setdefault(phase, {}).update(dict.fromkeys(here))
+    return {phase: list(hosts) for phase, hosts in found.items()}
+
+
 def _refuse_distant(item: Item) -> None:
-    """Between two steps only the controller judges; another host's finding would never come in."""
-    inside = [phase for phase in item.phases if phase in ("post_start", "post_rollback")]
-    if inside and item.hosts != CONTROLLER:
-        raise BadInput(f"in phase {inside[0]} an item is judged on the controller, not on {item.hosts}")
-
-
-def _thresholds(value: t.Any, path: str = "") -> t.Iterator[tuple[str, float]]:
-    """Numbers under names that begin with min or max: what loosening is recognised by."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _thresholds(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _thresholds(item, f"{path}.{index}")
-    elif (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and path.rsplit(".", 1)[-1].startswith(("min", "max"))
-    ):
-        yield path, float(value)
+    """The way back is one run on the controller, entered from four sides; another host's finding would never come in."""
+    if "post_rollback" in item.phases and item.hosts != CONTROLLER:
+        raise BadInput(
+            f"in phase post_rollback an item is judged on the controller, not on {item.hosts}: leave hosts out and ask over "
+            "the network, or make it an item of another phase"
+        )

@@ -11,6 +11,7 @@ import platform
 import typing as t
 
 from ansible import __version__ as ansible_version
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -18,7 +19,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_s
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import PHASES
-from ansible_collections.opsready.golive.plugins.plugin_utils.report_model import ReportError, build_report, write_all
+from ansible_collections.opsready.golive.plugins.plugin_utils.report_model import (
+    ReportError,
+    build_report,
+    word,
+    write_all,
+)
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
 
@@ -33,6 +39,7 @@ _OPTIONS: Spec = {
     },
     "record": {"type": "dict", "default": {}},
     "downtime": {"type": "dict", "default": {}},
+    "copy_to": {"type": "str"},
     "system": {"type": "str", "default": ""},
     "version": {"type": "str", "default": ""},
 }
@@ -47,7 +54,7 @@ _NO_VERDICT: dict[str, t.Any] = {
 
 
 class ActionModule(ActionBase):
-    """The action behind ``opsready.golive.report``; it runs on the controller and touches no host."""
+    """The action behind ``opsready.golive.report``; it writes on the controller, and with ``copy_to`` on the task's host, too."""
 
     _supports_check_mode = True
 
@@ -56,9 +63,29 @@ class ActionModule(ActionBase):
         try:
             options = validated(_OPTIONS, plain(self._task.args, (task_vars or {}).get("omit")), where="report")
             result.update(self._report(options))
+            if options["copy_to"]:
+                self._copy(options["destination"], options["copy_to"], task_vars or {})
         except GoliveError as problem:
             result.update(failed=True, msg=str(problem), error=type(problem).__name__)
         return result
+
+    def _copy(self, source: str, target: str, variables: dict[str, t.Any]) -> None:
+        """Put the report onto the task's host, as ansible.builtin.copy does. Raises ActionFailed; the report is written then."""
+        task = self._task.copy()
+        task.args = {"src": f"{source}/", "dest": f"{target}/", "mode": "0600", "directory_mode": "0700"}
+        copy = self._shared_loader_obj.action_loader.get(
+            "ansible.legacy.copy", task=task, connection=self._connection, play_context=self._play_context,
+            loader=self._loader, templar=self._templar, shared_loader_obj=self._shared_loader_obj,
+        )  # fmt: skip
+        try:
+            copied = copy.run(task_vars=variables)
+        except AnsibleError as lost:  # a host that is gone, or a path that cannot be looked at
+            copied = {"failed": True, "msg": lost.message}
+        if copied.get("failed"):
+            raise ActionFailed(
+                f"The report is at {source}, and could not be put into {target}: {copied.get('msg') or 'no reason given'}.",
+                remedy="Copy it there when the host is back.",
+            )
 
     def _report(self, options: dict[str, t.Any]) -> dict[str, t.Any]:
         directory = options["directory"] or run_directory()
@@ -72,7 +99,7 @@ class ActionModule(ActionBase):
                 verdict={key: value for key, value in verdict.items() if key in _VERDICT_KEYS},
                 outcome=outcome,
                 outcome_text=sentence,
-                findings=_findings(directory),
+                findings=[*_findings(directory), *_downtime_findings(options["downtime"])],
                 release=release_part(record, options["downtime"]) if record.get("id") and record.get("begun") else None,
                 environment={
                     "ansible": ansible_version,
@@ -95,6 +122,8 @@ class ActionModule(ActionBase):
         ]
         if head:
             lines.append(f"journal head: {head}")
+        if report["release"]:
+            lines += _over_budget(outcome, report["release"]["downtime"])
         _DISPLAY.display("\n".join(lines))
         return {
             "changed": True,
@@ -107,8 +136,8 @@ class ActionModule(ActionBase):
 
 
 _VERDICT_KEYS = {
-    "decision", "decided", "counts", "blocking", "warnings", "conditional", "coverage", "loosened", "waivers",
-    "sign_offs", "digest",
+    "decision", "decided", "counts", "blocking", "warnings", "conditional", "coverage", "loosened", "changed",
+    "waivers", "sign_offs", "digest",
 }  # fmt: skip
 
 
@@ -196,11 +225,17 @@ def release_part(record: t.Mapping[str, t.Any], downtime: t.Mapping[str, t.Any])
         ],
         "point_of_no_return": plan.get("point_of_no_return"),
         "irreversible": plan.get("irreversible", []),
+        "way_out": [] if ended and ended["outcome"] != "left_on" else _way_out(plan, record["id"]),
         "rollback": {key: rollback.get(key) for key in ("database", "reason", "services")},
         "backup": _backup_part(_known(steps, "backup", "backup")),
         "downtime": _downtime_part(downtime, plan.get("downtime_budget")),
         "drain": _known(steps, "watch", "drain"),
     }
+
+
+def _way_out(plan: t.Mapping[str, t.Any], release: str) -> list[str]:
+    """The commands that were printed before the first change; they matter while the release is not settled."""
+    return [str(line).replace("<release>", release) for line in plan.get("way_out") or []]
 
 
 def _backup_part(backup: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
@@ -224,8 +259,39 @@ def _downtime_part(downtime: t.Mapping[str, t.Any], budget: float | None) -> dic
         **{key: downtime.get(key) for key in wanted},
         "budget_seconds": budget or None,
         "job_delay_seconds": downtime.get("job_delay_seconds"),
-        "verdict": None if not budget else "within budget" if downtime["seconds"] <= budget else "over budget",
+        "verdict": None if not budget else "over budget" if _is_over(downtime, budget) else "within budget",
     }
+
+
+def _is_over(downtime: t.Mapping[str, t.Any], budget: float) -> bool:
+    """By the most that it can have been, as the probe's finding has it."""
+    return bool(downtime.get("at_most_seconds", downtime["seconds"]) > budget)
+
+
+def _downtime_findings(downtime: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """What the probe found of budget and maintenance, where it was asked: a release that is live stays so."""
+    found = downtime.get("finding")
+    if not found:
+        return []
+    return [
+        {
+            "id": "downtime",
+            "title": "Users were without it for no longer than the budget allows, and maintenance held",
+            "phase": ["watch"],
+            "severity": "warning",
+            "host": "controller",
+            "check": "downtime_probe",
+            "satisfies": [],
+            **{name: found[name] for name in ("status", "summary", "expected", "measured", "remedy")},
+        }
+    ]
+
+
+def _over_budget(outcome: str, downtime: t.Mapping[str, t.Any] | None) -> list[str]:
+    """The last words where users waited longer than they should have."""
+    if not downtime or downtime["verdict"] != "over budget":
+        return []
+    return [f"{word(outcome)}, over budget: {downtime['seconds']:.1f} s of {downtime['budget_seconds']:g} s"]
 
 
 def _figures(release: t.Mapping[str, t.Any]) -> list[str]:

@@ -66,15 +66,12 @@ class ActionModule(ActionBase):
                 expected = json.load(stream)
         except FileNotFoundError:
             raise BadInput(f"There is no {path}: opsready.golive.plan comes before verdict.") from None
-        digest = digest_of(
-            {
-                "system": options["system"],
-                "version": options["version"],
-                "artefacts": options["artefacts"],
-                "migration_preview": options["migration_preview"],
-                **{name: expected[name] for name in ("checklist_sha256", "system_file_sha256", "hosts_sha256")},
-            }
-        )
+        subject = {
+            "artefacts": options["artefacts"],
+            "migration_preview": options["migration_preview"],
+            **{name: expected[name] for name in ("checklist_sha256", "system_file_sha256", "hosts_sha256")},
+        }
+        digest = digest_of({"system": options["system"], "version": options["version"], **subject})
         phase = options["phase"]
         verdict, findings = decide(
             expected=expected,
@@ -87,10 +84,15 @@ class ActionModule(ActionBase):
             bindings={"release": digest, "migration_preview": options["migration_preview"]},
             previous=options["previous"],
             approver=options["loosened_approver"],
+            demands=spool.read_demands(directory, phase),
             check_mode=self._task.check_mode,
         )
         verdict.update(
-            digest=digest, system=options["system"], version=options["version"], check_mode=self._task.check_mode
+            digest=digest,
+            subject=subject,
+            system=options["system"],
+            version=options["version"],
+            check_mode=self._task.check_mode,
         )
         spool.write_file(os.path.join(directory, f"verdict.{phase}.json"), spool.as_json(verdict))
         spool.write_file(os.path.join(directory, f"decided.{phase}.json"), spool.as_json(findings))

@@ -84,6 +84,11 @@ phases:
   returned: success
   type: list
   elements: str
+hosts_by_phase:
+  description: The hosts that judge in each phase, as a play names them; the controller is C(localhost).
+  returned: success
+  type: dict
+  sample: {pre_deploy: [localhost, app1], watch: [localhost]}
 hosts:
   description: The hosts they have to come from.
   returned: success

@@ -34,9 +34,14 @@ options:
     type: dict
     default: {}
   downtime:
-    description: What M(opsready.golive.downtime_probe) measured.
+    description:
+      - What M(opsready.golive.downtime_probe) measured. With its C(finding) in it, budget and maintenance are judged in the report
+        as the finding C(downtime); over budget, the last line that is printed says so.
     type: dict
     default: {}
+  copy_to:
+    description: A directory on the task's host, such as that of the release record, that the report is put into, too.
+    type: str
   system:
     description: The system's name; the verdict's by default.
     type: str

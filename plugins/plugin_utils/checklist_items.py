@@ -167,7 +167,7 @@ def parse(raw: t.Any, index: int) -> Item:
         title=str(raw["title"]),
         phases=tuple(phases),
         severity=severity,
-        hosts=str(raw.get("hosts", CONTROLLER)),
+        hosts=CONTROLLER if raw.get("hosts") in (None, "localhost") else str(raw["hosts"]),
         satisfies=tuple(_listed(raw.get("satisfies"))),
         owner=str(raw.get("owner", "")),
         max_age_seconds=max_age,
@@ -180,9 +180,26 @@ def parse(raw: t.Any, index: int) -> Item:
     )
 
 
+def unknown_keys(spec: Spec, value: t.Any, path: str = "") -> t.Iterator[str]:
+    """Each key that the spec does not have, however deep, in words: ``unknown key 'files.pth' (did you mean path?)``."""
+    if isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from unknown_keys(spec, entry, path)
+    elif isinstance(value, t.Mapping):
+        by_name = {alias: option for name, option in spec.items() for alias in (name, *option.get("aliases", ()))}
+        for key, inner in value.items():
+            if key not in by_name:
+                yield f"unknown key '{path}{key}'{close_match(str(key), by_name)}"
+            elif by_name[key].get("options"):
+                yield from unknown_keys(by_name[key]["options"], inner, f"{path}{key}.")
+
+
 def check_params(item: Item, params: t.Mapping[str, t.Any]) -> None:
     """Raise BadInput when the check's own spec refuses the (templated) parameters."""
     check = registry.load(item.check)
+    unknown = list(dict.fromkeys(unknown_keys(check.ARGUMENT_SPEC, params)))
+    if unknown:
+        raise BadInput(f"item {item.id}: {item.check}: {'; '.join(unknown)}.")
     validated(check.ARGUMENT_SPEC, params, where=f"item {item.id}: {item.check}", **check.CONSTRAINTS)
 
 

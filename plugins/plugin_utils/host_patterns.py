@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -12,6 +13,8 @@ from ansible.inventory.manager import InventoryManager
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER
+
+_HERE = {CONTROLLER, "localhost"}
 
 
 class Hosts:
@@ -34,8 +37,10 @@ class Hosts:
         if pattern not in self._resolved:
             if not pattern.strip():  # Ansible takes it for all
                 self._resolved[pattern] = []
-            elif pattern in (CONTROLLER, "localhost"):
+            elif pattern in _HERE:
                 self._resolved[pattern] = [CONTROLLER]
+            elif _HERE & set(re.split(r"[,:]\s*", pattern)):
+                raise BadInput(f"the pattern {pattern!r} mixes the controller with other hosts: make two items of it")
             else:
                 try:
                     found = self._manager.get_hosts(pattern, ignore_limits=True)

@@ -77,6 +77,7 @@ def render_html(report: Mapping[str, Any]) -> Iterator[str]:
     yield '<main id="content" tabindex="-1">\n'
     yield _contents(report)
     yield _broken_steps(report)
+    yield _way_out(report)
     yield _blocking(report, anchors)
     yield _conditional(report, anchors)
     yield _tiles(report)
@@ -87,6 +88,7 @@ def render_html(report: Mapping[str, Any]) -> Iterator[str]:
     yield _waivers(report, anchors)
     yield _sign_offs(report)
     yield _loosened(report)
+    yield _changed(report)
     yield _coverage(report)
     yield _proof(report)
     yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
@@ -187,6 +189,16 @@ def _broken_steps(report: Mapping[str, Any]) -> str:
         return ""
     heading = '<h2 id="broken-h">Where it stopped</h2>'
     return f'<section class="blocks" aria-labelledby="broken-h">{heading}\n<ol>\n{items}</ol></section>\n'
+
+
+def _way_out(report: Mapping[str, Any]) -> str:
+    ways = [as_text(way) for way in section(report, "release").get("way_out") or []]
+    if not ways:
+        return ""
+    items = "".join(f"<li><code>{escape(way)}</code></li>\n" for way in ways)
+    return (
+        f'<section class="ways" aria-labelledby="ways-h"><h2 id="ways-h">Ways out</h2>\n<ul>\n{items}</ul></section>\n'
+    )
 
 
 def _blocking(report: Mapping[str, Any], anchors: Mapping[tuple[str, str], str]) -> str:
@@ -437,12 +449,12 @@ def _track_list(
             turn = ""
         predicted = human_seconds(step.get("predicted_seconds"))
         took = human_seconds(step.get("seconds"))
-        bar = f'<i class="run" style="{_place(span, frame)}"></i>' if span else ""
+        ran = f'<i class="run" style="{_place(span, frame)}"></i>' if span else ""
         detail = as_text(step.get("detail"))
         parts.append(
             f'<li class="{escape(status)}"><span class="name">{escape(step.get("title") or name)}</span>'
             f'<span class="state"><span class="mark">{escape(word(status))}</span></span>'
-            f'<span class="track" aria-hidden="true">{marks}{bar}</span>'
+            f'<span class="track" aria-hidden="true">{marks}{ran}</span>'
             f'<span class="took">{escape(took) or "–"}'
             + (f"<small> planned {escape(predicted)}</small>" if predicted else "")
             + "</span>"
@@ -663,8 +675,9 @@ def _body(finding: Finding, decision: str, *, laid_out: bool, shared: bool = Fal
     facts: list[tuple[str, str]] = []
     if decision == "pass" and finding.get("summary"):
         facts.append(("Found", escape(finding["summary"])))
+    criteria = _criteria(finding)
     for label, name in (("Expected", "expected"), ("Measured", "measured"), ("Remedy", "remedy")):
-        if finding.get(name) not in (None, ""):
+        if finding.get(name) not in (None, "", {}) and not (criteria and name in ("expected", "measured")):
             facts.append((label, escape(finding[name])))
     waiver = section(finding, "waiver")
     if waiver:
@@ -685,13 +698,34 @@ def _body(finding: Finding, decision: str, *, laid_out: bool, shared: bool = Fal
     ]
     if made:
         facts.append(("Judged", escape(" · ".join(made))))
-    parts = ['<div class="body"><dl>', *(f"<dt>{label}</dt><dd>{html}</dd>" for label, html in facts), "</dl>"]
+    parts = [
+        '<div class="body"><dl>',
+        *(f"<dt>{label}</dt><dd>{html}</dd>" for label, html in facts),
+        "</dl>",
+        criteria,
+    ]
     evidence = finding.get("evidence")
     if evidence not in (None, "", [], {}):
         text = evidence if isinstance(evidence, str) else encode(evidence, indented=laid_out)
         title = f"Evidence from {escape(finding['host'])}" if shared else "Evidence"
         parts.append(f'<details><summary>{title}</summary><pre tabindex="0">{escape(text)}</pre></details>')
     return "".join(parts) + "</div>"
+
+
+def _criteria(finding: Finding) -> str:
+    """Every criterion in a line of its own: what was expected beside what was measured."""
+    expected, measured = finding.get("expected"), finding.get("measured")
+    if not isinstance(expected, Mapping) or not isinstance(measured, Mapping):
+        return ""
+    table = _table(
+        "Each criterion",
+        ("Criterion", "Expected", "Measured"),
+        (
+            (escape(name), escape(expected.get(name)), escape(measured.get(name)))
+            for name in dict.fromkeys((*expected, *measured))
+        ),
+    )
+    return table.replace("<table>", '<table class="criteria">', 1)
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -791,6 +825,23 @@ def _loosened(report: Mapping[str, Any]) -> str:
         ),
     )
     return f'<section aria-labelledby="l-h"><h2 id="l-h">Loosened</h2>\n{table}</section>\n' if table else ""
+
+
+def _changed(report: Mapping[str, Any]) -> str:
+    table = _table(
+        "Different from the last GO, neither milder nor stricter.",
+        ("Item", "Field", "Was", "Now"),
+        (
+            (
+                f"<code>{escape(entry.get('id'))}</code>",
+                escape(entry.get("field")),
+                escape(entry.get("was")),
+                escape(entry.get("now")),
+            )
+            for entry in rows(report["verdict"], "changed")
+        ),
+    )
+    return f'<section aria-labelledby="ch-h"><h2 id="ch-h">Changed</h2>\n{table}</section>\n' if table else ""
 
 
 def _coverage(report: Mapping[str, Any]) -> str:

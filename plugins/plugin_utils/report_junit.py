@@ -112,7 +112,7 @@ def _suite(system: str, name: str, cases: Sequence[tuple[str, str]], seconds: fl
         f'<testsuite name="{escape(name)}" hostname="{escape(name)}" package="{system}" tests="{len(cases)}" '
         f'failures="{elements.count("failure")}" errors="{elements.count("error")}" '
         f'skipped="{elements.count("skipped")}" time="{seconds:.3f}"{timestamp}>\n'
-        f"{''.join(case for _, case in cases)}</testsuite>\n"
+        f"{''.join(case for _unused, case in cases)}</testsuite>\n"
     )
 
 

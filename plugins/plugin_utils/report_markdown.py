@@ -85,6 +85,7 @@ def render_markdown(report: Mapping[str, Any]) -> Iterator[str]:
     yield _waivers(report)
     yield _sign_offs(report)
     yield _loosened(report)
+    yield _changed(report)
     yield _proof(report)
 
 
@@ -116,6 +117,9 @@ def _verdict(report: Mapping[str, Any]) -> str:
             for step in broken
         ]
         lines.append("")
+    ways = [as_text(way) for way in section(report, "release").get("way_out") or []]
+    if ways:
+        lines += ["## Ways out", "", *(f"- {code(way)}" for way in ways), ""]
     missing = uncovered(verdict)
     for title, name in (("What blocks", "blocking"), ("Warnings", "warnings")):
         groups = group_blocking(rows(verdict, name))
@@ -384,6 +388,17 @@ def _loosened(report: Mapping[str, Any]) -> str:
         (
             tuple(escape(entry.get(name)) for name in ("id", "field", "was", "now", "approver"))
             for entry in rows(report["verdict"], "loosened")
+        ),
+    )
+
+
+def _changed(report: Mapping[str, Any]) -> str:
+    return _table(
+        "Changed since the last GO, neither milder nor stricter",
+        ("Item", "Field", "Was", "Now"),
+        (
+            tuple(escape(entry.get(name)) for name in ("id", "field", "was", "now"))
+            for entry in rows(report["verdict"], "changed")
         ),
     )
 

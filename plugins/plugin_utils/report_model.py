@@ -350,7 +350,7 @@ def _checked_finding(finding: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 def _checked_verdict(verdict: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     filled: dict[str, Any] = dict(verdict)
-    for name in ("blocking", "warnings", "conditional", "loosened", "waivers", "sign_offs"):
+    for name in ("blocking", "warnings", "conditional", "loosened", "changed", "waivers", "sign_offs"):
         filled[name] = _checked_list(verdict, name, "verdict")
     for name in ("blocking", "warnings", "conditional"):
         filled[name].sort(key=lambda entry: (natural_key(str(entry.get("id"))), natural_key(str(entry.get("host")))))
@@ -381,7 +381,7 @@ def _checked_release(release: Mapping[str, Any] | None) -> dict[str, Any] | None
                 f"release step {step.get('name')!r} has status {step.get('status')!r}, "
                 f"expected one of {', '.join(STEP_STATUSES)}"
             )
-    filled: dict[str, Any] = {**release, "steps": steps}
+    filled: dict[str, Any] = {**release, "steps": steps, "way_out": list(release.get("way_out") or [])}
     for name in ("backup", "downtime", "drain"):
         if not isinstance(filled.setdefault(name, None), (Mapping, type(None))):
             raise ReportError(f"release.{name} is {type(filled[name]).__name__}, expected a mapping or null")

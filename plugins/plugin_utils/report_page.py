@@ -83,6 +83,7 @@ border-top:1px solid var(--rule)}
 .blocks h3{font-size:1.1875rem;line-height:1.35;text-wrap:pretty}
 .blocks .st{margin-top:.25rem}
 .blocks ol>li>div:only-child,.warnings li>div:only-child{grid-column:2}
+.ways li{padding:.5rem 0;border-top:1px solid var(--rule)}
 .remedy{margin-top:.3rem;max-width:75ch}
 .remedy b{margin-right:.3em}
 .warnings li{padding:.6rem 0}
@@ -186,6 +187,11 @@ transform:rotate(45deg);margin-top:.35rem;justify-self:end}
 .body dl{display:grid;grid-template-columns:7rem 1fr;gap:.25rem 1rem;max-width:90ch}
 .body dt{color:var(--soft)}
 .body dd{white-space:pre-line}
+.criteria{max-width:90ch;margin-top:.7rem}
+.criteria caption{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
+.criteria th{border-bottom-width:1px}
+.criteria td{padding:.3rem 1rem .3rem 0;width:33%}
+.criteria td:first-child{color:var(--soft)}
 .body details{margin-top:.6rem}
 .body details>summary{cursor:pointer;color:var(--link);width:max-content;max-width:100%}
 pre{margin:.4rem 0 0;padding:.7rem .85rem;background:var(--raised);white-space:pre-wrap;
@@ -224,6 +230,7 @@ caption{display:block}
 thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
 tr{border-top:1px solid var(--rule);padding:.6rem 0}
 td{border:0;padding:.1rem 0 .1rem 6rem;position:relative;min-height:1.6rem}
+.criteria td{width:auto;padding:.1rem 0 .1rem 6rem}
 td::before{content:attr(data-l);position:absolute;left:0;color:var(--soft)}
 }
 @media (prefers-reduced-motion:no-preference){.skip{transition:top .12s}}

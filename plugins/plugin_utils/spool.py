@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import typing as t
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed
 from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import write_whole
@@ -51,6 +51,25 @@ def put(directory: str, batch: str, host: str, findings: list[Finding]) -> str:
     content = as_json(findings)
     write_file(os.path.join(directory, "findings", batch, quote(host, safe="") + ".json"), content)
     return hashlib.sha256(content).hexdigest()
+
+
+def put_demands(directory: str, batch: str, host: str, demands: t.Mapping[str, t.Any]) -> None:
+    """Spool what a host's own variables made of items' options, where they made anything."""
+    if any(demands.values()):
+        write_file(os.path.join(directory, "demands", batch, quote(host, safe="") + ".json"), as_json(dict(demands)))
+
+
+def read_demands(directory: str, batch: str) -> dict[str, dict[str, t.Any]]:
+    """What :func:`put_demands` wrote, by host and item."""
+    folder = os.path.join(directory, "demands", batch)
+    if not os.path.isdir(folder):
+        return {}
+    found = {}
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".json"):
+            with open(os.path.join(folder, name), encoding="utf-8") as stream:
+                found[unquote(name[: -len(".json")])] = json.load(stream)
+    return found
 
 
 def read(directory: str, batches: t.Sequence[str]) -> list[Finding]:

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import maintenance, services, smoke_http
+from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    maintenance,
+    pg_fence,
+    services,
+    smoke_http,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
-from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match
+from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match, unknown_keys
 
 _HOST: Spec = {"host": {"type": "str"}}
 #: Where a module takes the value as it stands, its own spec judges it, hours before the module runs.
@@ -38,6 +44,7 @@ SYSTEM_FILE: Spec = {
     "golive_loosened_approver": {"type": "str"},
     "golive_accept_data_loss": {"type": "bool"},
     "golive_takeover": {"type": "str"},
+    "golive_redeploy": {"type": "bool"},
     "golive_verdict_max_age": {"type": "float"},
     "golive_secrets": {
         "type": "dict",
@@ -64,6 +71,7 @@ SYSTEM_FILE: Spec = {
             "workers": {"type": "list", "elements": "str"},
             "schedulers": {"type": "list", "elements": "str"},
             "stateful": {"type": "list", "elements": "str"},
+            "allow_stateful": {"type": "bool"},
             "gates": _GATES,
             "previous_gates": _GATES,
             "stop_timeout": {"type": "int"},
@@ -76,7 +84,8 @@ SYSTEM_FILE: Spec = {
             **_HOST,
             "dsn": {"type": "str", "required": True},
             "verify_dsn": {"type": "str"},
-            "fence": {"type": "str", "choices": ["rename"]},
+            "fence": {"type": "str", "choices": list(pg_fence.METHODS)},
+            "fence_waiver": {"type": "dict", "options": pg_fence.WAIVER},
             "template_copy": {"type": "bool"},
             "application_roles": {"type": "list", "elements": "str"},
             "pg_bindir": {"type": "str"},
@@ -169,6 +178,8 @@ SYSTEM_FILE: Spec = {
     },
 }  # fmt: skip
 
+#: What Ansible makes of no inventory entry.
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 #: What our playbooks make themselves; not an input.
 OWN = {"golive_release", "golive_run"}
 
@@ -197,6 +208,25 @@ def check_names(variables: t.Iterable[str]) -> None:
         raise BadInput("The system file cannot be used: " + "; ".join(faults) + ".")
 
 
+def check_hosts(values: t.Mapping[str, t.Any], inventory: t.Container[str]) -> list[str]:
+    """What is wrong with the hosts that the system file names: a misspelt one would be found in the middle of a release."""
+    named = {"golive_state_host": values.get("golive_state_host")}
+    named.update({f"{name}.host": value.get("host") for name, value in values.items() if isinstance(value, t.Mapping)})
+    return [
+        f"{key} is {host!r}, which is not in the inventory"
+        for key, host in named.items()
+        if host is not None and host not in _THIS_MACHINE and host not in inventory
+    ]
+
+
 def check_value(name: str, value: t.Any) -> None:
-    """Raise BadInput when one variable has a wrong type or unknown keys; the message names variable and key."""
+    """Raise BadInput when one variable has a wrong type or unknown keys; the message names variable and key.
+
+    Raise Refused for a fence that is waived by nobody.
+    """
+    unknown = list(dict.fromkeys(unknown_keys({name: SYSTEM_FILE[name]}, {name: value})))
+    if unknown:
+        raise BadInput(f"The system file: {'; '.join(unknown)}.")
     validated({name: SYSTEM_FILE[name]}, {name: value}, where="The system file")
+    if name == "golive_database" and value.get("fence") == "none":
+        pg_fence.accepted_waiver(value.get("fence_waiver"), now=CLOCK.now())

@@ -9,11 +9,12 @@ import datetime
 import re
 import typing as t
 
-from ansible.errors import AnsibleError
+from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import kind_of
 
 _UNDEFINED = re.compile(
     r"'[^'\n]{1,200}' is undefined|has no attribute '[^'\n]{1,80}'|No (?:filter|test) named '[^'\n]{1,80}'"
     r"|The (?:lookup|filter|test) plugin '[^'\n]{1,80}' failed"
+    r'|Could not load "[\w.]{1,80}"'  # a filter or test, on ansible-core 2.18
 )
 
 
@@ -45,11 +46,30 @@ def templated(templar: t.Any, value: t.Any, omit: t.Any = None) -> t.Any:
     """The value, templated in full. Raises Undefined; Ansible's own message may hold the neighbouring lines."""
     try:
         return plain(templar.template(value), omit)
-    except AnsibleError as problem:
+    except Exception as problem:  # ansible-core 2.18 passes on what an expression or a filter raised
         said = _UNDEFINED.search(str(problem))
+        if said:
+            raise Undefined(said.group(0)) from None
+        where = _first_that_fails(templar, value)
         raise Undefined(
-            said.group(0) if said else f"a template cannot be evaluated ({type(problem).__name__})"
+            f"{'the template of ' + where if where else 'a template'} cannot be evaluated ({type(problem).__name__})"
         ) from None
+
+
+def _first_that_fails(templar: t.Any, value: t.Any, path: str = "") -> str:
+    """Where the template stands that cannot be evaluated, such as ``files.0.path``; its text may hold a secret."""
+    inner: t.Iterable[tuple[t.Any, t.Any]] = ()
+    if isinstance(value, t.Mapping):
+        inner = value.items()
+    elif isinstance(value, (list, tuple)):
+        inner = enumerate(value)
+    else:
+        try:
+            plain(templar.template(value))
+        except Exception:  # whatever it was, it is this one
+            return path
+    found = (_first_that_fails(templar, item, f"{path}.{key}" if path else str(key)) for key, item in inner)
+    return next((place for place in found if place), "")
 
 
 def truth(templar: t.Any, value: t.Any, *, where: str) -> bool:
@@ -60,7 +80,7 @@ def truth(templar: t.Any, value: t.Any, *, where: str) -> bool:
         if value in ("True", "False"):
             value = value == "True"
     if not isinstance(value, bool):
-        raise Undefined(f"{where} is {value!r}, expected a boolean")
+        raise Undefined(f"{where} is {kind_of(value)}, expected a boolean: true, false, or a condition that gives one")
     return value
 
 

@@ -9,11 +9,13 @@ import dataclasses
 import datetime
 import hashlib
 import re
+import shlex
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
-from ansible_collections.opsready.golive.plugins.module_utils._core.finding import STATUSES, unknown_only_for_check_mode
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import STATUSES, plain
+from ansible_collections.opsready.golive.plugins.plugin_utils import strictness
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, seconds_of
 from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_json
 
@@ -21,6 +23,8 @@ GO = "GO"
 GO_WITH_WARNINGS = "GO WITH WARNINGS"
 NO_GO = "NO-GO"
 
+#: How many changes since the last GO a sentence names.
+_LISTED = 20
 #: How far a host's clock may be ahead of the controller's before its findings' age means nothing.
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
 #: What stands in a form where a name should be.
@@ -88,7 +92,9 @@ def missing_findings(
             continue
         for host in item["hosts"]:
             if (item["id"], host) not in present:
-                missing.append(_finding(item, host, "unknown", "No finding came in for this item on this host.", now))
+                finding = _finding(item, host, "unknown", "No finding came in for this item on this host.", now)
+                finding["remedy"] = "Run it without --limit, --tags, --skip-tags and --start-at-task."
+                missing.append(finding)
     return missing
 
 
@@ -107,22 +113,38 @@ def signed_findings(
             continue
         wanted = item["sign_off"]
         candidates = [s for s in sign_offs if s.get("item") == item["id"]]
+        candidates.sort(key=lambda record: str(record.get("signed", "")))
         best: tuple[str, str, dict[str, t.Any]] = (
             "unknown", f"Nobody of team {wanted['team']} has signed this.", {},
         )  # fmt: skip
-        for record in candidates:
+        for record in candidates:  # oldest first: of those that do not hold, the newest is told
             status, sentence = _judge_sign_off(wanted, record, bindings, now)
-            if status == "pass" or not best[2]:
+            if status == "pass" or best[0] != "pass":
                 best = (status, sentence, dict(record))
         finding = _finding(item, CONTROLLER, best[0], best[1], now)
+        if best[0] != "pass":
+            finding["remedy"] = _how_to_sign(item["id"], wanted["team"], bindings.get(wanted["binds_to"], ""))
         finding["evidence"] = {
             "team": wanted["team"],
             **best[2],
             "binds_to": wanted["binds_to"],
             "expires": _ends(wanted, best[2]),
+            "to_sign": bindings.get(wanted["binds_to"], ""),
+            "valid_seconds": _valid_seconds(wanted),
         }
         findings.append(finding)
     return findings
+
+
+def _how_to_sign(item: str, team: str, digest: str) -> str:
+    """The command that keeps the attestation, bound to what this verdict is about."""
+    if not digest:
+        return "Run it where the migration can be read: what is to be signed cannot be determined here."
+    return (
+        f"A person of team {team} reads it, then: ansible-playbook opsready.golive.sign_off -e @system.yml "
+        f"-e signed_item={item} -e signed_team={shlex.quote(team)} -e signed_digest={digest} "
+        "-e \"signed_by='<first and last name>'\""
+    )
 
 
 def _ends(wanted: t.Mapping[str, t.Any], record: t.Mapping[str, t.Any]) -> str:
@@ -131,9 +153,12 @@ def _ends(wanted: t.Mapping[str, t.Any], record: t.Mapping[str, t.Any]) -> str:
         signed = parse_utc(str(record["signed"]))
     except (KeyError, ValueError):
         return ""
-    if not wanted["expires_after"]:
-        return ""
-    return utc_text(signed + datetime.timedelta(seconds=seconds_of(wanted["expires_after"], where="expires_after")))
+    valid = _valid_seconds(wanted)
+    return "" if valid is None else utc_text(signed + datetime.timedelta(seconds=valid))
+
+
+def _valid_seconds(wanted: t.Mapping[str, t.Any]) -> float | None:
+    return seconds_of(wanted["expires_after"], where="expires_after") if wanted["expires_after"] else None
 
 
 def _judge_sign_off(
@@ -174,24 +199,31 @@ def _covered(item_id: str, ids: t.Iterable[str]) -> bool:
     return any(served == item_id or served.startswith(item_id + ".") for served in ids)
 
 
-def loosened(now: t.Mapping[str, t.Any], before: t.Mapping[str, t.Any] | None) -> list[dict[str, t.Any]]:
-    """What became easier to pass since the last GO: an item gone, a severity or a threshold lowered."""
-    found: list[dict[str, t.Any]] = []
-    for identity, was in sorted((before or {}).items()):
-        current = now.get(identity)
-        if current is None:
-            found.append({"id": identity, "field": "item", "was": "judged", "now": "removed"})
-            continue
-        if was["severity"] == "blocker" and current["severity"] == "warning":
-            found.append({"id": identity, "field": "severity", "was": "blocker", "now": "warning"})
-        for name, value in sorted(was["thresholds"].items()):
-            new = current["thresholds"].get(name)
-            option = name.rsplit(".", 1)[-1]
-            if new is None:
-                found.append({"id": identity, "field": name, "was": value, "now": None})
-            elif (option.startswith("min") and new < value) or (option.startswith("max") and new > value):
-                found.append({"id": identity, "field": name, "was": value, "now": new})
-    return found
+def _strictness(
+    expected: Expected,
+    judged: t.Sequence[Finding],
+    demands: t.Mapping[str, t.Mapping[str, t.Any]],
+    previous: t.Mapping[str, t.Any],
+) -> dict[str, t.Any]:
+    """What this list demands: as planned, and as each host's own variables and conditions have it."""
+    planned = expected.get("strictness") or {}
+    options: dict[str, dict[str, t.Any]] = {}
+    for identity, item in (planned.get("items") or {}).items():
+        if item["by_host"]:  # a host that was not judged this time demands what it did
+            options[identity] = dict(strictness.by_host(previous, identity))
+    for host, items in demands.items():
+        for identity, own in items.items():
+            if identity in options:
+                options[identity][host] = own
+    skipped: dict[str, list[str]] = {}
+    for finding in judged:
+        if finding["status"] == "not_applicable":
+            skipped.setdefault(finding["id"], []).append(finding["host"])
+    return {
+        **planned,
+        "on_hosts": {identity: strictness.grouped(hosts) for identity, hosts in options.items() if hosts},
+        "not_applicable": skipped,
+    }
 
 
 def _standing(finding: Finding, item: Expected, now: datetime.datetime) -> tuple[str, str]:
@@ -228,6 +260,7 @@ def decide(
     bindings: t.Mapping[str, str] | None = None,
     previous: t.Mapping[str, t.Any] | None = None,
     approver: str = "",
+    demands: t.Mapping[str, t.Mapping[str, t.Any]] | None = None,
     check_mode: bool = False,
 ) -> tuple[dict[str, t.Any], list[Finding]]:
     """The verdict, and every finding beside its decision. Findings themselves are never edited."""
@@ -278,7 +311,7 @@ def decide(
         }
         if decision in ("fail", "unknown") and severity == "blocker":
             stands = (status, summary) == ("unknown", finding["summary"])
-            if check_mode and stands and unknown_only_for_check_mode(finding["expected"]):
+            if check_mode and stands and finding.get("left_out") is True:
                 conditional.append({"id": finding["id"], "host": finding["host"], "reason": summary})
             else:
                 blocking.append(line)
@@ -292,13 +325,19 @@ def decide(
     for identity in missing:
         blocking.append({"id": identity, "host": CONTROLLER, "status": "unknown", "severity": "blocker",
                          "summary": f"{identity} is required, and no item covers it."})  # fmt: skip
-    easier = loosened(expected.get("strictness", {}), (previous or {}).get("strictness"))
-    for change in easier:
-        change["approver"] = approver
+    before = (previous or {}).get("strictness") or {}
+    strict = _strictness(expected, judged, demands or {}, before)
+    easier, changed = [], []
+    for change in strictness.compared(strict, before):
+        if change.pop("kind") == strictness.LOOSENED:
+            easier.append({**change, "approver": approver})
+        else:
+            changed.append(change)
     if easier and not approver:
-        what = ", ".join(f"{c['id']} {c['field']} {c['was']} → {c['now']}" for c in easier)
+        what = "; ".join(_said(change) for change in easier[:_LISTED])
+        what += f"; and {len(easier) - _LISTED} more" if len(easier) > _LISTED else ""
         blocking.append({"id": "loosened", "host": CONTROLLER, "status": "fail", "severity": "blocker",
-                         "summary": f"Loosened since the last GO, without an approver: {what}."})  # fmt: skip
+                         "summary": f"Loosened since the last GO, and golive_loosened_approver names nobody: {what}."})  # fmt: skip
     if all(finding["status"] == "not_applicable" for finding in judged):
         blocking.append({"id": "findings", "host": CONTROLLER, "status": "unknown", "severity": "blocker",
                          "summary": f"Nothing was judged in phase {phase}."})  # fmt: skip
@@ -317,6 +356,7 @@ def decide(
             "missing": missing,
         },
         "loosened": easier,
+        "changed": changed,
         "waivers": [
             {**_waiver_note(w), "state": "used" if i in used else "expired" if w.expires <= now else "unused"}
             for i, w in enumerate(waivers)
@@ -331,9 +371,15 @@ def decide(
             for entry in force
         ],
         "sign_offs": [_sign_off_note(f) for f in judged if f["check"] == "sign_off"],
-        "strictness": expected.get("strictness", {}),
+        "strictness": strict,
     }
     return verdict, decided
+
+
+def _said(change: t.Mapping[str, t.Any]) -> str:
+    """One change in words: ``disk paths[/srv].min_free 20GB → 10GB``."""
+    was, now = (plain(change[side])[:80] for side in ("was", "now"))
+    return f"{change['id']} {change['field']} {was} → {now}"
 
 
 def _waiver_note(waiver: Waiver) -> dict[str, t.Any]:
@@ -348,7 +394,7 @@ def _sign_off_note(finding: Finding) -> dict[str, t.Any]:
     return {
         "item": finding["id"], "team": record["team"], "name": record.get("name", ""),
         "signed": record.get("signed", ""), "expires": record["expires"], "binds_to": record["binds_to"],
-        "state": finding["status"],
+        "state": finding["status"], "digest": record["to_sign"], "valid_seconds": record["valid_seconds"],
     }  # fmt: skip
 
 
@@ -371,6 +417,13 @@ def in_words(verdict: t.Mapping[str, t.Any]) -> str:
         + ("" if entry["state"] == "used" else " (unused)")
         for entry in verdict["forced"]
     ]
+    # What was loosened without an approver stands among what blocks.
+    approved = [entry for entry in verdict["loosened"] if entry["approver"]]
+    lines += [f"  loosened, approved by {entry['approver']}: {_said(entry)}" for entry in approved[:_LISTED]]
+    lines += [f"  changed since the last GO: {_said(entry)}" for entry in verdict["changed"][:_LISTED]]
+    for title, count in (("loosened", len(approved)), ("changed", len(verdict["changed"]))):
+        if count > _LISTED:
+            lines.append(f"  {title}: {count - _LISTED} more, in the report")
     for waiver in verdict["waivers"]:
         if waiver["state"] != "used":
             lines.append(f"  waiver for {waiver['item']} is {waiver['state']} (until {waiver['expires']})")

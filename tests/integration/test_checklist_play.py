@@ -180,8 +180,16 @@ def test_one_undefined_variable_is_one_unknown_item(fleet: Played) -> None:
     ("identity", "status", "said"),
     [
         ("never", "not_applicable", "Not applicable: decided so."),
-        ("odd-when", "unknown", "The item cannot be read: when is 42, expected a boolean."),
-        ("text-when", "unknown", "The item cannot be read: when is 'no', expected a boolean."),
+        (
+            "odd-when",
+            "unknown",
+            "The item cannot be read: when is a number, expected a boolean: true, false, or a condition that gives one.",
+        ),
+        (
+            "text-when",
+            "unknown",
+            "The item cannot be read: when is a text, expected a boolean: true, false, or a condition that gives one.",
+        ),
         ("undefined-when", "unknown", "The item cannot be read: 'nothing_here' is undefined."),
         ("template-when", "pass", "/etc/passwd"),
     ],

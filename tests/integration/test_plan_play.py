@@ -65,8 +65,14 @@ REFUSED: dict[str, tuple[t.Any, list[str]]] = {
     "check_not_a_mapping": ([_item(check_host=["/etc"])], ["check_host is a list, expected a mapping of its options"]),
     "unknown_option": ([_item(check_host={"file": []})], ["item passwd: check_host has no option 'file' (did you mean files?)"]),
     "wrong_value": ([_item(check_host={"min_cpus": "many"})], ["item passwd: check_host", "min_cpus", "int"]),
+    "wrong_value_on_localhost": (
+        [_item(hosts="localhost", check_host={"min_cpus": "many"})],
+        ["item passwd: check_host", "min_cpus", "int"],
+    ),
     "no_host": ([_item(hosts="webb")], ["item passwd: the pattern 'webb' matches no host"]),
     "empty_group": ([_item(hosts="nobody")], ["item passwd: the pattern 'nobody' matches no host"]),
+    "controller_and_more": ([_item(hosts="localhost,web")], ["item passwd: the pattern 'localhost,web' mixes the controller"]),
+    "all_and_controller": ([_item(hosts="all:controller")], ["item passwd: the pattern 'all:controller' mixes the controller"]),
     "bad_pattern": ([_item(hosts="~(web")], ["item passwd: the pattern '~(web' cannot be read"]),
     "when_without_reason": ([_item(when=False)], ["item passwd: when needs a reason"]),
     "unknown_phase": ([_item(phase=["deploy"])], ["phase 'deploy' is not one of pre_deploy, post_start"]),
@@ -201,7 +207,7 @@ def test_every_item_is_expected_from_each_of_its_hosts(planned: Played) -> None:
     )
     assert items["signed"]["sign_off"] == {"team": "backend", "expires_after": "7d", "binds_to": "release"}
     assert items["on-host"]["undefined"] == ""
-    assert document["strictness"]["webs"]["severity"] == "warning"
+    assert document["strictness"]["items"]["webs"]["severity"] == "warning"
 
 
 def test_the_controller_is_never_part_of_all(planned: Played) -> None:
@@ -273,7 +279,14 @@ SYSTEM_REFUSED: dict[str, tuple[dict[str, t.Any], list[str]]] = {
         {"golive_downtime": {"url": "{{ nothing_here }}"}},
         ["in golive_downtime, 'nothing_here' is undefined"],
     ),
-    "unknown_key": ({"golive_downtime": {"url": "https://a", "budget": 3}}, ["golive_downtime", "budget"]),
+    "unknown_key": (
+        {"golive_downtime": {"url": "https://a", "budget": 3, "host": "ap1"}, "golive_verdict_max_age": "soon"},
+        [
+            "unknown key 'golive_downtime.budget' (did you mean budget_seconds?)",
+            "golive_downtime.host is 'ap1', which is not in the inventory",
+            "golive_verdict_max_age",
+        ],
+    ),
     "secret_of_wrong_type": ({"golive_secrets": "hunter22-literal"}, ["golive_secrets"]),
 }
 

@@ -203,6 +203,47 @@ def test_what_was_loosened_since_the_last_go_needs_an_approver(tmp_path: Path) -
     first = decide("first", 0.02, {})
     second = decide("second", 0.01, first)
     assert (first["decision"], second["decision"]) == ("GO", "NO-GO")
-    assert second["loosened"][0]["field"] == "paths.0.min_free_inodes_percent"
+    assert second["loosened"][0]["field"] == "paths[/].min_free_inodes_percent"
     third = decide("third", 0.01, first, loosened_approver="head of ops")
     assert third["decision"] == "GO WITH WARNINGS"
+
+
+def test_what_hosts_make_of_an_item_is_compared_too(tmp_path: Path) -> None:
+    """The thresholds of an item are its hosts' variables, and its condition theirs."""
+
+    def decide(directory: str, previous: dict[str, t.Any], **web2: t.Any) -> dict[str, t.Any]:
+        path = {"path": "/", "min_free_bytes": 1, "min_free_inodes_percent": "{{ inodes }}"}
+        items = [
+            {"id": "disk", "title": "Disk", "hosts": "all", "check_host": {"paths": [path]}},
+            {
+                "id": "cond",
+                "title": "Cond",
+                "hosts": "all",
+                "when": "wanted",
+                "reason": "r",
+                "check_host": {"min_cpus": 1},
+            },
+        ]
+        plan, judge, verdict = _play(_verdict("Decide", previous=previous))[0]["tasks"]
+        played = run_playbook(
+            [
+                {"hosts": "localhost", "gather_facts": False, "tasks": [plan]},
+                {"hosts": "localhost,all", "gather_facts": False, "tasks": [judge]},
+                {"hosts": "localhost", "gather_facts": False, "tasks": [verdict]},
+            ],
+            inventory={"all": {"hosts": {"web1": {}, "web2": web2}, "vars": {"inodes": 0.02, "wanted": True}}},
+            extra_vars={"golive_checklist": items},
+            directory=tmp_path / directory,
+        )
+        return _of(played, "Decide")
+
+    first = decide("first", {})
+    assert first["decision"] == "GO", first
+    same = decide("same", first)
+    assert (same["decision"], same["loosened"], same["changed"]) == ("GO", [], [])
+    second = decide("second", first, inodes=0.01, wanted=False)
+    assert [(change["id"], change["field"], change["now"]) for change in second["loosened"]] == [
+        ("cond", "when", "not applicable on web2"),
+        ("disk", "paths[/].min_free_inodes_percent on web2", 0.01),
+    ]
+    assert second["decision"] == "NO-GO"

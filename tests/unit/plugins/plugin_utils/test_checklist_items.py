@@ -161,6 +161,12 @@ def test_the_names_of_options_are_judged_before_their_values_are_known() -> None
         check_param_names(parse(_raw(check_host={"min_cpu": None}), 0))
 
 
+def test_an_unknown_key_deep_inside_says_which_was_meant() -> None:
+    item = parse(_raw(), 0)
+    with pytest.raises(BadInput, match=r"item a: check_host: unknown key 'files.pth' \(did you mean path\?\)\."):
+        check_params(item, {"files": [{"path": "/a"}, {"pth": "/b"}, {"pth": "/c"}]})
+
+
 def test_ids_that_stand_twice_are_found_in_order() -> None:
     items = [parse(_raw(id=identity), 0) for identity in "bacab"]
     assert duplicates(items) == ["b", "a"]

@@ -10,9 +10,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.plugin_utils import system_file
-from ansible_collections.opsready.golive.plugins.plugin_utils.system_file import SYSTEM_FILE, check_names, check_value
+from ansible_collections.opsready.golive.plugins.plugin_utils.system_file import (
+    SYSTEM_FILE,
+    check_hosts,
+    check_names,
+    check_value,
+)
 
 REQUIRED = [name for name, option in SYSTEM_FILE.items() if option.get("required")]
 
@@ -53,6 +58,27 @@ def test_an_unknown_key_is_named_with_its_variable(name: str) -> None:
     assert "no_such_key_at_all" in caught.value.message
 
 
+def test_an_unknown_key_is_named_with_its_place_and_the_one_that_was_meant() -> None:
+    with pytest.raises(BadInput) as caught:
+        check_value("golive_downtime", {"url": "https://a", "budget": 3, "connect": "b"})
+    assert caught.value.message == (
+        "The system file: unknown key 'golive_downtime.budget' (did you mean budget_seconds?); "
+        "unknown key 'golive_downtime.connect' (did you mean connect_to?)."
+    )
+    gates = [{"service": "a", "url": "b"}, {"service": "a", "url": "b", "jsn": []}]
+    with pytest.raises(BadInput, match=r"unknown key 'golive_services.gates.jsn' \(did you mean json\?\)"):
+        check_value("golive_services", {"gates": gates})
+
+
+def test_a_host_that_is_not_in_the_inventory_is_named_with_its_key() -> None:
+    values = {"golive_state_host": "stat1", "golive_system": "a", "golive_services": {"host": "app1"},
+              "golive_downtime": {"host": "ap1", "url": "https://a"}, "golive_smoke": {"host": "localhost"}}  # fmt: skip
+    assert check_hosts(values, ["state1", "app1"]) == [
+        "golive_state_host is 'stat1', which is not in the inventory",
+        "golive_downtime.host is 'ap1', which is not in the inventory",
+    ]
+
+
 @pytest.mark.parametrize(
     "name", [name for name, option in SYSTEM_FILE.items() if option["type"] in ("dict", "list", "bool", "float")]
 )
@@ -63,6 +89,35 @@ def test_a_wrong_type_is_named_and_a_secret_value_is_not(name: str) -> None:
     assert name in caught.value.message
     if SYSTEM_FILE[name].get("no_log"):
         assert "canary-literal" not in caught.value.message
+
+
+WAIVER = {"owner": "data team", "approver": "head of IT", "reason": "one writer", "expires": "2999-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (None, "nothing waives that"),
+        ({"approver": "Data Team"}, "by its own owner"),
+        ({"expires": "2020-01-01T00:00:00Z"}, "expired"),
+        ({"expires": "soon"}, "expected a time"),
+        ({"reason": " "}, "has no reason"),
+        ({"ticket": "X-1"}, "ticket"),
+    ],
+)
+def test_no_fence_needs_a_waiver_that_counts(changes: dict[str, str] | None, said: str) -> None:
+    database: dict[str, t.Any] = {"dsn": "postgresql://a@h/d", "fence": "none"}
+    check_value("golive_database", {**database, "fence_waiver": WAIVER})
+    with pytest.raises(GoliveError) as caught:
+        check_value(
+            "golive_database", database if changes is None else {**database, "fence_waiver": {**WAIVER, **changes}}
+        )
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["rename", "revoke"])
+def test_a_fence_needs_no_waiver(method: str) -> None:
+    check_value("golive_database", {"dsn": "postgresql://a@h/d", "fence": method})
 
 
 def test_judging_a_value_changes_no_spec() -> None:

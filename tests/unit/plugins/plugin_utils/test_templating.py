@@ -51,6 +51,7 @@ def test_values_are_templated_in_full(templar: Templar) -> None:
         ("{{ 'literal-canary' | no_such_filter }}", "no_such_filter"),
         ("{{ lookup('file', '/no/such/literal-canary') }}", ""),
         ("{{ 1 / 0 }} literal-canary", ""),
+        ("{{ 'literal-canary' | to_datetime }}", ""),
         ("{{ literal-canary", ""),
     ],
 )
@@ -62,6 +63,20 @@ def test_what_cannot_be_templated_names_the_variable_and_nothing_beside_it(
     assert said in str(caught.value)
     assert "literal-canary" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_template_that_cannot_be_evaluated_is_named_by_its_place(templar: Templar) -> None:
+    value = {"files": [{"path": _trusted("{{ seven }}")}, {"path": _trusted("{{ literal-canary beside }}")}], "n": None}
+    with pytest.raises(Undefined, match=r"^the template of files\.1\.path cannot be evaluated \(\w+\)$"):
+        templated(templar, value)
+
+
+def test_a_condition_that_is_none_is_not_repeated(templar: Templar) -> None:
+    """It may have brought in a secret."""
+    with pytest.raises(
+        Undefined, match=r"^when is a text, expected a boolean: true, false, or a condition that gives one$"
+    ):
+        truth(templar, _trusted("'literal-canary'"), where="when")
 
 
 class _Vault:

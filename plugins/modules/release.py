@@ -15,7 +15,7 @@ author:
 description:
   - Keeps the release record on the state host, below C(<state_dir>/<system>/). It outlives the controller.
   - O(state=begun) takes the system's lock, writes plan, way back and journal, and returns the token that every acting
-    module of this collection presents. Without a GO that is fresh and for this version it refuses.
+    module of this collection presents. Without a GO that is fresh and for this very O(subject) it refuses.
   - The journal is append-only and hash-chained. A stale token is refused. A dead run's lock is reported, never broken;
     taking it over is O(state=claimed), an explicit and recorded word.
 options:
@@ -47,6 +47,39 @@ options:
     description: How old the verdict may be when the release begins, in seconds.
     type: float
     default: 3600.0
+  subject:
+    description:
+      - What would be deployed now. Required with O(state=begun), which refuses, each with its own sentence, whatever is not
+        what the verdict was made for.
+    type: dict
+    suboptions:
+      artefacts:
+        description: The sha256 of each artefact, by name.
+        type: dict
+        default: {}
+      migration_preview:
+        description: What M(opsready.golive.migrate) returned as RV(opsready.golive.migrate#module:migration.preview).
+        type: str
+        default: ''
+      checklist_sha256:
+        description: What M(opsready.golive.plan) returned for the checklist.
+        type: str
+        default: ''
+      system_file_sha256:
+        description: What M(opsready.golive.plan) returned for the system file.
+        type: str
+        default: ''
+      hosts_sha256:
+        description: What M(opsready.golive.plan) returned for the hosts.
+        type: str
+        default: ''
+  redeploy:
+    description:
+      - Begin although this very version, from these very artefacts, is live already.
+      - The same version from other artefacts is refused whatever this says, since both would lie in one folder and answer with
+        one version, and nothing would lead back.
+    type: bool
+    default: false
   operator:
     description: Who does it; the user of the state host by default.
     type: str
@@ -63,7 +96,7 @@ options:
     description: What M(opsready.golive.migrate) would do.
     type: dict
   way_back:
-    description: Further facts that the written way back needs.
+    description: Further facts that the way back needs, such as C(migration_directory), where the new version's revision files are.
     type: dict
   downtime_budget:
     description: How long users may be without the system, in seconds.
@@ -107,6 +140,11 @@ options:
         type: str
         choices: [forward, back]
         default: forward
+  probe:
+    description:
+      - The recording of M(opsready.golive.downtime_probe). With O(state=step) the step is refused unless it shows that
+        maintenance held from when it was proven on until now.
+    type: path
   outcome:
     description: How the release ended. Required with O(state=ended).
     type: str
@@ -120,15 +158,18 @@ options:
     type: dict
     default: {}
   sign_off:
-    description: The attestation that O(state=signed) keeps.
+    description:
+      - The attestation that O(state=signed) keeps. While it holds, keeping it again changes nothing; once it has ended it
+        is renewed, and the old one stays on record.
+      - What the verdict that was kept last does not wait for is refused.
     type: dict
     suboptions:
       item:
-        description: Id of the checklist item.
+        description: The item that is signed.
         type: str
         required: true
       team:
-        description: The team it is signed for.
+        description: The team that signs.
         type: str
         required: true
       name:
@@ -136,9 +177,11 @@ options:
         type: str
         required: true
       digest:
-        description: The digest of what is signed.
+        description: The digest of what is signed. By default what the verdict that was kept last waits for.
         type: str
-        required: true
+      valid_seconds:
+        description: How long it holds. By default as long as the verdict that was kept last says.
+        type: float
 extends_documentation_fragment:
   - opsready.golive.release
   - opsready.golive.attributes
@@ -196,7 +239,7 @@ steps:
   type: list
   elements: dict
 settlement:
-  description: What has to happen now, in a sentence, with the choices where a person has to choose.
+  description: What has to happen now, in a sentence, with the steps of the way back, and the choices where a person has to choose.
   returned: with O(state=read) and O(state=settled) when there is a release
   type: dict
 plan:
@@ -207,6 +250,10 @@ rollback:
   description: The way back that was written before the first change.
   returned: with O(state=planned), O(state=read) and O(state=claimed)
   type: dict
+rollback_md:
+  description: The way back in stock commands, as the state host has it. Put it onto the database's host, too.
+  returned: with O(state=planned), and with O(state=step) when the step that closes made the backup
+  type: str
 text:
   description: The plan or the status as it is printed.
   returned: with O(state=planned) and O(state=read)

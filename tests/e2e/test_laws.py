@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import re
-import subprocess
-import sysconfig
 import threading
 import typing as t
 from pathlib import Path
@@ -18,48 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 from scenarios import no_go, pictures
-from scenarios.aftermath import program_pids
-from scenarios.workspace import Ended, Facts, Running, Settings, Workspace, wait_until
+from scenarios.workspace import Ended, wait_until
 
 from tests.e2e.demos import ROOT, Recorder
+from tests.e2e.reference import VERSION, System, reference_system
 from tests.leaks import forms_of
 
-VERSION = "2.0.0"
 STATEFUL = ("postgres", "redis", "s3", "proxy")
-
-
-@dataclasses.dataclass(frozen=True)
-class System:
-    workspace: Workspace
-    facts: Facts
-
-    def look(self) -> dict[str, t.Any]:
-        """Everything that a release would change, and what it would leave behind."""
-        return {
-            **no_go.look(self.facts),
-            "programs": program_pids(self.facts),
-            "maintenance": Path(self.facts["maintenance_flag"]).exists(),
-        }
-
-    def golive(self, *options: str) -> Ended:
-        return self.workspace.playbook("golive", version=VERSION, options=options)
-
-    def started(self) -> Running:
-        return self.workspace.start("golive", version=VERSION)
-
-    def control(self, verb: str, program: str) -> None:
-        ctl = [self.facts["supervisorctl"], "-s", f"unix://{self.facts['supervisor_socket']}"]
-        subprocess.run([*ctl, verb, program], check=True, capture_output=True)
-
-    def has(self, event: str, step: str | None = None) -> bool:
-        return any(entry["event"] == event and step in (None, entry.get("step")) for entry in self.workspace.journal())
-
-
-@contextlib.contextmanager
-def reference_system(collections: Path, folder: Path) -> t.Iterator[System]:
-    workspace = Workspace(folder / "out", Settings(f"{collections}:{sysconfig.get_paths()['purelib']}"))
-    with workspace.stack_of() as facts:
-        yield System(workspace, facts)
 
 
 @pytest.fixture(scope="module")

@@ -20,19 +20,34 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import release
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
 from tests.conftest import ModuleRun
 from tests.release_process import as_nobody, release_in_child
 
 DIGEST = "d" * 64
 SERVICES = {"deployed": {"version": "1.0.0", "digest": "1" * 64}, "services": [{"name": "backend", "state": "RUNNING"}]}
+SUBJECT = {
+    "artefacts": {"archive": "a" * 64},
+    "migration_preview": "b" * 64,
+    "checklist_sha256": "c" * 64,
+    "system_file_sha256": "5" * 64,
+    "hosts_sha256": "7" * 64,
+}
 Answer = dict[str, t.Any]
 
 
 def _verdict(**changes: t.Any) -> dict[str, t.Any]:
     now = utc_text(datetime.datetime.now(datetime.timezone.utc))
-    good = {"decision": "GO", "decided": now, "digest": DIGEST, "system": "archive", "version": "2.0.0"}
+    good = {
+        "decision": "GO",
+        "decided": now,
+        "digest": DIGEST,
+        "system": "archive",
+        "version": "2.0.0",
+        "subject": SUBJECT,
+    }
     return {**good, "check_mode": False, "conditional": [], **changes}
 
 
@@ -51,10 +66,10 @@ class Host:
         return {"state": state, "system": "archive", "state_dir": str(self.state_dir), "operator": "grete", **more}
 
     def begin(self, **more: t.Any) -> Answer:
-        return self("begun", **{"version": "2.0.0", "verdict": _verdict(), "job": "4711", **more})
+        return self("begun", **{"version": "2.0.0", "verdict": _verdict(), "subject": SUBJECT, "job": "4711", **more})
 
     def begin_arguments(self) -> dict[str, t.Any]:
-        return self.arguments("begun", version="2.0.0", verdict=_verdict())
+        return self.arguments("begun", version="2.0.0", verdict=_verdict(), subject=SUBJECT)
 
     def journal(self, identity: str) -> Path:
         return self.root / "releases" / identity / "journal.jsonl"
@@ -158,6 +173,77 @@ def test_without_a_fresh_go_for_this_version_nothing_begins(host: Host, changes:
     assert not host.state_dir.exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"artefacts": {"archive": "e" * 64}}, f"for archive sha256:{'a' * 64}, and sha256:{'e' * 64} would be deployed"),
+        ({"artefacts": {}}, f"for archive sha256:{'a' * 64}, and no digest would be deployed"),
+        ({"artefacts": {**SUBJECT["artefacts"], "worker": "9" * 64}}, f"for worker no digest, and sha256:{'9' * 64} would be"),
+        ({"checklist_sha256": "e" * 64}, "The checklist is not the one that was judged (eeeeeeeeeeee…, judged was cccccccccccc…)"),
+        ({"system_file_sha256": "e" * 64}, "The system file is not the one that was judged"),
+        ({"hosts_sha256": "e" * 64}, "The hosts that the checklist names are not those that were judged"),
+        ({"migration_preview": ""}, "its files, its target or the database's revision changed (none, judged was bbbbbbbbbbbb…)"),
+    ],
+)  # fmt: skip
+def test_law_2_a_go_is_for_what_was_judged_and_nothing_else(host: Host, changes: dict[str, t.Any], said: str) -> None:
+    for check in (True, False):
+        refused = host.begin(subject={**SUBJECT, **changes}, check=check)
+        assert (refused["failed"], refused["changed"], refused["error"]) == (True, False, "Refused")
+        assert said in refused["msg"] and "Judge again" in refused["msg"]
+    assert not host.state_dir.exists()
+
+
+def test_a_verdict_that_does_not_say_what_it_is_for_begins_nothing(host: Host) -> None:
+    assert "does not say for which artefacts" in host.begin(verdict=_verdict(subject=None))["msg"]
+    assert "subject" in host("begun", version="2.0.0", verdict=_verdict())["msg"]
+
+
+def test_how_a_digest_is_written_makes_no_difference(host: Host) -> None:
+    assert "token" in host.begin(subject={**SUBJECT, "artefacts": {"archive": f"SHA256:{'A' * 64}"}})
+
+
+def _live(host: Host, **more: t.Any) -> Answer:
+    begun = host.begin(**more)
+    host("ended", release=begun["token"], outcome="live")
+    return begun
+
+
+def test_the_version_that_serves_is_not_deployed_again_without_a_word(host: Host) -> None:
+    first = _live(host)
+    before = _files(host.root)
+    for check in (True, False):
+        refused = host.begin(check=check)
+        assert refused["failed"] is True
+        since = host("read")["ended"]["at"]
+        assert f"Version 2.0.0 of archive is live since {since} (release {first['id']}) already" in refused["msg"]
+        assert "golive_redeploy: true" in refused["msg"]
+    assert _files(host.root) == before
+    assert "token" in host.begin(redeploy=True)
+
+
+def test_another_artefact_of_the_version_that_serves_is_refused_whatever_is_said(host: Host) -> None:
+    _live(host)
+    other = {**SUBJECT, "artefacts": {"archive": "e" * 64}}
+    for redeploy in (False, True):
+        refused = host.begin(verdict=_verdict(subject=other), subject=other, redeploy=redeploy)
+        assert f"from another artefact than the one that would be deployed (sha256:{'e' * 64})" in refused["msg"]
+        assert "a version of its own" in refused["msg"]
+
+
+def test_what_was_live_once_may_come_back(host: Host) -> None:
+    """Only what serves now counts: a later version, or a way back, frees the earlier one's name."""
+    _live(host)
+    newer = _live(host, version="2.1.0", verdict=_verdict(version="2.1.0"))
+    again = host.begin()
+    assert "token" in again
+    host("ended", release=again["token"], outcome="rolled_back")
+    refused = host.begin(version="2.1.0", verdict=_verdict(version="2.1.0"))
+    assert newer["id"] in refused["msg"]
+    taken = host("claimed", takeover=newer["id"])
+    host("ended", release=taken["token"], outcome="rolled_back")
+    assert "token" in host.begin(version="2.1.0", verdict=_verdict(version="2.1.0"))
+
+
 def test_a_verdict_without_a_time_is_refused(host: Host) -> None:
     verdict = _verdict()
     del verdict["decided"]
@@ -220,7 +306,7 @@ def test_a_dead_runs_release_is_taken_over_by_its_name_only(host: Host) -> None:
 def test_only_the_open_release_can_be_taken_over(host: Host) -> None:
     first = host.begin()
     host("ended", release=first["token"], outcome="live")
-    second = host.begin()
+    second = host.begin(redeploy=True)
     refused = host("claimed", takeover=first["id"])
     assert refused["failed"] is True
     assert f"It is not {first['id']} that is open: release {second['id']}" in refused["msg"]
@@ -231,7 +317,7 @@ def test_a_live_release_can_be_taken_back_until_a_later_one_built_on_it(host: Ho
     host("ended", release=first["token"], outcome="live")
     again = host("claimed", takeover=first["id"])
     host("ended", release=again["token"], outcome="live")
-    second = host.begin()
+    second = host.begin(redeploy=True)
     host("ended", release=second["token"], outcome="live")
     assert f"Release {second['id']} came after {first['id']}" in host("claimed", takeover=first["id"])["msg"]
     back = host("claimed", takeover=second["id"])
@@ -310,6 +396,66 @@ def test_the_written_way_back_names_the_backup_once_there_is_one(host: Host) -> 
     assert host("read")["rollback"]["where"]["backup"]["archive"] == "s3://backups/archive.dump"
 
 
+def test_the_step_that_made_the_backup_returns_the_way_back_as_it_is_now(host: Host) -> None:
+    begun = host.begin()
+    dsn = "postgresql://app@127.0.0.1:5432/archive"
+    first = host.plan(begun["token"], migration={"rollback_kind": "restore"}, way_back={"dsn": dsn, "backup": {}})
+    host("step", release=begun["token"], opens={"name": "backup"})
+    known = {"backup": {"archive": "s3://backups/archive.dump"}}
+    closed = host(
+        "step", release=begun["token"], closes={"name": "backup", "known": known}, opens={"name": "migration"}
+    )
+    assert "archive.dump" not in first["rollback_md"]
+    assert "backups/archive.dump" in closed["rollback_md"]
+    written = host.root / "releases" / begun["id"] / "ROLLBACK.md"
+    assert written.read_text(encoding="utf-8") == closed["rollback_md"]
+    assert "rollback_md" not in host("step", release=begun["token"], closes={"name": "migration"})
+
+
+def _recording(path: Path, since: str, *answers: tuple[int, str | None]) -> None:
+    """What a probe wrote that began then and has ended: one answer each 0.1 s, as status and Retry-After."""
+    began = parse_utc(since).timestamp()
+    lines: list[dict[str, t.Any]] = [{"began": {"t": began, "m": 0.0, "interval": 0.1}}]
+    for number, (status, retry_after) in enumerate(answers):
+        lines.append({"n": number, "t": began, "m": number * 0.1, "ms": 1.0, "skew": 0.0, "status": status,
+                      "retry_after": retry_after, "version": None, "error": ""})  # fmt: skip
+    lines.append({"ended": {"t": began, "m": len(answers) * 0.1, "reason": "stop file"}})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([(503, "60"), (503, "60"), (503, "60")], ""),
+        ([(503, "60"), (200, None), (503, "60")], "1 of 3 requests during maintenance were not answered by 503 with Retry-After"),
+        ([(503, None)], "503 without Retry-After"),
+        ([], "samples"),
+    ],
+)  # fmt: skip
+def test_law_5_users_come_back_only_when_the_probe_saw_maintenance_hold(
+    host: Host, tmp_path: Path, answers: list[tuple[int, str | None]], said: str
+) -> None:
+    begun = host.begin()
+    host.plan(begun["token"], opens={"name": "maintenance_on"})
+    proven = host("step", release=begun["token"], closes={"name": "maintenance_on"}, opens={"name": "smoke_inside"})
+    _recording(tmp_path / "probe.jsonl", proven["maintenance_windows"][0]["since"], *answers)
+    traffic = {"closes": {"name": "smoke_inside"}, "opens": {"name": "traffic"}, "probe": str(tmp_path / "probe.jsonl")}
+    answer = host("step", release=begun["token"], **traffic)
+    steps = {step["name"]: step["status"] for step in host("read")["steps"]}
+    if said:
+        assert (answer["failed"], steps) == (True, {"maintenance_on": "done", "smoke_inside": "open"})
+        assert said in answer["msg"]
+    else:
+        assert ("failed" in answer, steps["traffic"]) == (False, "open")
+
+
+def test_a_probe_that_left_no_recording_lets_nobody_in(host: Host, tmp_path: Path) -> None:
+    begun = host.begin()
+    answer = host("step", release=begun["token"], opens={"name": "traffic"}, probe=str(tmp_path / "gone.jsonl"))
+    assert "There is no recording" in answer["msg"]
+    assert host("read")["steps"] == []
+
+
 def test_reading_an_empty_state_directory_says_so(host: Host) -> None:
     read = host("read")
     assert (read["id"], read["steps"], read["changed"]) == (None, [], False)
@@ -367,6 +513,85 @@ def test_sign_offs_are_kept_and_signing_twice_changes_nothing(host: Host) -> Non
     assert first["sign_off"] == second["sign_off"]
     assert host("signed", sign_off={**sign_off, "digest": "e" * 64})["changed"] is True
     assert [entry["digest"] for entry in host("read")["sign_offs"]] == [DIGEST, "e" * 64]
+
+
+def _awaiting(**changes: t.Any) -> dict[str, t.Any]:
+    """A verdict that waits for one signature, which holds for a week."""
+    wanted = {"item": "reviewed", "team": "backend", "digest": DIGEST, "valid_seconds": 604800.0, **changes}
+    return _verdict(decision="NO-GO", sign_offs=[wanted])
+
+
+SIGNED = {"item": "reviewed", "team": "backend", "name": "Grete Hermann"}
+
+
+def _signed_before(host: Host, **span: float) -> dict[str, t.Any]:
+    """Put an attestation into the record that was given this long ago."""
+    signed = utc_text(datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**span))
+    old = {**SIGNED, "digest": DIGEST, "signed": signed}
+    record = Record(str(host.state_dir), "archive")
+    record.create()
+    record.sign(old)
+    return old
+
+
+def test_signing_again_while_it_holds_says_until_when(host: Host) -> None:
+    host("judged", verdict=_awaiting())
+    old = _signed_before(host, days=6)
+    again = host("signed", sign_off=SIGNED)
+    until = utc_text(parse_utc(old["signed"]) + datetime.timedelta(days=7))
+    assert (again["changed"], again["sign_off"]) == (False, old)
+    assert again["msg"] == f"Grete Hermann has signed reviewed already, until {until}."
+    assert len(host("read")["sign_offs"]) == 1
+
+
+def test_signing_again_after_it_ended_renews_it_and_keeps_the_old_one(host: Host) -> None:
+    host("judged", verdict=_awaiting())
+    old = _signed_before(host, days=8)
+    renewed = host("signed", sign_off=SIGNED)
+    assert (renewed["changed"], renewed["sign_off"]["renews"]) == (True, old["signed"])
+    assert parse_utc(renewed["sign_off"]["signed"]) > parse_utc(old["signed"]) + datetime.timedelta(days=7)
+    assert host("signed", sign_off=SIGNED)["changed"] is False
+    assert host("read")["sign_offs"] == [old, renewed["sign_off"]]
+
+
+def test_without_a_verdict_the_caller_says_how_long_a_signature_holds(host: Host) -> None:
+    _signed_before(host, hours=2)
+    bound = {**SIGNED, "digest": DIGEST}
+    assert host("signed", sign_off=bound)["msg"] == "Grete Hermann has signed reviewed already, without an end."
+    assert host("signed", sign_off={**bound, "valid_seconds": 7300})["changed"] is False
+    assert host("signed", sign_off={**bound, "valid_seconds": 7100})["changed"] is True
+
+
+def test_another_person_or_a_changed_release_is_another_signature(host: Host) -> None:
+    host("judged", verdict=_awaiting())
+    host("signed", sign_off=SIGNED)
+    assert host("signed", sign_off={**SIGNED, "name": "Emmy Noether"})["changed"] is True
+    host("judged", verdict=_awaiting(digest="e" * 64))
+    assert host("signed", sign_off=SIGNED)["changed"] is True
+    assert [entry["digest"][0] for entry in host("read")["sign_offs"]] == ["d", "d", "e"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sign_off", "said"),
+    [
+        (None, {}, "Nothing of archive was judged yet, so there is nothing to sign. Run pre_deploy first"),
+        (_awaiting(), {"item": "review"}, "The last verdict waits for no signature of review. It waits for: reviewed (backend)"),
+        (_verdict(), {}, "The last verdict waits for no signature of reviewed. It waits for: nothing"),
+        (_awaiting(), {"team": "ops"}, "reviewed is for team backend to sign, not for team ops"),
+        (_awaiting(), {"digest": "e" * 64}, "eeeeeeeeeeee is not what was judged last; that is dddddddddddd"),
+        (_awaiting(digest=""), {}, "What is to be signed for reviewed cannot be determined"),
+        (_awaiting(), {"name": "  "}, "The sign-off names nobody"),
+    ],
+)  # fmt: skip
+def test_what_would_count_for_nothing_is_not_signed(
+    host: Host, verdict: dict[str, t.Any] | None, sign_off: dict[str, t.Any], said: str
+) -> None:
+    if verdict is not None:
+        host("judged", verdict=verdict)
+    answer = host("signed", sign_off={**SIGNED, **sign_off})
+    assert answer["failed"] is True
+    assert said in answer["msg"]
+    assert not (host.root / "sign_offs.jsonl").exists()
 
 
 def test_a_verdict_is_kept_for_a_later_release(host: Host) -> None:

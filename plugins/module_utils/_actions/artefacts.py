@@ -217,7 +217,7 @@ def unpacked_aside(source: str, sha256: str, *, strip: int, deadline: Deadline) 
                 archive.seek(0)
                 _unpack(archive, folder, strip, deadline)
         except OSError as problem:
-            raise BadInput(f"The artefact {source} cannot be read: {problem.strerror}.")
+            raise BadInput(f"The artefact {source} cannot be read or unpacked to {folder}: {problem.strerror}.")
         yield folder
 
 

@@ -501,7 +501,7 @@ def look(path: str) -> Running:
         return Running(False, {})
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look must not see each other
             is_alive = False
         except BlockingIOError:
             is_alive = True
@@ -675,9 +675,11 @@ def _stop(path: str, running: Running) -> None:
             deadline.clock.sleep(0.02)
         if not look(path).is_alive:
             break
-        if running.pid is None or number is None:
+        pid = running.pid
+        if pid is None or number is None:
             raise ActionFailed(f"The probe for {path} does not end, and its process cannot be told for sure.")
-        os.kill(running.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+            os.kill(pid, number)
     for suffix in (".stop", ".py", ".lock"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path + suffix)
@@ -690,46 +692,75 @@ def _moment(text: str, option: str) -> float:
         raise BadInput(f"{option} is {text!r}, expected a time such as 2026-11-22T01:02:03Z.")
 
 
-def _judged(context: Context, path: str) -> dict[str, t.Any]:
-    params = context.params
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A recording, what it says of a window, and how that is judged."""
+
+    recording: Recording
+    downtime: Downtime
+    judgement: Judgement
+
+
+def measure(
+    path: str,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    maintenance: t.Sequence[t.Mapping[str, str | None]] = (),
+    versions: t.Sequence[str] = (),
+    statuses: t.Sequence[int] = (200,),
+    max_downtime: float | None = None,
+    gap_after: float | None = None,
+    clock_tolerance: float = 0.0,
+) -> Measured:
+    """Judge what a probe wrote so far; times in RFC 3339. Raises BadInput and ActionFailed where there is no recording."""
     recording = _read(path)
-    running = look(path)
     if recording.began is None or recording.interval is None:
         raise ActionFailed(f"{path} holds no recording of a probe.")
-    now = CLOCK.now().timestamp()
-    since = _moment(params["since"], "since") if params["since"] else recording.began
-    until = _moment(params["until"], "until") if params["until"] else (recording.ended or now)
+    begin = _moment(since, "since") if since else recording.began
+    end = _moment(until, "until") if until else (recording.ended or CLOCK.now().timestamp())
     windows = [
         (
-            _moment(window["since"], "maintenance.since") + params["clock_tolerance"],
-            (_moment(window["until"], "maintenance.until") if window["until"] else until) - params["clock_tolerance"],
+            _moment(str(window["since"]), "maintenance.since") + clock_tolerance,
+            (_moment(str(window["until"]), "maintenance.until") if window.get("until") else end) - clock_tolerance,
         )
-        for window in params["maintenance"]
+        for window in maintenance
     ]
     found = downtime(
         recording.samples,
-        since=since,
-        until=until,
+        since=begin,
+        until=end,
         interval=recording.interval,
-        expected_versions=params["good"]["versions"],
-        good_statuses=params["good"]["status"],
+        expected_versions=versions,
+        good_statuses=statuses,
         maintenance=windows,
+        gap_after=gap_after,
+    )
+    criteria = judge(found, max_downtime=max_downtime, maintenance=windows, unreadable_lines=recording.unreadable_lines)
+    return Measured(recording, found, Judgement.of(criteria))
+
+
+def _judged(context: Context, path: str) -> dict[str, t.Any]:
+    params = context.params
+    running = look(path)
+    seen = measure(
+        path,
+        since=params["since"],
+        until=params["until"],
+        maintenance=params["maintenance"],
+        versions=params["good"]["versions"],
+        statuses=params["good"]["status"],
+        max_downtime=params["max_downtime"],
         gap_after=params["gap_after"],
+        clock_tolerance=params["clock_tolerance"],
     )
-    judgement = Judgement.of(
-        judge(
-            found,
-            max_downtime=params["max_downtime"],
-            maintenance=windows,
-            unreadable_lines=recording.unreadable_lines,
-        )
-    )
+    recording, judgement = seen.recording, seen.judgement
     result: dict[str, t.Any] = {
         "running": running.is_alive,
         "pid": running.pid if running.is_alive else None,
         "recording": path,
         "ended_by": recording.ended_by or ("" if running.is_alive else "killed"),
-        "downtime": described(found),
+        "downtime": described(seen.downtime),
         "worst_skew_ms": recording.worst_skew_ms,
         "unreadable_lines": recording.unreadable_lines,
         "finding": dataclasses.asdict(judgement),

@@ -463,7 +463,7 @@ _STATES: dict[str, t.Callable[[Work], dict[str, t.Any]]] = {"enabled": enabled, 
 def body(context: Context) -> dict[str, t.Any]:
     """The module's work. A failure says which layers are on, since they are left as they are."""
     state, release = context.params["state"], context.params["release"]
-    with held(None if state == "status" else release, doing=f"maintenance {state}"):
+    with held(release, doing=f"maintenance {state}"):
         work = Work(context, Token.parse(release).release if release else None)
         try:
             return _STATES[state](work)

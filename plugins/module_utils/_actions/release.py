@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import datetime
 import getpass
 import os
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import journal, release_steps, rollback_plan
+from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    downtime_probe,
+    journal,
+    release_steps,
+    rollback_plan,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import (
     Record,
     maintenance_windows,
@@ -32,6 +38,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.guard import
 _STEP_STATUSES = ["done", "failed", "undone", "skipped"]
 #: Names the step that is open, whichever it is.
 CURRENT = "current"
+_JUDGE_AGAIN = "Judge again: run pre_deploy or golive."
 _TAKEN_BACK = ("rolled_back", "aborted")
 OUTCOMES = ["live", "rolled_back", "left_on", "aborted", "failed"]
 
@@ -48,6 +55,17 @@ ARGUMENT_SPEC: Spec = compose(
         "version": {"type": "str"},
         "verdict": {"type": "dict"},
         "verdict_max_age": {"type": "float", "default": 3600.0},
+        "subject": {
+            "type": "dict",
+            "options": {
+                "artefacts": {"type": "dict", "default": {}},
+                "migration_preview": {"type": "str", "default": ""},
+                "checklist_sha256": {"type": "str", "default": ""},
+                "system_file_sha256": {"type": "str", "default": ""},
+                "hosts_sha256": {"type": "str", "default": ""},
+            },
+        },
+        "redeploy": {"type": "bool", "default": False},
         "operator": {"type": "str"},
         "job": {"type": "str"},
         "takeover": {"type": "str"},
@@ -72,6 +90,7 @@ ARGUMENT_SPEC: Spec = compose(
                 "direction": {"type": "str", "choices": ["forward", "back"], "default": "forward"},
             },
         },
+        "probe": {"type": "path"},
         "outcome": {"type": "str", "choices": OUTCOMES},
         "detail": {"type": "str", "default": ""},
         "world": {"type": "dict", "default": {}},
@@ -81,13 +100,14 @@ ARGUMENT_SPEC: Spec = compose(
                 "item": {"type": "str", "required": True},
                 "team": {"type": "str", "required": True},
                 "name": {"type": "str", "required": True},
-                "digest": {"type": "str", "required": True},
+                "digest": {"type": "str"},
+                "valid_seconds": {"type": "float"},
             },
         },
     },
 )
 REQUIRED_IF = [
-    ("state", "begun", ["version", "verdict"]),
+    ("state", "begun", ["version", "verdict", "subject"]),
     ("state", "planned", ["release", "services"]),
     ("state", "judged", ["verdict"]),
     ("state", "step", ["release"]),
@@ -145,13 +165,70 @@ def require_go(verdict: Params, *, now_text: str, max_age_seconds: float) -> Non
     try:
         age = (parse_utc(now_text) - parse_utc(str(verdict.get("decided", "")))).total_seconds()
     except ValueError:
-        raise Refused(
-            "The verdict does not say when it was made.", remedy="Judge again: run pre_deploy or golive."
-        ) from None
+        raise Refused("The verdict does not say when it was made.", remedy=_JUDGE_AGAIN) from None
     if not -60 <= age <= max_age_seconds:
         raise Refused(
             f"The verdict is {age:.0f} s old, and may be at most {max_age_seconds:.0f} s.",
-            remedy="Judge again: run pre_deploy or golive.",
+            remedy=_JUDGE_AGAIN,
+        )
+
+
+#: What a GO is for, beside system and version, and what it means when it is not the same any more.
+_SUBJECTS = {
+    "checklist_sha256": "The checklist is not the one that was judged",
+    "system_file_sha256": "The system file is not the one that was judged",
+    "hosts_sha256": "The hosts that the checklist names are not those that were judged",
+    "migration_preview": "What the migration would do is not what was judged: its files, its target or the database's "
+    "revision changed",
+}
+
+
+def require_subject(verdict: Params, params: Params) -> None:
+    """Raise Refused unless the verdict is for what would be deployed: each part has its own sentence (law 2)."""
+    judged_as = (verdict.get("system"), verdict.get("version"))
+    if judged_as != (params["system"], params["version"]):
+        raise Refused(
+            f"The verdict is for {judged_as[0]} {judged_as[1]}, not for {params['system']} {params['version']}."
+        )
+    judged, now = verdict.get("subject"), params["subject"]
+    if not isinstance(judged, dict):
+        raise Refused("The verdict does not say for which artefacts, checklist and hosts it is.", remedy=_JUDGE_AGAIN)
+    for name in sorted({**(judged.get("artefacts") or {}), **now["artefacts"]}):
+        was, is_now = (_digest((part.get("artefacts") or {}).get(name)) for part in (judged, now))
+        if was != is_now:
+            raise Refused(f"The verdict is for {name} {was}, and {is_now} would be deployed.", remedy=_JUDGE_AGAIN)
+    for name, sentence in _SUBJECTS.items():
+        was, is_now = (str(part.get(name) or "") for part in (judged, now))
+        if was != is_now:
+            raise Refused(f"{sentence} ({_short(is_now)}, judged was {_short(was)}).", remedy=_JUDGE_AGAIN)
+
+
+def _digest(value: t.Any) -> str:
+    return f"sha256:{str(value).lower().replace('sha256:', '')}" if value else "no digest"
+
+
+def _short(value: str) -> str:
+    return f"{value[:12]}…" if value else "none"
+
+
+def _refuse_what_serves(params: Params, record: Record) -> None:
+    """Raise Refused for the version that serves already; a version's name stands for one artefact and no other."""
+    serving = record.serving()
+    if serving is None or serving["version"] != params["version"]:
+        return
+    was, now = serving["artefacts"], {name: _digest(value) for name, value in params["subject"]["artefacts"].items()}
+    since = f"live since {serving['since']} (release {serving['release']})"
+    if was and {name: _digest(value) for name, value in was.items()} != now:
+        # Both would lie in one folder and answer with one version: no gate could tell them apart, and nothing lead back.
+        raise Refused(
+            f"Version {params['version']} of {params['system']} is {since}, from another artefact than the one that "
+            f"would be deployed ({', '.join(sorted(now.values())) or 'none is named'}).",
+            remedy="Give the new build a version of its own: under the same one there would be no way back.",
+        )
+    if not params["redeploy"]:
+        raise Refused(
+            f"Version {params['version']} of {params['system']} is {since} already: nothing would change but the downtime.",
+            remedy="To deploy it again all the same, say golive_redeploy: true.",
         )
 
 
@@ -159,12 +236,10 @@ def _begun(context: Context, record: Record) -> Result:
     params = context.params
     verdict = params["verdict"]
     require_go(verdict, now_text=utc_text(record.clock.now()), max_age_seconds=params["verdict_max_age"])
-    if verdict.get("version") != params["version"] or verdict.get("system") != params["system"]:
-        raise Refused(
-            f"The verdict is for {verdict.get('system')} {verdict.get('version')}, not for {params['system']} {params['version']}."
-        )
+    require_subject(verdict, params)
     if context.check_mode:
         _refuse_a_second(params, record)
+        _refuse_what_serves(params, record)
         return {"changed": True, "msg": f"Release of {params['system']} {params['version']} would begin."}
     record.create()
     with record.exclusively():
@@ -172,6 +247,7 @@ def _begun(context: Context, record: Record) -> Result:
         if held is not None and record.never_began(held):
             record.discard(held["release"])  # whoever begins holds this mutex, so that one is dead
         _refuse_a_second(params, record)
+        _refuse_what_serves(params, record)
         release = record.new_id()
         begun = {"event": "begun", **_owner(params), "version": params["version"], "digest": verdict["digest"]}
         try:
@@ -324,9 +400,12 @@ def _step(context: Context, record: Record) -> Result:
     entries += _opening(opens)
     if context.check_mode or not entries:
         return {"changed": bool(entries), "id": token.release, "msg": "The journal would be written."}
+    if params["probe"] is not None:
+        _require_maintenance(params["probe"], record, token.release)
     chain = _append(record, token, entries, way_back=way_back)
+    written: Result = {}
     if closes is not None and closes["known"].get("backup"):
-        _note_backup(record, token.release, closes["known"]["backup"])
+        written = _note_backup(record, token.release, closes["known"]["backup"])
     if not chain.head:
         context.warn(f"The journal of release {token.release} cannot be written; the way back goes on without it.")
     return {
@@ -336,18 +415,35 @@ def _step(context: Context, record: Record) -> Result:
         "measured_from": measured_from(chain.entries),
         "maintenance_windows": maintenance_windows(chain.entries),
         "msg": "; ".join(_said(entry) for entry in entries),
+        **written,
     }
 
 
-def _note_backup(record: Record, release: str, backup: Params) -> None:
-    """Say in the written way back which backup it is, now that there is one."""
+def _require_maintenance(probe: str, record: Record, release: str) -> None:
+    """Raise ActionFailed unless the probe saw maintenance hold all the time (law 5)."""
+    entries = journal.read_chain(record.journal_path(release)).entries
+    plan = record.document(release, "plan.json") or {}
+    seen = downtime_probe.measure(
+        probe,
+        since=measured_from(entries),
+        maintenance=maintenance_windows(entries),
+        versions=[version for version in (plan.get("previous_version"), plan.get("version")) if version],
+    ).judgement
+    if seen.status in ("fail", "unknown"):
+        raise ActionFailed(seen.summary, remedy=seen.remedy)
+
+
+def _note_backup(record: Record, release: str, backup: Params) -> Result:
+    """Say in the written way back which backup it is, now that there is one; returns it as it is now."""
     plan = record.document(release, "rollback_plan.json")
     if plan is None:
-        return
+        return {}
     archive = str(backup.get("archive", ""))
     plan["where"]["backup"] = {**(plan["where"].get("backup") or {}), "archive": archive}
+    text = rollback_plan.render(plan)
     record.write(release, "rollback_plan.json", plan)
-    record.write(release, "ROLLBACK.md", rollback_plan.render(plan))
+    record.write(release, "ROLLBACK.md", text)
+    return {"rollback_md": text}
 
 
 def _opening(opens: Params | None) -> list[journal.Entry]:
@@ -574,12 +670,58 @@ def _claimed(context: Context, record: Record) -> Result:
 
 
 def _signed(context: Context, record: Record) -> Result:
-    sign_off = dict(context.params["sign_off"])
-    existing = [s for s in record.sign_offs() if all(s.get(key) == value for key, value in sign_off.items())]
-    if existing:
-        return {"changed": False, "sign_off": existing[-1], "msg": "Signed already."}
-    sign_off["signed"] = utc_text(record.clock.now())
+    """Keep an attestation; one that holds is not kept twice, one that ended is renewed and stays on record."""
+    given = {key: value for key, value in context.params["sign_off"].items() if value is not None}
+    if not given["name"].strip():
+        raise BadInput("The sign-off names nobody.")
+    awaited = _awaited(given, record)
+    valid_seconds = given.pop("valid_seconds", None) or awaited.get("valid_seconds")
+    sign_off = {"digest": awaited.get("digest"), **given}
+    now = record.clock.now()
+    same = [old for old in record.sign_offs() if all(old.get(key) == value for key, value in sign_off.items())]
+    if same:
+        ends = parse_utc(str(same[-1]["signed"])) + datetime.timedelta(seconds=valid_seconds) if valid_seconds else None
+        if ends is None or ends > now:
+            until = f"until {utc_text(ends)}" if ends else "without an end"
+            said = f"{sign_off['name']} has signed {sign_off['item']} already, {until}."
+            return {"changed": False, "sign_off": same[-1], "msg": said}
+        sign_off["renews"] = same[-1]["signed"]
+    sign_off["signed"] = utc_text(now)
     if not context.check_mode:
         record.create()
         record.sign(sign_off)
-    return {"changed": True, "sign_off": sign_off, "msg": f"{sign_off['name']} signed {sign_off['item']}."}
+    again = ", which had ended," if same else ""
+    return {
+        "changed": True,
+        "sign_off": sign_off,
+        "msg": f"{sign_off['name']} signed {sign_off['item']}{again} for {sign_off['digest'][:12]}.",
+    }
+
+
+def _awaited(given: Params, record: Record) -> t.Mapping[str, t.Any]:
+    """What the verdict kept last waits for; empty where none was kept and the caller says the digest. Raises what refuses."""
+    judged = record.last_judged()
+    if judged is None:
+        if given.get("digest"):
+            return {}
+        raise Refused(
+            f"Nothing of {record.system} was judged yet, so there is nothing to sign.", remedy="Run pre_deploy first."
+        )
+    waiting = judged.get("sign_offs") or []
+    awaited = next((entry for entry in waiting if entry["item"] == given["item"]), None)
+    if awaited is None:
+        listed = ", ".join(f"{entry['item']} ({entry['team']})" for entry in waiting) or "nothing"
+        raise BadInput(f"The last verdict waits for no signature of {given['item']}. It waits for: {listed}.")
+    if awaited["team"] != given["team"]:
+        raise Refused(f"{given['item']} is for team {awaited['team']} to sign, not for team {given['team']}.")
+    if not awaited.get("digest"):
+        raise Refused(
+            f"What is to be signed for {given['item']} cannot be determined.",
+            remedy="Run pre_deploy where the migration can be read.",
+        )
+    if given.get("digest") not in (None, awaited["digest"]):
+        raise Refused(
+            f"{given['digest'][:12]} is not what was judged last; that is {awaited['digest'][:12]}.",
+            remedy="Read the newest report, then sign what it says.",
+        )
+    return t.cast("t.Mapping[str, t.Any]", awaited)

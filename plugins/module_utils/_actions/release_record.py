@@ -249,6 +249,20 @@ class Record:
             return []
         return [name for name in names if _NAME.fullmatch(name) and os.path.exists(self.journal_path(name))]
 
+    def serving(self) -> dict[str, t.Any] | None:
+        """What this record says is live: ``release``, ``version``, ``since``, ``artefacts``; None where it says nothing."""
+        for release in reversed(self.releases()):
+            try:
+                entries = journal.read_chain(self.journal_path(release)).entries
+            except UnexpectedAnswer:  # of a damaged record nobody can say how it ended
+                continue
+            if entries and entries[-1].get("outcome") == "live":
+                verdict = self.document(release, "verdict.json") or {}
+                artefacts = (verdict.get("subject") or {}).get("artefacts") or {}
+                return {"release": release, "version": entries[0].get("version"), "since": entries[-1]["at"],
+                        "artefacts": artefacts}  # fmt: skip
+        return None
+
     def history(self) -> dict[str, float]:
         """Seconds of each step in the newest release that went live."""
         for release in reversed(self.releases()):

@@ -51,13 +51,26 @@ WAY_BACK: tuple[Step, ...] = (
 )
 #: Once this step has begun, users may write: nothing is undone by itself unless it is proven lossless.
 POINT_OF_NO_RETURN = "traffic"
-#: Steps after which the database may differ from the backup's.
-_MIGRATION = NAMES.index("migration")
+#: Steps that change what serves users; `images` only puts the new version beside the old one.
+TOUCHING = NAMES[NAMES.index("maintenance_on") :]
 
 
-def is_past(step: str, other: str) -> bool:
-    """Whether ``step`` is ``other`` or comes after it."""
-    return NAMES.index(step) >= NAMES.index(other)
+def way_back(began: t.Sequence[str], done_back: t.Collection[str] = ()) -> list[str]:
+    """The steps back that undo these forward steps, and no others, in order.
+
+    ``done_back``: what an earlier way back has done, where the database is as it was; this one goes on from there.
+    """
+    if "back_start" in done_back:
+        return ["back_start", "back_traffic"]
+    if "back_database" in done_back:
+        return [step.name for step in WAY_BACK if step.name != "back_database"]
+    if "migration" in began:
+        return [step.name for step in WAY_BACK]
+    if "fence" in began:  # everything is stopped, and the previous version is still the current one
+        return ["back_maintenance", "back_database", "back_start", "back_traffic"]
+    if "stop" in began:
+        return ["back_maintenance", "back_start", "back_traffic"]
+    return ["back_traffic"]
 
 
 def predicted(history: t.Mapping[str, float]) -> list[dict[str, t.Any]]:

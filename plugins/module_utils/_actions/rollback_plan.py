@@ -9,6 +9,7 @@ which a run may have died: every block looks before it changes, and may be run a
 
 from __future__ import annotations
 
+import json
 import shlex
 import typing as t
 from urllib.parse import urlsplit
@@ -97,7 +98,7 @@ def render(plan: Plan) -> str:
     lines += [f"- cannot be undone: {text}" for text in plan["irreversible"]] + ([""] if plan["irreversible"] else [])
     sections = [
         ("What you need", _preamble(plan, where)),
-        ("Maintenance on", _maintenance_on(where)),
+        ("Maintenance on", _maintenance_on(plan, where)),
         ("Stop the new version", _stop(where)),
         ("Database", _database(plan, where)),
         ("Code and files", _files(plan, where)),
@@ -140,9 +141,11 @@ def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     return [*text, "", *_sh(*commands)] if text else _sh(*commands)
 
 
-def _maintenance_on(where: t.Mapping[str, t.Any]) -> list[str]:
+def _maintenance_on(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    # With the release's id: `abort` takes a flag of this release off, and leaves anybody else's on.
+    content = json.dumps({"reason": "rollback by hand", "release": plan["release"]})
     flags = where.get("flags") or []
-    return _sh(*[f'echo \'{{"reason": "rollback by hand"}}\' > {shlex.quote(flag)}' for flag in flags]) if flags else []
+    return _sh(*[f"echo {shlex.quote(content)} > {shlex.quote(flag)}" for flag in flags]) if flags else []
 
 
 def _stop(where: t.Mapping[str, t.Any]) -> list[str]:

@@ -95,7 +95,7 @@ ARGUMENT_SPEC: Spec = compose(
         "allowed_exits": {"type": "list", "elements": "str", "default": ["0", "143", "SIGTERM"]},
         "on_bad_exit": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
         "ports_closed": {"type": "list", "elements": "str", "default": []},
-        "stateful": {"type": "list", "elements": "str", "default": STATEFUL},
+        "stateful": {"type": "list", "elements": "str", "default": []},
         "allow_stateful": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 300.0},
     },
@@ -350,7 +350,7 @@ def stopped(work: Work) -> dict[str, t.Any]:
 def _refuse_stateful(work: Work, before: t.Mapping[str, ServiceStatus]) -> None:
     if work.params["allow_stateful"]:
         return
-    named = {word for word in work.params["stateful"] if word}
+    named = {*STATEFUL, *work.params["stateful"]} - {""}
     hit = [name for name in before if named & {name, *name.split(":")}]
     if hit:
         raise Refused(
@@ -644,7 +644,7 @@ _STATES: dict[str, t.Callable[[Work], dict[str, t.Any]]] = {
 def body(context: Context) -> dict[str, t.Any]:
     """The module's work."""
     state = context.params["state"]
-    with held(None if state == "status" else context.params["release"], doing=f"services {state}") as token:
+    with held(context.params["release"], doing=f"services {state}") as token:
         try:
             return _STATES[state](Work(context, token))
         except OSError as problem:

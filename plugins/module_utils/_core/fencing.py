@@ -4,7 +4,8 @@
 """The release's token, and the lock that every acting module holds on its target while it runs.
 
 A killed controller leaves its module running to the end. So a later release must not start a step beside it: each acting
-module takes an exclusive lock for its system on this host, and a token older than the highest one seen is refused.
+module takes an exclusive lock for its system on this host, and a token older than the highest one seen is refused. Who has
+taken over waits for what the dead run left at work.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ import stat
 import tempfile
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
+
+#: How long a module waits for one that an older token left at work, in seconds.
+PATIENCE_SECONDS = 120.0
+_STEP_SECONDS = 0.1
 
 _TOKEN = re.compile(
     r"(?P<system>[A-Za-z0-9_.-]{1,64})/(?P<release>[A-Za-z0-9_.-]{1,64})/(?P<number>[0-9]{1,12})/(?P<nonce>[0-9a-f]{16})"
@@ -71,10 +77,11 @@ def lock_directory() -> str:
 
 
 @contextlib.contextmanager
-def held(release: str | None, *, doing: str) -> t.Iterator[Token | None]:
+def held(release: str | None, *, doing: str, clock: Clock = CLOCK) -> t.Iterator[Token | None]:
     """Hold this host's lock of the release's system; without a release (a task of its own) there is no lock.
 
-    Raises Refused when another module of the system is at work here, or when a newer release was seen.
+    Waits for a module of an older token. Raises Refused when it does not end, when another module of this or a newer
+    token is at work here, and when a newer release was seen.
     """
     if release is None:
         yield None
@@ -83,15 +90,16 @@ def held(release: str | None, *, doing: str) -> t.Iterator[Token | None]:
     path = os.path.join(lock_directory(), f"{token.system}-{token.record}.lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        deadline = Deadline(PATIENCE_SECONDS, clock=clock)
+        while not _locked(descriptor):
             other = _read(descriptor)
-            raise Refused(
-                f"Another step of {token.system} is at work on this host: {other.get('doing', 'unknown')} of release "
-                f"{other.get('release', 'unknown')} (process {other.get('pid', 'unknown')}).",
-                remedy="Wait for it to end, then read `status` before anything else.",
-            ) from None
+            if int(other.get("number", token.number)) >= token.number or deadline.expired():
+                raise Refused(
+                    f"Another step of {token.system} is at work on this host: {other.get('doing', 'unknown')} of release "
+                    f"{other.get('release', 'unknown')} (process {other.get('pid', 'unknown')}).",
+                    remedy="Wait for it to end, then read `status` before anything else.",
+                )
+            clock.sleep(_STEP_SECONDS)
         seen = _read(descriptor)
         if int(seen.get("number", 0)) > token.number:
             raise Refused(
@@ -104,6 +112,14 @@ def held(release: str | None, *, doing: str) -> t.Iterator[Token | None]:
         yield token
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read(descriptor: int) -> dict[str, t.Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import typing as t
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.downtime_
     described,
     downtime,
     judge,
+    look,
     read_recording,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
@@ -278,3 +280,20 @@ def test_an_empty_file_says_nothing() -> None:
 
 def test_a_sample_without_status_or_words_has_an_answer() -> None:
     assert Sample(at=0, seconds=0, status=None).answer == "no answer"
+
+
+def test_two_who_look_at_once_do_not_take_each_other_for_the_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "probe.lock").write_text("{}")
+    seen = []
+
+    def looked_at_again(text: bytes) -> dict[str, t.Any]:
+        if not seen:
+            seen.append(None)
+            seen.append(look(str(tmp_path / "probe")).is_alive)
+        return {}
+
+    monkeypatch.setattr(f"{look.__module__}.json.loads", looked_at_again)
+    assert not look(str(tmp_path / "probe")).is_alive
+    assert seen == [None, False]

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import typing as t
@@ -41,7 +42,9 @@ def test_it_imports_nothing_but_the_standard_library() -> None:
         alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }
     names |= {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert names <= set(sys.stdlib_module_names)
+    assert {"json", "urllib"} <= names
+    # Isolated and without site-packages, Python finds its standard library and nothing else.
+    subprocess.run([sys.executable, "-I", "-S", "-c", "import " + ", ".join(sorted(names))], check=True)
 
 
 def test_it_ends_by_itself_and_says_why(tmp_path: Path, http_server: HttpServer) -> None:

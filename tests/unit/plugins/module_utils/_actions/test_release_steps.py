@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import (
     NAMES,
     POINT_OF_NO_RETURN,
     STEPS,
-    is_past,
+    TOUCHING,
+    WAY_BACK,
     plan_text,
     predicted,
+    way_back,
 )
 
 
@@ -33,9 +37,39 @@ def test_the_order_is_the_designs() -> None:
 
 
 def test_nothing_is_smoke_tested_by_users_before_it_was_tested_inside() -> None:
-    assert is_past(POINT_OF_NO_RETURN, "smoke_inside")
-    assert not is_past("smoke_inside", POINT_OF_NO_RETURN)
-    assert is_past("migration", "migration")
+    assert NAMES.index("smoke_inside") < NAMES.index(POINT_OF_NO_RETURN) < NAMES.index("smoke_outside")
+
+
+ALL_BACK = [step.name for step in WAY_BACK]
+
+
+@pytest.mark.parametrize(
+    ("last", "back"),
+    [
+        ("maintenance_on", ["back_traffic"]),
+        ("stop", ["back_maintenance", "back_start", "back_traffic"]),
+        ("fence", ["back_maintenance", "back_database", "back_start", "back_traffic"]),
+        ("backup", ["back_maintenance", "back_database", "back_start", "back_traffic"]),
+        ("migration", ALL_BACK),
+        ("start", ALL_BACK),
+        ("watch", ALL_BACK),
+    ],
+)
+def test_the_way_back_undoes_what_was_done_and_no_more(last: str, back: list[str]) -> None:
+    assert way_back(NAMES[: NAMES.index(last) + 1]) == back
+
+
+def test_every_way_back_ends_with_users_let_in() -> None:
+    for number in range(len(TOUCHING)):
+        assert way_back([*NAMES[:1], *TOUCHING[: number + 1]])[-1] == "back_traffic"
+    for number in range(len(ALL_BACK)):
+        assert way_back(NAMES, ALL_BACK[:number])[-1] == "back_traffic"
+
+
+def test_a_way_back_that_was_cut_short_goes_on_where_it_stood() -> None:
+    assert way_back(NAMES, ALL_BACK[:2]) == ALL_BACK
+    assert way_back(NAMES, ALL_BACK[:3]) == [name for name in ALL_BACK if name != "back_database"]
+    assert way_back(NAMES, ALL_BACK[:5]) == ["back_start", "back_traffic"]
 
 
 def test_downtime_is_one_unbroken_span_from_maintenance_on_to_traffic() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import NAMES
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import NAMES, TOUCHING, way_back
 from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import settle, stake_in_words
 
 LOSS = {
@@ -59,7 +59,32 @@ def test_every_step_done_is_live() -> None:
     assert (decision["action"], decision["outcome"]) == ("finish", "live")
 
 
-@pytest.mark.parametrize("last", NAMES[: NAMES.index("migration")])
+@pytest.mark.parametrize("world", [{}, {"version": "1.0.0", "maintenance": "enabled"}, {"wanted": "roll_back"}])
+@pytest.mark.parametrize("status", ["open", "failed", "done"])
+def test_a_release_that_only_fetched_the_new_version_is_closed_in_the_books(
+    status: str, world: dict[str, t.Any]
+) -> None:
+    decision = _settle(_steps("images", status), **world)
+    assert (decision["action"], decision["outcome"], decision["steps"]) == ("finish", "aborted", [])
+    assert "no service, no database and no file was touched" in decision["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ("maintenance_on", "maintenance goes off, since nothing else was done"),
+        ("stop", "what was stopped of the previous version starts again"),
+        ("fence", "the fence is lifted"),
+        ("backup", "the fence is lifted"),
+    ],
+)
+def test_the_sentence_says_what_is_undone(last: str, words: str) -> None:
+    decision = _settle(_steps(last))
+    assert words in decision["sentence"]
+    assert decision["steps"] == way_back(NAMES[: NAMES.index(last) + 1])
+
+
+@pytest.mark.parametrize("last", TOUCHING[: TOUCHING.index("migration")])
 def test_before_the_migration_only_the_services_go_back(last: str) -> None:
     decision = _settle(_steps(last))
     assert (decision["action"], decision["database"]) == ("roll_back", "image_only")
@@ -150,6 +175,41 @@ def test_a_world_that_differs_in_one_thing_is_not_as_before(difference: dict[str
     assert _settle(_steps("start"), **{**AS_BEFORE, **difference})["action"] == "roll_back"
 
 
+def test_before_the_migration_the_revision_need_not_be_asked() -> None:
+    seen = {name: value for name, value in AS_BEFORE.items() if name != "revision"}
+    assert _settle(_steps("stop"), **seen)["outcome"] == "rolled_back"
+    assert _settle(_steps("migration"), **seen)["action"] == "roll_back"
+
+
+def test_a_first_migration_is_not_as_before_while_its_revision_stands() -> None:
+    rollback = {"database": "restore", "previous_version": "1.0.0", "revision": None}
+    for revision, action in (("a1", "roll_back"), ("", "finish")):
+        world = {**AS_BEFORE, "revision": revision}
+        assert settle(steps=_steps("start"), ended=None, rollback=rollback, world=world)["action"] == action
+
+
+BACK = ["back_maintenance", "back_stop", "back_database"]
+
+
+def test_a_way_back_that_had_the_database_back_goes_on_without_it() -> None:
+    decision = _settle(_steps("migration", "failed", *BACK), version="2.0.0", revision="a1")
+    assert (decision["action"], decision["database"]) == ("roll_back", "image_only")
+    assert "back_database" not in decision["steps"]
+    assert "goes on from there" in decision["sentence"]
+
+
+@pytest.mark.parametrize("world", [{}, {"version": "2.0.0", "revision": "b2"}])
+def test_that_the_database_is_back_is_believed_of_the_world_only(world: dict[str, t.Any]) -> None:
+    decision = _settle(_steps("migration", "failed", *BACK), **world)
+    assert (decision["action"], decision["database"]) == ("roll_back", "restore")
+
+
+def test_users_that_were_let_in_on_the_way_back_are_not_shut_out_again() -> None:
+    steps = _steps("smoke_inside", "failed", *BACK, "back_files", "back_start", "back_traffic")
+    decision = _settle(steps, version="1.0.0", revision="a1", all_running=False)
+    assert decision["steps"] == ["back_start", "back_traffic"]
+
+
 @given(
     last=st.sampled_from(NAMES),
     status=st.sampled_from(["open", "failed", "done"]),
@@ -166,6 +226,7 @@ def test_without_a_word_nothing_that_may_lose_rows_is_undone(
         assert decision["action"] != "roll_back"
     assert decision["sentence"]
     assert bool(decision["choices"]) == (decision["action"] == "leave_on")
+    assert bool(decision["steps"]) == (decision["action"] == "roll_back")
 
 
 def test_a_loss_is_told_in_rows_tables_and_time() -> None:

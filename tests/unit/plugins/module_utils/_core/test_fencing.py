@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -16,8 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
-from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token, held, lock_directory
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import (
+    PATIENCE_SECONDS,
+    Token,
+    held,
+    lock_directory,
+)
 from tests.servers import await_true
 
 names = st.text(alphabet="abcXYZ019_.-", min_size=1, max_size=64)
@@ -76,6 +83,41 @@ def test_a_second_module_is_refused_and_told_who_is_at_work() -> None:
     assert token == Token("archive", "r1", 7, NONCE)
     with held(f"archive/r1/7/{NONCE}", doing="migrate") as again:
         assert again == token
+
+
+class _Clock(Clock):
+    """Time passes only where somebody waits; ``then`` runs at the third wait."""
+
+    def __init__(self, then: t.Callable[[], object]) -> None:
+        self.moment, self.waits, self.then = 0.0, 0, then
+
+    def monotonic(self) -> float:
+        return self.moment
+
+    def sleep(self, seconds: float) -> None:
+        self.moment += seconds
+        self.waits += 1
+        if self.waits == 3:
+            self.then()
+
+
+def test_who_has_taken_over_waits_for_what_the_dead_run_left_at_work() -> None:
+    with contextlib.ExitStack() as dead:
+        dead.enter_context(held(f"archive/r1/7/{NONCE}", doing="pg_backup"))
+        clock = _Clock(dead.close)
+        with held(f"archive/r1/8/{NONCE}", doing="services stopped", clock=clock) as token:
+            assert (token is not None and token.number, clock.waits) == (8, 3)
+
+
+def test_what_the_dead_run_left_at_work_is_not_waited_for_for_ever() -> None:
+    clock = _Clock(lambda: None)
+    with (
+        held(f"archive/r1/7/{NONCE}", doing="pg_backup"),
+        pytest.raises(Refused, match="pg_backup of release r1"),
+        held(f"archive/r1/8/{NONCE}", doing="services stopped", clock=clock),
+    ):
+        pass
+    assert clock.moment >= PATIENCE_SECONDS
 
 
 def test_another_system_is_not_in_the_way() -> None:

@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backups stay."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.retention import (
+    PERIODS,
+    SPEC,
+    kept,
+    require_rules,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+
+NOTHING = {name: option["default"] for name, option in SPEC.items()}
+UTC = datetime.timezone.utc
+
+
+def at(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def hours(count: int) -> dict[str, datetime.datetime]:
+    """A backup on each full hour before the first of March, named by its age in hours."""
+    return {f"{age:04}": at("2026-03-01T00:00") - datetime.timedelta(hours=age) for age in range(count)}
+
+
+def test_the_newest_of_each_period_that_has_one_stays() -> None:
+    moments = {
+        "monday": at("2026-11-16T03:00"),
+        "monday again": at("2026-11-16T23:59:59"),
+        "tuesday": at("2026-11-17T03:00"),
+        "sunday": at("2026-11-22T03:00"),
+    }
+    assert set(kept(moments, {**NOTHING, "daily": 2})) == {"sunday", "tuesday"}
+    assert set(kept(moments, {**NOTHING, "daily": 3})) == {"sunday", "tuesday", "monday again"}
+    # ISO weeks begin on Mondays, so all four are of one.
+    assert set(kept(moments, {**NOTHING, "weekly": 5})) == {"sunday"}
+
+
+def test_the_turn_of_a_year_is_no_turn_of_a_week() -> None:
+    moments = {"thursday": at("2026-12-31T12:00"), "friday": at("2027-01-01T12:00")}
+    assert set(kept(moments, {**NOTHING, "weekly": 2})) == {"friday"}
+    assert set(kept(moments, {**NOTHING, "yearly": 2})) == {"friday", "thursday"}
+
+
+def test_rules_are_united_and_named() -> None:
+    found = kept(hours(100), {**NOTHING, "last": 2, "hourly": 3, "daily": 2})
+    assert found == {
+        "0000": ["last", "hourly", "daily"],
+        "0001": ["last", "hourly", "daily"],
+        "0002": ["hourly"],
+    }
+
+
+def test_at_least_so_many_stay() -> None:
+    found = kept(hours(5), {**NOTHING, "yearly": 1, "min_keep": 3})
+    assert list(found) == ["0000", "0001", "0002"]
+    assert found["0002"] == ["min_keep"]
+    assert len(kept(hours(2), {**NOTHING, "last": 1, "min_keep": 9})) == 2
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [({}, "no rule"), ({"last": 1, "min_keep": 0}, "no way back"), ({"daily": -1}, "keep.daily is -1")],
+)
+def test_rules_that_would_keep_nothing_are_refused(rules: dict[str, int], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        require_rules({**NOTHING, **rules})
+
+
+moments_of = st.dictionaries(
+    st.text("abcdef", min_size=1, max_size=6),
+    st.datetimes(datetime.datetime(2000, 1, 1), datetime.datetime(2040, 1, 1), timezones=st.just(UTC)),
+)
+rules_of = st.fixed_dictionaries(
+    {name: st.integers(0, 6) for name in ("last", *PERIODS)} | {"min_keep": st.integers(1, 6)}
+)
+
+
+@given(moments_of, rules_of)
+def test_the_newest_always_stays_and_never_more_than_asked(
+    moments: dict[str, datetime.datetime], rules: dict[str, int]
+) -> None:
+    found = kept(moments, rules)
+    assert set(found) <= set(moments)
+    assert len(found) >= min(len(moments), rules["min_keep"])
+    assert len(found) <= max(rules["min_keep"], sum(rules[name] for name in ("last", *PERIODS)))
+    if moments:
+        assert max(moments, key=lambda name: (moments[name], name)) in found
+
+
+@given(moments_of, rules_of)
+def test_what_was_removed_once_is_not_missed_the_next_time(
+    moments: dict[str, datetime.datetime], rules: dict[str, int]
+) -> None:
+    found = kept(moments, rules)
+    assert set(kept({name: moments[name] for name in found}, rules)) == set(found)

@@ -829,11 +829,88 @@ class RefusedPort:
     def stop(self) -> None:
         self._socket.close()
 
-    def __enter__(self) -> RefusedPort:
-        return self
+    def __enter__(self) -> t.Any:
+        return self.start()
 
     def __exit__(self, *_unused: object) -> None:
         self.stop()
+
+
+class FilteredPort(RefusedPort):
+    """A port that answers nothing at all: its queue is full, so the kernel drops whoever knocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._socket.listen(0)
+        self._waiting: list[socket.socket] = []
+
+    def start(self) -> FilteredPort:
+        for _unused in range(8):
+            knocking = socket.socket()
+            knocking.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                knocking.connect((HOST, self.port))
+            self._waiting.append(knocking)
+        return self
+
+    def stop(self) -> None:
+        for knocking in self._waiting:
+            knocking.close()
+        super().stop()
+
+
+# ---------------------------------------------------------------------------------------------------------- DNS
+
+
+class DnsServer:
+    """A name server over UDP and TCP, from lines of a zone; ``broken`` names get SERVFAIL, ``silent`` ones nothing."""
+
+    def __init__(self, zone: str, *, broken: t.Sequence[str] = (), silent: t.Sequence[str] = ()) -> None:
+        import dnslib.server
+
+        self._records = dnslib.RR.fromZone(zone)
+        self._broken, self._silent = set(broken), set(silent)
+        self._ended = threading.Event()
+        self.asked: list[str] = []
+        options = {"address": HOST, "logger": dnslib.server.DNSLogger("", prefix=False)}
+        self._udp = dnslib.server.DNSServer(self, port=0, **options)
+        self.port = int(self._udp.server.server_address[1])
+        self._tcp = dnslib.server.DNSServer(self, port=self.port, tcp=True, **options)
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def resolve(self, request: t.Any, unused_handler: t.Any) -> t.Any:
+        import dnslib
+
+        name, kind = str(request.q.qname).rstrip("."), dnslib.QTYPE[request.q.qtype]
+        self.asked.append(f"{name} {kind}")
+        reply = request.reply()
+        if name in self._silent:
+            self._ended.wait(60)
+        if name in self._broken:
+            reply.header.rcode = dnslib.RCODE.SERVFAIL
+            return reply
+        known = [record for record in self._records if record.rname == request.q.qname]
+        reply.add_answer(*(r for r in known if dnslib.QTYPE[r.rtype] in (kind, "CNAME")))
+        aliases = [str(r.rdata).lower() for r in reply.rr if dnslib.QTYPE[r.rtype] == "CNAME" and kind != "CNAME"]
+        targets = [record for record in self._records if str(record.rname).lower() in aliases]
+        reply.add_answer(*(record for record in targets if dnslib.QTYPE[record.rtype] == kind))
+        if not known:
+            reply.header.rcode = dnslib.RCODE.NXDOMAIN
+        return reply
+
+    def __enter__(self) -> DnsServer:
+        self._udp.start_thread()
+        self._tcp.start_thread()
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self._ended.set()
+        for server in (self._udp, self._tcp):
+            server.stop()
+            server.server.server_close()
 
 
 # ---------------------------------------------------------------------------------------------------------- TLS

@@ -6,7 +6,7 @@
     python tests/gates/copy_collection.py build/gate
 
 Tools of ansible refuse a plain clone, and follow links out of it. The copy holds what git tracks or would track; files
-that did not change are left alone, files that are gone are removed.
+that did not change are left alone, files that are gone are removed; what ansible-test keeps in ``tests/output`` stays.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def copy(target: Path, root: Path = ROOT) -> Path:
         shutil.copy2(source, copied)
     keep = {place / name for name in wanted}
     for directory, unused_folders, names in os.walk(place, topdown=False):
-        if ".git" in Path(directory).relative_to(place).parts:
+        parts = Path(directory).relative_to(place).parts
+        if ".git" in parts or parts[:2] == ("tests", "output"):
             continue
         for name in names:
             path = Path(directory, name)

@@ -22,7 +22,14 @@ STATE = {"system": "archive", "state_dir": "{{ playbook_dir }}/state"}
 
 def _verdict() -> dict[str, t.Any]:
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"decision": "GO", "decided": now, "digest": "d" * 64, "system": "archive", "version": "2.0.0"}
+    return {
+        "decision": "GO",
+        "decided": now,
+        "digest": "d" * 64,
+        "system": "archive",
+        "version": "2.0.0",
+        "subject": {},
+    }
 
 
 def _release(name: str, state: str, **more: t.Any) -> dict[str, t.Any]:
@@ -30,7 +37,7 @@ def _release(name: str, state: str, **more: t.Any) -> dict[str, t.Any]:
 
 
 def _begin(name: str = "Begin") -> dict[str, t.Any]:
-    return _release(name, "begun", version="2.0.0", verdict=_verdict()) | {"register": "begun"}
+    return _release(name, "begun", version="2.0.0", verdict=_verdict(), subject={}) | {"register": "begun"}
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres as client
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
 from tests.parts import need_part
 from tests.servers import HOST, DemoCa, HangingServer, Postgres, await_true, debian_postgres_versions
@@ -110,7 +114,7 @@ def test_a_healthy_database_passes(postgres: Postgres, database: str, run_module
         ],
     )
     assert finding["status"] == "pass", finding["summary"]
-    assert len(finding["measured"]) == 26
+    assert len(finding["measured"]) == 28
 
 
 def test_broken_objects_are_named(postgres: Postgres, database: str, run_module_here: ModuleRun) -> None:
@@ -297,6 +301,7 @@ def test_a_canary_is_not_run_in_check_mode(postgres: Postgres, run_module_here: 
     finding = judged(run_module_here, postgres, canary=True, check=True)
     assert finding["status"] == "unknown"
     assert "not run in check mode" in finding["summary"]
+    assert finding["left_out"] is True
 
 
 def test_a_wrong_password_is_unknown_and_says_so(postgres: Postgres, run_module_here: ModuleRun) -> None:
@@ -327,3 +332,78 @@ def test_used_alone_the_module_fails_unless_told_otherwise(postgres: Postgres, r
     answer = run_module("check_postgres", args, secrets=[postgres.password])
     assert answer["failed"]
     assert answer["msg"] == answer["finding"]["summary"]
+
+
+# ---- several items on one database
+
+
+@pytest.fixture
+def lonely(postgres: Postgres) -> t.Iterator[str]:
+    """A role that may be logged in once."""
+    name = f"lonely_{secrets.token_hex(4)}"
+    postgres.execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1 PASSWORD '{postgres.password}'")
+    yield name
+    await_true(
+        lambda: not postgres.execute("SELECT FROM pg_stat_activity WHERE usename = %s", name),
+        seconds=SECONDS,
+        what="the end of its sessions",
+    )
+    postgres.execute(f"DROP ROLE {name}")
+
+
+def item_on(server: Postgres, identity: str, timeout: float = 30.0, *, user: str | None = None, **options: t.Any) -> t.Any:
+    params = {"dsn": server.dsn(user=user, password=None), "password": server.password, **options}
+    return {"id": identity, "check": "check_postgres", "params": params, "timeout": timeout}
+
+
+def judged_together(server: Postgres, items: list[t.Any], **options: t.Any) -> list[dict[str, t.Any]]:
+    return judge_all(items, [], timeout_seconds=120, scrub=Scrubber([server.password, WRONG]), **options)
+
+
+def test_twenty_items_share_one_login(postgres: Postgres, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PATIENCE_SECONDS", 60.0)
+    queries = [{"name": "one", "sql": "SELECT 1", "value": "1"}]
+    options: list[dict[str, t.Any]] = [{}, {"queries": queries}, {"canary": True}, {"settings": {"server_encoding": "UTF8"}}]
+    items = [item_on(postgres, str(number), 60.0, user=lonely, **options[number % 4]) for number in range(20)]
+    found = judged_together(postgres, items)
+    assert {finding["status"] for finding in found} == {"pass"}, [finding["summary"] for finding in found]
+
+
+def test_a_long_query_of_one_item_keeps_no_other_from_its_answer(postgres: Postgres) -> None:
+    slow = {"name": "slow", "sql": "SELECT 1 FROM pg_sleep(8)", "value": "1"}
+    items = [item_on(postgres, "slow", 40.0, queries=[slow]), *(item_on(postgres, str(n), 6.0) for n in range(3))]
+    found = judged_together(postgres, items)
+    assert [finding["status"] for finding in found] == ["pass"] * 4, [finding["summary"] for finding in found]
+
+
+def test_one_items_limit_is_not_anothers(postgres: Postgres) -> None:
+    """On the same connection: the first item's statement_timeout and watchdog would both end the second one's query."""
+    slow = {"name": "slow", "sql": "SELECT 1 FROM pg_sleep(3)", "value": "1"}
+    items = [item_on(postgres, "short", 1.5), item_on(postgres, "long", 30.0, queries=[slow])]
+    found = judged_together(postgres, items, workers=1)
+    assert [finding["status"] for finding in found] == ["pass", "pass"], found[1]["summary"]
+    late = [item_on(postgres, "short", 1.0, queries=[slow]), item_on(postgres, "long", 30.0, queries=[slow])]
+    found = judged_together(postgres, late, workers=1)
+    assert [finding["status"] for finding in found] == ["unknown", "pass"], found[1]["summary"]
+
+
+def test_what_one_items_query_sets_is_gone_for_the_next(postgres: Postgres) -> None:
+    changing = {"name": "c", "sql": "SELECT set_config('search_path', 'changed', false)", "value": "changed"}
+    locking = {"name": "l", "sql": "SELECT pg_try_advisory_lock(8071)::text", "value": "true"}
+    locks = {"name": "n", "sql": "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 8071", "value": "0"}
+    looking = {"name": "s", "sql": "SELECT current_setting('search_path') <> 'changed'", "value": "true"}
+    items = [
+        item_on(postgres, "first", queries=[changing, locking]),
+        item_on(postgres, "second", queries=[looking, locks]),
+    ]
+    found = judged_together(postgres, items, workers=1)
+    assert [finding["status"] for finding in found] == ["pass", "pass"], found[1]["summary"]
+
+
+def test_a_wrong_password_is_tried_once_for_all(postgres: Postgres) -> None:
+    before = postgres.log().count("password authentication failed")
+    items = [item_on(postgres, str(number), password=WRONG) for number in range(8)]
+    found = judged_together(postgres, items)
+    assert {finding["status"] for finding in found} == {"unknown"}
+    assert all("refused the login" in finding["summary"] for finding in found)
+    assert postgres.log().count("password authentication failed") - before == 1

@@ -6,11 +6,19 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import threading
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_redis
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged as judged_item
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
 from tests.parts import need_part
 from tests.servers import DemoCa, HangingServer, Redis, ScriptedServer, await_true, free_port
@@ -111,10 +119,82 @@ def test_a_server_that_stops_answering_is_unknown(run_module_here: ModuleRun) ->
     assert finding["status"] == "unknown"
 
 
+def items_on(server: Redis, *timeouts: float, **options: t.Any) -> list[dict[str, t.Any]]:
+    params = {"url": server.url(with_password=False), "password": server.password, **options}
+    return [
+        {"id": str(number), "check": "check_redis", "params": params, "timeout": timeout}
+        for number, timeout in enumerate(timeouts)
+    ]
+
+
+def test_one_items_limit_is_not_anothers(run_module_here: ModuleRun) -> None:
+    """A server that answers slowly: what one item could not wait for is not the other's answer."""
+    with Redis(password=PASSWORD, config={"appendonly": "yes"}) as server:
+        with server.client() as client:
+            client.execute_command("CLIENT", "PAUSE", "2500", "ALL")
+        found = judge_all(
+            items_on(server, 0.5, 30.0, 0.5, queues=[{"name": "jobs", "max_length": 5}]),
+            [],
+            timeout_seconds=90,
+            scrub=Scrubber([PASSWORD]),
+        )
+    assert [finding["status"] for finding in found] == ["unknown", "pass", "unknown"], found[1]["summary"]
+
+
+def test_an_answer_that_one_item_could_not_wait_for_is_asked_for_again(broker: Redis) -> None:
+    """The login is quick and INFO is slow: redis-py's own time-out must not be what every item is told."""
+    may_answer = threading.Event()
+
+    def relay(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", broker.port)) as behind:
+            while asked := connection.recv(65536):
+                if b"\r\nINFO\r\n" in asked:
+                    may_answer.wait(30)
+                behind.sendall(asked)
+                answer = behind.recv(65536)
+                connection.sendall(answer)
+
+    with ScriptedServer(relay) as server:
+        params = {"url": f"redis://127.0.0.1:{server.port}/0", "password": PASSWORD}
+        params = validated(check_redis.ARGUMENT_SPEC, params, where="check_redis")
+        shared = Shared()
+        short = judged_item(check_redis, params, Run(timeout_seconds=0.5, shared=shared))
+        may_answer.set()
+        long = judged_item(check_redis, params, Run(timeout_seconds=30.0, shared=shared))
+    assert (short["status"], long["status"]) == ("unknown", "pass"), long["summary"]
+    assert "did not answer in time" in short["summary"]
+
+
+def test_an_item_that_begins_later_has_its_own_limit() -> None:
+    """What connected for an item of short limit is slow to answer, and does not end the next item's patience."""
+    with Redis(config={"appendonly": "yes"}) as server:
+        queues = [{"name": "jobs", "max_length": 5}]
+        first, second = items_on(server, 3.0, 30.0, queues=queues)
+        shared = Shared()
+        params = validated(check_redis.ARGUMENT_SPEC, first["params"], where="check_redis")
+        assert judged_item(check_redis, params, Run(timeout_seconds=3.0, shared=shared))["status"] == "pass"
+        with server.client() as client:
+            client.execute_command("CLIENT", "PAUSE", "4000", "ALL")
+        finding = judged_item(check_redis, params, Run(timeout_seconds=second["timeout"], shared=shared))
+    assert finding["status"] == "pass", finding["summary"]
+
+
+def test_twenty_items_log_in_once() -> None:
+    with Redis(password=PASSWORD, config={"appendonly": "yes"}) as server:
+        with server.client() as client:
+            before = int(client.info("stats")["total_connections_received"])
+        found = judge_all(items_on(server, *[30.0] * 20), [], timeout_seconds=60, scrub=Scrubber([PASSWORD]))
+        with server.client() as client:
+            after = int(client.info("stats")["total_connections_received"])
+    assert {finding["status"] for finding in found} == {"pass"}
+    assert after - before == 2  # ours, and the one that asks now
+
+
 def test_a_canary_is_not_run_in_check_mode(broker: Redis, run_module_here: ModuleRun) -> None:
     finding = judged(run_module_here, broker, canary=True, check=True)
     assert finding["status"] == "unknown"
     assert "not run in check mode" in finding["summary"]
+    assert finding["left_out"] is True
 
 
 def test_queues_are_measured_with_their_priorities(broker: Redis, run_module_here: ModuleRun) -> None:

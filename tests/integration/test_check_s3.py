@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
 import typing as t
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
 from tests.servers import S3, Answer, HangingServer, HttpServer, MotoS3, Request, ScriptedServer
 
@@ -141,6 +145,7 @@ def test_a_bucket_with_everything_set_passes(moto_s3: MotoS3, run_module_here: M
     kept = judged(run_module_here, moto_s3, [bucket], canary=True)
     assert kept["status"] == "unknown"
     assert "default retention would keep it" in kept["summary"]
+    assert kept["left_out"] is False
     assert everything_in(moto_s3, bucket) == []
 
 
@@ -151,11 +156,90 @@ def test_the_canary_leaves_no_version_and_no_marker_behind(moto_s3: MotoS3, run_
     assert everything_in(moto_s3, bucket) == []
 
 
+def forwarded(request: Request, store: MotoS3) -> Answer:
+    """What the store answers to a request that was sent to somebody else."""
+    connection = http.client.HTTPConnection("127.0.0.1", store.port)
+    with contextlib.closing(connection):
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        connection.request(request.method, request.path, request.body, headers)
+        answer = connection.getresponse()
+        kept = {name: value for name, value in answer.getheaders() if name.lower().startswith(("x-amz", "last-m", "etag"))}
+        return Answer(answer.status, answer.read(), kept)
+
+
+@pytest.mark.parametrize("versioning", ["Enabled", "Suspended", None])
+def test_a_canary_whose_answer_was_lost_leaves_no_version_and_no_marker(
+    moto_s3: MotoS3, http_server: HttpServer, run_module_here: ModuleRun, versioning: str | None
+) -> None:
+    bucket = moto_s3.create_bucket()
+    if versioning:
+        moto_s3.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": versioning})
+    seen: list[list[str]] = []
+
+    def answer(request: Request) -> Answer:
+        told = forwarded(request, moto_s3)
+        if request.method == "PUT":
+            seen.append(everything_in(moto_s3, bucket))
+            return xml_error(500, "InternalError")
+        return told
+
+    http_server.route("*", answer)
+    finding = judged(run_module_here, moto_s3, [bucket], canary=True, endpoint_url=http_server.url)
+    assert (finding["status"], len(seen[0])) == ("fail", 1)
+    assert f"Canary in {bucket} is refused: Writing" in finding["summary"]
+    assert "left behind" not in finding["summary"]
+    assert everything_in(moto_s3, bucket) == []
+
+
+def test_a_version_that_cannot_be_removed_is_told(
+    moto_s3: MotoS3, http_server: HttpServer, run_module_here: ModuleRun
+) -> None:
+    bucket = moto_s3.create_bucket()
+    moto_s3.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    def answer(request: Request) -> Answer:
+        if request.method == "DELETE" and "versionId" in request.path:
+            return xml_error(403, "AccessDenied")
+        told = forwarded(request, moto_s3)
+        return xml_error(500, "InternalError") if request.method == "PUT" else told
+
+    http_server.route("*", answer)
+    finding = judged(run_module_here, moto_s3, [bucket], canary=True, endpoint_url=http_server.url)
+    assert f"clean-up in {bucket} is left behind s3://{bucket}/opsready-canary/" in finding["summary"]
+    assert len(everything_in(moto_s3, bucket)) == 2
+
+
+def test_one_items_limit_is_not_anothers(http_server: HttpServer) -> None:
+    slow = scripted(http_server, lambda request: Answer(body=LISTING.format(more=""), delay=1.5))
+    del slow["enforce"]
+    items = [
+        {"id": identity, "check": "check_s3", "params": slow, "timeout": timeout}
+        for identity, timeout in (("short", 0.5), ("long", 30.0))
+    ]
+    found = judge_all(items, [], timeout_seconds=60, scrub=Scrubber([WRONG]))
+    assert [finding["status"] for finding in found] == ["unknown", "pass"], found[1]["summary"]
+    assert "within 0.5 s" in found[0]["summary"]
+
+
+def test_an_item_that_begins_later_has_its_own_limit(http_server: HttpServer) -> None:
+    """More items than workers: the second begins when the first one's limit is long over."""
+    quick = scripted(http_server, lambda request: Answer(body=LISTING.format(more=""), delay=0.8))
+    del quick["enforce"]
+    items = [
+        {"id": str(number), "check": "check_s3", "params": quick, "timeout": 1.5 if number == 0 else 30.0}
+        for number in range(3)
+    ]
+    found = judge_all(items, [], timeout_seconds=90, scrub=Scrubber([WRONG]), workers=1)
+    assert [finding["status"] for finding in found[1:]] == ["pass", "pass"], found[1]["summary"]
+
+
 def test_a_canary_is_not_run_in_check_mode(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:
     bucket = moto_s3.create_bucket()
     finding = judged(run_module_here, moto_s3, [bucket], canary=True, check=True)
     assert finding["status"] == "unknown"
     assert "not run in check mode" in finding["summary"]
+    assert finding["left_out"] is True
+    assert everything_in(moto_s3, bucket) == []
 
 
 def test_the_newest_object_is_found_over_pages_and_by_prefix(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:

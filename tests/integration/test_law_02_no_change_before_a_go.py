@@ -21,10 +21,18 @@ BAD = {"id": "bad", "title": "bad", "check_host": {"files": [{"path": "/no/such/
 def _play(directory: Path, *args: str, checklist: list[dict[str, t.Any]] | None = None, **begin: t.Any) -> Played:
     """Plan, judge, decide without failing, begin, and change one file with the token."""
     step = {**STATE, "state": "step", "release": "{{ begun.token }}", "opens": {"name": "stop"}}
-    begun = {**STATE, "state": "begun", "version": "2.0.0", "verdict": "{{ decided.verdict }}", **begin}
+    subject = {name: f"{{{{ planned.{name} }}}}" for name in ("checklist_sha256", "system_file_sha256", "hosts_sha256")}
+    begun = {
+        **STATE,
+        "state": "begun",
+        "version": "2.0.0",
+        "verdict": "{{ decided.verdict }}",
+        "subject": subject,
+        **begin,
+    }
     verdict = {**RUN, "system": "archive", "version": "2.0.0", "enforce": False}
     tasks: list[dict[str, t.Any]] = [
-        {"name": "Plan", "opsready.golive.plan": RUN},
+        {"name": "Plan", "tags": ["always"], "opsready.golive.plan": RUN, "register": "planned"},
         {"name": "Judge", "tags": ["judge"], "opsready.golive.checklist": RUN},
         {"name": "Decide", "tags": ["decide"], "opsready.golive.verdict": verdict, "register": "decided"},
         {"name": "Begin", "tags": ["begin"], "opsready.golive.release": begun, "register": "begun"},
@@ -77,6 +85,11 @@ def test_no_option_of_ansible_walks_around_the_gate(tmp_path: Path, args: tuple[
     [
         ({"version": "2.0.1"}, "is for archive 2.0.0, not for archive 2.0.1"),
         ({"system": "shop"}, "is for archive 2.0.0, not for shop 2.0.0"),
+        (
+            {"subject": {"artefacts": {"app": "a" * 64}}},
+            f"is for app no digest, and sha256:{'a' * 64} would be deployed",
+        ),
+        ({"subject": {}}, "The checklist is not the one that was judged"),
         ({"verdict_max_age": -1}, "s old, and may be at most -1 s"),
     ],
 )

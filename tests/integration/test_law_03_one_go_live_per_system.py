@@ -21,8 +21,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _begin(state_dir: Path, system: str = "archive") -> dict[str, t.Any]:
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    verdict = {"decision": "GO", "decided": now, "digest": "d" * 64, "system": system, "version": "2.0.0"}
-    return {"state": "begun", "system": system, "state_dir": str(state_dir), "version": "2.0.0", "verdict": verdict}
+    subject = {"artefacts": {"archive": "a" * 64}}
+    verdict = {
+        "decision": "GO",
+        "decided": now,
+        "digest": "d" * 64,
+        "system": system,
+        "version": "2.0.0",
+        "subject": subject,
+    }
+    return {"state": "begun", "system": system, "state_dir": str(state_dir), "version": "2.0.0", "verdict": verdict,
+            "subject": subject}  # fmt: skip
 
 
 def _at_once(arguments: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:

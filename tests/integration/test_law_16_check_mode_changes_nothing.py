@@ -23,7 +23,7 @@ def bucket(s3: S3) -> str:
 
 def _play(folder: Path, items: list[dict[str, t.Any]], *args: str) -> Played:
     state = {"system": "archive", "state_dir": "{{ playbook_dir }}/state"}
-    begun = {**state, "state": "begun", "version": "2.0.0", "verdict": "{{ decided.verdict }}"}
+    begun = {**state, "state": "begun", "version": "2.0.0", "verdict": "{{ decided.verdict }}", "subject": {}}
     verdict = {**RUN, "system": "archive", "version": "2.0.0", "enforce": False}
     tasks: list[dict[str, t.Any]] = [
         {"name": "Plan", "opsready.golive.plan": RUN},

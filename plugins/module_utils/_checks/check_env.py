@@ -29,8 +29,10 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     at_most,
     holds,
     one_of,
+    told_apart,
     unknown,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 NAME = "check_env"
@@ -176,10 +178,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     patterns = [(rule["pattern"], f"rule {rule['name']}") for rule in params["rules"] if rule.get("pattern")]
     patterns += [(pattern, "forbidden_patterns") for pattern in params.get("forbidden_patterns") or ()]
     for pattern, where in patterns:
-        try:
-            re.compile(pattern)
-        except re.error as problem:
-            raise BadInput(f"{where}: {pattern!r} is not a regular expression: {problem}.")
+        compiled(pattern, option=where)
     for rule in params["rules"]:
         if (
             rule["kind"] == "number"
@@ -254,6 +253,13 @@ class _Values:
                 return process.values[name]
         return self.in_file.get(name)
 
+    def everywhere(self, name: str) -> dict[str, str]:
+        """Each value that the name has, with where: the next start of the service takes the file's."""
+        found = {process.values[name]: "in the process" for process in self.running if name in process.values}
+        if name in self.in_file:
+            found[self.in_file[name]] = "in the file" if self.in_file[name] not in found else ""
+        return found if len(found) > 1 else dict.fromkeys(found, "")
+
     def source(self, name: str) -> str:
         return "process" if any(name in process.values for process in self.running) else "file"
 
@@ -272,14 +278,14 @@ class _Values:
 
 def _secret_values(values: _Values, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for rule in params["rules"]:
-        value = values.get(rule["name"]) or ""
-        if rule["kind"] in _SECRET_KINDS and len(value) >= _SHORTEST_LEARNED:
-            yield value
-        elif rule["kind"] in ("dsn", "url", "origins"):
-            parts = _split(value)
-            password = unquote(parts.password or "") if parts else ""
-            if len(password) >= _SHORTEST_LEARNED:
-                yield password
+        for value in values.everywhere(rule["name"]):
+            if rule["kind"] in _SECRET_KINDS and len(value) >= _SHORTEST_LEARNED:
+                yield value
+            elif rule["kind"] in ("dsn", "url", "origins"):
+                parts = _split(value)
+                password = unquote(parts.password or "") if parts else ""
+                if len(password) >= _SHORTEST_LEARNED:
+                    yield password
 
 
 def _looked(rule: t.Mapping[str, t.Any], values: _Values, example: t.Mapping[str, str]) -> Looked:
@@ -508,10 +514,17 @@ def _alike(values: _Values, names: t.Sequence[str]) -> tuple[tuple[str, ...], ..
 
 def _forbidden(values: _Values, params: t.Mapping[str, t.Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     names = [name for name in values.names() if name not in params["forbidden_except"]]
-    return tuple(
-        (pattern, tuple(name for name in names if re.search(pattern, values.get(name) or "", re.IGNORECASE)))
-        for pattern in params.get("forbidden_patterns") or ()
-    )
+    found = []
+    for pattern in dict.fromkeys(params.get("forbidden_patterns") or ()):
+        searched = compiled(pattern, option="forbidden_patterns", flags=re.IGNORECASE)
+        hits = [
+            f"{name} {where}".strip()
+            for name in names
+            for value, where in values.everywhere(name).items()
+            if searched.search(value)
+        ]
+        found.append((pattern, tuple(dict.fromkeys(hits))))
+    return tuple(found)
 
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -530,8 +543,9 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             remedy="Restart the service, or what was checked is not what runs.",
             level="warn",
         )
-    for rule, seen in zip(params["rules"], facts.looked):
-        yield from _judge_rule(rule, seen)
+    labels = told_apart(rule["name"] for rule in params["rules"])
+    for label, rule, seen in zip(labels, params["rules"], facts.looked):
+        yield from _judge_rule({**rule, "name": label}, seen)
     if not facts.looked:
         return
     for pattern, names in facts.forbidden:
@@ -570,7 +584,7 @@ def _judge_file(facts: Facts, mode: int, params: t.Mapping[str, t.Any]) -> t.Ite
 
 def _judge_distinct(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if facts.missing_distinct:
-        yield unknown("distinct", f"{', '.join(facts.missing_distinct)} cannot be compared, since it is not set")
+        yield unknown("distinct variables", f"{', '.join(facts.missing_distinct)} cannot be compared, since it is not set")
     alike = "; ".join(" = ".join(group) for group in facts.alike)
     yield holds(
         f"{', '.join(params['distinct'])}",

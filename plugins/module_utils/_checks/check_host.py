@@ -4,16 +4,17 @@
 """Judge the host: space, memory, load, ports, files, commands, processes, accounts, clock, kernel.
 
 Sizes are compared in bytes and shown in GB and GiB, since checklists write GB and tools print GiB. What can sleep in the
-kernel (statvfs on a network file system) runs in a child that is killed.
+kernel (statvfs on a network file system) runs in a child that is killed. Clients of what few items ask for are imported
+where they are used: unpacked and compiled on every host, they are a third of what starting this check costs.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import email.utils
 import functools
 import os
 import re
+import shlex
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
@@ -23,7 +24,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.units impo
     span_seconds,
     span_text,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._clients import envfile, host, http
+from ansible_collections.opsready.golive.plugins.module_utils._clients import host
+from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import Completed, run_command
@@ -41,8 +43,10 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     holds,
     matches,
     one_of,
+    told_apart,
     unknown,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 NAME = "check_host"
@@ -160,6 +164,8 @@ class Problem:
 
     message: str
     remedy: str = ""
+    #: Nothing was wrong, save that check mode does not ask for it.
+    left_out: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,16 +201,22 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
             size_bytes(memory[option], option=f"memory.{option}")
     for wanted in params.get("files") or ():
         _refuse_unusable_file(wanted)
-    for wanted in params.get("ports") or ():
-        http.host_and_port(f"{_bracketed(wanted['host'])}:{wanted['port']}")
+    if params.get("ports") or params.get("clock"):
+        _refuse_unusable_addresses(params)
     for wanted in params.get("commands") or ():
         if not wanted["argv"]:
             raise BadInput("commands: argv is empty.")
-        _compiled(wanted.get("stdout_matches"), "commands.stdout_matches")
+        compiled(wanted.get("stdout_matches") or "", option="commands.stdout_matches")
     for wanted in params.get("processes") or ():
-        _compiled(wanted["pattern"], "processes.pattern")
-    if params.get("min_kernel") and not _numbers(params["min_kernel"]):
-        raise BadInput(f"min_kernel is {params['min_kernel']!r}, expected a version such as 5.10.")
+        compiled(wanted["pattern"], option="processes.pattern")
+    versions.require_version(params.get("min_kernel"), option="min_kernel")
+
+
+def _refuse_unusable_addresses(params: t.Mapping[str, t.Any]) -> None:
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import http
+
+    for wanted in params.get("ports") or ():
+        http.host_and_port(f"{_bracketed(wanted['host'])}:{wanted['port']}")
     if params.get("clock"):
         http.origin_of(params["clock"]["url"])
 
@@ -219,20 +231,8 @@ def _refuse_unusable_file(wanted: t.Mapping[str, t.Any]) -> None:
         raise BadInput(f"files.mode is {wanted['mode']!r}, expected octal digits such as '0600', in quotes.")
 
 
-def _compiled(pattern: str | None, option: str) -> None:
-    try:
-        re.compile(pattern or "")
-    except re.error as problem:
-        raise BadInput(f"{option}: {pattern!r} is not a regular expression: {problem}.")
-
-
 def _bracketed(name: str) -> str:
     return f"[{name}]" if ":" in name else name
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def _free_bound(wanted: t.Mapping[str, t.Any]) -> int | None:
@@ -275,7 +275,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     ask("users", lambda item: _groups(item["name"]))
     ask("files", _file)
     ask("commands", lambda item: _command(item, run))
-    ask("processes", lambda item: len(envfile.matching(item["pattern"])))
+    ask("processes", lambda item: _processes(item["pattern"]))
     seen: dict[str, list[t.Any]] = {aspect: [] for aspect in _ASPECTS}
     for (aspect, _job), result in zip(jobs, side_by_side([job for _aspect, job in jobs], deadline=run.deadline)):
         if isinstance(result, BadInput):
@@ -301,6 +301,8 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
 
 
 def _port(name: str, port: int, deadline: Deadline) -> str:
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import http
+
     # A port that swallows packets would use up the whole limit of the item, and closed is what that means to a client.
     own = Deadline(deadline.require(f"Connecting to {name}:{port}") * 0.8, clock=deadline.clock)
     try:
@@ -316,6 +318,10 @@ def _port(name: str, port: int, deadline: Deadline) -> str:
 
 def _skew(wanted: t.Mapping[str, t.Any], run: Run) -> tuple[float, float]:
     """How far this host's clock is ahead of a server's Date header, and how uncertain that is, in seconds."""
+    import email.utils
+
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import http
+
     before = run.clock.now().timestamp()
     response = http.request("HEAD", wanted["url"], deadline=run.deadline, ca_file=wanted.get("ca_file"))
     after = run.clock.now().timestamp()
@@ -326,6 +332,12 @@ def _skew(wanted: t.Mapping[str, t.Any], run: Run) -> tuple[float, float]:
         raise UnexpectedAnswer(f"{wanted['url']} answered without a Date that can be read.")
     # Date counts whole seconds, so on average half a second has passed since.
     return (before + after) / 2 - (told + 0.5), 0.5 + (after - before) / 2
+
+
+def _processes(pattern: str) -> int:
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import envfile
+
+    return len(envfile.matching(pattern))
 
 
 def _groups(user: str) -> tuple[str, ...]:
@@ -343,34 +355,60 @@ def _file(wanted: t.Mapping[str, t.Any]) -> host.FileSeen:
 
 def _command(wanted: t.Mapping[str, t.Any], run: Run) -> Completed | Problem:
     if run.check_mode and not wanted["changes_nothing"]:
-        return Problem(f"{wanted['argv'][0]} was not run in check mode", "Say changes_nothing: true where that is so.")
+        why = f"{_command_line(wanted['argv'])} was not run in check mode"
+        return Problem(why, "Say changes_nothing: true where that is so.", left_out=True)
     return run_command(wanted["argv"], deadline=run.deadline, check=False)
 
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Every aspect that was asked for, in the options' order."""
-    for wanted, space in zip(params.get("paths") or (), facts.paths):
-        yield from _judge_space(wanted, space)
+    for label, wanted, space in _labelled(params, "paths", facts.paths):
+        yield from _judge_space(label, wanted, space)
     if params.get("memory"):
         yield from _judge_memory(params["memory"], facts.memory)
     yield from _judge_kernel(facts, params)
-    for wanted, port in zip(params.get("ports") or (), facts.ports):
-        yield _judge_port(wanted, port)
+    for label, wanted, port in _labelled(params, "ports", facts.ports):
+        yield _judge_port(label, wanted, port)
     if params.get("clock"):
         yield _judge_skew(params["clock"], facts)
-    for wanted, groups in zip(params.get("users") or (), facts.users):
-        yield from _judge_user(wanted, groups)
-    for wanted, file in zip(params.get("files") or (), facts.files):
-        yield from _judge_file(wanted, file, facts.now)
-    for wanted, ended in zip(params.get("commands") or (), facts.commands):
-        yield from _judge_command(wanted, ended)
-    for wanted, count in zip(params.get("processes") or (), facts.processes):
-        yield from _judge_processes(wanted, count)
+    for label, wanted, groups in _labelled(params, "users", facts.users):
+        yield from _judge_user(label, wanted, groups)
+    for label, wanted, file in _labelled(params, "files", facts.files):
+        yield from _judge_file(label, wanted, file, facts.now)
+    for label, wanted, ended in _labelled(params, "commands", facts.commands):
+        yield from _judge_command(label, wanted, ended)
+    for label, wanted, count in _labelled(params, "processes", facts.processes):
+        yield from _judge_processes(label, wanted, count)
+
+
+#: What an entry of each list is called.
+_CALLED: dict[str, t.Callable[[t.Mapping[str, t.Any]], str]] = {
+    "paths": lambda wanted: f"free space on {wanted['path']}",
+    "ports": lambda wanted: f"port {_bracketed(wanted['host'])}:{wanted['port']}",
+    "users": lambda wanted: f"user {wanted['name']}",
+    "files": lambda wanted: str(wanted["path"]),
+    "commands": lambda wanted: f"command {_command_line(wanted['argv'])}",
+    "processes": lambda wanted: f"processes /{wanted['pattern']}/",
+}
+
+
+def _labelled(
+    params: t.Mapping[str, t.Any], aspect: str, seen: t.Sequence[t.Any]
+) -> t.Iterator[tuple[str, t.Mapping[str, t.Any], t.Any]]:
+    """Each entry of a list with its name in the finding and what was seen of it."""
+    entries = params.get(aspect) or ()
+    return zip(told_apart(map(_CALLED[aspect], entries)), entries, seen)
+
+
+def _command_line(argv: t.Sequence[str]) -> str:
+    """A command as one would type it: two of one program differ in what stands behind it."""
+    line = " ".join([os.path.basename(argv[0]), *map(shlex.quote, argv[1:])])
+    return line if len(line) <= 80 else f"{line[:79]}…"
 
 
 def _unseen(name: str, problem: t.Any) -> Criterion:
     if isinstance(problem, Problem):
-        return unknown(name, problem.message, remedy=problem.remedy)
+        return unknown(name, problem.message, remedy=problem.remedy, left_out=problem.left_out)
     return unknown(name, f"{name} could not be read")
 
 
@@ -385,8 +423,8 @@ def _size_at_least(name: str, measured: int, bound: int, *, remedy: str, level: 
     )
 
 
-def _judge_space(wanted: t.Mapping[str, t.Any], space: host.Space | Problem) -> t.Iterator[Criterion]:
-    name, level = f"free space on {wanted['path']}", wanted["level"]
+def _judge_space(name: str, wanted: t.Mapping[str, t.Any], space: host.Space | Problem) -> t.Iterator[Criterion]:
+    level = wanted["level"]
     if not isinstance(space, host.Space):
         yield _unseen(name, space)
         return
@@ -399,7 +437,7 @@ def _judge_space(wanted: t.Mapping[str, t.Any], space: host.Space | Problem) -> 
         yield at_least(f"{name} (share)", share, wanted["min_free_percent"], unit="%", remedy=remedy, level=level)
     if space.free_inodes_percent is not None:
         share, bound_share = round(space.free_inodes_percent, 1), wanted["min_free_inodes_percent"]
-        yield at_least(f"free inodes on {wanted['path']}", share, bound_share, unit="%", level=level)
+        yield at_least(name.replace("space", "inodes", 1), share, bound_share, unit="%", level=level)
 
 
 def _judge_memory(wanted: t.Mapping[str, t.Any], seen: t.Any) -> t.Iterator[Criterion]:
@@ -438,12 +476,11 @@ def _judge_kernel(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cri
         else:
             yield _unseen("open files", facts.open_files)
     if params.get("min_kernel"):
-        good = _numbers(facts.kernel) >= _numbers(params["min_kernel"])
+        good = versions.is_at_least(facts.kernel, params["min_kernel"])
         yield holds("kernel", good, measured=facts.kernel, expected=f"at least {params['min_kernel']}")
 
 
-def _judge_port(wanted: t.Mapping[str, t.Any], seen: str | Problem) -> Criterion:
-    name = f"port {_bracketed(wanted['host'])}:{wanted['port']}"
+def _judge_port(name: str, wanted: t.Mapping[str, t.Any], seen: str | Problem) -> Criterion:
     if isinstance(seen, Problem):
         return _unseen(name, seen)
     allowed = ["open"] if wanted["expect"] == "open" else ["closed", "silent"]
@@ -468,8 +505,8 @@ def _judge_skew(wanted: t.Mapping[str, t.Any], facts: Facts) -> Criterion:
     )
 
 
-def _judge_user(wanted: t.Mapping[str, t.Any], groups: t.Any) -> t.Iterator[Criterion]:
-    name, level = f"user {wanted['name']}", wanted["level"]
+def _judge_user(name: str, wanted: t.Mapping[str, t.Any], groups: t.Any) -> t.Iterator[Criterion]:
+    level = wanted["level"]
     if isinstance(groups, Problem):
         yield _unseen(name, groups)
         return
@@ -479,17 +516,19 @@ def _judge_user(wanted: t.Mapping[str, t.Any], groups: t.Any) -> t.Iterator[Crit
     if exists and wanted["exists"] and wanted["groups"]:
         missing = [group for group in wanted["groups"] if group not in groups]
         yield holds(
-            f"groups of {wanted['name']}",
+            f"groups of {name}",
             not missing,
             measured=", ".join(groups),
             expected=", ".join(wanted["groups"]),
-            sentence=f"user {wanted['name']} is not in {', '.join(missing)}",
+            sentence=f"{name} is not in {', '.join(missing)}",
             level=level,
         )
 
 
-def _judge_file(wanted: t.Mapping[str, t.Any], seen: host.FileSeen | Problem, now: float) -> t.Iterator[Criterion]:
-    path, level = wanted["path"], wanted["level"]
+def _judge_file(
+    path: str, wanted: t.Mapping[str, t.Any], seen: host.FileSeen | Problem, now: float
+) -> t.Iterator[Criterion]:
+    level = wanted["level"]
     if not isinstance(seen, host.FileSeen):
         yield _unseen(path, seen)
         return
@@ -526,17 +565,21 @@ def _judge_file(wanted: t.Mapping[str, t.Any], seen: host.FileSeen | Problem, no
             expected=f"at most {size_text(bound_bytes)}",
             level=level,
         )
+    if (wanted.get("contains") or wanted.get("contains_not")) and seen.text is None:
+        yield unknown(f"{path} content", f"{path} is a {seen.kind}, which has no content to look into")
+        return
     for option in ("contains", "contains_not"):
-        for text in wanted.get(option) or ():
+        for text in dict.fromkeys(wanted.get(option) or ()):
             yield _judge_content(path, seen, text, is_wanted=option == "contains", level=level)
 
 
 def _judge_content(path: str, seen: host.FileSeen, text: str, *, is_wanted: bool, level: str) -> Criterion:
-    if seen.text is None:
-        return unknown(f"{path} content", f"{path} is a {seen.kind}, which has no content to look into")
-    found = text in seen.text
+    found = text in (seen.text or "")
+    name = f"{path} {'contains' if is_wanted else 'is free of'} {text!r}"
+    if seen.is_cut and not found:
+        return unknown(name, f"{path} is too long to be read whole, and its first part does not contain {text!r}")
     return holds(
-        f"{path} {'contains' if is_wanted else 'is free of'} {text!r}",
+        name,
         found == is_wanted,
         measured="found" if found else "not found",
         expected="found" if is_wanted else "not found",
@@ -545,8 +588,10 @@ def _judge_content(path: str, seen: host.FileSeen, text: str, *, is_wanted: bool
     )
 
 
-def _judge_command(wanted: t.Mapping[str, t.Any], ended: Completed | Problem) -> t.Iterator[Criterion]:
-    name, level = f"command {os.path.basename(wanted['argv'][0])}", wanted["level"]
+def _judge_command(
+    name: str, wanted: t.Mapping[str, t.Any], ended: Completed | Problem
+) -> t.Iterator[Criterion]:
+    level = wanted["level"]
     if not isinstance(ended, Completed):
         yield _unseen(name, ended)
         return
@@ -567,8 +612,8 @@ def _judge_command(wanted: t.Mapping[str, t.Any], ended: Completed | Problem) ->
         )
 
 
-def _judge_processes(wanted: t.Mapping[str, t.Any], count: t.Any) -> t.Iterator[Criterion]:
-    name, level = f"processes /{wanted['pattern']}/", wanted["level"]
+def _judge_processes(name: str, wanted: t.Mapping[str, t.Any], count: t.Any) -> t.Iterator[Criterion]:
+    level = wanted["level"]
     if isinstance(count, Problem):
         yield _unseen(name, count)
         return

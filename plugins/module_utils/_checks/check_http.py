@@ -17,6 +17,7 @@ import re
 import typing as t
 from urllib.parse import urljoin
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import json_expectations
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
@@ -50,22 +51,7 @@ REQUEST: Spec = {
     "connect_to": {"type": "str"},
     "follow": {"type": "bool"},
     "status": {"type": "list", "elements": "int"},
-    "json": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "path": {"type": "str", "required": True},
-            "equals": {"type": "raw"},
-            "one_of": {"type": "list", "elements": "raw"},
-            "matches": {"type": "str"},
-            "at_least": {"type": "float"},
-            "at_most": {"type": "float"},
-            "exists": {"type": "bool"},
-            "count_at_least": {"type": "int"},
-            "level": _LEVEL,
-        },
-        "required_one_of": [["equals", "one_of", "matches", "at_least", "at_most", "exists", "count_at_least"]],
-    },
+    "json": json_expectations.JSON,
     "states": {
         "type": "dict",
         "options": {
@@ -223,9 +209,7 @@ def _complete(request: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def _refuse_unreadable(request: t.Mapping[str, t.Any]) -> None:
     http.origin_of(request["url"])
-    for expectation in request.get("json") or ():
-        jsonpath.parse(expectation["path"])
-        _compiled(expectation.get("matches"), "json")
+    json_expectations.refuse_unreadable(request.get("json") or ())
     for expectation in request.get("response_headers") or ():
         _compiled(expectation.get("matches"), "response_headers")
     if request.get("states"):
@@ -480,7 +464,7 @@ def _document_criteria(answer: Answer, label: str, request: t.Mapping[str, t.Any
         yield holds(f"{label} JSON", False, measured="not JSON", expected="JSON", sentence=answer.not_json.rstrip("."))
         return
     for expectation in request.get("json") or ():
-        yield from _json_criteria(answer.document, label, expectation)
+        yield from json_expectations.criteria(answer.document, label, expectation)
     if request.get("states"):
         yield from _state_criteria(answer.document, label, request["states"])
 
@@ -515,58 +499,6 @@ def _header_criteria(answer: Answer, label: str, expectation: t.Mapping[str, t.A
             yield matches(f"{called} value", value, expectation["matches"], level=level)
 
 
-def _alike(measured: t.Any, expected: t.Any) -> t.Any:
-    """The expected value in the measured one's type: templating may have turned 200 into "200"."""
-    if isinstance(expected, str) and not isinstance(measured, str):
-        try:
-            return json.loads(expected)
-        except ValueError:
-            return expected
-    return expected
-
-
-def _json_criteria(document: t.Any, label: str, expectation: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    path, level = expectation["path"], expectation["level"]
-    values = jsonpath.find(document, path)
-    called = f"{label} {path}"
-    if expectation.get("exists") is not None:
-        state = {True: "present", False: "absent"}
-        yield one_of(f"{called} (existence)", state[bool(values)], [state[expectation["exists"]]], level=level)
-    if expectation.get("count_at_least") is not None:
-        # One array at the path is counted by what is in it.
-        counted = values[0] if len(values) == 1 and isinstance(values[0], (list, dict)) else values
-        yield at_least(f"{called} (count)", len(counted), expectation["count_at_least"], level=level)
-    compared = [
-        name for name in ("equals", "one_of", "matches", "at_least", "at_most") if expectation.get(name) is not None
-    ]
-    for index, value in enumerate(values if compared else ()):
-        each = called if len(values) == 1 else f"{called} ({index + 1} of {len(values)})"
-        for name in compared:
-            yield _json_comparison(f"{each}", name, value, expectation[name], level)
-    if compared and not values:
-        yield holds(called, False, measured="absent", expected="a value", sentence=f"{called} is absent", level=level)
-
-
-def _json_comparison(called: str, how: str, value: t.Any, bound: t.Any, level: str) -> Criterion:
-    if how in ("at_least", "at_most"):
-        called = f"{called} ({how.replace('_', ' ')})"
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return holds(called, False, measured=_short(value), expected="a number", level=level)
-        return (
-            at_least(called, value, bound, level=level)
-            if how == "at_least"
-            else at_most(called, value, bound, level=level)
-        )
-    if how == "matches":
-        return matches(
-            f"{called} (pattern)", value if isinstance(value, str) else json.dumps(value), bound, level=level
-        )
-    allowed = [_alike(value, item) for item in (bound if how == "one_of" else [bound])]
-    if value is None:
-        return holds(called, None in allowed, measured="null", expected=plain(allowed), level=level)
-    return one_of(called, value, allowed, level=level)
-
-
 def _state_criteria(document: t.Any, label: str, states: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     known = {"pass": states["pass"], "warn": states["warn"], "fail": states["fail"]}
     expected = plain(states["pass"])
@@ -579,7 +511,9 @@ def _state_criteria(document: t.Any, label: str, states: t.Mapping[str, t.Any]) 
             said = value if isinstance(value, str) else json.dumps(value)
             level = next((level for level in ("fail", "warn", "pass") if said in known[level]), None)
             if level is None:
-                yield unknown(called, f"{called} is {_short(said)!r}, which is not among the known states")
+                yield unknown(
+                    called, f"{called} is {json_expectations.short(said)!r}, which is not among the known states"
+                )
             else:
                 yield holds(
                     called,
@@ -588,11 +522,6 @@ def _state_criteria(document: t.Any, label: str, states: t.Mapping[str, t.Any]) 
                     expected=expected,
                     level="warn" if level == "warn" else "fail",
                 )
-
-
-def _short(value: t.Any) -> str:
-    text = plain(value) if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def percentile(values: t.Sequence[float], share: float) -> float:

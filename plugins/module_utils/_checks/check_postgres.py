@@ -9,10 +9,10 @@ import dataclasses
 import datetime
 import decimal
 import fnmatch
-import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
     POSTGRES,
     Constraints,
@@ -33,6 +33,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     at_most,
     holds,
     one_of,
+    told_apart,
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
@@ -124,7 +125,6 @@ CONSTRAINTS: Constraints = {}
 
 #: A database stops taking commands shortly before this many transactions without a freeze.
 WRAPAROUND = 2**31
-NOT_RUN = "not run"
 
 #: What is asked, by topic, each on its own, so that a missing right hides nothing else. To a role without pg_monitor
 #: other sessions show no backend_type: they are counted as sessions, and what they do is not guessed.
@@ -275,55 +275,65 @@ def _wants_lag(params: t.Mapping[str, t.Any]) -> bool:
 
 
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
-    """One connection, read only; each topic on its own."""
+    """Ask read only, each topic on its own, over a connection that the items on one database share."""
     for option in ("pools", "extensions", "queries", "settings"):
         if params[option] is not None and not params[option]:
             raise BadInput(f"{option} is empty: nothing would be judged.")
+    versions.require_version(params["min_version"], option="min_version")
+    for extension in params["extensions"] or []:
+        versions.require_version(extension["min_version"], option=f"min_version of extension {extension['name']}")
     for query in params["queries"] or []:
         if all(query[name] is None for name in ("value", "at_least", "at_most")):
             raise BadInput(f"The query {query['name']} expects nothing: give value, at_least or at_most.")
-    connection = postgres.connect(
-        params["dsn"],
-        password=params["password"],
-        deadline=run.deadline,
-        application_name="opsready/check",
+    target = (NAME, params["dsn"], params["password"])
+    lender = run.once(
+        target,
+        lambda: postgres.Lender(params["dsn"], password=params["password"], application_name="opsready/check"),
     )
-    try:
+    with lender.lent(deadline=run.deadline) as connection:
         connection.read_only = True
-        reader = _Reader(connection, run)
-        server = reader.rows("server", _SQL["server"])
-        if not server:
-            raise UnexpectedAnswer("PostgreSQL does not tell which database this is.")
-        rows: dict[str, list[dict[str, t.Any]]] = {}
-        unread: dict[str, str] = {}
-        for topic in topics(params):
-            sql = _statements_sql(server[0], params["statements"]) if topic == "statements" else _SQL[topic]
-            try:
-                rows[topic] = reader.rows(topic, sql)
-            except TimedOut:
-                raise
-            except GoliveError as problem:
-                unread[topic] = problem.message
-        revision = params["schema_revision"]
-        return Facts(
-            server=server[0],
-            rows=rows,
-            unread=unread,
-            settings=reader.settings(params["settings"] or {}),
-            revisions=reader.revisions(revision["schema"], revision["table"]) if revision else None,
-            answers=tuple(reader.answer(query) for query in params["queries"] or []),
-            canary=_canary(params, reader, run) if params["canary"] else None,
-        )
-    finally:
-        connection.close()
+        return _gathered(_Reader(connection, run, target), params, run)
+
+
+def _gathered(reader: _Reader, params: t.Mapping[str, t.Any], run: Run) -> Facts:
+    server = reader.topic("server", _SQL["server"])
+    if not server:
+        raise UnexpectedAnswer("PostgreSQL does not tell which database this is.")
+    rows: dict[str, list[dict[str, t.Any]]] = {}
+    unread: dict[str, str] = {}
+    for topic in topics(params):
+        try:
+            if topic == "statements":
+                rows[topic] = reader.rows(topic, _statements_sql(server[0], params["statements"]))
+            else:
+                rows[topic] = reader.topic(topic, _SQL[topic])
+        except TimedOut:
+            raise
+        except GoliveError as problem:
+            unread[topic] = problem.message
+    revision = params["schema_revision"]
+    return Facts(
+        server=server[0],
+        rows=rows,
+        unread=unread,
+        settings=reader.settings(params["settings"] or {}),
+        revisions=reader.revisions(revision["schema"], revision["table"]) if revision else None,
+        answers=tuple(reader.answer(query) for query in params["queries"] or []),
+        canary=_canary(reader, run) if params["canary"] and not run.check_mode else None,
+    )
 
 
 class _Reader:
     """Questions to one connection, with answers in plain types."""
 
-    def __init__(self, connection: t.Any, run: Run) -> None:
+    def __init__(self, connection: t.Any, run: Run, target: tuple[t.Any, ...]) -> None:
         self.connection = connection
         self.run = run
+        self._target = target
+
+    def topic(self, topic: str, sql: str) -> list[dict[str, t.Any]]:
+        """What the server tells of a topic, asked once for all items on it."""
+        return self.run.once((*self._target, topic), lambda: self.rows(topic, sql))
 
     def rows(
         self, topic: str, sql: t.Any, parameters: t.Any = None, *, is_foreign: bool = False
@@ -331,6 +341,7 @@ class _Reader:
         """Rows of one query in a read-only transaction of its own. ``is_foreign`` says that we did not write it."""
         reading = postgres.translated(f"Reading {topic.replace('_', ' ')}", deadline=self.run.deadline)
         with reading, self.connection.transaction():
+            postgres.limit(self.connection, self.run.deadline)
             # Binary answers take the extended protocol, where "SELECT 1; COMMIT; DELETE …" is refused as two commands.
             cursor = self.connection.execute(sql, parameters, binary=is_foreign)
             if cursor.description is None:
@@ -389,19 +400,17 @@ def _statements_sql(server: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]
     ).format(mean=sql.Identifier(mean), calls=sql.Literal(wanted["min_calls"]), top=sql.Literal(wanted["top"]))
 
 
-def _canary(params: t.Mapping[str, t.Any], reader: _Reader, run: Run) -> str:
+def _canary(reader: _Reader, run: Run) -> str:
     """Write a row into a temporary table and roll back; what came of it."""
-    if run.check_mode:
-        return f"{NOT_RUN} in check mode, since it writes to a temporary table"
+    connection = reader.connection
+    connection.read_only = False
     try:
         with postgres.translated("Writing to a temporary table", deadline=run.deadline):
-            reader.connection.execute("BEGIN READ WRITE")
-            try:
-                reader.connection.execute("CREATE TEMPORARY TABLE opsready_canary (value int) ON COMMIT DROP")
-                reader.connection.execute("INSERT INTO opsready_canary VALUES (42)")
-                row = reader.connection.execute("SELECT value FROM opsready_canary").fetchone()
-            finally:
-                reader.connection.execute("ROLLBACK")
+            with connection.transaction(force_rollback=True):
+                postgres.limit(connection, run.deadline)
+                connection.execute("CREATE TEMPORARY TABLE opsready_canary (value int) ON COMMIT DROP")
+                connection.execute("INSERT INTO opsready_canary VALUES (42)")
+                row = connection.execute("SELECT value FROM opsready_canary").fetchone()
     except TimedOut:
         raise
     except (Denied, UnexpectedAnswer) as problem:
@@ -422,9 +431,10 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     yield from _judge_content(facts, params)
     if params["sessions"] is not None:
         yield from _judge_sessions(facts, params["sessions"])
-    if facts.canary is not None:
-        if facts.canary.startswith(NOT_RUN):
-            yield unknown("canary", f"canary was {facts.canary}")
+    if params["canary"]:
+        if facts.canary is None:
+            why = "canary was not run in check mode, since it writes to a temporary table"
+            yield unknown("canary", why, left_out=True)
         else:
             yield holds(
                 "canary",
@@ -435,21 +445,12 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             )
 
 
-def version_number(text: str) -> int:
-    """``16`` and ``15.4`` in the form of server_version_num. Raises BadInput."""
-    match = re.fullmatch(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?", text.strip())
-    if match is None:
-        raise BadInput(f"min_version is {text!r}, expected a number such as 16 or 15.4.")
-    major, second, third = int(match[1]), int(match[2] or 0), int(match[3] or 0)
-    return major * 10000 + second if major >= 10 else major * 10000 + second * 100 + third
-
-
 def _judge_server(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     server = facts.server
     if params["min_version"] is not None:
         yield holds(
             "version",
-            server["version_number"] >= version_number(params["min_version"]),
+            versions.is_at_least(server["version"], params["min_version"]),
             measured=server["version"],
             expected=f"at least {params['min_version']}",
             remedy="Upgrade the server.",
@@ -660,25 +661,21 @@ def _judge_objects(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cr
                 params["max_sequence_share"],
                 remedy="Change the column and its sequence to bigint.",
             )
-    for wanted in params["extensions"] or []:
-        yield _judge_extension(facts, wanted)
+    extensions = params["extensions"] or []
+    for label, wanted in zip(told_apart(extension["name"] for extension in extensions), extensions):
+        yield _judge_extension(facts, f"extension {label}", wanted)
 
 
-def _judge_extension(facts: Facts, wanted: t.Mapping[str, t.Any]) -> Criterion:
-    name = f"extension {wanted['name']}"
+def _judge_extension(facts: Facts, name: str, wanted: t.Mapping[str, t.Any]) -> Criterion:
     rows = facts.rows.get("extensions")
     if rows is None:
         return _topic_unread(facts, "extensions", name)
     version = next((str(row["version"]) for row in rows if row["name"] == wanted["name"]), None)
     lowest = wanted["min_version"]
     expected = f"at least {lowest}" if lowest else "installed"
-    holds_true = version is not None and (lowest is None or _parts(version) >= _parts(lowest))
+    holds_true = version is not None and (lowest is None or versions.is_at_least(version, lowest))
     remedy = f"CREATE EXTENSION or ALTER EXTENSION {wanted['name']} UPDATE."
     return holds(name, holds_true, measured=version or "not installed", expected=expected, remedy=remedy)
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 def _judge_content(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -700,24 +697,27 @@ def _judge_content(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cr
             if found and len(found) > 1
             else "Run the migration.",
         )
-    for answer, query in zip(facts.answers, params["queries"] or []):
-        yield from _judge_answer(answer, query)
+    queries = params["queries"] or []
+    labels = told_apart(query["name"] for query in queries)
+    for label, answer, query in zip(labels, facts.answers, queries):
+        yield from _judge_answer(f"query {label}", answer, query)
     if params["statements"] is not None:
         yield _judge_statements(facts, params["statements"])
 
 
-def _judge_answer(answer: Answer, query: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    name = f"query {answer.name}"
+def _judge_answer(name: str, answer: Answer, query: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if answer.problem:
         yield unknown(name, f"{name} has no answer: {answer.problem.rstrip('.')}")
         return
     if query["value"] is not None:
         given = {True: "true", False: "false"}[answer.value] if isinstance(answer.value, bool) else str(answer.value)
         yield one_of(name, given, [query["value"]])
-    for option, criterion in (("at_least", at_least), ("at_most", at_most)):
-        if query[option] is not None:
-            number = answer.value if isinstance(answer.value, (int, float)) else _number(answer.value)
-            yield criterion(name, number, query[option])
+    number = answer.value if isinstance(answer.value, (int, float)) else _number(answer.value)
+    is_alone = sum(query[option] is not None for option in ("value", "at_least", "at_most")) == 1
+    if query["at_least"] is not None:
+        yield at_least(name if is_alone else f"{name} (lower bound)", number, query["at_least"])
+    if query["at_most"] is not None:
+        yield at_most(name if is_alone else f"{name} (upper bound)", number, query["at_most"])
 
 
 def _number(value: t.Any) -> float | None:

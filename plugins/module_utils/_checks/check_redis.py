@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import secrets
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
+from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import REDIS, Constraints, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
@@ -21,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     at_most,
     holds,
     one_of,
+    told_apart,
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
@@ -132,38 +135,54 @@ class Facts:
     uptime_seconds: int | None
 
 
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What a server tells of itself, the same for every item that asks as the same user."""
+
+    info: dict[str, t.Any]
+    cluster: dict[str, str]
+    rdb_save_points: bool | None
+    tls_version: str | None
+
+
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
-    """Connect once, read INFO once per server and user, and whatever else is asked for."""
+    """Ask the server about itself once per server and user, and on a connection of this item what only it asks for."""
     for option in ("queues", "key_prefixes", "eviction_policies"):
         if params.get(option) is not None and not params[option]:
             raise BadInput(f"{option} is an empty list: nothing would be judged.")
+    versions.require_version(params["min_version"], option="min_version")
     server = redis_client.parsed(params["url"])
-    key = ("redis", params["url"], params["username"], params["password"], params["ca_file"])
-    client = run.once(key, lambda: _connected(server, params, run.deadline))
-    with redis_client.asking(server):
-        info = run.once((*key, "info"), lambda: read_info(server, client))
-        cluster = run.once((*key, "cluster"), lambda: _cluster_info(client, info))
-        lengths = {
-            queue["name"]: _queue_length(client, params["global_keyprefix"] + queue["name"])
-            for queue in params["queues"] or []
-        }
-        samples = tuple(_sampled(client, wanted, run.deadline) for wanted in params["key_prefixes"] or [])
-        save_points = run.once((*key, "save"), lambda: _has_save_points(client))
-        canary, canary_seconds = _canary(client, params, run)
-        protocol = redis_client.tls_version(client) if server.is_tls else None
+    login = {name: params[name] for name in ("username", "password", "ca_file")}
+    key = ("check_redis", params["url"], *login.values())
+
+    def told() -> Told:
+        with redis_client.session(server, deadline=run.deadline, **login) as client:
+            return _told(server, client)
+
+    seen = run.once((*key, "told"), told)
     stranger = None
     if params["authentication"] == "required":
         stranger = run.once(
             (*key, "stranger"),
             lambda: redis_client.answers_without_password(server, deadline=run.deadline, ca_file=params["ca_file"]),
         )
+    lengths: dict[str, int] = {}
+    samples: tuple[KeySample, ...] = ()
+    canary, canary_seconds = None, None
+    if params["queues"] or params["key_prefixes"] or (params["canary"] and not run.check_mode):
+        with redis_client.session(server, deadline=run.deadline, **login) as client:
+            for queue in params["queues"] or []:
+                lengths[queue["name"]] = _queue_length(client, params["global_keyprefix"] + queue["name"])
+            samples = tuple(_sampled(client, wanted, run.deadline) for wanted in params["key_prefixes"] or [])
+            if params["canary"] and not run.check_mode:
+                canary, canary_seconds = _canary(client, params, run)
     return facts_of(
-        info,
+        seen.info,
         server=server.name,
         now=run.clock.now().timestamp(),
-        cluster=cluster,
-        rdb_save_points=save_points,
-        tls_version=protocol,
+        cluster=seen.cluster,
+        rdb_save_points=seen.rdb_save_points,
+        tls_version=seen.tls_version,
         open_to_strangers=stranger,
         queue_lengths=lengths,
         key_samples=samples,
@@ -172,13 +191,13 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     )
 
 
-def _connected(server: redis_client.Server, params: t.Mapping[str, t.Any], deadline: Deadline) -> t.Any:
-    return redis_client.connect(
-        server,
-        deadline=deadline,
-        username=params["username"],
-        password=params["password"],
-        ca_file=params["ca_file"],
+def _told(server: redis_client.Server, client: t.Any) -> Told:
+    info = read_info(server, client)
+    return Told(
+        info=info,
+        cluster=_cluster_info(client, info),
+        rdb_save_points=_has_save_points(client),
+        tls_version=redis_client.tls_version(client) if server.is_tls else None,
     )
 
 
@@ -237,20 +256,21 @@ def _sampled(client: t.Any, wanted: t.Mapping[str, t.Any], deadline: Deadline) -
     return KeySample(wanted["prefix"], alive, len(limited), max(limited, default=None), cursor == 0)
 
 
-def _canary(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> tuple[str | None, float | None]:
+def _canary(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> tuple[str, float | None]:
     """Write, read and delete one key that expires by itself; what came of it, and the seconds it took."""
-    if not params["canary"]:
-        return None, None
-    if run.check_mode:
-        return "not run in check mode, since it writes a key", None
     key, value = f"{params['global_keyprefix']}opsready:canary:{secrets.token_hex(8)}", secrets.token_hex(16)
     began = run.clock.monotonic()
     refusal = require("redis").exceptions.ResponseError
     try:
-        client.set(key, value, ex=CANARY_SECONDS)
-        try:
-            came_back = redis_client.text(client.get(key) or b"")
-        finally:
+        with run.trace():
+            try:
+                client.set(key, value, ex=CANARY_SECONDS)
+                came_back = redis_client.text(client.get(key) or b"")
+            except BaseException:
+                # What went wrong says more than that the key cannot be deleted; it expires by itself.
+                with contextlib.suppress(require("redis").exceptions.RedisError):
+                    client.delete(key)
+                raise
             client.delete(key)
     except refusal as problem:
         return f"refused: {problem}", None
@@ -312,10 +332,6 @@ def facts_of(
     )
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
-
-
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Judge what was seen; pure."""
     use = params["use"]
@@ -329,7 +345,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if params["min_version"]:
         yield holds(
             "version",
-            _version(facts.version) >= _version(params["min_version"]),
+            versions.is_at_least(facts.version, params["min_version"]),
             measured=facts.version,
             expected=f"at least {params['min_version']}",
             remedy="Upgrade the server.",
@@ -342,9 +358,10 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     yield from _judge_memory(facts, params)
     yield from _judge_access(facts, params)
     yield from _judge_replication(facts, params)
-    for queue in params["queues"] or []:
+    queues = params["queues"] or []
+    for label, queue in zip(told_apart(queue["name"] for queue in queues), queues):
         yield at_most(
-            f"length of queue {queue['name']}",
+            f"length of queue {label}",
             facts.queue_lengths.get(queue["name"]),
             queue["max_length"],
             unit="messages",
@@ -352,8 +369,10 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         )
     if params["min_hit_ratio"] is not None:
         yield _hit_ratio(facts, params["min_hit_ratio"])
-    for wanted, sample in zip(params["key_prefixes"] or [], facts.key_samples):
-        yield from _judge_sample(sample, wanted)
+    prefixes = params["key_prefixes"] or []
+    labels = told_apart(wanted["prefix"] for wanted in prefixes)
+    for label, wanted, sample in zip(labels, prefixes, facts.key_samples):
+        yield from _judge_sample(label, sample, wanted)
     if params["canary"]:
         yield _judge_canary(facts, use)
 
@@ -485,18 +504,18 @@ def _hit_ratio(facts: Facts, bound: float) -> Criterion:
     return at_least("hit ratio", round((facts.keyspace_hits or 0) / asked, 4), bound, remedy="Look at keys and TTLs.")
 
 
-def _judge_sample(sample: KeySample, wanted: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    yield at_least(f"keys with the prefix {sample.prefix}", sample.seen, wanted["min_keys"])
+def _judge_sample(label: str, sample: KeySample, wanted: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    yield at_least(f"keys with the prefix {label}", sample.seen, wanted["min_keys"])
     if wanted["min_ttl_share"] is not None:
         share = round(sample.with_ttl / sample.seen, 4) if sample.seen else None
-        yield at_least(f"share of {sample.prefix} keys that expire", share, wanted["min_ttl_share"])
+        yield at_least(f"share of {label} keys that expire", share, wanted["min_ttl_share"])
     if wanted["max_ttl"] is not None:
-        yield at_most(f"longest time to live of {sample.prefix} keys", sample.longest_ttl, wanted["max_ttl"], unit="s")
+        yield at_most(f"longest time to live of {label} keys", sample.longest_ttl, wanted["max_ttl"], unit="s")
 
 
 def _judge_canary(facts: Facts, use: str) -> Criterion:
-    if facts.canary_seconds is None and (facts.canary or "").startswith("not run"):
-        return unknown("canary", f"canary was {facts.canary}")
+    if facts.canary is None:
+        return unknown("canary", "canary was not run in check mode, since it writes a key", left_out=True)
     return holds(
         "canary",
         facts.canary == "came back",

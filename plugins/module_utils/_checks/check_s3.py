@@ -20,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     Denied,
+    Ended,
     GoliveError,
     TimedOut,
     Unreachable,
@@ -68,8 +69,9 @@ ARGUMENT_SPEC: Spec = compose(
 CONSTRAINTS: Constraints = {}
 
 LARGEST_CANARY = 8 * 1024 * 1024
-NOT_RUN = "not run"
 CLEANING_SECONDS = 3.0
+#: Why a canary was not sent.
+IN_CHECK_MODE, KEPT_BY_RETENTION = "check mode", "retention"
 #: What a server says of a bucket that has no such configuration.
 _UNSET = (
     "NoSuchLifecycleConfiguration",
@@ -105,11 +107,12 @@ class Newest:
 
 @dataclasses.dataclass(frozen=True)
 class Canary:
-    """What came of one object that was written, read and deleted."""
+    """What came of one object that was written, read and deleted, or why none was (``not_sent``)."""
 
     outcome: str
     seconds: float | None
     left_behind: str | None
+    not_sent: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +151,29 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         raise BadInput("newest is an empty list: nothing would be judged.")
     if not 1 <= params["canary_bytes"] <= LARGEST_CANARY:
         raise BadInput(f"canary_bytes must be between 1 and {LARGEST_CANARY}.")
-    identity = tuple(str(params[option]) for option in S3)
-    client = run.once(("s3", identity), lambda: s3.s3_client(params, deadline=run.deadline))
+    session = run.once("s3 session", s3.Session)
+    with contextlib.closing(s3.s3_client(params, deadline=run.deadline, session=session)) as client:
+        return _gathered(_Store(client, session, params, run))
+
+
+class _Store:
+    """One item's way to the store: its client, and one for cleaning up when its limit is spent."""
+
+    def __init__(self, client: t.Any, session: s3.Session, params: t.Mapping[str, t.Any], run: Run) -> None:
+        self.client = client
+        self.params = params
+        self.run = run
+        self._session = session
+
+    def cleaner(self) -> t.Any:
+        """A client that still works when the check's own limit is spent: the object must not stay for that."""
+        if self.run.deadline.remaining() > CLEANING_SECONDS:
+            return self.client
+        return s3.s3_client(self.params, deadline=Deadline(CLEANING_SECONDS), session=self._session)
+
+
+def _gathered(store: _Store) -> Facts:
+    client, params, run = store.client, store.params, store.run
     skews: list[float] = []
     buckets = []
     for name in params["buckets"]:
@@ -159,12 +183,12 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
             # A store that answers with an error of its own may still say no to the canary, which tells more.
             if not (params["canary"] and _answered(problem)):
                 raise
-            bucket = _bucket(client, name, params, run)
+            bucket = _bucket(store, name)
             buckets.append(
                 dataclasses.replace(bucket, is_there=None, unread={**bucket.unread, "bucket": problem.message})
             )
             continue
-        buckets.append(_bucket(client, name, params, run) if is_there else _absent(name))
+        buckets.append(_bucket(store, name) if is_there else _absent(name))
     found = {bucket.name for bucket in buckets if bucket.is_there}
     newest = tuple(_newest(client, wanted, run) for wanted in params["newest"] or [] if wanted["bucket"] in found)
     return Facts(
@@ -193,7 +217,8 @@ def _is_there(client: t.Any, name: str, run: Run, skews: list[float]) -> bool:
     return True
 
 
-def _bucket(client: t.Any, name: str, params: t.Mapping[str, t.Any], run: Run) -> Bucket:
+def _bucket(store: _Store, name: str) -> Bucket:
+    client, params, run = store.client, store.params, store.run
     unread: dict[str, str] = {}
 
     def ask(topic: str, is_wanted: bool, call: t.Callable[[], t.Any]) -> t.Any:
@@ -233,7 +258,7 @@ def _bucket(client: t.Any, name: str, params: t.Mapping[str, t.Any], run: Run) -
         lock_mode=retention.get("Mode"),
         lock_days=days,
         is_public=_is_public(name, params, run, unread) if params["public_access"] == "refused" else None,
-        canary=_canary(client, name, params, run, has_retention=bool(retention)) if params["canary"] else None,
+        canary=_canary(store, name, has_retention=bool(retention)) if params["canary"] else None,
         unread=unread,
     )
 
@@ -311,47 +336,44 @@ def _aware(moment: datetime.datetime) -> datetime.datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 
-def _canary(client: t.Any, bucket: str, params: t.Mapping[str, t.Any], run: Run, *, has_retention: bool) -> Canary:
-    """Write, read and delete one object; it is deleted by its version, and also when reading fails."""
+def _canary(store: _Store, bucket: str, *, has_retention: bool) -> Canary:
+    """Write, read and delete one object; it is deleted whatever happens, and by its version."""
+    run = store.run
     if run.check_mode:
-        return Canary(f"{NOT_RUN} in check mode, since it writes an object", None, None)
+        return Canary("not run in check mode, since it writes an object", None, None, IN_CHECK_MODE)
     if has_retention:
-        return Canary(f"{NOT_RUN}, since the bucket's default retention would keep it", None, None)
-    key = f"{params['canary_prefix']}{secrets.token_hex(12)}"
-    content = secrets.token_bytes(params["canary_bytes"])
+        return Canary("not run, since the bucket's default retention would keep it", None, None, KEPT_BY_RETENTION)
+    key = f"{store.params['canary_prefix']}{secrets.token_hex(12)}"
+    content = secrets.token_bytes(store.params["canary_bytes"])
     began = run.clock.monotonic()
-    try:
-        with s3.translated(f"Writing s3://{bucket}/{key}", deadline=run.deadline):
-            version = client.put_object(Bucket=bucket, Key=key, Body=content).get("VersionId")
-    except GoliveError as problem:
-        # The answer may be lost while the object is there, so it is deleted all the same.
-        left = _deleted(_cleaner(client, params, run), bucket, key, None)
-        if isinstance(problem, TimedOut) or not _answered(problem):
-            raise
-        return Canary(f"refused: {problem.message}", None, left if not isinstance(problem, Denied) else None)
-    outcome = "came back"
-    try:
-        with s3.translated(f"Reading s3://{bucket}/{key}", deadline=run.deadline):
-            body = client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_CANARY + 1)
-        if hashlib.sha256(body).digest() != hashlib.sha256(content).digest():
-            outcome = f"changed: {len(content)} bytes were written and {len(body)} others came back"
-    except GoliveError as problem:
-        outcome = f"not readable: {problem.message}"
-    finally:
-        left = _deleted(_cleaner(client, params, run), bucket, key, version)
+    with run.trace():
+        try:
+            with s3.translated(f"Writing s3://{bucket}/{key}", deadline=run.deadline):
+                version = store.client.put_object(Bucket=bucket, Key=key, Body=content).get("VersionId")
+        except (GoliveError, Ended) as problem:
+            # The answer may be lost while the object is there.
+            left = _removed(store.cleaner(), bucket, key)
+            left = None if isinstance(problem, Denied) else left
+            if isinstance(problem, (Ended, TimedOut)) or not _answered(problem):
+                remedy = f"{problem.remedy} Delete {left}.".strip() if left else problem.remedy
+                raise type(problem)(problem.message, remedy=remedy)
+            return Canary(f"refused: {problem.message}", None, left)
+        outcome = "came back"
+        try:
+            with s3.translated(f"Reading s3://{bucket}/{key}", deadline=run.deadline):
+                body = store.client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_CANARY + 1)
+            if hashlib.sha256(body).digest() != hashlib.sha256(content).digest():
+                outcome = f"changed: {len(content)} bytes were written and {len(body)} others came back"
+        except GoliveError as problem:
+            outcome = f"not readable: {problem.message}"
+        finally:
+            left = _deleted(store.cleaner(), bucket, key, version)
     return Canary(outcome, run.clock.monotonic() - began, left)
 
 
 def _answered(problem: GoliveError) -> bool:
     """Whether the server said no, in contrast to saying nothing."""
     return not isinstance(problem, Unreachable) or "S3 answered" in problem.message
-
-
-def _cleaner(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> t.Any:
-    """A client that may still work when the check's own limit is spent: the object must not stay for that."""
-    if run.deadline.remaining() > CLEANING_SECONDS:
-        return client
-    return s3.s3_client(params, deadline=Deadline(CLEANING_SECONDS))
 
 
 def _deleted(client: t.Any, bucket: str, key: str, version: str | None) -> str | None:
@@ -369,6 +391,28 @@ def _deleted(client: t.Any, bucket: str, key: str, version: str | None) -> str |
     except GoliveError as problem:
         return f"{name} ({problem.message})"
     return name
+
+
+def _removed(client: t.Any, bucket: str, key: str) -> str | None:
+    """The same without knowing a version: on a versioned bucket deleting by the key alone hides the object under a marker."""
+    left = _deleted(client, bucket, key, None)
+    name = f"s3://{bucket}/{key}"
+    try:
+        for version in _versions(client, bucket, key):
+            with s3.translated(f"Deleting {name} version {version}", deadline=Deadline(CLEANING_SECONDS)):
+                client.delete_object(Bucket=bucket, Key=key, VersionId=version)
+        kept = _versions(client, bucket, key)
+    except GoliveError as problem:
+        return left or f"{name}, if the bucket keeps versions ({problem.message})"
+    return f"{name} version {', '.join(kept)}" if kept else None
+
+
+def _versions(client: t.Any, bucket: str, key: str) -> list[str]:
+    """The versions and delete markers of exactly this key: it is random, so one page holds them all."""
+    with s3.translated(f"Listing the versions of s3://{bucket}/{key}", deadline=Deadline(CLEANING_SECONDS)):
+        page = client.list_object_versions(Bucket=bucket, Prefix=key)
+    entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+    return [str(entry["VersionId"]) for entry in entries if entry["Key"] == key]
 
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -497,8 +541,9 @@ def _judge_lock(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterator[Cri
 
 
 def _judge_canary(name: str, canary: Canary) -> t.Iterator[Criterion]:
-    if canary.outcome.startswith(NOT_RUN):
-        yield unknown(f"canary in {name}", f"canary in {name} was {canary.outcome}")
+    if canary.not_sent:
+        left_out = canary.not_sent == IN_CHECK_MODE
+        yield unknown(f"canary in {name}", f"canary in {name} was {canary.outcome}", left_out=left_out)
         return
     yield holds(
         f"canary in {name}",

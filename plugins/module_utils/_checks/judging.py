@@ -40,6 +40,7 @@ def judged(check: registry.Check, params: t.Mapping[str, t.Any], run: Run) -> di
         "measured": bounded(run.scrub.value(judgement.measured)),
         "evidence": bounded(run.scrub.value(evidence)),
         "remedy": run.scrub.text(judgement.remedy),
+        "left_out": judgement.left_out,
         "check": check.NAME,
         "started": started,
         "seconds": round(run.clock.monotonic() - began, 3),

@@ -26,6 +26,24 @@ class Check(t.Protocol):
     evidence: t.Callable[[t.Any], dict[str, t.Any]]
 
 
+def _check_celery() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_celery
+
+    return check_celery
+
+
+def _check_command() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_command
+
+    return check_command
+
+
+def _check_doc() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_doc
+
+    return check_doc
+
+
 def _check_env() -> t.Any:
     from ansible_collections.opsready.golive.plugins.module_utils._checks import check_env
 
@@ -44,6 +62,18 @@ def _check_http() -> t.Any:
     return check_http
 
 
+def _check_logs() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_logs
+
+    return check_logs
+
+
+def _check_net() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_net
+
+    return check_net
+
+
 def _check_postgres() -> t.Any:
     from ansible_collections.opsready.golive.plugins.module_utils._checks import check_postgres
 
@@ -54,6 +84,12 @@ def _check_redis() -> t.Any:
     from ansible_collections.opsready.golive.plugins.module_utils._checks import check_redis
 
     return check_redis
+
+
+def _check_report() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_report
+
+    return check_report
 
 
 def _check_s3() -> t.Any:
@@ -69,11 +105,17 @@ def _check_tls() -> t.Any:
 
 
 _LOADERS: dict[str, t.Callable[[], t.Any]] = {
+    "check_celery": _check_celery,
+    "check_command": _check_command,
+    "check_doc": _check_doc,
     "check_env": _check_env,
     "check_host": _check_host,
     "check_http": _check_http,
+    "check_logs": _check_logs,
+    "check_net": _check_net,
     "check_postgres": _check_postgres,
     "check_redis": _check_redis,
+    "check_report": _check_report,
     "check_s3": _check_s3,
     "check_tls": _check_tls,
 }

@@ -9,23 +9,26 @@ an oddity, because the application may see another value than we do. No value ev
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import stat
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
-    BadInput,
     Denied,
     UnexpectedAnswer,
     Unreachable,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 
 _MOST_BYTES = 4 * 1024 * 1024
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(?P<sign>=)?[ \t]*")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
 _SINGLE = re.compile(r"'(?P<value>(?:[^'\\]|\\.)*)'", re.DOTALL)
 _REST_OF_LINE = re.compile(r"[ \t]*(?:#[^\n]*)?(?=\n|\Z)")
+#: States in /proc/<pid>/stat of a process that has ended and was not yet waited for.
+_ENDED = ("Z", "X", "x")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
 
 
@@ -165,15 +168,25 @@ def read(path: str) -> EnvFile:
     return EnvFile(path, parse(octets), stat.S_IMODE(status.st_mode), status.st_uid, status.st_mtime)
 
 
+class _Gone(Unreachable):
+    """There is no such process, or not any more."""
+
+
 def processes(
     *, pid: int | None = None, pid_file: str | None = None, pattern: str | None = None, proc: str = "/proc"
 ) -> list[Process]:
-    """The process of this number, of this pid file, or each whose command line matches. Raises the error family."""
+    """The process of this number, of this pid file, or each whose command line matches. Raises the error family.
+
+    Of those that match, one that ends meanwhile is left out: a server's children come and go.
+    """
     if pid_file is not None:
         pid = _pid_in(pid_file)
     if pid is not None:
         return [_process(pid, proc)]
-    found = [_process(number, proc) for number in matching(pattern or "", proc=proc)]
+    found = []
+    for number in matching(pattern or "", proc=proc):
+        with contextlib.suppress(_Gone):
+            found.append(_process(number, proc))
     if not found:
         raise Unreachable(f"No process's command line matches {pattern!r}.")
     return found
@@ -192,13 +205,10 @@ def _pid_in(path: str) -> int:
 
 def matching(pattern: str, *, proc: str = "/proc") -> list[int]:
     """The numbers of all processes, this one and its parents left out, whose command line matches. Raises BadInput."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as problem:
-        raise BadInput(f"{pattern!r} is not a regular expression: {problem}.")
+    searched = compiled(pattern, option="pattern")
     ourselves = _ancestors(os.getpid(), proc)
     lines = {int(name): command_line(int(name), proc=proc) for name in os.listdir(proc) if name.isdigit()}
-    return sorted(pid for pid, line in lines.items() if line and pid not in ourselves and compiled.search(line))
+    return sorted(pid for pid, line in lines.items() if line and pid not in ourselves and searched.search(line))
 
 
 def _ancestors(pid: int, proc: str) -> set[int]:
@@ -243,8 +253,10 @@ def _process(pid: int, proc: str) -> Process:
             remedy="Run this item with become: true.",
         )
     except OSError:
-        raise Unreachable(f"There is no process {pid}.")
+        raise _Gone(f"There is no process {pid}.")
     fields = _stat_fields(pid, proc)
+    if not fields or fields[0] in _ENDED:  # its environment is empty, which says nothing about the service
+        raise _Gone(f"The process {pid} has ended.")
     started = booted + int(fields[19]) / os.sysconf("SC_CLK_TCK") if len(fields) > 19 else 0.0
     pairs = (entry.partition(b"=") for entry in octets.split(b"\0") if b"=" in entry)
     values = {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, _sign, value in pairs}

@@ -71,6 +71,8 @@ class FileSeen:
     changed_at: float = 0.0
     text: str | None = None
     sha256: str | None = None
+    #: There is more than ``text``.
+    is_cut: bool = False
 
 
 def space(path: str, *, deadline: Deadline, python: str = sys.executable) -> Space:
@@ -167,7 +169,7 @@ def _with_content(seen: FileSeen, *, with_text: bool, with_sha256: bool) -> File
         with open(seen.path, "rb") as stream:
             while chunk := stream.read(1024 * 1024):
                 digest.update(chunk)
-                if len(first) < _MOST_BYTES:
+                if len(first) <= _MOST_BYTES:
                     first += chunk
                 elif not with_sha256:
                     break
@@ -181,6 +183,7 @@ def _with_content(seen: FileSeen, *, with_text: bool, with_sha256: bool) -> File
         seen,
         text=first[:_MOST_BYTES].decode("utf-8", "replace") if with_text else None,
         sha256=digest.hexdigest() if with_sha256 else None,
+        is_cut=with_text and len(first) > _MOST_BYTES,
     )
 
 

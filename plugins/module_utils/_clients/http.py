@@ -72,7 +72,9 @@ class Origin:
 
 @dataclasses.dataclass(frozen=True)
 class Response:
-    """What was answered. ``seconds`` runs from the first byte of work (connecting, if that was needed) to the last of the body."""
+    """What was answered. ``is_truncated`` says that the body, as it came or unpacked, is longer than what is read of it.
+
+    ``seconds`` runs from the first byte of work (connecting, if that was needed) to the last of the body."""
 
     status: int
     reason: str
@@ -83,6 +85,8 @@ class Response:
     connect_seconds: float
     url: str
     hops: tuple[tuple[int, str], ...] = ()
+    #: So many bytes are read of a body, as it came and unpacked.
+    limit: int = MAX_BODY_BYTES
 
     def header(self, name: str) -> str | None:
         """The header's value, several joined by commas; None where it is absent."""
@@ -93,17 +97,10 @@ class Response:
         """Each value on its own (Set-Cookie must not be joined)."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
-    def content(self, *, limit: int = MAX_BODY_BYTES) -> bytes:
-        """The body, unpacked if it came as gzip or deflate. Raises UnexpectedAnswer."""
-        coding = (self.header("content-encoding") or "identity").strip().lower()
-        if coding in ("identity", "") or not self.body:
-            return self.body
-        if coding not in ("gzip", "x-gzip", "deflate"):
-            raise UnexpectedAnswer(f"{self.url} answered in the coding {coding!r}, which was not asked for.")
-        try:
-            return zlib.decompressobj(wbits=47 if coding != "deflate" else 15).decompress(self.body, limit)
-        except zlib.error:
-            raise UnexpectedAnswer(f"{self.url} said its body is {coding}, and it is not.")
+    def content(self, *, limit: int | None = None) -> bytes:
+        """The body, unpacked if it came as gzip or deflate, up to a bound in bytes. Raises UnexpectedAnswer."""
+        bound = self.limit if limit is None else limit
+        return _unpacked(self.body, _coding(self.headers), limit=bound, is_cut=self.is_truncated, url=self.url)[0]
 
     def text(self) -> str:
         """The body as text, in the charset it names, else UTF-8; what cannot be decoded is replaced."""
@@ -116,14 +113,47 @@ class Response:
     def json(self) -> t.Any:
         """The body as JSON. Raises UnexpectedAnswer, without quoting the body: it may hold a token."""
         if self.is_truncated:
-            raise UnexpectedAnswer(
-                f"{self.url} answered with more than {len(self.body)} bytes; JSON cut there is not read."
-            )
+            raise UnexpectedAnswer(f"{self.url} answered with more than is read of a body; JSON cut there is not read.")
         try:
             return json.loads(self.content().decode("utf-8-sig"))
         except ValueError as problem:
             said = getattr(problem, "msg", "it is not UTF-8")
             raise UnexpectedAnswer(f"{self.url} answered with {len(self.body)} bytes that are not JSON: {said}.")
+
+
+def _coding(headers: t.Iterable[tuple[str, str]]) -> str:
+    return (_header(headers, "content-encoding") or "identity").strip().lower() or "identity"
+
+
+def _unpacked(body: bytes, coding: str, *, limit: int, is_cut: bool, url: str) -> tuple[bytes, bool]:
+    """The content of a body, and whether there is more than ``limit`` bytes of it. Raises UnexpectedAnswer."""
+    if coding == "identity" or not body:
+        return body, False
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise UnexpectedAnswer(f"{url} answered in the coding {coding!r}, which was not asked for.")
+    content, rest = b"", body
+    try:
+        while rest:  # gzip may come in several parts, one after the other
+            unpacking = zlib.decompressobj(wbits=15 if coding == "deflate" else 47)
+            content += unpacking.decompress(rest, limit + 1 - len(content))
+            if len(content) > limit:
+                return content[:limit], True
+            if not unpacking.eof:
+                if is_cut:
+                    return content, True
+                raise UnexpectedAnswer(f"{url} ended its {coding} body early.")
+            rest = unpacking.unused_data.lstrip(b"\0")  # some pad it
+    except zlib.error:
+        raise UnexpectedAnswer(f"{url} said its body is {coding}, and it is not.")
+    return content, False
+
+
+def _has_more(body: bytes, headers: t.Iterable[tuple[str, str]], *, limit: int) -> bool:
+    """Whether a whole body holds more than ``limit`` bytes when it is unpacked; False where it cannot be."""
+    try:
+        return _unpacked(body, _coding(headers), limit=limit, is_cut=False, url="")[1]
+    except UnexpectedAnswer:  # whoever reads the content is told
+        return False
 
 
 def origin_of(url: str) -> tuple[Origin, str]:
@@ -394,16 +424,18 @@ class HttpClient:
             connecting += waited
             location = _header(answer[2], "location")
             if not (follow and answer[0] in _REDIRECTS and location):
+                limit = max(max_body, MAX_BODY_BYTES)
                 return Response(
                     status=answer[0],
                     reason=answer[1],
                     headers=answer[2],
                     body=answer[3],
-                    is_truncated=answer[4],
+                    is_truncated=answer[4] or _has_more(answer[3], answer[2], limit=limit),
                     seconds=deadline.clock.monotonic() - began,
                     connect_seconds=connecting,
                     url=url,
                     hops=tuple(hops),
+                    limit=limit,
                 )
             if len(hops) >= MAX_REDIRECTS:
                 raise UnexpectedAnswer(f"{hops[0][1] if hops else url} redirects more than {MAX_REDIRECTS} times.")

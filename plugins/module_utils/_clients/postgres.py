@@ -23,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.deps import 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     Denied,
+    GoliveError,
     TimedOut,
     UnexpectedAnswer,
     Unreachable,
@@ -31,6 +32,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 if t.TYPE_CHECKING:
     import psycopg
 
+#: How long an item waits for the connection that another one is using, in seconds.
+PATIENCE_SECONDS = 1.0
 #: PostgreSQL cuts identifiers and application names here, without an error.
 NAME_BYTES = 63
 
@@ -201,6 +204,7 @@ def _connected(
 
 
 _GUARDED: list[t.Any] = []
+_WATCHING = threading.Lock()
 
 
 def _guarded_class() -> t.Any:
@@ -214,29 +218,131 @@ def _guarded_class() -> t.Any:
         """Its socket is shut down at the deadline, so that a server that stopped answering cannot hold us."""
 
         _watchdog: threading.Timer | None = None
+        #: Its deadline was reached: it is of no use to anybody.
+        was_ended = False
 
         def end_at(self, deadline: Deadline) -> None:
+            """From now on this deadline counts, and no earlier one."""
+            self.rest()
             descriptor = self.fileno()
 
             def shut_down() -> None:
                 # The descriptor belongs to libpq; a duplicate lets us shut down without closing it under its feet.
-                if self.closed:
-                    return
-                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as raw:
-                    raw.shutdown(socket.SHUT_RDWR)
+                with _WATCHING:
+                    if self.closed or self._watchdog is not watchdog:
+                        return
+                    self.was_ended = True
+                    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as raw:
+                        raw.shutdown(socket.SHUT_RDWR)
 
             # statement_timeout ends at the deadline too, and says more: it goes first.
-            self._watchdog = threading.Timer(min(deadline.remaining() + 0.5, threading.TIMEOUT_MAX), shut_down)
-            self._watchdog.daemon = True
-            self._watchdog.start()
+            watchdog = threading.Timer(min(deadline.remaining() + 0.5, threading.TIMEOUT_MAX), shut_down)
+            watchdog.daemon = True
+            self._watchdog = watchdog
+            watchdog.start()
+
+        def rest(self) -> None:
+            """No deadline counts until the next one is set."""
+            with _WATCHING:
+                watchdog, self._watchdog = self._watchdog, None
+            if watchdog is not None:
+                watchdog.cancel()
 
         def close(self) -> None:
-            if self._watchdog is not None:
-                self._watchdog.cancel()
+            self.rest()
             super().close()
 
     _GUARDED.append(GuardedConnection)
     return GuardedConnection
+
+
+class Lender:
+    """Connections to one target for the items of a checklist: each is one item's at a time, and there are as few as will do.
+
+    An item takes over what another one has done with, and waits for that at most PATIENCE_SECONDS, and half of its own
+    limit: then it logs in itself, since the long query of one item is no reason to leave another one without an answer.
+    A login that was refused is the answer to all. Any thread may borrow.
+    """
+
+    def __init__(self, dsn: str, *, password: str | None, application_name: str) -> None:
+        self._login: dict[str, t.Any] = {"dsn": dsn, "password": password, "application_name": application_name}
+        self._changed = threading.Condition()
+        self._idle: list[t.Any] = []
+        self._lent = 0
+        self._was_let_in = False
+        self._refusal: GoliveError | None = None
+        self._is_closed = False
+
+    @contextlib.contextmanager
+    def lent(self, *, deadline: Deadline) -> t.Iterator[psycopg.Connection[Row]]:
+        """A connection in autocommit, as fresh as a new one, that no wait on it outlives the deadline.
+
+        ``limit`` has to be the first statement of each transaction. Raises what ``connect`` raises.
+        """
+        connection = self._taken(deadline)
+        try:
+            yield connection
+        finally:
+            self._taken_back(connection)
+
+    def close(self) -> None:
+        """End what nobody has borrowed; what is still lent ends when it comes back."""
+        with self._changed:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _taken(self, deadline: Deadline) -> t.Any:
+        with self._changed:
+            patience = min(PATIENCE_SECONDS, deadline.require("Waiting for a connection to PostgreSQL") / 2)
+            self._changed.wait_for(lambda: self._idle or self._refusal or not self._lent, timeout=patience)
+            if self._refusal is not None:
+                raise self._refusal
+            self._lent += 1
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None:
+            connection.end_at(deadline)
+            return connection
+        try:
+            made = connect(**self._login, deadline=deadline)
+        except BaseException as problem:
+            with self._changed:
+                self._lent -= 1
+                is_final = isinstance(problem, GoliveError) and not isinstance(problem, TimedOut)
+                if is_final and not self._was_let_in:  # later ones may only be one too many
+                    self._refusal = t.cast(GoliveError, problem)
+                self._changed.notify_all()
+            raise
+        made.prepare_threshold = None  # DISCARD ALL would take prepared statements away under its feet
+        self._was_let_in = True
+        return made
+
+    def _taken_back(self, connection: t.Any) -> None:
+        is_good = False
+        try:
+            if not connection.closed and connection.info.transaction_status == require("psycopg").pq.TransactionStatus.IDLE:
+                # Settings, locks and temporary tables of one item's queries are no business of the next one's.
+                connection.execute("DISCARD ALL")
+                connection.rest()
+                is_good = not connection.was_ended
+        except require("psycopg").Error:
+            is_good = False  # it broke in the meantime; the next item gets a new one
+        finally:
+            with self._changed:
+                self._lent -= 1
+                is_kept = is_good and not self._is_closed
+                if is_kept:
+                    self._idle.append(connection)
+                self._changed.notify_all()
+            if not is_kept:
+                connection.close()
+
+
+def limit(connection: psycopg.Connection[Row], deadline: Deadline) -> None:
+    """Let the server end each statement of this transaction at the deadline; a session's setting would outlive it."""
+    milliseconds = math.ceil(deadline.require("Asking PostgreSQL") * 1000)
+    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)])
 
 
 def cancel(connection: psycopg.Connection[t.Any]) -> None:

@@ -9,24 +9,29 @@ The floors live here and nowhere else; each exists for Python 3.9.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import platform
-import re
 import sys
 import types
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import MissingLibrary
+from ansible_collections.opsready.golive.plugins.module_utils._core.versions import is_at_least
 
 #: import name -> (name on PyPI, lowest version that works)
 FLOORS: dict[str, tuple[str, str]] = {
     "boto3": ("boto3", "1.34"),
     "cryptography": ("cryptography", "42.0"),
+    "dns": ("dnspython", "2.6"),
     "psycopg": ("psycopg[binary]", "3.1"),
     "redis": ("redis", "5.0"),
 }
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+def _installed(package: str) -> str:
+    try:
+        return importlib.metadata.version(package.partition("[")[0])
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
 
 
 def require(name: str) -> types.ModuleType:
@@ -39,8 +44,8 @@ def require(name: str) -> types.ModuleType:
     except ImportError as problem:
         text = f"The Python library {package} >= {floor} is missing for {where}: {problem}."
         raise MissingLibrary(text, remedy=remedy) from None
-    found = str(getattr(library, "__version__", "0"))
-    if _numbers(found) < _numbers(floor):
+    found = str(getattr(library, "__version__", None) or _installed(package))
+    if not is_at_least(found, floor):
         raise MissingLibrary(
             f"The Python library {package} is {found} for {where}, but {floor} is needed.", remedy=remedy
         )

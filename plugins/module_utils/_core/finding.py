@@ -8,6 +8,7 @@ A finding is as bad as its worst criterion, and no criteria at all is unknown: *
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
 import typing as t
@@ -15,17 +16,11 @@ import typing as t
 #: From good to bad. ``waived`` and ``not_applicable`` are never a criterion's: the verdict and the plan give them.
 ORDER = ("pass", "warn", "unknown", "fail")
 STATUSES = (*ORDER, "not_applicable")
-#: What a criterion expects that could not be found out.
-AN_ANSWER = "an answer"
-#: The same where only check mode was in the way: the verdict then says "GO if these N hold".
-NOT_IN_CHECK_MODE = "an answer, which check mode does not ask for"
-#: How a check says that a probe that leaves a trace was left out.
-_LEFT_OUT = re.compile(r"\bnot run in check mode\b|\bcheck mode did not send\b")
 
 
 @dataclasses.dataclass(frozen=True)
 class Criterion:
-    """One judged fact."""
+    """One judged fact. Its name is its own in its finding: see ``told_apart``."""
 
     name: str
     status: str
@@ -33,6 +28,8 @@ class Criterion:
     expected: str
     sentence: str
     remedy: str = ""
+    #: Unknown since check mode left the question out, which would leave a trace.
+    left_out: bool = False
 
 
 def plain(value: t.Any) -> str:
@@ -117,17 +114,20 @@ def holds(
     return _judged(name, truth, measured, expected, text, remedy, level)
 
 
-def unknown(name: str, why: str, *, remedy: str = "") -> Criterion:
-    """What could not be found out."""
-    expected = NOT_IN_CHECK_MODE if _LEFT_OUT.search(why) else AN_ANSWER
-    return Criterion(name, "unknown", None, expected, why, remedy)
+def unknown(name: str, why: str, *, remedy: str = "", left_out: bool = False) -> Criterion:
+    """What could not be found out; ``left_out`` where nothing but check mode was in the way."""
+    return Criterion(name, "unknown", None, "an answer", why, remedy, left_out)
 
 
-def unknown_only_for_check_mode(expected: t.Mapping[str, t.Any]) -> bool:
-    """Whether nothing but check mode kept an unknown finding, with these expectations, from being known."""
-    unanswered = [text for text in expected.values() if text in (AN_ANSWER, NOT_IN_CHECK_MODE)]
-    was_cut = "…" in expected
-    return bool(unanswered) and AN_ANSWER not in unanswered and not was_cut
+def told_apart(labels: t.Iterable[str]) -> list[str]:
+    """The labels, in their order; one that comes again is numbered, ``/ (1 of 2)``: a list may name a thing twice."""
+    listed = list(labels)
+    total, seen = collections.Counter(listed), collections.Counter[str]()
+    told = []
+    for label in listed:
+        seen[label] += 1
+        told.append(f"{label} ({seen[label]} of {total[label]})" if total[label] > 1 else label)
+    return told
 
 
 def worst(statuses: t.Iterable[str]) -> str:
@@ -145,11 +145,19 @@ class Judgement:
     expected: dict[str, str]
     measured: dict[str, t.Any]
     remedy: str
+    #: Nothing but check mode kept it from being known: the verdict then says "GO if these N hold".
+    left_out: bool = False
 
     @staticmethod
     def of(criteria: t.Iterable[Criterion]) -> Judgement:
-        """Fold criteria; the summary names each one that did not pass, worst first."""
+        """Fold criteria; the summary names each one that did not pass, worst first.
+
+        Raises ValueError where two have one name: the second would hide the first.
+        """
         listed = list(criteria)
+        twice = [name for name, count in collections.Counter(item.name for item in listed).items() if count > 1]
+        if twice:
+            raise ValueError(f"several criteria are called {twice[0]!r}; this is a defect of the check, please report it")
         status = worst(item.status for item in listed)
         bad = sorted((c for c in listed if c.status != "pass"), key=lambda c: -ORDER.index(c.status))
         if not listed:
@@ -168,6 +176,7 @@ class Judgement:
             expected={item.name: item.expected for item in listed},
             measured={item.name: item.measured for item in listed},
             remedy=" ".join(remedies),
+            left_out=status == "unknown" and bool(bad) and all(c.left_out for c in bad if c.status == "unknown"),
         )
 
 

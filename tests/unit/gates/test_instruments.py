@@ -12,9 +12,10 @@ import sys
 import urllib.parse
 from pathlib import Path
 
+import coverage
 import pytest
 
-from tests.gates import make_venv
+from tests.gates import coverage_bar, make_venv
 from tests.gates.copy_collection import copy
 from tests.leaks import leaks
 from tests.parts import CI_MAY_LACK, may_be_skipped
@@ -70,6 +71,15 @@ def test_the_copy_follows_changes_and_removals(tmp_path: Path) -> None:
     assert (made / "new" / "file").read_text() == "new"
 
 
+def test_what_ansible_test_keeps_in_the_copy_stays(tmp_path: Path) -> None:
+    root = _repository(tmp_path / "clone")
+    kept = copy(tmp_path / "gate", root) / "tests" / "output" / "environment"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("made once")
+    copy(tmp_path / "gate", root)
+    assert kept.read_text() == "made once"
+
+
 def test_an_unchanged_file_is_not_copied_again(tmp_path: Path) -> None:
     root = _repository(tmp_path / "clone")
     made = copy(tmp_path / "gate", root)
@@ -104,6 +114,38 @@ def test_a_part_that_ci_may_lack_can_be_skipped_anywhere(tmp_path: Path) -> None
     assert "1 skipped" in _outcome_of_a_skip(tmp_path, "goss: not installed", "1")
     assert not may_be_skipped("gossip: not installed")
     assert all(len(reason) > 20 for reason in CI_MAY_LACK.values())
+
+
+def _recorded(tmp_path: Path, arcs: list[tuple[int, int]]) -> Path:
+    """A recording of a file with an if and an else, in which these steps from line to line were taken."""
+    source = tmp_path / "package" / "one.py"
+    source.parent.mkdir()
+    source.write_text("a = 1\nif a:\n    b = 2\nelse:\n    c = 3\n")
+    recording = coverage.CoverageData(str(tmp_path / "data"))
+    recording.add_arcs({str(source): arcs})
+    recording.write()
+    return tmp_path / "data"
+
+
+def test_coverage_counts_lines_and_branches(tmp_path: Path) -> None:
+    data = _recorded(tmp_path, [(-1, 1), (1, 2), (2, 3), (3, -1)])
+    assert round(coverage_bar.percent_of(data, tmp_path / "package"), 2) == 66.67
+
+
+def test_coverage_of_everything_is_full_and_of_nothing_is_none(tmp_path: Path) -> None:
+    data = _recorded(tmp_path, [(-1, 1), (1, 2), (2, 3), (3, -1), (2, 5), (5, -1)])
+    assert coverage_bar.percent_of(data, tmp_path / "package") == 100.0
+    assert coverage_bar.percent_of(data, tmp_path / "another") == 0.0
+
+
+@pytest.mark.parametrize(("percents", "code"), [((95.0, 97.0, 100.0), 0), ((100.0, 94.99, 100.0), 1)])
+def test_each_package_has_to_reach_the_bar_by_itself(
+    percents: tuple[float, ...], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_name = dict(zip(coverage_bar.PACKAGES, percents))
+    monkeypatch.setattr(coverage_bar, "percent_of", lambda data_file, folder: by_name[folder.name])
+    assert coverage_bar.main(Path("data")) == code
+    assert capsys.readouterr().out.count("BELOW") == code
 
 
 def test_requirement_files_are_followed_and_counted_once() -> None:

@@ -66,7 +66,3 @@ def test_an_error_is_its_sentence_and_its_way_out() -> None:
     assert issubclass(TimedOut, Unreachable)
     failed = CommandFailed("psql ended with code 2: x.", returncode=2, stderr="x")
     assert failed.known == {"returncode": 2, "stderr": "x"}
-
-
-def test_versions_are_compared_as_numbers() -> None:
-    assert deps._numbers("2.10.1.dev3") == (2, 10, 1)

@@ -23,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     matches,
     one_of,
     plain,
+    told_apart,
     unknown,
     worst,
     worst_of_error,
@@ -40,18 +41,22 @@ criteria = st.builds(
 )
 
 
+#: What a check yields for one item: each criterion has a name of its own.
+several = st.lists(criteria, max_size=6, unique_by=lambda criterion: criterion.name)
+
+
 @given(st.lists(statuses), statuses)
 def test_one_more_criterion_never_makes_it_better(before: list[str], added: str) -> None:
     if before:
         assert ORDER.index(worst([*before, added])) >= ORDER.index(worst(before))
 
 
-@given(st.lists(criteria, max_size=6))
+@given(several)
 def test_the_order_of_criteria_does_not_change_the_status(listed: list[Criterion]) -> None:
     assert Judgement.of(listed).status == Judgement.of(reversed(listed)).status
 
 
-@given(st.lists(criteria, min_size=1, max_size=6))
+@given(several)
 def test_the_summary_names_every_criterion_that_did_not_pass(listed: list[Criterion]) -> None:
     judgement = Judgement.of(listed)
     for criterion in listed:
@@ -65,6 +70,32 @@ def test_no_criteria_at_all_is_unknown() -> None:
     assert judgement.status == "unknown"
     assert judgement.summary == "Nothing was judged, so nothing is known."
     assert worst([]) == "unknown"
+
+
+def test_a_name_that_two_criteria_share_is_a_defect_and_not_the_end_of_one() -> None:
+    with pytest.raises(ValueError, match="several criteria are called 'lag'; this is a defect"):
+        Judgement.of([at_most("lag", 9, 5), at_most("load", 1, 5), at_most("lag", 1, 5)])
+
+
+@given(st.lists(st.text(max_size=3)))
+def test_labels_that_come_again_are_told_apart(labels: list[str]) -> None:
+    told = told_apart(labels)
+    assert all(one.startswith(label) for one, label in zip(told, labels, strict=True))
+    if not any("of" in label for label in labels):
+        assert len(set(told)) == len(labels)
+
+
+def test_a_label_is_numbered_only_where_it_comes_again() -> None:
+    assert told_apart(["/a", "/b", "/a"]) == ["/a (1 of 2)", "/b", "/a (2 of 2)"]
+
+
+def test_only_what_check_mode_left_out_is_left_out() -> None:
+    trace = unknown("canary", "canary was not run in check mode", left_out=True)
+    other = unknown("lag", "lag was not run in check mode")
+    known = at_least("replicas", 2, 1)
+    assert Judgement.of([known, trace]).left_out
+    for listed in ([], [known], [known, trace, other], [other], [trace, at_least("free", 0, 1)]):
+        assert not Judgement.of(listed).left_out
 
 
 def test_what_does_not_pass_stands_worst_first() -> None:

@@ -58,6 +58,61 @@ def test_one_items_time_limit_is_not_anothers() -> None:
     assert Run(timeout_seconds=30, shared=shared).once("redis", lambda: "PONG") == "PONG"
 
 
+def test_what_is_no_error_of_ours_is_nobody_elses_answer() -> None:
+    """A library's own time-out, which a factory forgot to translate, must not become every item's."""
+    shared = Shared()
+
+    def forgot_to_translate() -> str:
+        raise TimeoutError("timed out")
+
+    with pytest.raises(TimeoutError):
+        Run(timeout_seconds=1, shared=shared).once("redis", forgot_to_translate)
+    assert Run(timeout_seconds=30, shared=shared).once("redis", lambda: "PONG") == "PONG"
+
+
+def test_who_waits_for_anothers_answer_waits_no_longer_than_its_own_limit() -> None:
+    shared, asked, answered = Shared(), threading.Event(), threading.Event()
+
+    def slow() -> str:
+        asked.set()
+        answered.wait(30)
+        return "INFO"
+
+    patient = threading.Thread(target=lambda: Run(timeout_seconds=30, shared=shared).once("redis", slow))
+    patient.start()
+    assert asked.wait(30)
+    try:
+        with pytest.raises(TimedOut, match="another item was asking for"):
+            Run(timeout_seconds=0.05, shared=shared).once("redis", slow)
+    finally:
+        answered.set()
+        patient.join()
+    assert Run(timeout_seconds=30, shared=shared).once("redis", lambda: "other") == "INFO"
+
+
+def test_shared_connections_end_with_the_call() -> None:
+    class Connection:
+        is_open = True
+
+        def close(self) -> None:
+            self.is_open = False
+
+    run = Run(timeout_seconds=5)
+    connection = run.once("connection", Connection)
+    run.once("info", dict)
+    assert connection.is_open
+    run.close()
+    assert not connection.is_open
+
+
+def test_traces_are_waited_for_until_they_are_gone() -> None:
+    shared = Shared()
+    assert shared.traces_are_gone(0)
+    with Run(timeout_seconds=5, shared=shared).trace():
+        assert not shared.traces_are_gone(0)
+    assert shared.traces_are_gone(0)
+
+
 def test_keys_do_not_share_and_a_run_alone_works() -> None:
     run = Run(timeout_seconds=5)
     assert run.once("a", lambda: 1) == 1

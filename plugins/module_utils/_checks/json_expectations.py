@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is expected of values inside a JSON document, whoever answered with it: a server or a program."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._clients import jsonpath
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
+    Criterion,
+    at_least,
+    at_most,
+    holds,
+    matches,
+    one_of,
+    plain,
+)
+
+_LEVEL: dict[str, t.Any] = {"type": "str", "choices": ["fail", "warn"], "default": "fail"}
+#: The option ``json`` of a check.
+JSON: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "path": {"type": "str", "required": True},
+        "equals": {"type": "raw"},
+        "one_of": {"type": "list", "elements": "raw"},
+        "matches": {"type": "str"},
+        "at_least": {"type": "float"},
+        "at_most": {"type": "float"},
+        "exists": {"type": "bool"},
+        "count_at_least": {"type": "int"},
+        "level": _LEVEL,
+    },
+    "required_one_of": [["equals", "one_of", "matches", "at_least", "at_most", "exists", "count_at_least"]],
+}
+
+
+def refuse_unreadable(expectations: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+    """Raises BadInput for a path or pattern that cannot be read."""
+    for expectation in expectations:
+        jsonpath.parse(expectation["path"])
+        try:
+            re.compile(expectation.get("matches") or "")
+        except re.error as problem:
+            raise BadInput(f"json: {expectation['matches']!r} is not a regular expression: {problem}.")
+
+
+def _alike(measured: t.Any, expected: t.Any) -> t.Any:
+    """The expected value in the measured one's type: templating may have turned 200 into "200"."""
+    if isinstance(expected, str) and not isinstance(measured, str):
+        try:
+            return json.loads(expected)
+        except ValueError:
+            return expected
+    return expected
+
+
+def criteria(document: t.Any, label: str, expectation: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Judge the values that one expectation's path finds in a document; none at all is a failure."""
+    path, level = expectation["path"], expectation["level"]
+    values = jsonpath.find(document, path)
+    called = f"{label} {path}"
+    if expectation.get("exists") is not None:
+        state = {True: "present", False: "absent"}
+        yield one_of(f"{called} (existence)", state[bool(values)], [state[expectation["exists"]]], level=level)
+    if expectation.get("count_at_least") is not None:
+        # One array at the path is counted by what is in it.
+        counted = values[0] if len(values) == 1 and isinstance(values[0], (list, dict)) else values
+        yield at_least(f"{called} (count)", len(counted), expectation["count_at_least"], level=level)
+    compared = [
+        name for name in ("equals", "one_of", "matches", "at_least", "at_most") if expectation.get(name) is not None
+    ]
+    for index, value in enumerate(values if compared else ()):
+        each = called if len(values) == 1 else f"{called} ({index + 1} of {len(values)})"
+        for name in compared:
+            yield _comparison(f"{each}", name, value, expectation[name], level)
+    if compared and not values:
+        yield holds(called, False, measured="absent", expected="a value", sentence=f"{called} is absent", level=level)
+
+
+def _comparison(called: str, how: str, value: t.Any, bound: t.Any, level: str) -> Criterion:
+    if how in ("at_least", "at_most"):
+        called = f"{called} ({how.replace('_', ' ')})"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return holds(called, False, measured=short(value), expected="a number", level=level)
+        return (
+            at_least(called, value, bound, level=level)
+            if how == "at_least"
+            else at_most(called, value, bound, level=level)
+        )
+    if how == "matches":
+        return matches(
+            f"{called} (pattern)", value if isinstance(value, str) else json.dumps(value), bound, level=level
+        )
+    allowed = [_alike(value, item) for item in (bound if how == "one_of" else [bound])]
+    if value is None:
+        return holds(called, None in allowed, measured="null", expected=plain(allowed), level=level)
+    return one_of(called, value, allowed, level=level)
+
+
+def short(value: t.Any) -> str:
+    """A value as it stands in a sentence, at most 80 characters."""
+    text = plain(value) if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -1,0 +1,203 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask git about a repository, and change nothing in it.
+
+A repository's own configuration can name programs that git runs: hooks, a file-system monitor, pagers, helpers for credentials,
+signatures and connections. All of them are put out of force here, and so are the system's and the user's configuration, for the
+same answer whoever asks. Nothing is prompted for, no lock is taken, no index is written.
+
+Git refuses a repository of another user, since that user could still name a content filter. That refusal stands unless the
+owner is named: then it is that user's repository, by all its files that matter, and git is told so for this one command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import typing as t
+from urllib.parse import unquote, urlsplit
+
+from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ended, run_bounded
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.command import failure_of, find_program
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
+    Denied,
+    UnexpectedAnswer,
+    Unreachable,
+)
+
+_MOST_OUTPUT = 16 * 2**20
+#: Options that put out of force what a repository's configuration may run.
+_STERILE = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.pager=cat",
+    "core.askPass=false",
+    "core.sshCommand=ssh -o BatchMode=yes -o StrictHostKeyChecking=yes",
+    "core.gitProxy=",
+    "core.quotePath=false",
+    "credential.helper=",
+    "diff.external=",
+    "gpg.program=gpg",
+    "gpg.openpgp.program=gpg",
+    "gpg.ssh.program=ssh-keygen",
+    "log.showSignature=false",
+    "protocol.ext.allow=never",
+    "submodule.recurse=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+)
+#: SUDO_UID too: git would trust the repositories of whoever called sudo.
+_LEFT_OUT = ("GIT_", "SSH_ASKPASS", "LC_", "LANGUAGE", "SUDO_UID")
+_DUBIOUS = re.compile(r"dubious ownership|unsafe repository")
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
+    return {
+        **kept,
+        "LC_ALL": "C.UTF-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "false",
+        "SSH_ASKPASS": "false",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes",
+    }
+
+
+def top_of(path: str) -> str:
+    """The working tree that a path lies in, its links resolved. Raises Unreachable where there is none."""
+    place = os.path.realpath(path)
+    if not os.path.isdir(place):
+        place = os.path.dirname(place)
+    while True:
+        if os.path.lexists(os.path.join(place, ".git")):
+            return place
+        if os.path.dirname(place) == place:
+            raise Unreachable(f"{path} is in no git working tree.")
+        place = os.path.dirname(place)
+
+
+class Git:
+    """One working tree, asked with one deadline."""
+
+    def __init__(
+        self, top: str, *, deadline: Deadline, trusted_owner: str | None = None, ca_file: str | None = None
+    ) -> None:
+        """``trusted_owner`` is the other user whose repository this is. Raises BadInput and Denied."""
+        self.top = top
+        self._deadline = deadline
+        self._program = find_program("git", remedy="Install git there.")
+        self._options = list(_STERILE)
+        if ca_file:
+            self._options.append(f"http.sslCAInfo={ca_file}")
+        if trusted_owner is not None:
+            _require_owner(top, trusted_owner)
+            self._options.append(f"safe.directory={top}")
+            self._options.extend(self._without_filters())
+
+    def _without_filters(self) -> list[str]:
+        """Options that put the content filters out of force which another user's configuration may name."""
+        names = self.line(
+            "config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.(clean|smudge|process|required)$"
+        )
+        listed = dict.fromkeys((names or "").split("\0"))
+        return [f"{name}={'false' if name.endswith('.required') else ''}" for name in listed if name]
+
+    def ask(self, *arguments: str) -> Ended:
+        """Run one git command, whatever its exit code. Raises TimedOut, Denied (another user's) and Unreachable (no repository)."""
+        key = ("git", self.top, tuple(self._options), arguments)
+        ended = self._run(arguments) if self._once is None else self._once(key, lambda: self._run(arguments))
+        if ended.returncode and _DUBIOUS.search(ended.stderr.text):
+            owner = _name_of(os.stat(self.top).st_uid)
+            raise Denied(
+                f"{self.top} belongs to {owner}, and git does not trust another user's repository.",
+                remedy=f"Run the check as {owner} (become_user), or name the owner: trusted_owner: {owner}.",
+            )
+        if ended.returncode and "not a git repository" in ended.stderr.text:
+            raise Unreachable(f"{self.top} is not a git repository that can be read.")
+        return ended
+
+    def _run(self, arguments: t.Sequence[str]) -> Ended:
+        options = [part for option in self._options for part in ("-c", option)]
+        return run_bounded(
+            [self._program, "--no-pager", *options, "-C", self.top, *arguments],
+            deadline=self._deadline,
+            max_bytes=_MOST_OUTPUT,
+            environment=_environment(),
+        )
+
+    def lines(self, *arguments: str, separator: str = "\n") -> list[str]:
+        """What a command prints, in pieces. Raises CommandFailed, and UnexpectedAnswer for more than can be kept."""
+        ended = self.ask(*arguments)
+        if ended.returncode:
+            raise failure_of(f"git {arguments[0]}", ended.returncode, ended.stderr.text)
+        if ended.stdout.is_cut:
+            raise UnexpectedAnswer(f"git {arguments[0]} printed more than {_MOST_OUTPUT} bytes.")
+        return [piece for piece in ended.stdout.text.split(separator) if piece]
+
+    def line(self, *arguments: str) -> str | None:
+        """The first line of what a command prints; None where it fails."""
+        ended = self.ask(*arguments)
+        return ended.stdout.text.split("\n")[0] if ended.returncode == 0 else None
+
+    def commit_of(self, revision: str) -> str | None:
+        """The whole id of the commit that a revision means; a tag is followed. None where it means none here."""
+        return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+
+    def is_ancestor(self, commit: str, of: str) -> bool | None:
+        """Whether ``of`` holds this commit; None where that cannot be told, for its history is not here."""
+        code = self.ask("merge-base", "--is-ancestor", commit, of).returncode
+        if code == 1 and self.line("rev-parse", "--is-shallow-repository") == "true":
+            return None
+        return {0: True, 1: False}.get(code)
+
+
+def _require_owner(top: str, owner: str) -> None:
+    try:
+        uid = pwd.getpwnam(owner).pw_uid
+    except KeyError:
+        raise BadInput(f"trusted_owner is {owner!r}, and there is no such user.")
+    for path in (top, os.path.join(top, ".git"), os.path.join(top, ".git", "config")):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            found = os.lstat(path).st_uid
+            if found != uid:
+                raise Denied(f"{path} belongs to {_name_of(found)}, not to {owner}.")
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the user with id {uid}"
+
+
+def secrets_of_url(url: str) -> list[str]:
+    """What in a remote's URL is secret: a password, or a token in the place of the user's name."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return [url]
+    if parts.scheme not in ("http", "https") or not parts.netloc.rpartition("@")[0]:
+        return []
+    said = parts.password if parts.password else parts.username
+    return [part for part in {said or "", unquote(said or "")} if part]
+
+
+def without_userinfo(url: str) -> str:
+    """A remote's URL as it may be shown."""
+    return re.sub(r"(://)[^/]*@", r"\1", url)
+
+
+def describe_ended(ended: Ended) -> str:
+    """The end of what a command that failed said, in one line."""
+    lines: t.Sequence[str] = ended.stderr.text.strip().splitlines()
+    return lines[-1].strip()[:300] if lines else f"it ended with exit code {ended.returncode}"

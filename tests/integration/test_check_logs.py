@@ -1,0 +1,388 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_logs against real files, rotated by logrotate's habits, and a real journal."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import logging
+import logging.handlers
+import os
+import shutil
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ModuleRun, examples_of
+from tests.parts import need_part
+
+NOW = dt.datetime.now(dt.timezone.utc)
+CANARY = "log-canary-8841ce"
+JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"
+
+
+def stamped(minutes_ago: float, text: str) -> str:
+    return f"{(NOW - dt.timedelta(minutes=minutes_ago)).isoformat()} {text}\n"
+
+
+def judged(run: ModuleRun, *paths: Path | str, secrets: t.Sequence[str] = (), **options: t.Any) -> dict[str, t.Any]:
+    sources = [{"path": str(path)} for path in paths]
+    args = {"sources": sources, "enforce": False, **options}
+    answer = run("check_logs", args, secrets=secrets)
+    assert answer["changed"] is False
+    assert isinstance(answer.get("finding"), dict), answer
+    return answer["finding"]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "backend.log"
+    lines = [stamped(90, "ERROR too old to count"), stamped(20, "INFO startup complete")]
+    path.write_text("".join([*lines, *(stamped(10, f"INFO request {number}") for number in range(100))]))
+    return path
+
+
+def test_a_clean_log_passes_and_what_is_older_does_not_count(log: Path, run_module_here: ModuleRun) -> None:
+    finding = judged(
+        run_module_here,
+        log,
+        since="1h",
+        max_critical=0,
+        max_errors=0,
+        max_warnings=0,
+        required=[{"pattern": "startup complete"}],
+        forbidden=[{"pattern": "Traceback"}],
+        max_silence="15m",
+    )
+    assert finding["status"] == "pass", finding["summary"]
+    assert finding["evidence"]["sources"][0]["lines"] == 101
+    everything = judged(run_module_here, log, max_errors=0)
+    assert everything["status"] == "fail"
+    assert "ERROR too old to count" in everything["evidence"]["sources"][0]["excerpts"][0]
+
+
+def test_errors_fail_with_their_tracebacks_and_masked_excerpts(log: Path, run_module_here: ModuleRun) -> None:
+    with log.open("a") as stream:
+        stream.write(stamped(5, f"ERROR Größe unbekannt, password={CANARY}"))
+        stream.write("Traceback (most recent call last):\n  File x\nValueError: ungültig\n")
+        stream.write(stamped(5, "WARNUNG langsam"))
+    finding = judged(
+        run_module_here,
+        log,
+        since="1h",
+        max_errors=0,
+        max_warnings=0,
+        forbidden=[{"pattern": "^Traceback", "name": "an exception"}, {"pattern": "ungültig", "level": "warn"}],
+        required=[{"pattern": "migrated", "min": 2}],
+        sensitive=["secrets"],
+        secrets=[CANARY],
+    )
+    assert finding["status"] == "fail"
+    for part in (
+        "lines of level error is 1, expected at most 0",
+        "lines of level warning is 1",
+        "lines with an exception is 1",
+        "lines with /ungültig/ is 1",
+        "lines with /migrated/ is 0, expected at least 2",
+        "password in 1 lines: ",
+    ):
+        assert part in finding["summary"] or part.capitalize() in finding["summary"], part
+    assert "Größe unbekannt" in finding["evidence"]["sources"][0]["excerpts"][0]
+
+
+def test_secrets_are_named_by_kind_and_place_and_never_shown(log: Path, run_module_here: ModuleRun) -> None:
+    canaries = {
+        "password in a URL": f"postgresql://app:{CANARY}@db/x",
+        "JSON web token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ",
+        "AWS access key": "AKIACANARYCANARY0001",
+        "e-mail address": "jörg.canary@example.org",
+        "IBAN": "DE89 3704 0044 0532 0130 00",
+        "card number": "4111 1111 1111 1111",
+        "known secret": "known-canary-55aa",
+    }
+    with log.open("a") as stream:
+        for kind, value in canaries.items():
+            stream.write(stamped(1, f"ERROR {kind.replace(' ', '_')} {value}"))
+    hidden = [CANARY, "c2lnbmF0dXJlLWNhbmFyeQ", "AKIACANARY", "0532 0130", "4111 1111", "known-canary-55aa"]
+    finding = judged(
+        run_module_here,
+        log,
+        sensitive=["secrets", "personal_data"],
+        known_secrets=["known-canary-55aa"],
+        max_errors=0,
+        secrets=hidden,
+    )
+    assert finding["status"] == "fail"
+    for kind in canaries:
+        assert f"{kind} in 1 lines: {log} byte " in finding["summary"], kind
+    offset = int(finding["evidence"]["sources"][0]["places"]["IBAN"][0].rpartition(" ")[2])
+    assert b"ERROR IBAN" in log.read_bytes()[offset:].splitlines()[0]
+    assert judged(run_module_here, log, sensitive=[], required=[{"pattern": "INFO"}])["status"] == "pass"
+
+
+def test_zero_lines_are_unknown_and_so_is_a_log_that_is_not_there(
+    log: Path, tmp_path: Path, run_module_here: ModuleRun
+) -> None:
+    for paths, since, said in (
+        ([log], "1m", "has no line since 1m"),
+        ([tmp_path / "no.log"], None, "cannot be read: No such file"),
+        ([tmp_path / "*.txt"], None, "No file matches"),
+        ([tmp_path], None, "is no regular file"),
+        (["/dev/zero"], None, "is no regular file"),
+    ):
+        finding = judged(run_module_here, *paths, since=since, max_errors=0)
+        assert finding["status"] == "unknown"
+        assert said in finding["summary"]
+    (tmp_path / "quiet.log").touch()
+    both = judged(run_module_here, tmp_path / "*.log", since="1h", required=[{"pattern": "never"}])
+    assert both["status"] == "unknown"
+    assert "quiet.log has no line since 1h" in both["summary"]
+    assert "never/ are 0 in what was read" in both["summary"]
+
+
+def test_rotated_files_are_followed_as_far_as_the_time_reaches(tmp_path: Path, run_module_here: ModuleRun) -> None:
+    log = tmp_path / "app.log"
+    handler = logging.handlers.RotatingFileHandler(log, maxBytes=2000, backupCount=50)
+    logger = logging.Logger("rotating")
+    logger.addHandler(handler)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for number in range(300):
+        logger.info("message %d", number)
+    logger.error("the last word")
+    handler.close()
+    assert len(list(tmp_path.iterdir())) > 5
+    old = tmp_path / "app.log.2"
+    with gzip.open(tmp_path / "app.log.2.gz", "wb") as packed:
+        packed.write(old.read_bytes())
+    old.unlink()
+    ancient = tmp_path / "app.log-20200101"
+    ancient.write_text("2020-01-01 00:00:00,000 ERROR long ago\n")
+    os.utime(ancient, (0, 0))
+    (tmp_path / "app.log.bak").write_text(stamped(1, "ERROR not ours"))
+    finding = judged(run_module_here, log, since="5m", max_errors=1, required=[{"pattern": "message", "min": 300}])
+    assert finding["status"] == "pass", finding["summary"]
+    source = finding["evidence"]["sources"][0]
+    assert source["lines"] == 301
+    assert source["files"][-1] == str(log)
+    assert str(tmp_path / "app.log.2.gz") in source["files"]
+    (tmp_path / "app.log.3").rename(tmp_path / "app.log.3.zst")
+    torn = tmp_path / "app.log.2.gz"
+    torn.write_bytes(torn.read_bytes()[:-20])
+    finding = judged(run_module_here, log, since="5m", max_errors=1)
+    assert finding["status"] == "unknown"
+    assert "app.log.3.zst is compressed in a way that Python does not read" in finding["summary"]
+    assert "app.log.2.gz breaks off" in finding["summary"]
+
+
+def test_a_file_truncated_under_its_writer_is_unknown_and_the_hole_is_not_read(
+    log: Path, run_module_here: ModuleRun
+) -> None:
+    with log.open("r+b") as writer:
+        writer.seek(3_000_000_000)
+        log.write_bytes(b"")
+        writer.write(stamped(1, "INFO after the cut").encode())
+    finding = judged(run_module_here, log, since="1h", max_errors=0)
+    assert finding["status"] == "unknown"
+    assert "truncated while its writer went on" in finding["summary"]
+    source = finding["evidence"]["sources"][0]
+    assert source["lines"] == 1
+    assert source["read_bytes"] < 100_000
+
+
+def test_a_huge_file_is_searched_and_bounded(tmp_path: Path, run_module_here: ModuleRun) -> None:
+    log = tmp_path / "huge.log"
+    with log.open("w") as stream:
+        for minute in range(600, 0, -1):
+            stream.writelines(stamped(minute, f"INFO {'x' * 200} {number}") for number in range(200))
+    finding = judged(run_module_here, log, since="30m", max_errors=0, timeout=60)
+    assert finding["status"] == "pass", finding["summary"]
+    source = finding["evidence"]["sources"][0]
+    assert source["lines"] in (30 * 200, 29 * 200)  # a line of 30 minutes ago is as old as the run is slow
+    assert source["read_bytes"] < log.stat().st_size / 8
+    bounded = judged(run_module_here, log, max_size="1MB", required=[{"pattern": "never"}], timeout=60)
+    assert bounded["status"] == "unknown"
+    assert "of it were left out by max_size" in bounded["summary"]
+    assert bounded["evidence"]["sources"][0]["read_bytes"] == 1_000_000
+
+
+def test_the_time_being_up_is_said_and_unknown(tmp_path: Path, run_module_here: ModuleRun) -> None:
+    log = tmp_path / "huge.log"
+    log.write_text(stamped(1, "INFO " + "y" * 80) * 400_000)
+    finding = judged(run_module_here, log, forbidden=[{"pattern": "y{3}z"}], timeout=0.5)
+    assert finding["status"] == "unknown"
+    assert "the time was up" in finding["summary"]
+
+
+def test_encodings_are_read(tmp_path: Path, run_module_here: ModuleRun) -> None:
+    text = stamped(1, "FEHLER Prüfung") + stamped(1, "INFO fertig")
+    for name, encoding in (("a.log", "utf-8"), ("b.log", "latin-1"), ("c.log", "utf-16"), ("d.log", "utf-8-sig")):
+        path = tmp_path / name
+        path.write_text(text, encoding=encoding)
+        finding = judged(run_module_here, path, since="5m", forbidden=[{"pattern": "Prüfung"}], max_errors=0)
+        assert finding["status"] == "fail", name
+        assert "lines of level error is 1" in finding["summary"]
+        assert finding["evidence"]["sources"][0]["lines"] == 2
+    crlf = tmp_path / "crlf.log"
+    crlf.write_bytes(text.encode("cp1252").replace(b"\n", b"\r\n"))
+    finding = judged(run_module_here, crlf, forbidden=[{"pattern": "Prüfung$"}])
+    assert finding["status"] == "fail"
+    assert finding["evidence"]["sources"][0]["undecodable_lines"] == 1
+
+
+def test_the_share_of_json_lines_is_judged_inside_a_containers_wrapper(
+    tmp_path: Path, run_module_here: ModuleRun
+) -> None:
+    log = tmp_path / "container-json.log"
+
+    def wrapped(line: str) -> str:
+        return json.dumps({"log": line + "\n", "stream": "stdout", "time": NOW.isoformat()}) + "\n"
+
+    good = [wrapped(json.dumps({"level": "info", "msg": "läuft", "ts": NOW.timestamp()})) for _unused in range(98)]
+    log.write_text("".join(good))
+    whole = judged(run_module_here, log, since="5m", min_json_share=1, max_errors=0)
+    assert whole["status"] == "pass", whole["summary"]
+    log.write_text("".join([*good, wrapped("print() war hier"), wrapped(json.dumps({"level": 50, "msg": "x"}))]))
+    finding = judged(run_module_here, log, since="5m", min_json_share=0.995, max_errors=0)
+    assert "share of lines that are json is 0.99" in finding["summary"].lower()
+    assert "lines of level error is 1" in finding["summary"].lower()
+
+
+def test_a_rate_is_compared_with_the_time_before(tmp_path: Path, run_module_here: ModuleRun) -> None:
+    log = tmp_path / "worker.log"
+    before = [stamped(minutes, "task 7 failed") for minutes in range(180, 60, -10)]
+    after = [stamped(minutes, "task 8 failed") for minutes in range(59, 0, -10)]
+    log.write_text("".join(before + after))
+    options = {"since": "1h", "baseline": "2h"}
+    same = judged(run_module_here, log, forbidden=[{"pattern": "failed", "max_times_baseline": 1.1}], **options)
+    assert same["status"] == "pass", same["summary"]
+    log.write_text("".join(before + after * 2))
+    more = judged(run_module_here, log, forbidden=[{"pattern": "failed", "max_times_baseline": 1.1}], **options)
+    assert more["status"] == "fail"
+    assert "12 lines, 12 an hour, and was in 6 an hour before" in more["summary"]
+    log.write_text("".join(after))
+    alone = judged(run_module_here, log, forbidden=[{"pattern": "failed", "max_times_baseline": 1.1}], **options)
+    assert alone["status"] == "unknown"
+
+
+def test_lines_without_any_time_cannot_be_told_apart(tmp_path: Path, run_module_here: ModuleRun) -> None:
+    log = tmp_path / "plain.log"
+    log.write_text("ready\nsteady\n")
+    finding = judged(run_module_here, log, since="1h", forbidden=[{"pattern": "x"}])
+    assert finding["status"] == "unknown"
+    assert "none of its 2 lines carries a time" in finding["summary"]
+    assert judged(run_module_here, log, forbidden=[{"pattern": "x"}])["status"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"sensitive": []}, "Nothing is asked of the lines"),
+        ({"forbidden": []}, "forbidden is an empty list"),
+        ({"forbidden": [{"pattern": "("}]}, "is not a regular expression"),
+        ({"forbidden": [{"pattern": "x", "max_times_baseline": 2}]}, "max_times_baseline needs baseline"),
+        ({"since": "2999-01-01T00:00:00Z"}, "still to come"),
+        ({"since": "2026-99-01"}, "is no time"),
+        ({"forbidden": [{"pattern": "x"}], "required": [{"pattern": "x"}]}, "Several patterns are called /x/"),
+        ({"since": "today"}, "is not a span of time"),
+        ({"max_size": "much"}, "is not a size"),
+        ({"sources": [{"path": "x", "encoding": "klingon"}]}, "which Python does not know"),
+        ({"sources": [{"path": "x", "encoding": "utf-32"}]}, "a line does not end with the byte 0x0A"),
+        ({"sources": [{"journal": "--merge"}]}, "is not the name of a unit"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_clear_error(
+    log: Path, run_module_here: ModuleRun, options: dict[str, t.Any], said: str
+) -> None:
+    finding = judged(run_module_here, log, **options)
+    assert finding["status"] == "unknown"
+    assert said in finding["summary"]
+
+
+# ── journal ──
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> t.Callable[[t.Sequence[tuple[float, int, bytes]]], Path]:
+    """Makes a real journal file of (minutes ago, priority, message)."""
+    need_part("journalctl", shutil.which("journalctl"))
+    need_part("systemd-journal-remote", os.access(JOURNAL_REMOTE, os.X_OK), "apt-get install systemd-journal-remote")
+
+    def make(entries: t.Sequence[tuple[float, int, bytes]]) -> Path:
+        exported = b""
+        for number, (minutes, priority, message) in enumerate(entries):
+            moment = int((time.time() - 60 * minutes) * 1e6)
+            exported += (
+                f"__REALTIME_TIMESTAMP={moment}\n__MONOTONIC_TIMESTAMP={1000 + number}\n_BOOT_ID={'ab' * 16}\n"
+                f"_SYSTEMD_UNIT=archive.service\nPRIORITY={priority}\n"
+            ).encode()
+            exported += b"MESSAGE\n" + len(message).to_bytes(8, "little") + message + b"\n\n"
+        (tmp_path / "journal").mkdir()
+        made = tmp_path / "journal" / "test.journal"
+        subprocess.run([JOURNAL_REMOTE, "-o", str(made), "-"], input=exported, check=True, capture_output=True)
+        return made.parent
+
+    return make
+
+
+def test_a_journal_is_read_since_a_time_with_its_priorities(
+    journal: t.Callable[..., Path], run_module_here: ModuleRun
+) -> None:
+    directory = journal(
+        [
+            (120, 3, b"too old"),
+            (20, 6, "bereit für alle".encode()),
+            (10, 3, b"disk is slow"),
+            (5, 6, b"ERROR two\nlines"),
+            (4, 6, b"\xff\xfe binary"),
+        ]
+    )
+    source = {"journal": "archive.service", "journal_directory": str(directory)}
+    options: dict[str, t.Any] = {"since": "1h", "required": [{"pattern": "bereit für"}]}
+    finding = judged(run_module_here, sources=[source], max_errors=2, **options)
+    assert finding["status"] == "pass", finding["summary"]
+    assert finding["evidence"]["sources"][0]["lines"] == 5
+    finding = judged(run_module_here, sources=[source], max_errors=1, **options)
+    assert finding["status"] == "fail"
+    assert "disk is slow" in " ".join(finding["evidence"]["sources"][0]["excerpts"])
+    other = judged(run_module_here, sources=[{**source, "journal": "other.service"}], **options)
+    assert other["status"] == "unknown"
+    assert "Journal of other.service has no line since 1h" in other["summary"]
+    cut = judged(run_module_here, sources=[source], max_size="10B", max_errors=9, **options)
+    assert cut["status"] == "unknown"
+    gone = judged(run_module_here, sources=[{**source, "journal_directory": f"{directory}/no"}], **options)
+    assert gone["status"] == "unknown"
+    assert "Journalctl ended with code" in gone["summary"]
+
+
+def test_a_host_without_journalctl_is_unknown(run_module: ModuleRun, tmp_path: Path) -> None:
+    args = {"sources": [{"journal": "x"}], "max_errors": 0, "enforce": False}
+    finding = run_module("check_logs", args, environment={"PATH": str(tmp_path)})["finding"]
+    assert finding["status"] == "unknown"
+    assert "The program journalctl is not on the PATH" in finding["summary"]
+
+
+# ── as users meet it ──
+
+
+def test_the_examples_run(tmp_path: Path, run_module_here: ModuleRun) -> None:
+    backend = tmp_path / "backend.log"
+    entry = {"level": "info", "msg": "startup complete", "time": NOW.isoformat()}
+    backend.write_text("".join(json.dumps(entry) + "\n" for _unused in range(10)))
+    (tmp_path / "worker-1.log").write_text(stamped(70, "task 1 failed") + stamped(1, "task 2 succeeded"))
+    for example in examples_of("check_logs"):
+        here = [{"path": source["path"].replace("/var/log/archive", str(tmp_path))} for source in example["sources"]]
+        since = {"since": "1h"} if "{{" in str(example.get("since")) else {}
+        finding = judged(run_module_here, **{**example, **since, "sources": here})
+        assert finding["status"] == "pass", finding["summary"]
+
+
+def test_used_alone_the_module_fails_unless_told_otherwise(log: Path, run_module: ModuleRun) -> None:
+    answer = run_module("check_logs", {"sources": [{"path": str(log)}], "max_errors": 0})
+    assert answer["failed"]
+    assert answer["msg"] == answer["finding"]["summary"]

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The RETURN of the database modules is what they return: one release's way there and back, every state, on a real server."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from tests.conftest import ModuleRun
+from tests.integration.sample_database import Sample
+from tests.returned import contradictions
+from tests.servers import Postgres
+
+WAIVER = {"owner": "data team", "approver": "head of IT", "reason": "one writer", "expires": "2999-01-01T00:00:00Z"}
+
+
+def test_what_is_documented_is_what_is_returned(run_module_here: ModuleRun, postgres: Postgres, tmp_path: Path) -> None:
+    results: dict[str, list[dict[str, t.Any]]] = {"pg_fence": [], "pg_backup": [], "pg_restore": []}
+
+    def run(module: str, **more: t.Any) -> dict[str, t.Any]:
+        check = more.pop("check", False)
+        programs = {} if module == "pg_fence" else {"pg_bindir": sample.programs}
+        superuser = {"dsn": sample.dsn(login="postgres"), "password": postgres.password}
+        answer = run_module_here(module, {**sample.options(**programs, **more), **superuser}, check=check)
+        assert "failed" not in answer, answer
+        results[module].append(answer)
+        return answer
+
+    with Sample(postgres) as sample, sample.connect():
+        place = f"file://{tmp_path}"
+        fenced = f"{sample.name}_golive_r1"
+        fence = {"module": "pg_fence", "fence_id": "r1"}
+        run(**fence, state="fenced", method="none", waiver=WAIVER)
+        run(**fence, state="fenced", check=True)
+        assert run(**fence, state="fenced", copy=True)["sessions"]
+        run(**fence, state="status")
+        run("pg_backup", destination=place, database=fenced, check=True)
+        query = [{"query": "select 1", "expect": "1"}]
+        backup = run("pg_backup", destination=place, database=fenced, verify_sql=query)
+        run("pg_restore", state="listed", destination=place)
+        run("pg_restore", state="verified", destination=place, check=True)
+        run("pg_restore", state="verified", destination=place, verify_sql=query)
+        sample.execute("update app.documents set title = 'x' where id = 1", name=fenced)
+        sample.execute("insert into app.documents (title) values ('new')", name=fenced)
+        manifest = backup["backup"]["manifest"]
+        run("pg_restore", state="assessed", backup=manifest, restore_id="r1")
+        restored = {"state": "restored", "backup": manifest, "restore_id": "r1", "accept_data_loss": True}
+        run("pg_restore", **restored, target=fenced, check=True)
+        run("pg_restore", **restored, target=fenced)
+        run("pg_restore", **restored, target=fenced)
+        run(**fence, state="inside", application_roles=[sample.owner])
+        run(**fence, state="lifted")
+    found = {module: contradictions(module, answers) for module, answers in results.items()}
+    assert found == {"pg_fence": [], "pg_backup": [], "pg_restore": []}

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stream into a real object store, also with the S3 that an older boto3 knows."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Stored
+from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import MIB, Bucket
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer
+from tests.servers import S3, MotoS3
+
+#: What boto3 1.34 does not know of the S3 that 1.36 knows: (operation, member of its input or output).
+SINCE_1_36 = (
+    ("CreateMultipartUpload", "ChecksumType"),
+    ("CompleteMultipartUpload", "ChecksumType"),
+    ("CompleteMultipartUpload", "MpuObjectSize"),
+    ("CompleteMultipartUpload", "IfNoneMatch"),
+    ("PutObject", "IfNoneMatch"),
+    ("HeadObject", "ChecksumType"),
+)
+
+
+def forget_what_is_newer(bucket: Bucket) -> None:
+    """boto3 then neither sends nor reads it, as the older one."""
+    for operation, member in SINCE_1_36:
+        model = bucket.client.meta.service_model.operation_model(operation)
+        shapes = [shape.members for shape in (model.input_shape, model.output_shape) if member in shape.members]
+        assert shapes, (operation, member)
+        for members in shapes:
+            del members[member]
+
+
+@pytest.fixture(params=["s3", "moto_s3"])
+def store(request: pytest.FixtureRequest) -> t.Any:
+    return request.getfixturevalue(request.param)
+
+
+def bucket_of(store: S3 | MotoS3) -> Bucket:
+    keys = {"endpoint_url": store.endpoint, "access_key": store.access_key, "secret_key": store.secret_key}
+    made = Bucket(store.create_bucket(), "p", keys, deadline=Deadline(120))
+    made.preflight()
+    return made
+
+
+def written(bucket: Bucket, body: bytes) -> Stored:
+    with bucket.writer("object", estimated_bytes=len(body)) as writer:
+        for begin in range(0, len(body), MIB):
+            writer.write(body[begin : begin + MIB])
+        return writer.commit()
+
+
+@pytest.mark.parametrize("boto3", ["of today", "before 1.36"])
+@pytest.mark.parametrize("size", [1000, 9 * MIB, 17 * MIB])
+def test_what_was_written_is_what_is_read(store: t.Any, boto3: str, size: int) -> None:
+    bucket = bucket_of(store)
+    if boto3 == "before 1.36":
+        forget_what_is_newer(bucket)
+    body = os.urandom(size)
+    stored = written(bucket, body)
+    assert b"".join(bucket.chunks("object", stored.version_id)) == body
+    assert stored.proven_by in ("size", "size and CRC32")
+
+
+def test_a_checksum_of_parts_is_not_taken_for_one_of_the_whole(moto_s3: MotoS3) -> None:
+    body = os.urandom(9 * MIB)
+    assert written(bucket_of(moto_s3), body).proven_by == "size and CRC32"
+    older = bucket_of(moto_s3)
+    forget_what_is_newer(older)
+    assert written(older, body).proven_by == "size"
+    assert "ChecksumCRC32" in older.head("object")
+
+
+def test_another_checksum_of_the_whole_is_refused(moto_s3: MotoS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = bucket_of(moto_s3)
+    head = bucket.head
+    monkeypatch.setattr(bucket, "head", lambda *names: {**head(*names), "ChecksumCRC32": "AAAAAA=="})
+    with pytest.raises(UnexpectedAnswer, match="another CRC32"):
+        written(bucket, os.urandom(9 * MIB))
+    monkeypatch.undo()
+    assert bucket.names() == []

@@ -526,18 +526,16 @@ class _ObjectStore(Program):
         import boto3
         from botocore.config import Config
 
+        # Older SDKs do not know these options, and add no checksums by themselves.
+        known = set(Config.OPTION_DEFAULTS) & {"request_checksum_calculation", "response_checksum_validation"}
+        checksums: dict[str, t.Any] = dict.fromkeys(known, "when_required")
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
-            config=Config(
-                s3={"addressing_style": "path"},
-                retries={"total_max_attempts": 2},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2}, **checksums),
         )
 
     def create_bucket(self, prefix: str = "bucket", **options: t.Any) -> str:

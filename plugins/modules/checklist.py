@@ -124,7 +124,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import strings_in
-from ansible_collections.opsready.golive.plugins.module_utils._core.guard import finish
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Ended
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import ended_by_signals, finish
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 
 
@@ -147,14 +148,18 @@ def main():
         module.fail_json(msg="checks has to be a list here: the action plugin of checklist makes it one.")
     secrets = module.params["secrets"] or []
     scrub = Scrubber(strings_in(secrets))
-    findings = judge_all(
-        module.params["checks"],
-        secrets,
-        timeout_seconds=module.params["timeout"],
-        scrub=scrub,
-        workers=module.params["workers"],
-        check_mode=module.check_mode,
-    )
+    try:
+        with ended_by_signals():
+            findings = judge_all(
+                module.params["checks"],
+                secrets,
+                timeout_seconds=module.params["timeout"],
+                scrub=scrub,
+                workers=module.params["workers"],
+                check_mode=module.check_mode,
+            )
+    except Ended as problem:
+        module.fail_json(msg=problem.message)
     finish(module, scrub, {"changed": False, "findings": findings}, failed=False)
 
 

@@ -160,7 +160,8 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: none
+    support: partial
+    details: In check mode, which backups O(keep) would leave.
   idempotent:
     support: partial
     details: With O(max_age) only. Otherwise each run makes a backup.

@@ -61,11 +61,13 @@ options:
     elements: dict
     default: []
   previous:
-    description: The verdict of the last GO; what became easier to pass since is reported and needs an approver.
+    description:
+      - The verdict of the last GO. Every way in which an item judges less than then is reported as loosened, and needs an approver.
+      - What differs and cannot be ordered, such as another URL, is reported as changed, and needs nobody.
     type: dict
     default: {}
   loosened_approver:
-    description: Who approved thresholds and severities that were loosened since the last GO.
+    description: Who approved what was loosened since the last GO.
     type: str
     default: ''
   enforce:
@@ -104,7 +106,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: The decision, what blocks and warns, counts, coverage, waivers, sign-offs and the release digest.
+  description: The decision, what blocks and warns, counts, coverage, what was loosened or changed, waivers, sign-offs and the release digest.
   returned: when it could be decided
   type: dict
 directory:

@@ -37,13 +37,13 @@ _OPAQUE = {"headers", "body"}
 #: Stricter the higher, beside names that begin with min.
 _HIGHER = {"at_least", "count_at_least", "samples", "consecutive", "size", "instances", "sample", "max_listed"}
 #: Stricter the lower, beside names that begin with max.
-_LOWER = {"at_most", "warmup", "min_calls"}
+_LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout"}
 #: Lists of what is let through: each entry more is milder.
 _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",
-    "allowed_users", "allowed_applications",
+    "allowed_users", "allowed_applications", "exit_codes", "ignore", "placeholder_exceptions", "unaudited", "fingerprints",
 }  # fmt: skip
-_TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary"}
+_TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated"}
 _FALSE_IS_STRICTER = {"allow_private"}
 #: An option that is there only to excuse.
 _EXCUSES = {"optional"}

@@ -13,6 +13,7 @@ from tests.servers import RefusedPort
 HOSTS = 200
 LOST = 5
 BAR = 1.5
+ROUNDS = 2
 UNREACHABLE = 4
 
 CHECKLIST = [
@@ -63,8 +64,10 @@ def flow() -> list[dict[str, t.Any]]:
 
 def run() -> dict[str, t.Any]:
     with RefusedPort() as refused, scratch_playbooks(inventory(refused.port)) as playbooks:
-        ours = playbooks.seconds(flow())
-        peer = playbooks.seconds([ping_play("fleet")], codes=(UNREACHABLE,))
+        ours = peer = float("inf")
+        for unused_round in range(ROUNDS):  # in turns, so that a busy machine is busy for both
+            ours = min(ours, playbooks.seconds(flow()))
+            peer = min(peer, playbooks.seconds([ping_play("fleet")], codes=(UNREACHABLE,)))
     return {
         "name": "fleet_200",
         "ours": round(ours / HOSTS, 4),

@@ -106,7 +106,7 @@ def _kill_at(system: System, moment: t.Callable[[System], bool]) -> str:
         return system.workspace.releases() != before and moment(system)
 
     try:
-        assert wait_until(lambda: is_there() or running.process.poll() is not None, seconds=300)
+        assert wait_until(lambda: is_there() or running.process.poll() is not None, seconds=600)
     finally:
         running.kill()
     assert is_there(), "".join(running.lines)[-4000:]
@@ -191,7 +191,7 @@ def test_a_way_back_that_died_goes_on_where_it_stood(system: System, user: Archi
     release = _kill_at(system, lambda system: system.has("step_started", "smoke_inside"))
     running = system.workspace.start("abort", version=VERSION, options=("-e", f"golive_takeover={release}"))
     try:
-        assert wait_until(lambda: system.has("step_started", "back_files"), seconds=300), "".join(running.lines)[-4000:]
+        assert wait_until(lambda: system.has("step_started", "back_files"), seconds=600), "".join(running.lines)[-4000:]
     finally:
         running.kill()
     ended = _abort(system, release)

@@ -200,6 +200,7 @@ def test_check_mode_runs_only_what_is_promised_to_change_nothing(tmp_path: Path)
     touch = ["touch", str(trace)]
     found = finding(argv=touch, check_mode=True)
     assert (found["status"], "was not run in check mode" in found["summary"]) == ("unknown", True)
+    assert found["left_out"] is True
     assert not trace.exists()
     assert finding(argv=touch, check_mode=True, changes_nothing=True)["status"] == "pass"
     assert trace.exists()
@@ -314,7 +315,8 @@ def test_a_secret_is_read_in_full() -> None:
 def archive(tmp_path: Path) -> Path:
     (tmp_path / "bin").mkdir()
     (tmp_path / "inbox").mkdir()
-    script(tmp_path / "bin/queue-status", '[ "$*" = "--format json" ] && echo \'{"state": "healthy", "consumers": [{"name": "a"}, {"name": "b"}]}\'')  # fmt: skip
+    said = '{"state": "healthy", "consumers": [{"name": "a"}, {"name": "b"}]}'
+    script(tmp_path / "bin/queue-status", f"[ \"$*\" = '--format json' ] && echo '{said}'")
     script(tmp_path / "bin/estimate", "echo 31.5 GB")
     return tmp_path
 

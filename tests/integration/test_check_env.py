@@ -303,6 +303,32 @@ def test_a_process_alone_is_enough(service: t.Any, tmp_path: Path) -> None:
     assert found["evidence"]["variables"][0]["source"] == "process"
 
 
+def test_a_forbidden_value_in_the_file_is_found_beside_a_good_one_in_the_process(env: EnvFile, service: t.Any) -> None:
+    """The next restart loads the file."""
+    service(X="https://archive.example.org", Y="http://localhost", Z="same-debug")
+    found = finding(
+        file=env.write("X=http://localhost:3000\nY=https://archive.example.org\nZ=same-debug\n"),
+        process={"pattern": "opsready-check-env"},
+        rules=[rule("present")],
+        forbidden_patterns=["localhost", "debug"],
+    )
+    assert found["status"] == "fail"
+    assert found["measured"]["values free of /localhost/"] == "X in the file, Y in the process"
+    assert found["measured"]["values free of /debug/"] == "Z"
+
+
+def test_a_secret_is_masked_as_the_file_and_as_the_process_have_it(env: EnvFile, service: t.Any) -> None:
+    """A file may name the other one's secret in its syntax, in a path, anywhere."""
+    service(X="process-secret-93ab41", OTHER="see file-secret-18cc02")
+    found = finding(
+        file=env.write("X=file-secret-18cc02\nOTHER=process-secret-93ab41\n"),
+        process={"pattern": "opsready-check-env"},
+        rules=[rule("secret"), {**rule("one_of", allowed=["prod"]), "name": "OTHER"}],
+    )
+    assert "secret-93ab41" not in json.dumps(found)
+    assert "secret-18cc02" not in json.dumps(found)
+
+
 def test_two_processes_must_agree(service: t.Any) -> None:
     service(X="13.6")
     service(X="13.7")

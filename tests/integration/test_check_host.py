@@ -286,8 +286,31 @@ def test_a_command_is_run_in_check_mode_only_where_it_changes_nothing(tmp_path: 
     touched = tmp_path / "touched"
     found = finding(check_mode=True, commands=[{"argv": ["touch", str(touched)]}])
     assert (found["status"], "was not run in check mode" in found["summary"]) == ("unknown", True)
+    assert found["left_out"] is True
     assert not touched.exists()
     assert finding(check_mode=True, commands=[python("")])["status"] == "pass"
+
+
+def test_two_commands_of_one_program_are_told_apart() -> None:
+    found = finding(commands=[python("raise SystemExit(3)"), python("")])
+    assert found["status"] == "fail"
+    first, second = found["measured"]
+    assert (found["measured"][first], found["measured"][second]) == ("code 3", "code 0")
+    assert "SystemExit(3)" in first
+    assert "SystemExit(3)' ended with code 3" in found["summary"]
+    same = finding(commands=[python(""), python("")])
+    assert [name[-13:] for name in same["measured"]] == [" (1 of 2) end", " (2 of 2) end"]
+
+
+def test_a_file_that_is_too_long_to_be_read_whole_is_free_of_nothing(tmp_path: Path) -> None:
+    long = tmp_path / "long"
+    with long.open("wb") as stream:
+        stream.write(b"first ")
+        stream.truncate(17 * 1024 * 1024)
+        stream.seek(0, os.SEEK_END)
+        stream.write(b"password")
+    found = finding(files=[{"path": str(long), "contains_not": ["password"], "contains": ["first"]}])
+    assert (found["status"], "too long to be read whole" in found["summary"]) == ("unknown", True)
 
 
 def test_a_long_output_is_cut_in_the_finding() -> None:

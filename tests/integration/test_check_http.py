@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import typing as t
 
@@ -12,6 +13,7 @@ import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_http, registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._clients import http
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import secrets_in, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
@@ -367,8 +369,33 @@ def test_what_may_change_something_is_not_sent_in_check_mode(http_server: HttpSe
     found = finding(url=http_server.url, method="POST", check_mode=True)
     assert found["status"] == "unknown"
     assert "check mode did not send it" in found["summary"]
+    assert found["left_out"] is True
     assert http_server.requests == []
     assert finding(url=http_server.url, check_mode=True)["status"] == "pass"
+
+
+def test_one_url_with_two_sets_of_headers_is_two_requests_in_the_finding(http_server: HttpServer) -> None:
+    http_server.route("/", lambda request: Answer(200 if request.headers.get("X-Tenant") == "a" else 500))
+    requests = [{"url": http_server.url + "/", "headers": {"X-Tenant": tenant}} for tenant in ("b", "a")]
+    found = finding(requests=requests)
+    assert found["status"] == "fail"
+    assert list(found["measured"].values()) == [500, 200]
+    assert "/ (1 of 2) status is 500" in found["summary"]
+
+
+def test_two_expectations_on_one_header_are_both_told(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200, headers={"Cache-Control": "public"}))
+    wanted = [{"name": "Cache-Control", "matches": pattern} for pattern in ("no-store", "private")]
+    found = finding(url=http_server.url + "/", response_headers=wanted)
+    assert "a match of /no-store/" in found["summary"]
+    assert "a match of /private/" in found["summary"]
+
+
+def test_what_stands_behind_what_is_read_of_a_packed_body_is_not_called_absent(http_server: HttpServer) -> None:
+    page = b"a" * http.MAX_BODY_BYTES + b"Traceback"
+    http_server.route("/", Answer(200, gzip.compress(page), headers={"Content-Encoding": "gzip"}))
+    found = finding(url=http_server.url + "/", contains_not=["Traceback"])
+    assert (found["status"], "too long to be read whole" in found["summary"]) == ("unknown", True)
 
 
 def test_items_of_one_call_share_a_request(http_server: HttpServer) -> None:

@@ -22,13 +22,16 @@ import pytest
 from tests.conftest import ModuleRun, examples_of
 from tests.parts import need_part
 
-NOW = dt.datetime.now(dt.timezone.utc)
 CANARY = "log-canary-8841ce"
 JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"
 
 
+def ago(minutes: float) -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc) - dt.timedelta(minutes=minutes)
+
+
 def stamped(minutes_ago: float, text: str) -> str:
-    return f"{(NOW - dt.timedelta(minutes=minutes_ago)).isoformat()} {text}\n"
+    return f"{ago(minutes_ago).isoformat()} {text}\n"
 
 
 def judged(run: ModuleRun, *paths: Path | str, secrets: t.Sequence[str] = (), **options: t.Any) -> dict[str, t.Any]:
@@ -180,6 +183,19 @@ def test_rotated_files_are_followed_as_far_as_the_time_reaches(tmp_path: Path, r
     assert "app.log.2.gz breaks off" in finding["summary"]
 
 
+def test_a_pattern_counts_no_line_twice_and_rotated_files_are_no_sources(
+    tmp_path: Path, run_module_here: ModuleRun
+) -> None:
+    for name in ("worker.log", "worker-1.log", "worker-20261122.log"):
+        (tmp_path / name).write_text(stamped(5, f"INFO {name}"))
+    (tmp_path / "worker-20261101.log").write_text(stamped(500, "INFO long ago"))
+    os.utime(tmp_path / "worker-20261101.log", (0, 0))
+    finding = judged(run_module_here, tmp_path / "*.log", since="1h", required=[{"pattern": "INFO", "min": 3}])
+    assert finding["status"] == "pass", finding["summary"]
+    assert finding["measured"]["lines with /INFO/"] == 3
+    assert [Path(source["label"]).name for source in finding["evidence"]["sources"]] == ["worker-1.log", "worker.log"]
+
+
 def test_a_file_truncated_under_its_writer_is_unknown_and_the_hole_is_not_read(
     log: Path, run_module_here: ModuleRun
 ) -> None:
@@ -197,13 +213,15 @@ def test_a_file_truncated_under_its_writer_is_unknown_and_the_hole_is_not_read(
 
 def test_a_huge_file_is_searched_and_bounded(tmp_path: Path, run_module_here: ModuleRun) -> None:
     log = tmp_path / "huge.log"
+    since = ago(30.5).isoformat()
     with log.open("w") as stream:
         for minute in range(600, 0, -1):
-            stream.writelines(stamped(minute, f"INFO {'x' * 200} {number}") for number in range(200))
-    finding = judged(run_module_here, log, since="30m", max_errors=0, timeout=60)
+            line = stamped(minute, f"INFO {'x' * 200}")
+            stream.writelines(line for _unused in range(200))
+    finding = judged(run_module_here, log, since=since, max_errors=0, timeout=60)
     assert finding["status"] == "pass", finding["summary"]
     source = finding["evidence"]["sources"][0]
-    assert source["lines"] in (30 * 200, 29 * 200)  # a line of 30 minutes ago is as old as the run is slow
+    assert source["lines"] == 30 * 200
     assert source["read_bytes"] < log.stat().st_size / 8
     bounded = judged(run_module_here, log, max_size="1MB", required=[{"pattern": "never"}], timeout=60)
     assert bounded["status"] == "unknown"
@@ -214,7 +232,7 @@ def test_a_huge_file_is_searched_and_bounded(tmp_path: Path, run_module_here: Mo
 def test_the_time_being_up_is_said_and_unknown(tmp_path: Path, run_module_here: ModuleRun) -> None:
     log = tmp_path / "huge.log"
     log.write_text(stamped(1, "INFO " + "y" * 80) * 400_000)
-    finding = judged(run_module_here, log, forbidden=[{"pattern": "y{3}z"}], timeout=0.5)
+    finding = judged(run_module_here, log, forbidden=[{"pattern": "y{3}z"}], timeout=0.05)
     assert finding["status"] == "unknown"
     assert "the time was up" in finding["summary"]
 
@@ -241,9 +259,9 @@ def test_the_share_of_json_lines_is_judged_inside_a_containers_wrapper(
     log = tmp_path / "container-json.log"
 
     def wrapped(line: str) -> str:
-        return json.dumps({"log": line + "\n", "stream": "stdout", "time": NOW.isoformat()}) + "\n"
+        return json.dumps({"log": line + "\n", "stream": "stdout", "time": ago(0).isoformat()}) + "\n"
 
-    good = [wrapped(json.dumps({"level": "info", "msg": "läuft", "ts": NOW.timestamp()})) for _unused in range(98)]
+    good = [wrapped(json.dumps({"level": "info", "msg": "läuft", "ts": ago(0).timestamp()})) for _unused in range(98)]
     log.write_text("".join(good))
     whole = judged(run_module_here, log, since="5m", min_json_share=1, max_errors=0)
     assert whole["status"] == "pass", whole["summary"]
@@ -255,8 +273,8 @@ def test_the_share_of_json_lines_is_judged_inside_a_containers_wrapper(
 
 def test_a_rate_is_compared_with_the_time_before(tmp_path: Path, run_module_here: ModuleRun) -> None:
     log = tmp_path / "worker.log"
-    before = [stamped(minutes, "task 7 failed") for minutes in range(180, 60, -10)]
-    after = [stamped(minutes, "task 8 failed") for minutes in range(59, 0, -10)]
+    before = [stamped(minutes, "task 7 failed") for minutes in range(175, 60, -10)]
+    after = [stamped(minutes, "task 8 failed") for minutes in range(55, 0, -10)]
     log.write_text("".join(before + after))
     options = {"since": "1h", "baseline": "2h"}
     same = judged(run_module_here, log, forbidden=[{"pattern": "failed", "max_times_baseline": 1.1}], **options)
@@ -289,6 +307,7 @@ def test_lines_without_any_time_cannot_be_told_apart(tmp_path: Path, run_module_
         ({"since": "2999-01-01T00:00:00Z"}, "still to come"),
         ({"since": "2026-99-01"}, "is no time"),
         ({"forbidden": [{"pattern": "x"}], "required": [{"pattern": "x"}]}, "Several patterns are called /x/"),
+        ({"known_secrets": ["abc"]}, "less than 4 characters"),
         ({"since": "today"}, "is not a span of time"),
         ({"max_size": "much"}, "is not a size"),
         ({"sources": [{"path": "x", "encoding": "klingon"}]}, "which Python does not know"),
@@ -372,7 +391,7 @@ def test_a_host_without_journalctl_is_unknown(run_module: ModuleRun, tmp_path: P
 
 def test_the_examples_run(tmp_path: Path, run_module_here: ModuleRun) -> None:
     backend = tmp_path / "backend.log"
-    entry = {"level": "info", "msg": "startup complete", "time": NOW.isoformat()}
+    entry = {"level": "info", "msg": "startup complete", "time": ago(0).isoformat()}
     backend.write_text("".join(json.dumps(entry) + "\n" for _unused in range(10)))
     (tmp_path / "worker-1.log").write_text(stamped(70, "task 1 failed") + stamped(1, "task 2 succeeded"))
     for example in examples_of("check_logs"):

@@ -109,6 +109,21 @@ def test_a_server_that_cannot_or_does_not_answer_is_unknown(
         assert said in finding["summary"]
 
 
+def test_a_server_that_hangs_hides_neither_other_names_nor_ports(
+    names: DnsServer, run_module_here: ModuleRun, refused_port: int
+) -> None:
+    finding = judged(
+        run_module_here,
+        dns=entries(names, {"name": "silent.example.org"}, {"name": "archive.example.org"}),
+        ports=[{"host": HOST, "ports": [refused_port], "expect": "closed"}],
+        timeout=4,
+    )
+    assert finding["status"] == "unknown"
+    assert finding["summary"].count(";") == 0
+    assert finding["measured"][f"port {HOST}:{refused_port}"] == "closed"
+    assert finding["measured"][f"archive.example.org A at {names.address}"] == "192.0.2.10, 192.0.2.11"
+
+
 def test_one_server_that_lags_behind_is_named(names: DnsServer, run_module_here: ModuleRun) -> None:
     with DnsServer("archive.example.org. 300 IN A 192.0.2.99") as old:
         wanted = {"name": "archive.example.org", "match": "any", "expect": ["192.0.2.10"]}

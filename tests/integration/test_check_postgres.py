@@ -351,7 +351,9 @@ def lonely(postgres: Postgres) -> t.Iterator[str]:
     postgres.execute(f"DROP ROLE {name}")
 
 
-def item_on(server: Postgres, identity: str, timeout: float = 30.0, *, user: str | None = None, **options: t.Any) -> t.Any:
+def item_on(
+    server: Postgres, identity: str, timeout: float = 30.0, *, user: str | None = None, **options: t.Any
+) -> t.Any:
     params = {"dsn": server.dsn(user=user, password=None), "password": server.password, **options}
     return {"id": identity, "check": "check_postgres", "params": params, "timeout": timeout}
 
@@ -363,7 +365,12 @@ def judged_together(server: Postgres, items: list[t.Any], **options: t.Any) -> l
 def test_twenty_items_share_one_login(postgres: Postgres, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PATIENCE_SECONDS", 60.0)
     queries = [{"name": "one", "sql": "SELECT 1", "value": "1"}]
-    options: list[dict[str, t.Any]] = [{}, {"queries": queries}, {"canary": True}, {"settings": {"server_encoding": "UTF8"}}]
+    options: list[dict[str, t.Any]] = [
+        {},
+        {"queries": queries},
+        {"canary": True},
+        {"settings": {"server_encoding": "UTF8"}},
+    ]
     items = [item_on(postgres, str(number), 60.0, user=lonely, **options[number % 4]) for number in range(20)]
     found = judged_together(postgres, items)
     assert {finding["status"] for finding in found} == {"pass"}, [finding["summary"] for finding in found]
@@ -390,7 +397,11 @@ def test_one_items_limit_is_not_anothers(postgres: Postgres) -> None:
 def test_what_one_items_query_sets_is_gone_for_the_next(postgres: Postgres) -> None:
     changing = {"name": "c", "sql": "SELECT set_config('search_path', 'changed', false)", "value": "changed"}
     locking = {"name": "l", "sql": "SELECT pg_try_advisory_lock(8071)::text", "value": "true"}
-    locks = {"name": "n", "sql": "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 8071", "value": "0"}
+    locks = {
+        "name": "n",
+        "sql": "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 8071",
+        "value": "0",
+    }
     looking = {"name": "s", "sql": "SELECT current_setting('search_path') <> 'changed'", "value": "true"}
     items = [
         item_on(postgres, "first", queries=[changing, locking]),

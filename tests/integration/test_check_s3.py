@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
+import signal
 import socket
+import subprocess
+import sys
+import threading
 import typing as t
 
 import pytest
@@ -163,7 +168,9 @@ def forwarded(request: Request, store: MotoS3) -> Answer:
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         connection.request(request.method, request.path, request.body, headers)
         answer = connection.getresponse()
-        kept = {name: value for name, value in answer.getheaders() if name.lower().startswith(("x-amz", "last-m", "etag"))}
+        kept = {
+            name: value for name, value in answer.getheaders() if name.lower().startswith(("x-amz", "last-m", "etag"))
+        }
         return Answer(answer.status, answer.read(), kept)
 
 
@@ -207,6 +214,63 @@ def test_a_version_that_cannot_be_removed_is_told(
     finding = judged(run_module_here, moto_s3, [bucket], canary=True, endpoint_url=http_server.url)
     assert f"clean-up in {bucket} is left behind s3://{bucket}/opsready-canary/" in finding["summary"]
     assert len(everything_in(moto_s3, bucket)) == 2
+
+
+@pytest.mark.parametrize("module", ["check_s3", "checklist"])
+@pytest.mark.parametrize("method", ["PUT", "GET"])
+def test_a_canary_is_removed_when_a_signal_ends_the_module(
+    moto_s3: MotoS3, http_server: HttpServer, module: str, method: str
+) -> None:
+    """At the PUT the object is there and its version is not known; at the GET it is."""
+    bucket = moto_s3.create_bucket()
+    moto_s3.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    is_there, was_ended = threading.Event(), threading.Event()
+
+    def answer(request: Request) -> Answer:
+        told = forwarded(request, moto_s3)
+        if request.method == method and "opsready-canary" in request.path and "?" not in request.path:
+            is_there.set()
+            was_ended.wait(60)
+        return told
+
+    http_server.route("*", answer)
+    params = {
+        "endpoint_url": http_server.url,
+        "access_key": "a",
+        "secret_key": WRONG,
+        "buckets": [bucket],
+        "canary": True,
+    }
+    if module == "checklist":
+        arguments = {"checks": [{"id": "s3", "check": "check_s3", "params": params, "timeout": 60.0}]}
+    else:
+        arguments = {**params, "enforce": False, "timeout": 60}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.module_process", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({**arguments, "_ansible_remote_tmp": "/tmp"}))
+        process.stdin.close()
+        process.stdin = None
+        assert is_there.wait(60)
+        assert len(everything_in(moto_s3, bucket)) == 1
+        process.send_signal(signal.SIGTERM)
+        # A thread cannot be interrupted: it goes on when the store does.
+        was_ended.wait(1.0 if module == "checklist" else 0.0)
+        was_ended.set()
+        out, _unused = process.communicate(timeout=60)
+    finally:
+        was_ended.set()
+        process.kill()
+        process.wait()
+    assert everything_in(moto_s3, bucket) == []
+    said = json.loads(out)
+    if module == "checklist":
+        assert said["findings"][0]["status"] in ("pass", "unknown")
+    else:
+        assert (said["failed"], said["finding"]["status"]) == (True, "unknown")
+        assert "ended by SIGTERM" in said["msg"]
 
 
 def test_one_items_limit_is_not_anothers(http_server: HttpServer) -> None:

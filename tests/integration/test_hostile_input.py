@@ -134,11 +134,11 @@ def test_nothing_but_waived_items_goes_with_a_warning_and_nothing_but_not_applic
     assert none["blocking"][0]["summary"] == "Nothing was judged in phase pre_deploy."
 
 
-def test_a_list_of_two_thousand_items_and_five_megabytes_is_judged_whole() -> None:
-    items = [_item(f"i{number}", title="ü" * 1300, satisfies=[f"S1.{number}"]) for number in range(2000)]
+def test_a_checklist_of_five_megabytes_is_judged_whole() -> None:
+    items = [_item(f"i{number}", title="ü" * 5300, satisfies=[f"S1.{number}"]) for number in range(500)]
     played = _play(items)
     verdict = played.of("Decide").result["verdict"]
-    assert (verdict["decision"], verdict["counts"]["pass"]) == ("GO", 2000)
+    assert (verdict["decision"], verdict["counts"]["pass"]) == ("GO", 500)
     assert (played.directory / "extra.yml").stat().st_size > 5_000_000
     assert _is_whole(played)
 

@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from psycopg import sql
 
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import ModuleInBackground, Sample, await_gone
@@ -495,3 +496,32 @@ def test_no_program_has_a_secret_in_its_arguments_or_environment(
     assert "PGPASSFILE=/proc/self/fd/" in text
     assert_no_leak([sample.password], text, "a program's arguments and environment")
     assert "PGPASSWORD" not in os.environ
+
+
+def test_the_next_proof_sweeps_what_a_killed_one_left_and_nothing_else(
+    run_module_here: ModuleRun, big: Sample, tmp_path: Path
+) -> None:
+    wanted = options(big, f"file://{tmp_path}", compression="none")
+    with ModuleInBackground("pg_backup", wanted) as killed:
+        await_true(lambda: len(big.databases()) == 2, seconds=60, what="a scratch database")
+        await_true(lambda: is_marked(big), seconds=60, what="its mark")
+        killed.end(signal.SIGKILL)
+        killed.child.wait()
+    (left,) = [name for name in big.databases() if name != big.name]
+    named_like_ours = f"{big.name}_scratch_by-hand"
+    big.server.execute(sql.SQL("create database {}").format(sql.Identifier(named_like_ours)).as_string(None))
+    with ModuleInBackground("pg_backup", wanted) as alive:
+        await_true(
+            lambda: len(set(big.databases()) - {big.name, left, named_like_ours}) == 1, seconds=60, what="another"
+        )
+        made = run_module_here("pg_backup", wanted)
+        assert made["changed"] is True, made
+        # The one that is at work keeps its own.
+        assert alive.answer()["changed"] is True
+    assert big.databases() == [big.name, named_like_ours]
+    big.server.drop_database(named_like_ours)
+
+
+def is_marked(sample: Sample) -> bool:
+    asked = "select count(*) from pg_database where shobj_description(oid, 'pg_database') like 'opsready.golive %%scratch%%'"
+    return bool(sample.server.execute(asked)[0][0])

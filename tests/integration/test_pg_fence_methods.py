@@ -273,3 +273,25 @@ def test_without_a_fence_there_is_neither_copy_nor_restore(run_module_here: Modu
     assert "A copy needs a fence" in run_module_here("pg_fence", wanted)["msg"]
     restore = sample.options(state="restored", restore_id="r1", copy="x", accept_data_loss=True)
     assert "is live" in run_module_here("pg_restore", restore)["msg"]
+
+
+def test_a_lost_connection_does_not_hide_what_went_wrong(sample: Sample) -> None:
+    from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import cluster_of
+    from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+    from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed
+
+    opened = cluster_of(
+        sample.dsn(),
+        password=sample.password,
+        maintenance="postgres",
+        deadline=Deadline(60),
+        application_name="opsready",
+    )
+
+    def lose_the_connection(cluster: Cluster) -> None:
+        with cluster.exclusive(sample.name, doing="test"):
+            sample.server.execute("select pg_terminate_backend(%s)", cluster.connection.info.backend_pid)
+            raise ActionFailed("the real reason")
+
+    with opened as cluster, pytest.raises(ActionFailed, match="the real reason"):
+        lose_the_connection(cluster)

@@ -412,6 +412,15 @@ def test_the_step_that_made_the_backup_returns_the_way_back_as_it_is_now(host: H
     assert "rollback_md" not in host("step", release=begun["token"], closes={"name": "migration"})
 
 
+def test_the_written_way_back_raises_a_flag_that_abort_may_take_off(host: Host) -> None:
+    begun = host.begin()
+    written = host.plan(begun["token"], way_back={"flags": ["/srv/maintenance.flag"]})["rollback_md"]
+    (line,) = [
+        line for line in written.splitlines() if line.startswith("echo ") and line.endswith("> /srv/maintenance.flag")
+    ]
+    assert json.loads(line.removeprefix("echo '").partition("' >")[0])["release"] == begun["id"]
+
+
 def _recording(path: Path, since: str, *answers: tuple[int, str | None]) -> None:
     """What a probe wrote that began then and has ended: one answer each 0.1 s, as status and Retry-After."""
     began = parse_utc(since).timestamp()

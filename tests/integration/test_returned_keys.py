@@ -38,7 +38,7 @@ def test_what_is_documented_is_what_is_returned(run_module_here: ModuleRun, post
         run(**fence, state="status")
         run("pg_backup", destination=place, database=fenced, check=True)
         query = [{"query": "select 1", "expect": "1"}]
-        backup = run("pg_backup", destination=place, database=fenced, verify_sql=query)
+        backup = run("pg_backup", destination=place, database=fenced, verify_sql=query, keep={"last": 1})
         run("pg_restore", state="listed", destination=place)
         run("pg_restore", state="verified", destination=place, check=True)
         run("pg_restore", state="verified", destination=place, verify_sql=query)

@@ -10,11 +10,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Stored
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Stored, Writer
 from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import MIB, Bucket
+from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent, AlreadyThere
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer
-from tests.servers import S3, MotoS3
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, UnexpectedAnswer
+from tests.servers import S3, Answer, HttpServer, MotoS3
 
 #: What boto3 1.34 does not know of the S3 that 1.36 knows: (operation, member of its input or output).
 SINCE_1_36 = (
@@ -85,3 +86,59 @@ def test_another_checksum_of_the_whole_is_refused(moto_s3: MotoS3, monkeypatch: 
         written(bucket, os.urandom(9 * MIB))
     monkeypatch.undo()
     assert bucket.names() == []
+
+
+def test_an_upload_that_was_given_up_leaves_neither_parts_nor_an_object(store: t.Any) -> None:
+    bucket = bucket_of(store)
+    with pytest.raises(RuntimeError, match="enough"), bucket.writer("object", estimated_bytes=0) as writer:
+        write_then_raise(writer, os.urandom(17 * MIB))
+    assert bucket.names() == []
+    assert store.client().list_multipart_uploads(Bucket=bucket.bucket).get("Uploads", []) == []
+
+
+def write_then_raise(writer: Writer, body: bytes) -> None:
+    writer.write(body)
+    raise RuntimeError("enough")
+
+
+@pytest.mark.parametrize("size", [1000, 9 * MIB])
+def test_an_object_that_stands_there_already_is_neither_replaced_nor_removed(moto_s3: MotoS3, size: int) -> None:
+    bucket = bucket_of(moto_s3)
+    written(bucket, b"the first")
+    with pytest.raises(AlreadyThere):
+        written(bucket, os.urandom(size))
+    assert b"".join(bucket.chunks("object")) == b"the first"
+
+
+def test_an_older_version_is_read_and_removed_by_its_id(moto_s3: MotoS3) -> None:
+    bucket = bucket_of(moto_s3)
+    moto_s3.client().put_bucket_versioning(Bucket=bucket.bucket, VersioningConfiguration={"Status": "Enabled"})
+    bucket.preflight()
+    first = written(bucket, b"the first")
+    assert first.version_id is not None
+    bucket.remove("object")
+    assert bucket.names() == []
+    written(bucket, b"the second one")
+    assert bucket.head("object", first.version_id)["ContentLength"] == len(b"the first")
+    assert b"".join(bucket.chunks("object", first.version_id)) == b"the first"
+    bucket.remove("object", first.version_id)
+    with pytest.raises(Absent):
+        bucket.head("object", first.version_id)
+    assert b"".join(bucket.chunks("object")) == b"the second one"
+
+
+def test_what_a_store_keeps_otherwise_than_it_was_sent_is_refused_and_named_when_it_stays(
+    http_server: HttpServer,
+) -> None:
+    http_server.route("PUT /bucket/object", Answer(200, headers={"ETag": '"e"'}))
+    http_server.route("HEAD /bucket/object", Answer(200, "cut", headers={"ETag": '"e"'}))
+    http_server.route("DELETE /bucket/object", Answer(204))
+    keys = {"endpoint_url": http_server.url, "access_key": "a", "secret_key": "s"}
+    bucket = Bucket("bucket", "", keys, deadline=Deadline(60))
+    writer = bucket.writer("object", estimated_bytes=0)
+    writer.write(b"in full")
+    with pytest.raises(UnexpectedAnswer, match="has 3 bytes, but 7 were written"):
+        writer.commit()
+    with pytest.raises(ActionFailed, match="s3://bucket/object was left behind"):
+        writer.abort()
+    assert [one.method for one in http_server.requests].count("DELETE") == 1

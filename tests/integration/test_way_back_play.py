@@ -16,7 +16,7 @@ def _play(text: str, folder: Path) -> dict[str, object]:
     return {
         "hosts": "localhost",
         "gather_facts": False,
-        "vars": {"__golive_way_back": text, "__golive_way_back_dir": str(folder), "backup_host": "web1"},
+        "vars": {"__golive_way_back": text, "__golive_snapshot_dir": str(folder), "backup_host": "web1"},
         "tasks": [{"name": "Put it there", "ansible.builtin.import_tasks": TASKS}],
     }
 
@@ -27,6 +27,7 @@ def test_it_is_written_where_no_folder_is_and_written_again(tmp_path: Path) -> N
     assert played.rc == 0, played.text
     assert (folder / "ROLLBACK.md").read_text(encoding="utf-8") == "with the backup"
     assert (folder / "ROLLBACK.md").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_database_host_that_is_lost_stops_the_release(tmp_path: Path) -> None:

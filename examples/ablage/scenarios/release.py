@@ -19,7 +19,8 @@ def run(workspace: Workspace, promises: Promises) -> None:
         promises.check("the verdict is GO", decision == "GO", decision)
         plan, go = ended.output.find("PLAN  ablage"), ended.output.find("point of no return")
         promises.check(
-            "the plan is printed before the first change", 0 <= plan < go < ended.output.find("Journal images → maintenance_on")
+            "the plan is printed before the first change",
+            0 <= plan < go < ended.output.find("Journal images → maintenance_on"),
         )
         release = report["release"]
         downtime, backup = release["downtime"] or {}, release["backup"] or {}

@@ -32,7 +32,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    Denied,
+    GoliveError,
+)
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -149,6 +154,9 @@ def scratch_database(
         raise BadInput(f"Database {name} exists already.")
     problem: BaseException | None = None
     try:
+        _sweep(cluster, database)
+        # The lock says that we are alive: it ends with our session.
+        cluster.rows("select pg_catalog.pg_advisory_lock(%s)", (cluster.lock_key(name),), f"Locking {name}")
         made = cluster.create(name, like=properties)
         cluster.open_marked(made, "scratch", original=database, identity=identity)
         yield made
@@ -167,6 +175,22 @@ def scratch_database(
                     remedy="Drop it once the server answers.",
                     known={**getattr(problem, "known", {}), "left_behind": [name]},
                 )
+
+
+def _sweep(cluster: Cluster, database: str) -> None:
+    """Drop what killed verifications of this database left: scratch databases with our mark whose maker's session is gone."""
+    for left in cluster.marked(database):
+        if left.mark is None or left.mark.kind != "scratch":
+            continue
+        key = (cluster.lock_key(left.name),)
+        if cluster.rows("select pg_catalog.pg_try_advisory_lock(%s)", key, f"Asking for the maker of {left.name}")[0][
+            0
+        ]:
+            try:
+                with contextlib.suppress(Denied):  # another login's; pg_fence's status lists it
+                    cluster.drop_ours(left.name, left.oid, left.mark.identity)
+            finally:
+                cluster.rows("select pg_catalog.pg_advisory_unlock(%s)", key, f"Unlocking {left.name}")
 
 
 def by_restore(

@@ -25,6 +25,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     GoliveError,
     Refused,
     UnexpectedAnswer,
+    Unreachable,
 )
 
 if t.TYPE_CHECKING:
@@ -324,18 +325,24 @@ class Cluster:
         if missing:
             raise Denied(f"The login lacks {', '.join(missing)}.", remedy="Grant it, or use a login that has it.")
 
+    @staticmethod
+    def lock_key(name: str) -> int:
+        """The advisory lock of a database's name."""
+        return int.from_bytes(hashlib.sha256(f"opsready.golive/{name}".encode()).digest()[:8], "big", signed=True)
+
     @contextlib.contextmanager
     def exclusive(self, name: str, *, doing: str) -> t.Iterator[None]:
         """An advisory lock on a database's name, so that two of us never rename it at once. Raises Refused."""
-        key = int.from_bytes(hashlib.sha256(f"opsready.golive/{name}".encode()).digest()[:8], "big", signed=True)
+        key = self.lock_key(name)
         taken = self.rows("select pg_catalog.pg_try_advisory_lock(%s)", (key,), f"Locking {name}")[0][0]
         if not taken:
             raise Refused(f"{doing}: another step of ours is at work on database {name}.", remedy="Wait for its end.")
         try:
             yield
         finally:
-            if not self.connection.closed:
-                self.rows("select pg_catalog.pg_advisory_unlock(%s)", (key,), f"Unlocking {name}")
+            with contextlib.suppress(Unreachable):  # the lock ended with its session
+                if not self.connection.closed:
+                    self.rows("select pg_catalog.pg_advisory_unlock(%s)", (key,), f"Unlocking {name}")
 
     @contextlib.contextmanager
     def together(self, doing: str) -> t.Iterator[None]:

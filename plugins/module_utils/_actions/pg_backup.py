@@ -295,8 +295,12 @@ class Backup:
             problem.known.setdefault("plan", plan)
             problem.known.setdefault("seconds", self.seconds)
             raise
-        pruned = {} if params["keep"] is None else self._pruned(name)
-        return {**self._result(self.place.url(name), finished, changed=True), "plan": plan, **pruned}
+        result = {**self._result(self.place.url(name), finished, changed=True), "plan": plan}
+        try:
+            return {**result, **({} if params["keep"] is None else self._pruned(name))}
+        except Ended as problem:  # the backup is made, and whoever ended us should know
+            problem.known.update(result)
+            raise
 
     def _result(self, url: str, made: manifest.Manifest, *, changed: bool) -> dict[str, t.Any]:
         proof = made.verified
@@ -354,10 +358,11 @@ class Backup:
             stays = retention.kept(moments, self.params["keep"])
             for name in sorted(set(moments) - set(stays)):
                 archive = t.cast(manifest.Manifest, proven[name].manifest).archive
-                self.place.remove(name)
-                removed.append(proven[name].url)
-                with contextlib.suppress(Absent):
-                    self.place.remove(f"{name.rpartition('/')[0]}/{archive['name']}", archive.get("version_id"))
+                with uninterrupted():
+                    self.place.remove(name)
+                    removed.append(proven[name].url)
+                    with contextlib.suppress(Absent):
+                        self.place.remove(f"{name.rpartition('/')[0]}/{archive['name']}", archive.get("version_id"))
         except GoliveError as problem:
             self.warn(f"Old backups were not all removed: {problem}")
         return {"pruned": removed}

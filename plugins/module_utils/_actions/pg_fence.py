@@ -595,6 +595,7 @@ def admit(call: Call, roles: t.Sequence[str]) -> dict[str, t.Any]:
     present = seen.live if seen.state == "inside" else seen.behind
     if present is None or present.mark is None:
         raise Refused(f"{names.live} is {seen.state}, not fenced: others may have written.", remedy="Fence it first.")
+    cluster.require_no_prepared_transactions(present.name)
     if seen.method == "revoke":
         require_nobody_else(cluster, names.live)
     if call.check_mode:

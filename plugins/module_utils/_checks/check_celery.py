@@ -216,9 +216,12 @@ def _asked(broker: Broker, run: Run) -> tuple[int, tuple[Worker, ...]]:
     pinged = broker.heard("ping")
     names = sorted(pinged.answers)
     answers: dict[str, dict[str, t.Any]] = {}
-    if names:
-        for method, arguments in _METHODS.items():
-            answers[method] = _without_errors(broker.heard(method, arguments, names))
+    talking = names
+    for method, arguments in _METHODS.items():
+        if talking:
+            replies = broker.heard(method, arguments, talking)
+            answers[method] = _without_errors(replies)
+            talking = sorted(replies.answers)  # one that fell silent is not waited for again
     if len(names) < pinged.expected and run.deadline.expired():
         raise TimedOut(f"{len(names)} of {pinged.expected} workers answered within {run.deadline.seconds:g} s.")
     now = run.clock.now().timestamp()

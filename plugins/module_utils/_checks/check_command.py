@@ -25,6 +25,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.command impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, TimedOut
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
+    apart,
     at_least,
     at_most,
     holds,
@@ -98,6 +99,8 @@ class Facts:
     label: str
     #: Why it was not run, or not to its end.
     problem: str = ""
+    #: Check mode did not run it.
+    left_out: bool = False
     exit_code: int | None = None
     seconds: float = 0.0
     stdout: str = ""
@@ -195,7 +198,8 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     argv, max_bytes = wanted_argv(params), _max_bytes(params)
     label = _label(params, argv)
     if run.check_mode and not params["changes_nothing"]:
-        return Facts(label, problem=f"{label} was not run in check mode, since it has no promise to change nothing")
+        why = f"{label} was not run in check mode, since it has no promise to change nothing"
+        return Facts(label, problem=why, left_out=True)
     environment = _environment(params)
     stdin = params.get("secret_stdin") or params.get("stdin") or ""
 
@@ -297,15 +301,15 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """The exit code, then what is expected of the output."""
     label = facts.label
     if facts.problem:
-        remedy = "Promise changes_nothing: true if it does not." if "check mode" in facts.problem else ""
-        yield unknown(label, facts.problem, remedy=remedy)
+        remedy = "Promise changes_nothing: true if it does not." if facts.left_out else ""
+        yield unknown(label, facts.problem, remedy=remedy, left_out=facts.left_out)
         return
     yield _judge_exit(facts, params)
     for stream in ("stdout", "stderr"):
         text, is_cut = getattr(facts, stream), getattr(facts, f"{stream}_is_cut")
-        for pattern in params.get(f"{stream}_matches") or ():
+        for pattern in dict.fromkeys(params.get(f"{stream}_matches") or ()):
             yield _judge_pattern(label, stream, pattern, text, is_cut, is_wanted=True)
-        for pattern in params.get(f"{stream}_matches_not") or ():
+        for pattern in dict.fromkeys(params.get(f"{stream}_matches_not") or ()):
             yield _judge_pattern(label, stream, pattern, text, is_cut, is_wanted=False)
     if params.get("json"):
         if facts.not_json:
@@ -317,10 +321,10 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
                 sentence=facts.not_json,
             )
         else:
-            for expectation in params["json"]:
-                yield from json_expectations.criteria(facts.document, label, expectation)
-    for wanted, number in zip(params.get("numbers") or (), facts.numbers):
-        yield from _judge_number(wanted, number)
+            wanted_of_json = (json_expectations.criteria(facts.document, label, wanted) for wanted in params["json"])
+            yield from apart(criterion for criteria in wanted_of_json for criterion in criteria)
+    numbers = zip(params.get("numbers") or (), facts.numbers)
+    yield from apart(criterion for wanted, number in numbers for criterion in _judge_number(wanted, number))
 
 
 def _judge_exit(facts: Facts, params: t.Mapping[str, t.Any]) -> Criterion:

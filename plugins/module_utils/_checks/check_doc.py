@@ -209,7 +209,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     label, document = facts.label, facts.document
     if facts.status is not None:
         if facts.status in (404, 410):
-            yield holds(label, False, measured=f"status {facts.status}", expected="a document", sentence=f"{label} is not there: status {facts.status}")  # fmt: skip
+            sentence = f"{label} is not there: status {facts.status}"
+            yield holds(label, False, measured=f"status {facts.status}", expected="a document", sentence=sentence)
         else:
             yield unknown(label, f"{label} answered with status {facts.status}, expected 200")
         return
@@ -235,9 +236,9 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             if facts.is_changed is None
             else f"{label} is the same as at {params['changed_since']}",
         )
-    for wanted in params.get("required_headings") or ():
+    for wanted in dict.fromkeys(params.get("required_headings") or ()):
         yield _judge_heading(document, label, wanted)
-    for text in params.get("contains") or ():
+    for text in dict.fromkeys(params.get("contains") or ()):
         found = document_text.normalised(text) in document_text.normalised(document.text)
         yield holds(
             f"{label} contains {text!r}",

@@ -584,7 +584,9 @@ def _judge_file(facts: Facts, mode: int, params: t.Mapping[str, t.Any]) -> t.Ite
 
 def _judge_distinct(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if facts.missing_distinct:
-        yield unknown("distinct variables", f"{', '.join(facts.missing_distinct)} cannot be compared, since it is not set")
+        yield unknown(
+            "distinct variables", f"{', '.join(facts.missing_distinct)} cannot be compared, since it is not set"
+        )
     alike = "; ".join(" = ".join(group) for group in facts.alike)
     yield holds(
         f"{', '.join(params['distinct'])}",

@@ -588,9 +588,7 @@ def _judge_content(path: str, seen: host.FileSeen, text: str, *, is_wanted: bool
     )
 
 
-def _judge_command(
-    name: str, wanted: t.Mapping[str, t.Any], ended: Completed | Problem
-) -> t.Iterator[Criterion]:
+def _judge_command(name: str, wanted: t.Mapping[str, t.Any], ended: Completed | Problem) -> t.Iterator[Criterion]:
     level = wanted["level"]
     if not isinstance(ended, Completed):
         yield _unseen(name, ended)

@@ -25,14 +25,17 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     ORDER,
     Criterion,
+    apart,
     at_least,
     at_most,
     holds,
     matches,
     one_of,
     plain,
+    told_apart,
     unknown,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 NAME = "check_http"
@@ -157,6 +160,8 @@ class Seen:
     cors: tuple[CorsAnswer, ...] = ()
     #: No answer: nothing is known.
     problem: str = ""
+    #: There is no answer, since check mode did not ask for one.
+    left_out: bool = False
     #: An answer that a client must refuse.
     refusal: str = ""
     remedy: str = ""
@@ -211,7 +216,7 @@ def _refuse_unreadable(request: t.Mapping[str, t.Any]) -> None:
     http.origin_of(request["url"])
     json_expectations.refuse_unreadable(request.get("json") or ())
     for expectation in request.get("response_headers") or ():
-        _compiled(expectation.get("matches"), "response_headers")
+        compiled(expectation.get("matches") or "", option="response_headers")
     if request.get("states"):
         if not request["states"]["paths"]:
             raise BadInput("states.paths is empty, so nothing would be judged by it.")
@@ -222,13 +227,6 @@ def _refuse_unreadable(request: t.Mapping[str, t.Any]) -> None:
     cors = request.get("cors")
     if cors and not cors["origin_allowed"] and not cors["origin_refused"]:
         raise BadInput("cors names no origin, so nothing would be judged by it.")
-
-
-def _compiled(pattern: str | None, option: str) -> None:
-    try:
-        re.compile(pattern or "")
-    except re.error as problem:
-        raise BadInput(f"{option}: {pattern!r} is not a regular expression: {problem}.")
 
 
 def _label(request: t.Mapping[str, t.Any]) -> str:
@@ -264,9 +262,8 @@ def _seen_or_not(request: t.Mapping[str, t.Any], result: Seen | GoliveError) -> 
 def _seen(request: t.Mapping[str, t.Any], run: Run) -> Seen:
     method, url = request["method"], request["url"]
     if run.check_mode and method not in _SAFE:
-        return Seen(
-            _label(request), method, url, False, problem=f"{method} may change something, so check mode did not send it"
-        )
+        why = f"{method} may change something, so check mode did not send it"
+        return Seen(_label(request), method, url, False, problem=why, left_out=True)
     ca_file, connect_to = request.get("ca_file"), request.get("connect_to")
     context = run.once(("http trust", ca_file), lambda: http.trust(ca_file)) if _may_need_tls(request) else None
     secrets = {**(request.get("secret_headers") or {}), **http.bearer(request.get("bearer"))}
@@ -368,7 +365,9 @@ def _cors_answers(
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Each request's expectations, in the list's order."""
-    for seen, request in zip(facts.seen, wanted(params)):
+    labels = told_apart(seen.label for seen in facts.seen)
+    for label, request_seen, request in zip(labels, facts.seen, wanted(params)):
+        seen = dataclasses.replace(request_seen, label=label)
         if seen.refusal:
             yield holds(
                 f"{seen.label} certificate",
@@ -379,11 +378,11 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
                 remedy=seen.remedy,
             )
         elif seen.problem:
-            yield unknown(seen.label, seen.problem.rstrip("."), remedy=seen.remedy)
+            yield unknown(seen.label, seen.problem.rstrip("."), remedy=seen.remedy, left_out=seen.left_out)
         else:
-            yield from _worst_of_each([list(_judge_answer(answer, seen, request)) for answer in seen.answers])
+            yield from _worst_of_each([apart(_judge_answer(answer, seen, request)) for answer in seen.answers])
             yield from _judge_timings(seen, request)
-            yield from _judge_cors(seen, request)
+            yield from apart(_judge_cors(seen, request))
 
 
 def _worst_of_each(by_answer: t.Sequence[t.Sequence[Criterion]]) -> t.Iterator[Criterion]:

@@ -44,6 +44,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import SHORTEST
 
 NAME = "check_logs"
 
@@ -181,6 +182,8 @@ def _judged_options(params: t.Mapping[str, t.Any]) -> None:
         raise BadInput("max_times_baseline needs baseline, the span before since to compare with.")
     if params["max_silence"] is not None:
         span_seconds(params["max_silence"], option="max_silence")
+    if any(len(secret) < SHORTEST for secret in params["known_secrets"] or []):
+        raise BadInput(f"known_secrets holds one of less than {SHORTEST} characters, which is in every log.")
     names = [_name(entry) for option in ("forbidden", "required") for entry in params[option] or []]
     for name in names:
         if names.count(name) > 1:

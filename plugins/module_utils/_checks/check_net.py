@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import dns, sockets
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
@@ -64,6 +65,7 @@ CONSTRAINTS: Constraints = {"required_one_of": [["dns", "ports"]]}
 
 _WIDTH = 32
 _MOST_ATTEMPTS = 1000
+_RESOLVING_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +102,18 @@ class Facts:
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     """Ask for every name, resolve every host, and knock at every address, side by side. Raises BadInput."""
     _checked(params)
-    return Facts(names=tuple(_names(params, run)), ports=tuple(_ports(params, run)))
+    questions = list(_questions(params))
+    hosts = list(dict.fromkeys(wanted["host"] for wanted in params["ports"] or []))
+    # A name server that does not answer must leave time for the ports.
+    share = _RESOLVING_SHARE if hosts else 1.0
+    resolving = Deadline(run.deadline.remaining() * share, clock=run.clock)
+    jobs: list[t.Callable[[], dns.Answer]] = [
+        functools.partial(_look, params["dns"][number], server, run, resolving) for _label, number, server in questions
+    ]
+    jobs += [functools.partial(_resolve, host, run) for host in hosts]
+    answers = side_by_side(jobs, deadline=resolving, width=_WIDTH)
+    names = tuple(_looked(questions, answers[: len(questions)]))
+    return Facts(names, tuple(_knocks(params, dict(zip(hosts, answers[len(questions) :])), run)))
 
 
 def _checked(params: t.Mapping[str, t.Any]) -> None:
@@ -147,10 +160,10 @@ def _questions(params: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, int, str 
             yield f"{wanted['name']} {wanted['type']}" + (f" at {server}" if server else ""), number, server
 
 
-def _names(params: t.Mapping[str, t.Any], run: Run) -> t.Iterator[Looked]:
-    questions = list(_questions(params))
-    jobs = [functools.partial(_look, params["dns"][number], server, run) for _label, number, server in questions]
-    for (label, number, _server), answer in zip(questions, side_by_side(jobs, deadline=run.deadline, width=_WIDTH)):
+def _looked(
+    questions: t.Sequence[tuple[str, int, str | None]], answers: t.Sequence[dns.Answer | GoliveError]
+) -> t.Iterator[Looked]:
+    for (label, number, _server), answer in zip(questions, answers):
         if isinstance(answer, BadInput):
             raise answer
         if isinstance(answer, GoliveError):
@@ -159,11 +172,11 @@ def _names(params: t.Mapping[str, t.Any], run: Run) -> t.Iterator[Looked]:
             yield Looked(label, number, answer)
 
 
-def _look(wanted: t.Mapping[str, t.Any], server: str | None, run: Run) -> dns.Answer:
+def _look(wanted: t.Mapping[str, t.Any], server: str | None, run: Run, deadline: Deadline) -> dns.Answer:
     name, kind = wanted["name"], wanted["type"]
     if server is None and kind in dns.FAMILIES and wanted["max_ttl"] is None:
         return run.once(("resolved", name, kind), lambda: dns.resolved(name, dns.FAMILIES[kind]))
-    return run.once(("dns", name, kind, server), lambda: dns.asked(name, kind, server=server, deadline=run.deadline))
+    return run.once(("dns", name, kind, server), lambda: dns.asked(name, kind, server=server, deadline=deadline))
 
 
 # --------------------------------------------------------------------------------------------------------------- ports
@@ -181,18 +194,9 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _ports(params: t.Mapping[str, t.Any], run: Run) -> t.Iterator[Knocked]:
-    hosts = list(dict.fromkeys(wanted["host"] for wanted in params["ports"] or []))
-    resolutions = dict(
-        zip(
-            hosts,
-            side_by_side(
-                [functools.partial(_resolve, host, run) for host in hosts],
-                deadline=run.deadline,
-                width=_WIDTH,
-            ),
-        )
-    )
+def _knocks(
+    params: t.Mapping[str, t.Any], resolutions: t.Mapping[str, dns.Answer | GoliveError], run: Run
+) -> t.Iterator[Knocked]:
     doors = list(_doors(params))
     attempts: dict[tuple[str, int], t.Any] = {}
     for _label, number, host, port in doors:
@@ -330,7 +334,7 @@ def _matches(values: t.Sequence[str], expected: t.Sequence[str], wanted: t.Mappi
 def _judge_port(knocked: Knocked, wanted: t.Mapping[str, t.Any]) -> Criterion:
     if knocked.problem or not knocked.states:
         why = knocked.problem or next(iter(knocked.problems.values()), "it was not tried")
-        return unknown(knocked.label, f"{knocked.label} could not be tried: {why.rstrip('.')}")
+        return _untried(knocked.label, why)
     states = set(knocked.states.values())
     told = next(iter(states)) if len(states) == 1 else ", ".join(f"{a} {s}" for a, s in sorted(knocked.states.items()))
     if wanted["expect"] == sockets.OPEN:
@@ -345,7 +349,7 @@ def _judge_port(knocked: Knocked, wanted: t.Mapping[str, t.Any]) -> Criterion:
             level=wanted["level"],
         )
     if knocked.problems:
-        return unknown(knocked.label, f"{knocked.label} could not be tried: {next(iter(knocked.problems.values()))}")
+        return _untried(knocked.label, next(iter(knocked.problems.values())))
     if sockets.FILTERED in states and not wanted["filtered_is_closed"]:
         return unknown(
             knocked.label,
@@ -356,11 +360,19 @@ def _judge_port(knocked: Knocked, wanted: t.Mapping[str, t.Any]) -> Criterion:
     return holds(knocked.label, True, measured=told, expected="closed")
 
 
+def _untried(label: str, why: str) -> Criterion:
+    return unknown(
+        label,
+        f"{label} could not be tried: {why.rstrip('.')}",
+        remedy="Correct the name; where this host has no route over one family, name the other in family.",
+    )
+
+
 def _judge_open(knocked: Knocked, wanted: t.Mapping[str, t.Any], told: str) -> Criterion:
     is_open = [state == sockets.OPEN for state in knocked.states.values()]
     good = any(is_open) if wanted["addresses"] == "any" else all(is_open)
     if good and knocked.problems and wanted["addresses"] == "all":
-        return unknown(knocked.label, f"{knocked.label} could not be tried: {next(iter(knocked.problems.values()))}")
+        return _untried(knocked.label, next(iter(knocked.problems.values())))
     return holds(
         knocked.label,
         good,

@@ -405,12 +405,12 @@ def _canary(reader: _Reader, run: Run) -> str:
     connection = reader.connection
     connection.read_only = False
     try:
-        with postgres.translated("Writing to a temporary table", deadline=run.deadline):
-            with connection.transaction(force_rollback=True):
-                postgres.limit(connection, run.deadline)
-                connection.execute("CREATE TEMPORARY TABLE opsready_canary (value int) ON COMMIT DROP")
-                connection.execute("INSERT INTO opsready_canary VALUES (42)")
-                row = connection.execute("SELECT value FROM opsready_canary").fetchone()
+        writing = postgres.translated("Writing to a temporary table", deadline=run.deadline)
+        with writing, connection.transaction(force_rollback=True):
+            postgres.limit(connection, run.deadline)
+            connection.execute("CREATE TEMPORARY TABLE opsready_canary (value int) ON COMMIT DROP")
+            connection.execute("INSERT INTO opsready_canary VALUES (42)")
+            row = connection.execute("SELECT value FROM opsready_canary").fetchone()
     except TimedOut:
         raise
     except (Denied, UnexpectedAnswer) as problem:

@@ -35,6 +35,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     at_least,
     at_most,
     holds,
+    told_apart,
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
@@ -302,8 +303,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Each report: whether it is this release's, whether it is whole, and what it says."""
     for name, problem in facts.problems:
         yield unknown(name, problem)
-    for seen in facts.seen:
-        label = os.path.basename(seen.path)
+    for label, seen in zip(told_apart(os.path.basename(seen.path) for seen in facts.seen), facts.seen):
         if seen.report is None:
             yield unknown(label, seen.problem, remedy=seen.remedy)
             continue

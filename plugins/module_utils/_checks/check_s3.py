@@ -31,6 +31,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     at_most,
     holds,
     one_of,
+    told_apart,
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
@@ -176,7 +177,7 @@ def _gathered(store: _Store) -> Facts:
     client, params, run = store.client, store.params, store.run
     skews: list[float] = []
     buckets = []
-    for name in params["buckets"]:
+    for name in dict.fromkeys(params["buckets"]):
         try:
             is_there = _is_there(client, name, run, skews)
         except Unreachable as problem:
@@ -438,9 +439,11 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             unit="s",
             remedy="Set the clocks by NTP: S3 refuses requests that are 15 minutes off.",
         )
-    for wanted in params["newest"] or []:
+    places = params["newest"] or []
+    labels = told_apart(f"s3://{wanted['bucket']}/{wanted['prefix']}" for wanted in places)
+    for label, wanted in zip(labels, places):
         found = [n for n in facts.newest if (n.bucket, n.prefix) == (wanted["bucket"], wanted["prefix"])]
-        yield from _judge_newest(wanted, found[0] if found else None)
+        yield from _judge_newest(label, wanted, found[0] if found else None)
 
 
 def _unread(bucket: Bucket, topic: str) -> Criterion:
@@ -562,8 +565,7 @@ def _judge_canary(name: str, canary: Canary) -> t.Iterator[Criterion]:
         )
 
 
-def _judge_newest(wanted: t.Mapping[str, t.Any], newest: Newest | None) -> t.Iterator[Criterion]:
-    where = f"s3://{wanted['bucket']}/{wanted['prefix']}"
+def _judge_newest(where: str, wanted: t.Mapping[str, t.Any], newest: Newest | None) -> t.Iterator[Criterion]:
     if newest is None:
         yield unknown(f"newest object of {where}", f"newest object of {where} is unknown: its bucket was not read")
         return

@@ -25,6 +25,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     at_least,
     holds,
     one_of,
+    told_apart,
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
@@ -193,12 +194,15 @@ def _stored(given: t.Mapping[str, t.Any], params: t.Mapping[str, t.Any]) -> Stor
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Each endpoint's, then each file's criteria."""
-    for served in facts.served:
+    labels = told_apart([served.label for served in facts.served] + [stored.label for stored in facts.stored])
+    for label, one in zip(labels, facts.served):
+        served = dataclasses.replace(one, label=label)
         if served.handshake is None:
             yield unknown(served.label, served.problem.rstrip("."), remedy=served.remedy)
         else:
             yield from _judge_served(served, served.handshake, facts.now, params)
-    for stored in facts.stored:
+    for label, kept in zip(labels[len(facts.served) :], facts.stored):
+        stored = dataclasses.replace(kept, label=label)
         if stored.file is None:
             yield unknown(stored.label, stored.problem.rstrip("."), remedy=stored.remedy)
         else:

@@ -16,7 +16,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import reg
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, Deadline, utc_text
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Ended, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import where_it_broke
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
@@ -25,6 +25,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 REFERENCE = "golive_secret"
 #: How long after its own limit an item may still answer before it is given up, in seconds.
 GRACE = 0.5
+#: How long a probe may take to remove its trace when the list is at its end, in seconds.
+TRACE_SECONDS = 8.0
 
 
 def with_secrets(value: t.Any, secrets: t.Sequence[t.Any]) -> t.Any:
@@ -98,6 +100,7 @@ def _unknown(item: t.Mapping[str, t.Any], summary: str, seconds: float = 0.0) ->
         "measured": {},
         "evidence": {},
         "remedy": "",
+        "left_out": False,
         "check": item["check"],
         "started": utc_text(CLOCK.now()),
         "seconds": round(seconds, 3),
@@ -114,9 +117,11 @@ def judge_all(
     check_mode: bool = False,
     clock: Clock = CLOCK,
 ) -> list[dict[str, t.Any]]:
-    """One finding an item, in the list's order; what did not answer in time is unknown.
+    """One finding an item, in the list's order; what did not answer in time, or before a signal, is unknown.
 
-    Each item has ``id``, ``check``, ``params`` and ``timeout`` (seconds).
+    Each item has ``id``, ``check``, ``params`` and ``timeout`` (seconds). A signal reaches the main thread alone, and a
+    thread that is left behind dies with the module: so no item begins after the end, and those whose probe would leave a
+    trace are waited for, at most TRACE_SECONDS.
     """
     shared = Shared()
     collected = _Collected(len(items))
@@ -125,8 +130,10 @@ def judge_all(
     for index in range(len(items)):
         waiting.put(index)
 
+    is_over = threading.Event()
+
     def work() -> None:
-        while True:
+        while not is_over.is_set():
             try:
                 index = waiting.get_nowait()
             except queue.Empty:
@@ -142,23 +149,30 @@ def judge_all(
         one_more_worker()
 
     total = Deadline(timeout_seconds, clock=clock)
-    while not collected.wait(min(0.05, max(0.001, total.remaining()))):
-        now = clock.monotonic()
-        for index, start in list(began.items()):
-            limit = items[index]["timeout"]
-            if now - start > limit + GRACE and not collected.has(index):
-                collected.put(index, _unknown(items[index], f"No answer within {limit:g} s.", now - start))
-                one_more_worker()  # the stuck thread no longer serves the queue
-        if total.expired():
-            break
+    reason = f"The whole list's limit of {timeout_seconds:g} s was reached"
+    try:
+        while not collected.wait(min(0.05, max(0.001, total.remaining()))):
+            now = clock.monotonic()
+            for index, start in list(began.items()):
+                limit = items[index]["timeout"]
+                if now - start > limit + GRACE and not collected.has(index):
+                    collected.put(index, _unknown(items[index], f"No answer within {limit:g} s.", now - start))
+                    one_more_worker()  # the stuck thread no longer serves the queue
+            if total.expired():
+                break
+        is_over.set()
+        shared.traces_are_gone(TRACE_SECONDS)
+    except Ended as problem:  # there is no second one: see the guard
+        reason = problem.message.rstrip(".")
+        is_over.set()
+        shared.traces_are_gone(TRACE_SECONDS)
+    shared.close()
 
     findings = []
     for index, item in enumerate(items):
         finding = collected.finding(index)
         if finding is None:
             at_work = "was still at work" if index in began else "had not begun"
-            finding = _unknown(
-                item, f"The whole list's limit of {timeout_seconds:g} s was reached; this item {at_work}."
-            )
+            finding = _unknown(item, f"{reason}; this item {at_work}.")
         findings.append({"id": item["id"], **finding})
     return findings

@@ -12,17 +12,20 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import STANDALONE, compose, secrets_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Ended, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement, worst_of_error
-from ansible_collections.opsready.golive.plugins.module_utils._core.guard import finish, where_it_broke
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import (
+    ended_by_signals,
+    finish,
+    where_it_broke,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded
 
 
 def judged(check: registry.Check, params: t.Mapping[str, t.Any], run: Run) -> dict[str, t.Any]:
     """Status, summary, expected, measured, evidence, remedy, started and seconds of one item."""
-    began = run.clock.monotonic()
-    started = utc_text(run.clock.now())
+    began, started = run.clock.monotonic(), utc_text(run.clock.now())
     evidence: dict[str, t.Any] = {}
     try:
         facts = check.gather(params, run=run)
@@ -33,6 +36,12 @@ def judged(check: registry.Check, params: t.Mapping[str, t.Any], run: Run) -> di
     except Exception as problem:
         evidence = {"raised": type(problem).__name__, "at": where_it_broke(problem)}
         judgement = worst_of_error(problem)
+    return _finding(check.NAME, judgement, evidence, run, started, run.clock.monotonic() - began)
+
+
+def _finding(
+    name: str, judgement: Judgement, evidence: dict[str, t.Any], run: Run, started: str, seconds: float
+) -> dict[str, t.Any]:
     return {
         "status": judgement.status,
         "summary": run.scrub.text(judgement.summary),
@@ -41,25 +50,36 @@ def judged(check: registry.Check, params: t.Mapping[str, t.Any], run: Run) -> di
         "evidence": bounded(run.scrub.value(evidence)),
         "remedy": run.scrub.text(judgement.remedy),
         "left_out": judgement.left_out,
-        "check": check.NAME,
+        "check": name,
         "started": started,
-        "seconds": round(run.clock.monotonic() - began, 3),
+        "seconds": round(seconds, 3),
     }
 
 
 def main_of(name: str) -> None:
-    """The main() of a check module: a task of its own that fails on fail or unknown, unless enforce is false."""
+    """The main() of a check module: a task of its own that fails on fail or unknown, unless enforce is false.
+
+    A signal lets a probe remove its trace; the finding is unknown then, and the task fails.
+    """
     check = registry.load(name)
     spec = compose(check.ARGUMENT_SPEC, STANDALONE)
     module = AnsibleModule(spec, supports_check_mode=True, **check.CONSTRAINTS)
     params = {key: value for key, value in module.params.items() if key not in STANDALONE}
     scrubber = Scrubber(secrets_in(spec, module.params))
     run = Run(timeout_seconds=module.params["timeout"], scrubber=scrubber, check_mode=module.check_mode)
-    finding = judged(check, params, run)
+    began, started = run.clock.monotonic(), utc_text(run.clock.now())
+    was_ended = False
+    try:
+        with ended_by_signals():
+            finding = judged(check, params, run)
+            run.close()
+    except Ended as problem:
+        was_ended = True
+        finding = _finding(name, worst_of_error(problem), {}, run, started, run.clock.monotonic() - began)
     bad = finding["status"] in ("fail", "unknown")
     finish(
         module,
         scrubber,
         {"changed": False, "finding": finding, "msg": finding["summary"]},
-        failed=bad and module.params["enforce"],
+        failed=was_ended or (bad and module.params["enforce"]),
     )

@@ -104,6 +104,12 @@ def _check_tls() -> t.Any:
     return check_tls
 
 
+def _check_vcs() -> t.Any:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import check_vcs
+
+    return check_vcs
+
+
 _LOADERS: dict[str, t.Callable[[], t.Any]] = {
     "check_celery": _check_celery,
     "check_command": _check_command,
@@ -118,6 +124,7 @@ _LOADERS: dict[str, t.Callable[[], t.Any]] = {
     "check_report": _check_report,
     "check_s3": _check_s3,
     "check_tls": _check_tls,
+    "check_vcs": _check_vcs,
 }
 
 

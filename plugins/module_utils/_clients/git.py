@@ -44,6 +44,7 @@ _STERILE = (
     "diff.external=",
     "gpg.program=gpg",
     "gpg.openpgp.program=gpg",
+    "gpg.x509.program=gpgsm",
     "gpg.ssh.program=ssh-keygen",
     "log.showSignature=false",
     "protocol.ext.allow=never",
@@ -90,10 +91,17 @@ class Git:
     """One working tree, asked with one deadline."""
 
     def __init__(
-        self, top: str, *, deadline: Deadline, trusted_owner: str | None = None, ca_file: str | None = None
+        self,
+        top: str,
+        *,
+        deadline: Deadline,
+        trusted_owner: str | None = None,
+        ca_file: str | None = None,
+        once: t.Callable[[t.Hashable, t.Callable[[], Ended]], Ended] | None = None,
     ) -> None:
-        """``trusted_owner`` is the other user whose repository this is. Raises BadInput and Denied."""
+        """``trusted_owner`` is the other user whose repository this is; ``once`` keeps answers. Raises BadInput and Denied."""
         self.top = top
+        self._once = once
         self._deadline = deadline
         self._program = find_program("git", remedy="Install git there.")
         self._options = list(_STERILE)

@@ -113,7 +113,8 @@ class Response:
     def json(self) -> t.Any:
         """The body as JSON. Raises UnexpectedAnswer, without quoting the body: it may hold a token."""
         if self.is_truncated:
-            raise UnexpectedAnswer(f"{self.url} answered with more than is read of a body; JSON cut there is not read.")
+            read = len(self.content())
+            raise UnexpectedAnswer(f"{self.url} answered with more than {read} bytes; JSON cut there is not read.")
         try:
             return json.loads(self.content().decode("utf-8-sig"))
         except ValueError as problem:

@@ -57,7 +57,8 @@ _PROBE = 1 << 16
 _LONGEST_LINE = 1 << 16
 _COMPRESSED: dict[str, t.Callable[..., t.Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 #: What stands behind, or before the suffix of, the name of a file that was rotated away.
-_ROTATED = r"[.-](?:\d{1,4}|\d{8}(?:-\d{1,10})?|\d{4}-\d\d-\d\d(?:[T_.-][\d:.-]+)?)(?:\.(?:gz|bz2|xz|zst|Z))?"
+_DATE = r"[.-](?:\d{8}(?:-\d{1,10})?|\d{4}-\d\d-\d\d(?:[T_.-][\d:.-]+)?)"
+_PACKED = r"(?:\.(?:gz|bz2|xz|zst|Z))?"
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -75,19 +76,22 @@ class Reading:
 
 
 def paths_of(pattern: str) -> list[str]:
-    """The files that a path or a pattern names. Raises Unreachable for none."""
+    """The files that a path or a pattern names, without those rotated away from another. Raises Unreachable for none."""
     found = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
     if not found:
         raise Unreachable(f"No file matches {pattern}.", remedy="Correct the path, or let the service write its log.")
-    return found
+    if len(found) == 1:
+        return found
+    rotated = {other for path in found for other in rotated_of(path)}
+    return [path for path in found if path not in rotated]
 
 
 def rotated_of(path: str) -> list[str]:
     """Files beside it that were rotated away: app.log.1, app.log.2.gz, app.log-20261122, app-20261122.log, app.log.2026-11-22."""
     directory, name = os.path.split(path)
     stem, suffix = os.path.splitext(name)
-    behind = re.compile(re.escape(name) + _ROTATED)
-    inside = re.compile(rf"{re.escape(stem)}[.-]\d[\d_-]{{0,20}}{re.escape(suffix)}(?:\.(?:gz|bz2|xz|zst|Z))?")
+    behind = re.compile(rf"{re.escape(name)}(?:[.-]\d{{1,4}}|{_DATE}){_PACKED}")
+    inside = re.compile(rf"{re.escape(stem)}{_DATE}{re.escape(suffix)}{_PACKED}")
     try:
         with os.scandir(directory or ".") as entries:
             names = [entry.name for entry in entries]
@@ -131,14 +135,15 @@ class FileSource:
             current = stack.enter_context(_opened(self.path))
             opened = [(os.fstat(current.fileno()), self.path, current)]
             for path in rotated_of(self.path) if self.since is not None else []:
-                with contextlib.suppress(Unreachable, Denied):
+                try:
                     seen = os.stat(path)
                     if seen.st_mtime < (self.since or 0) or any(_same(seen, known) for known, _path, _file in opened):
                         continue
-                    file = stack.enter_context(_opened(path))
-                    opened.append((seen, path, file))
-                    continue
-                self.reading.gaps.append(f"{path} cannot be read")
+                    opened.append((seen, path, stack.enter_context(_opened(path))))
+                except (OSError, Unreachable, Denied) as problem:
+                    self.reading.gaps.append(
+                        f"{path}, rotated away from it, cannot be read: {str(problem).rstrip('.')}"
+                    )
             opened[1:] = sorted(opened[1:], key=lambda entry: entry[0].st_mtime)
             left = self._bounded([entry[1:] for entry in opened])
             for path, file, first in left:

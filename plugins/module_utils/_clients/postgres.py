@@ -321,7 +321,10 @@ class Lender:
     def _taken_back(self, connection: t.Any) -> None:
         is_good = False
         try:
-            if not connection.closed and connection.info.transaction_status == require("psycopg").pq.TransactionStatus.IDLE:
+            if (
+                not connection.closed
+                and connection.info.transaction_status == require("psycopg").pq.TransactionStatus.IDLE
+            ):
                 # Settings, locks and temporary tables of one item's queries are no business of the next one's.
                 connection.execute("DISCARD ALL")
                 connection.rest()

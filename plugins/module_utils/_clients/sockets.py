@@ -12,7 +12,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 
 OPEN, CLOSED, FILTERED = "open", "closed", "filtered"
 #: A router or a firewall said that nobody can be reached; whether the port is open behind it is not known.
-_IN_BETWEEN = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EHOSTDOWN, errno.ENETDOWN}
+_IN_BETWEEN = {errno.EHOSTUNREACH, errno.EHOSTDOWN}
 
 
 def knocked(address: str, port: int, *, seconds: float) -> str:

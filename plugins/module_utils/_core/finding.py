@@ -130,6 +130,13 @@ def told_apart(labels: t.Iterable[str]) -> list[str]:
     return told
 
 
+def apart(criteria: t.Iterable[Criterion]) -> list[Criterion]:
+    """The criteria of several expectations on one thing, each under a name of its own."""
+    listed = list(criteria)
+    names = told_apart(criterion.name for criterion in listed)
+    return [dataclasses.replace(criterion, name=name) for name, criterion in zip(names, listed)]
+
+
 def worst(statuses: t.Iterable[str]) -> str:
     """The worst status; of nothing it is unknown."""
     seen = [ORDER.index(status) for status in statuses]
@@ -157,7 +164,9 @@ class Judgement:
         listed = list(criteria)
         twice = [name for name, count in collections.Counter(item.name for item in listed).items() if count > 1]
         if twice:
-            raise ValueError(f"several criteria are called {twice[0]!r}; this is a defect of the check, please report it")
+            raise ValueError(
+                f"several criteria are called {twice[0]!r}; this is a defect of the check, please report it"
+            )
         status = worst(item.status for item in listed)
         bad = sorted((c for c in listed if c.status != "pass"), key=lambda c: -ORDER.index(c.status))
         if not listed:

@@ -44,7 +44,7 @@ class Context:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> t.Iterator[None]:
+def ended_by_signals() -> t.Iterator[None]:
     """Raise ``Ended`` where the main thread is when a signal comes.
 
     Python drops what is raised in ``__del__`` and in callbacks, one of which follows every fork: then it is raised again,
@@ -101,7 +101,7 @@ def run_module(
     failure: Result = {}
     result: Result = {}
     try:
-        with _ended_by_signals():
+        with ended_by_signals():
             result = body(context)
     except (GoliveError, Ended) as problem:
         failure = {**problem.known, "msg": str(problem), "error": type(problem).__name__}

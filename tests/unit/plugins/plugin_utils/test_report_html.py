@@ -221,3 +221,33 @@ def test_very_many_findings_fold_what_reads_the_same_and_keep_every_host(monkeyp
 def test_the_pieces_stay_small_however_many_findings_there_are() -> None:
     report = samples.fleet(hosts=15, items=100)
     assert max(len(piece) for piece in render_html(report)) < 300_000
+
+
+def test_each_criterion_stands_in_a_line_with_what_was_expected_and_measured() -> None:
+    report = samples.no_go()
+    report["findings"][0].update(
+        expected={"days left": "at least 30 days", "key": "matches"}, measured={"days left": 3}
+    )
+    page = page_of(report)
+    assert (
+        '<td data-l="Criterion">days left</td><td data-l="Expected">at least 30 days</td><td data-l="Measured">3</td>'
+        in page
+    )
+    assert '<td data-l="Criterion">key</td><td data-l="Expected">matches</td><td data-l="Measured">–</td>' in page
+    report["findings"][0].update(expected={}, measured={})
+    assert "<dd>{}</dd>" not in page_of(report)
+
+
+def test_the_ways_out_are_the_first_thing_below_where_it_stopped() -> None:
+    report = samples.rolled_back()
+    assert "Ways out" not in page_of(report)
+    report["release"]["way_out"] = ["ansible-playbook opsready.golive.abort -e golive_takeover=r1 <x>"]
+    page = page_of(report)
+    assert "<li><code>ansible-playbook opsready.golive.abort -e golive_takeover=r1 &lt;x&gt;</code></li>" in page
+    assert page.index("Where it stopped<") < page.index("Ways out<") < page.index(">Time line</h2>")
+
+
+def test_what_was_changed_since_the_last_go_is_told_beside_what_was_loosened() -> None:
+    page = page_of(samples.live())
+    assert page.index(">Loosened<") < page.index(">Changed<") < page.index("https://b.example.org/")
+    assert ">Changed<" not in page_of(samples.no_go())

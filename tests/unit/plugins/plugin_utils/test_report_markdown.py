@@ -102,7 +102,7 @@ def test_of_very_many_hosts_only_those_that_do_not_pass_get_a_line() -> None:
 
 def test_downtime_backup_waivers_and_sign_offs_are_tables() -> None:
     tokens = MARKDOWN.parse(markdown_of(samples.live()))
-    assert sum(token.type == "table_open" for token in tokens) == 6
+    assert sum(token.type == "table_open" for token in tokens) == 7
     text = markdown_of(samples.live())
     for told in ("22.6 s", "17.9 MiB", "Nadia Sørensen", "Jörg Weiß", "2026-12-15"):
         assert told in text
@@ -142,3 +142,12 @@ def test_the_hostile_sample_has_the_same_tables_as_the_plain_one() -> None:
         for report in (samples.live(), samples.hostile())
     ]
     assert count[0] == count[1]
+
+
+def test_ways_out_and_changes_are_told() -> None:
+    report = samples.rolled_back()
+    report["release"]["way_out"] = ["ansible-playbook opsready.golive.abort -e golive_takeover=r1"]
+    assert "## Ways out\n\n- `ansible-playbook opsready.golive.abort -e golive_takeover=r1`" in "".join(
+        render_markdown(report)
+    )
+    assert "Changed since the last GO" in "".join(render_markdown(samples.live()))

@@ -57,6 +57,7 @@ def verdict(decision: str = "GO", **more: Any) -> dict[str, Any]:
         "conditional": [],
         "coverage": {"required": [], "covered": [], "missing": []},
         "loosened": [],
+        "changed": [],
         "waivers": [],
         "sign_offs": [],
         "digest": SHA,
@@ -257,6 +258,9 @@ def live() -> dict[str, Any]:
             ],
             loosened=[
                 {"id": "disk-space", "field": "min_free", "was": "20 %", "now": "15 %", "approver": "Nadia Sørensen"}
+            ],
+            changed=[
+                {"id": "latency", "field": "url", "was": "https://a.example.org/", "now": "https://b.example.org/"}
             ],
             coverage={"required": ["S1"], "covered": [f"S1.{number}" for number in range(1, 43)], "missing": []},
         ),

@@ -168,6 +168,8 @@ OPTION_CHANGES: list[tuple[str, dict[str, t.Any], dict[str, t.Any], list[tuple[s
     ("check_redis", {"url": "r", "persistence": "aof"}, {"url": "r", "persistence": "rdb"}, [("persistence", "changed")]),
     ("check_redis", {"url": "r", "eviction_policies": ["noeviction"]}, {"url": "r", "eviction_policies": ["noeviction", "allkeys-lru"]},
      [("eviction_policies", "loosened")]),
+    ("check_command", {"argv": ["a"], "exit_codes": [0]}, {"argv": ["a"], "exit_codes": [0, 1]}, [("exit_codes", "loosened")]),
+    ("check_vcs", {"path": "/a", "clean": True}, {"path": "/a", "clean": False}, [("clean", "loosened")]),
     ("check_s3", {"buckets": ["a", "b"]}, {"buckets": ["a"]}, [("buckets", "loosened")]),
     ("check_s3", {"buckets": ["a"], "canary": True}, {"buckets": ["a"]}, [("canary", "loosened")]),
 ]  # fmt: skip

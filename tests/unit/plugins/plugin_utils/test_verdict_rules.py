@@ -318,6 +318,14 @@ def test_one_good_signature_is_enough_whatever_stands_beside_it() -> None:
         assert _signed(*order)["decision"] == "GO"
 
 
+def test_a_missing_signature_says_the_command_that_gives_it() -> None:
+    _verdict, decided = _decide([SIGNED, _item("a")], [_finding("a")], bindings={"release": "d1"})
+    (finding,) = [finding for finding in decided if finding["id"] == "s"]
+    assert "-e signed_item=s -e signed_team=backend -e signed_digest=d1 -e \"signed_by='" in finding["remedy"]
+    _verdict, decided = _decide([SIGNED], [], sign_offs=[_signature()], bindings={"release": "d1"})
+    assert decided[0]["remedy"] == ""
+
+
 def test_a_renewed_signature_is_good_and_of_those_that_ended_the_newest_is_told() -> None:
     old, older = (_signature(signed=_ago(days=days)) for days in (8, 20))
     assert _signed(old, _signature())["decision"] == _signed(_signature(), old)["decision"] == "GO"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_celery as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_celery import Facts, Queue, Worker
+from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import Replies
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
@@ -117,6 +118,33 @@ def test_a_queue_named_twice_is_refused() -> None:
 def test_a_span_without_a_unit_is_refused_before_anything_is_asked(options: dict[str, t.Any]) -> None:
     with pytest.raises(BadInput, match="is not a span of time"):
         check.gather(params(**options), run=Run(timeout_seconds=1))
+
+
+class FallsSilent:
+    """A broker of two workers, one of which answers nothing after its queues, and the other errs once."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, list[str] | None]] = []
+
+    def heard(self, method: str, unused: t.Any = None, destination: list[str] | None = None) -> Replies:
+        self.asked.append((method, destination))
+        if method == "reserved":
+            return Replies(1, {"a@h": {"error": "no"}})
+        names = ["a@h", "b@h"] if method in ("ping", "active_queues") else ["a@h"]
+        answer: t.Any = [{"name": "ocr"}] if method == "active_queues" else []
+        return Replies(2, dict.fromkeys(names, answer))
+
+
+def test_a_worker_that_falls_silent_is_asked_no_more_and_what_it_did_not_tell_is_not_known() -> None:
+    broker = FallsSilent()
+    listeners, workers = check._survey(t.cast("t.Any", broker), Run(timeout_seconds=60))
+    assert listeners == 2
+    assert [asked for asked in broker.asked if asked[1] == ["a@h", "b@h"]] == [
+        ("active_queues", ["a@h", "b@h"]),
+        ("registered", ["a@h", "b@h"]),
+    ]
+    assert workers[0] == Worker("a@h", ("ocr",), (), 0, None, 0, 0.0)
+    assert workers[1] == Worker("b@h", ("ocr",), None, None, None, None, None)
 
 
 def test_evidence_is_json_and_counts_tasks_instead_of_naming_them() -> None:

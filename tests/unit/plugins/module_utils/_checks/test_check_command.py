@@ -73,7 +73,7 @@ def test_any_output_gives_a_number_or_a_reason(text: str) -> None:
 
 
 def test_what_was_not_run_is_unknown_and_nothing_else() -> None:
-    found = judgement(Facts("status", problem="status was not run in check mode"), stdout_matches=["x"])
+    found = judgement(Facts("status", problem="status was not run in check mode", left_out=True), stdout_matches=["x"])
     assert (found.status, list(found.expected)) == ("unknown", ["status"])
     assert found.remedy == "Promise changes_nothing: true if it does not."
     assert check.evidence(Facts("status", problem="gone")) == {"command": "status", "problem": "gone"}

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import typing as t
 
 import pytest
@@ -14,12 +16,12 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_net as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_net import Facts, Knocked, Looked
-from ansible_collections.opsready.golive.plugins.module_utils._clients import dns
+from ansible_collections.opsready.golive.plugins.module_utils._clients import dns, sockets
 from ansible_collections.opsready.golive.plugins.module_utils._clients.dns import Answer
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Unreachable
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
-from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 
 TWO = Answer(("192.0.2.1", "192.0.2.2"), True, 300)
 MX = Answer(("10 mail.example.org", "20 spare.example.org"), True, 60)
@@ -137,8 +139,6 @@ def test_what_is_no_name_server_is_refused(text: str) -> None:
 
 
 def test_a_resolver_that_fails_is_not_a_name_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     def fails(number: int) -> t.Callable[..., t.NoReturn]:
         def getaddrinfo(*unused: t.Any, **unused_too: t.Any) -> t.NoReturn:
             raise socket.gaierror(number, "as the test has it")
@@ -152,10 +152,29 @@ def test_a_resolver_that_fails_is_not_a_name_that_is_absent(monkeypatch: pytest.
     assert dns.resolved("h") == Answer((), False)
 
 
-def test_two_items_on_one_name_and_port_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ansible_collections.opsready.golive.plugins.module_utils._clients import sockets
-    from ansible_collections.opsready.golive.plugins.module_utils._core.run import Shared
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EHOSTUNREACH, "filtered"), (errno.ECONNREFUSED, "closed"), (errno.ECONNRESET, "closed"), (0, "open")],
+)
+def test_a_routers_word_is_not_the_hosts(number: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*unused: t.Any) -> None:
+        if number:
+            raise OSError(number, "as the test has it")
 
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    assert sockets.knocked("192.0.2.1", 80, seconds=1) == said
+
+
+def test_a_host_without_a_route_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*unused: t.Any) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    with pytest.raises(Unreachable, match="2001:db8::1 port 80 cannot be tried from here: Network is unreachable"):
+        sockets.knocked("2001:db8::1", 80, seconds=1)
+
+
+def test_two_items_on_one_name_and_port_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[t.Any] = []
     monkeypatch.setattr(dns, "resolved", lambda name, *rest: asked.append(name) or Answer(("127.0.0.1",), True))
     monkeypatch.setattr(sockets, "knocked", lambda address, port, **rest: asked.append((address, port)) or "open")

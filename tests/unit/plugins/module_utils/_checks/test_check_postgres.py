@@ -11,8 +11,6 @@ import json
 import typing as t
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_postgres as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_postgres import Answer, Facts
@@ -277,9 +275,11 @@ def test_a_query_that_expects_nothing_is_refused() -> None:
         check.gather(params(queries=[{"name": "q", "sql": "SELECT 1"}]), run=Run(timeout_seconds=1))
 
 
-@pytest.mark.parametrize("options", [{"min_version": "newest"}, {"extensions": [{"name": "e", "min_version": "newest"}]}])
+@pytest.mark.parametrize(
+    "options", [{"min_version": "newest"}, {"extensions": [{"name": "e", "min_version": "newest"}]}]
+)
 def test_a_version_that_is_none_is_refused(options: dict[str, t.Any]) -> None:
-    with pytest.raises(BadInput, match="min_version.* is 'newest'"):
+    with pytest.raises(BadInput, match=r"min_version.* is 'newest'"):
         check.gather(params(**options), run=Run(timeout_seconds=1))
 
 

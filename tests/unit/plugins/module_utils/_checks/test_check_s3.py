@@ -99,7 +99,12 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"public_access": "refused"}, {"is_public": True}, "fail", "Public access to docs is anybody may list it"),
     ({"public_access": "refused"}, {"is_public": None}, "unknown", "Public access of docs is unknown"),
     ({"canary": True}, {"canary": Canary("came back", 0.1, None)}, "pass", "All hold"),
-    ({"canary": True}, {"canary": Canary("not run in check mode", None, None, "check mode")}, "unknown", "was not run in check mode"),
+    (
+        {"canary": True},
+        {"canary": Canary("not run in check mode", None, None, "check mode")},
+        "unknown",
+        "was not run in check mode",
+    ),
     (
         {"canary": True},
         {"canary": Canary("refused: denied.", None, None)},

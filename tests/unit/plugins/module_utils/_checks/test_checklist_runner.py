@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import typing as t
 
@@ -20,9 +22,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import holds
+from ansible_collections.opsready.golive.plugins.module_utils._core.guard import ended_by_signals
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 
+#: Seconds that no step of a test takes on a machine at work.
+LONG = 60.0
 SECRET = "canary-9:c/1d@2e"
 
 
@@ -37,6 +42,8 @@ class Check:
 
     def __init__(self) -> None:
         self.release = threading.Event()
+        self.has_trace = threading.Event()
+        self.removed = 0
         self.shared = 0
         self.at_once = 0
         self.most_at_once = 0
@@ -56,6 +63,11 @@ class Check:
         do = params["do"]
         if do == "hang":
             self.release.wait()
+        if do == "trace":
+            with run.trace():
+                self.has_trace.set()
+                self.release.wait(LONG)
+                self.removed += 1
         if do == "exit":
             raise SystemExit(3)
         if do == "interrupt":
@@ -134,6 +146,37 @@ def test_the_whole_limit_leaves_what_was_done_and_names_the_rest(check: Check) -
     assert [finding["status"] for finding in findings] == ["pass", "unknown", "unknown"]
     assert findings[1]["summary"] == "The whole list's limit of 0.5 s was reached; this item was still at work."
     assert findings[2]["summary"] == "The whole list's limit of 0.5 s was reached; this item had not begun."
+
+
+def _soon(check: Check, then: t.Callable[[], None] = lambda: None) -> threading.Thread:
+    """Once the trace is there: do something, and let it be removed a while later."""
+
+    def work() -> None:
+        assert check.has_trace.wait(LONG)
+        then()
+        check.release.wait(1.0)
+        check.release.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_trace_is_removed_before_the_list_ends(check: Check) -> None:
+    soon = _soon(check)
+    findings = _judge(_items("trace", timeout=0.2), timeout_seconds=0.5)
+    soon.join()
+    assert (findings[0]["status"], check.removed) == ("pass", 1)
+
+
+def test_a_signal_ends_the_list_with_what_it_has_when_no_trace_is_left(check: Check) -> None:
+    soon = _soon(check, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with ended_by_signals():
+        findings = _judge(_items("pass", "trace", "pass"), workers=1)
+    soon.join()
+    assert check.removed == 1
+    assert [finding["status"] for finding in findings] == ["pass", "pass", "unknown"]
+    assert findings[2]["summary"] == "The module was ended by SIGTERM; this item had not begun."
 
 
 @pytest.mark.parametrize(("do", "name"), [("exit", "SystemExit"), ("interrupt", "KeyboardInterrupt")])

@@ -138,7 +138,16 @@ def test_sarif_of_a_run_without_results_or_without_success_is_doubted() -> None:
     assert sarif(versionControlProvenance=[{"revisionId": "abc"}]).commits == ("abc",)
 
 
-@pytest.mark.parametrize("document", [{}, [], {"version": "2.0.0", "runs": [{}]}, {"version": "2.1.0", "runs": []}, {"version": "2.1.0", "runs": None}])  # fmt: skip
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        [],
+        {"version": "2.0.0", "runs": [{}]},
+        {"version": "2.1.0", "runs": []},
+        {"version": "2.1.0", "runs": None},
+    ],
+)
 def test_sarif_of_another_version_or_of_no_run_is_refused(document: t.Any) -> None:
     with pytest.raises(UnexpectedAnswer):
         formats.read_sarif(json.dumps(document).encode())

@@ -168,6 +168,23 @@ def test_the_environment_of_a_process_is_read(process: subprocess.Popen[bytes], 
     assert envfile.processes(pattern="opsready-env-probe") == [by_pid]
 
 
+def test_a_child_that_ends_meanwhile_is_left_out(
+    process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the list of processes and the look at each, one has gone and one waits to be buried."""
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    listed = [2**22 + 1, ended.pid, process.pid]
+    monkeypatch.setattr(envfile, "matching", lambda pattern, proc: listed)
+    assert [found.pid for found in envfile.processes(pattern="x")] == [process.pid]
+    listed.remove(process.pid)
+    with pytest.raises(Unreachable, match="No process's command line matches"):
+        envfile.processes(pattern="x")
+    with pytest.raises(Unreachable, match=f"process {ended.pid}"):
+        envfile.processes(pid=ended.pid)
+    ended.wait()
+
+
 def test_our_own_processes_do_not_match_their_own_pattern() -> None:
     assert os.getpid() not in envfile.matching("python")
     assert os.getppid() not in envfile.matching(".")

@@ -313,6 +313,29 @@ def test_a_packed_bomb_is_unpacked_up_to_the_bound() -> None:
     assert len(bomb.content(limit=1000)) == 1000
 
 
+def test_a_body_that_is_longer_unpacked_than_what_is_read_says_so(http_server: HttpServer) -> None:
+    """Packed it is short, so its length on the wire tells nothing."""
+    long = b'{"a": "' + b"x" * http.MAX_BODY_BYTES + b'", "b": "hidden"}'
+    for name, body in (("gzip", gzip.compress(long)), ("deflate", zlib.compress(long))):
+        http_server.route("/long", Answer(body=body, headers={"Content-Encoding": name}))
+        response = get(f"{http_server.url}/long")
+        assert response.is_truncated
+        assert len(response.content()) == http.MAX_BODY_BYTES
+        with pytest.raises(UnexpectedAnswer, match=f"more than {http.MAX_BODY_BYTES} bytes; JSON cut there"):
+            response.json()
+    http_server.route(
+        "/just", Answer(body=gzip.compress(long[: http.MAX_BODY_BYTES]), headers={"Content-Encoding": "gzip"})
+    )
+    assert not get(f"{http_server.url}/just").is_truncated
+
+
+def test_gzip_in_parts_is_read_whole_and_gzip_cut_short_is_not_believed() -> None:
+    parts = gzip.compress(b"one ") + gzip.compress(b"two") + b"\0" * 8
+    assert answered(parts, Content_Encoding="gzip").content() == b"one two"
+    with pytest.raises(UnexpectedAnswer, match="ended its gzip body early"):
+        answered(gzip.compress(b"one two three" * 9)[:-12], Content_Encoding="gzip").content()
+
+
 def test_wrong_codings_and_wrong_json_are_unexpected() -> None:
     for response in (answered(b"abc", Content_Encoding="gzip"), answered(b"abc", Content_Encoding="br")):
         with pytest.raises(UnexpectedAnswer):

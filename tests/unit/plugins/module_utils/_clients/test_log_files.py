@@ -90,12 +90,22 @@ def test_the_bound_is_spent_on_the_newest_part(tmp_path: Path) -> None:
         ("app.log", False),
         ("app.log.bak", False),
         ("app-worker.log", False),
+        ("app-1.log", False),
         ("other.log.1", False),
     ],
 )
 def test_a_file_that_was_rotated_away_is_known_by_its_name(name: str, is_ours: bool, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     assert log_files.rotated_of(str(tmp_path / "app.log")) == ([str(tmp_path / name)] if is_ours else [])
+
+
+def test_a_rotated_file_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "app.log"
+    path.write_text(f"{BEGIN} line\n")
+    monkeypatch.setattr(log_files, "rotated_of", lambda path: [f"{path}.1"])
+    read = source(path, since=float(BEGIN))
+    assert len(texts(read)) == 1
+    assert "app.log.1, rotated away from it, cannot be read" in read.reading.gaps[0]
 
 
 def test_a_file_cut_short_while_it_is_read_is_told(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import types
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._core import deps
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import FLOORS, require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     CommandFailed,

@@ -1,0 +1,245 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each criterion of a finding has a name of its own, also where a list names the same thing twice.
+
+A finding's expectations are kept by name, so a second criterion of one name would hide the first.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from tests.servers import HOST, Answer, HttpServer, MotoS3, Postgres, Redis, free_port
+
+#: Lists whose entries are parts of one thing.
+_WHOLE = {"argv", "exit_codes", "status", "groups"}
+Sample = t.Callable[[pytest.FixtureRequest, Path], dict[str, t.Any]]
+
+
+def doubled(value: t.Any) -> t.Any:
+    """The same options with every entry of every list twice."""
+    if isinstance(value, dict):
+        return {name: item if name in _WHOLE else doubled(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [doubled(item) for item in value for _turn in range(2)]
+    return value
+
+
+def _file(folder: Path, name: str, text: str) -> str:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    return str(path)
+
+
+def _celery(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    return {
+        **_login(request.getfixturevalue("redis_server")),
+        "expected_workers": 0,
+        "min_workers": 0,
+        "tasks": ["ocr"],
+        "workers": ["celery@*"],
+        "queues": [{"name": "none", "max_length": 1, "max_age": "1h"}],
+    }
+
+
+def _command(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    return {
+        "argv": ["printf", '{"a": 1}'],
+        "changes_nothing": True,
+        "stdout_matches": ["a"],
+        "stdout_matches_not": ["b"],
+        "stderr_matches": ["x"],
+        "stderr_matches_not": ["y"],
+        "json": [{"path": "$.a", "equals": 1, "at_least": 1, "at_most": 1, "exists": True}],
+        "numbers": [{"name": "a", "pattern": "a.: ([0-9]+)", "min": 1, "max": 1}],
+    }
+
+
+def _doc(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    path = _file(folder, "notes.md", "# Release 2.0.0 (2026-11-20)\n\n## Changes\n\nTODO\n")
+    return {"path": path, "version": "2.0.0", "required_headings": ["Changes", "None"], "contains": ["Changes", "None"],
+            "placeholder_patterns": ["TODO"]}  # fmt: skip
+
+
+def _env(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    return {
+        "file": _file(folder, ".env", "KEY=q7Yt2mZ4-Vb9Xr1Lw_Ke8Jd5Hs3Gf6Pa0Nc\nN=5\nD=true\n"),
+        "rules": [
+            {"name": "KEY", "kind": "secret"},
+            {"name": "KEY", "kind": "matches", "pattern": "^q"},
+            {"name": "N", "kind": "number", "min": 1, "max": 9, "value": "5"},
+            {"name": "absent"},
+            {"name": "some", "kind": "any_of", "groups": [["N", "D"]]},
+        ],
+        "forbidden_patterns": ["localhost", "true"],
+        "distinct": ["KEY", "N", "absent"],
+    }
+
+
+def _host(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    path = _file(folder, "a.txt", "text")
+    return {
+        "paths": [{"path": str(folder), "min_free_bytes": 1, "min_free_percent": 0.1}],
+        "memory": {"min_available": "1MB", "min_total": "1MB", "max_swap_used_percent": 100},
+        "min_cpus": 1,
+        "ports": [{"port": free_port(), "expect": "closed"}, {"port": free_port()}],
+        "users": [{"name": "root", "groups": ["root"]}, {"name": "nobody-of-this-name"}],
+        "files": [
+            {"path": path, "kind": "file", "mode": "0600", "owner": "root", "max_age": "1h", "min_size": "1B",
+             "max_size": "9B", "contains": ["text"], "contains_not": ["text", "other"]},
+            {"path": str(folder), "contains": ["text", "more"]},
+            {"path": str(folder / "absent")},
+        ],
+        "commands": [{"argv": ["true"], "stdout_matches": "^$"}, {"argv": ["no-such-program"]}],
+        "processes": [{"pattern": "no such process, surely", "min_count": 0, "max_count": 0}],
+    }  # fmt: skip
+
+
+def _http(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    server: HttpServer = request.getfixturevalue("http_server")
+    server.route("/health", Answer(200, {"db": "ok", "list": ["a", "b"]}))
+    url, nowhere = f"{server.url}/health", f"http://{HOST}:{free_port()}/"
+    everything = {
+        "url": url,
+        "json": [{"path": "$.db", "equals": "ok", "one_of": ["ok"], "matches": "ok", "exists": True}],
+        "states": {"paths": ["$.db", "$.list[*]"], "pass": ["ok"]},
+        "response_headers": [{"name": "Content-Type", "equals": "x", "matches": "json", "exists": True}],
+        "contains": ["ok"],
+        "contains_not": ["ok", "other"],
+        "cors": {"origin_allowed": ["https://a.example.org"], "origin_refused": ["https://a.example.org"]},
+        "max_bytes": 9,
+        "max_ms": 9000,
+        "samples": 2,
+        "max_p95_ms": 9000,
+        "consecutive": 2,
+    }
+    return {"requests": [everything, {"url": url, "headers": {"X-Tenant": "b"}}, {"url": nowhere}]}
+
+
+def _logs(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    path = _file(folder, "app.log", "2026-11-22 05:00:00 ERROR it broke\n")
+    return {
+        "sources": [{"path": path}],
+        "forbidden": [{"pattern": "broke"}, {"pattern": "broke", "name": "breaks"}],
+        "required": [{"pattern": "started"}],
+        "max_errors": 0,
+        "sensitive": ["secrets", "personal_data"],
+    }
+
+
+def _net(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    server: HttpServer = request.getfixturevalue("http_server")
+    return {"ports": [{"host": HOST, "ports": [server.port, free_port()]}], "dns": [{"name": "localhost", "type": "A"}]}
+
+
+def _postgres(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    server: Postgres = request.getfixturevalue("postgres")
+    query = {"name": "rows", "sql": "SELECT 5", "value": "5", "at_least": 1, "at_most": 9}
+    return {
+        "dsn": server.dsn(password=None),
+        "password": server.password,
+        "pools": [{"name": "web", "size": 1}],
+        "extensions": [{"name": "plpgsql", "min_version": "1"}, {"name": "none"}],
+        "queries": [query, {**query, "sql": "SELECT broken"}],
+        "sessions": {"allowed_users": ["postgres"]},
+        "checksums": "required",
+        "max_slot_bytes": 1,
+        "slots": "healthy",
+        "min_replicas": 0,
+        "min_sync_replicas": 0,
+        "max_lag_bytes": 1,
+        "max_lag_seconds": 1,
+    }
+
+
+def _redis(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    return {
+        **_login(request.getfixturevalue("redis_server")),
+        "queues": [{"name": "jobs", "max_length": 1}],
+        "key_prefixes": [{"prefix": "a:", "min_ttl_share": 0.5, "max_ttl": 5}],
+        "eviction_policies": ["noeviction"],
+        "canary": True,
+    }
+
+
+def _login(server: Redis) -> dict[str, t.Any]:
+    return {"url": server.url(with_password=False), "password": server.password}
+
+
+def _report(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    text = '<testsuite name="s" tests="2" failures="1"><testcase name="a"/><testcase name="b"><failure/></testcase></testsuite>'
+    return {"paths": [_file(folder, "junit.xml", text)], "format": "junit", "unbound": "a test", "max_age": "1h"}
+
+
+def _s3(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    store: MotoS3 = request.getfixturevalue("moto_s3")
+    bucket = store.create_bucket()
+    wanted = {"max_age": 1, "prefix": "a/"}
+    return {
+        "endpoint_url": store.endpoint,
+        "access_key": store.access_key,
+        "secret_key": store.secret_key,
+        "buckets": [bucket, "missing-bucket"],
+        "newest": [{"bucket": bucket, **wanted}, {"bucket": "missing-bucket", **wanted}],
+        "versioning": "enabled",
+        "encryption": "required",
+        "min_retention_days": 1,
+        "min_lock_days": 1,
+        "canary": True,
+    }
+
+
+def _tls(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    issued = request.getfixturevalue("demo_ca").issue().write(folder)
+    files = {"certificate": str(issued.certificate), "key": str(issued.key), "names": ["a.example.org"]}
+    return {"files": [files], "endpoints": [f"{HOST}:{free_port()}"], "min_days": 1}
+
+
+def _vcs(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    return {"path": str(folder), "clean": True, "branch": "main", "tag": "v1"}
+
+
+SAMPLES: dict[str, Sample] = {
+    "check_celery": _celery,
+    "check_command": _command,
+    "check_doc": _doc,
+    "check_env": _env,
+    "check_host": _host,
+    "check_http": _http,
+    "check_logs": _logs,
+    "check_net": _net,
+    "check_postgres": _postgres,
+    "check_redis": _redis,
+    "check_report": _report,
+    "check_s3": _s3,
+    "check_tls": _tls,
+    "check_vcs": _vcs,
+}
+
+
+def test_every_check_is_here() -> None:
+    assert set(SAMPLES) == set(registry.names())
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_what_is_listed_twice_is_told_apart(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    check = registry.load(name)
+    params = validated(check.ARGUMENT_SPEC, doubled(SAMPLES[name](request, tmp_path)), where=name, **check.CONSTRAINTS)
+    finding = judged(check, params, Run(timeout_seconds=30))
+    assert "raised" not in finding["evidence"], finding["summary"]
+    # Some refuse such a list: it is judged as little as a finding whose halves hide each other.
+    assert finding["measured"] or re.search(r"\btwice\b|^Several ", finding["summary"]), finding["summary"]

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sign_off playbook, as a person calls it: bound to what was judged, renewed when it ended, and never half a name."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
+from tests.playbook import Played, run_playbook
+
+PLAYBOOK = Path(__file__).resolve().parents[2] / "playbooks" / "sign_off.yml"
+NAME = "Grete Hermann"
+ASKED = ("-e", "signed_item=reviewed", "-e", "signed_team=backend")
+WHO = ("-e", f"signed_by='{NAME}'")
+
+
+def _variables(directory: Path) -> dict[str, t.Any]:
+    return {"golive_system": "archive", "golive_version": "2.0.0", "golive_state_host": "localhost",
+            "golive_state_dir": str(directory / "state")}  # fmt: skip
+
+
+def _judge(directory: Path, record: Record) -> dict[str, t.Any]:
+    """Plan, judge and decide as pre_deploy does, on the sign-offs of the record; keeps the verdict."""
+    run = {"directory": str(directory / "run")}
+    reviewed = {"id": "reviewed", "title": "Reviewed", "sign_off": {"team": "backend", "expires_after": "7d"}}
+    decide = {**run, "system": "archive", "version": "2.0.0", "enforce": False, "sign_offs": record.sign_offs()}
+    tasks = [
+        {"name": "Plan", "opsready.golive.plan": run},
+        {"name": "Decide", "opsready.golive.verdict": decide},
+    ]
+    played = run_playbook(
+        [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}],
+        extra_vars={"golive_checklist": [reviewed]},
+        directory=directory / "judge",
+    )
+    verdict = played.of("Decide").result["verdict"]
+    record.create()
+    record.keep_verdict(verdict)
+    return t.cast("dict[str, t.Any]", verdict)
+
+
+def _sign(directory: Path, *options: str) -> Played:
+    return run_playbook(PLAYBOOK, extra_vars=_variables(directory), args=options, directory=directory / "sign")
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    return Record(str(tmp_path / "state"), "archive")
+
+
+def test_a_signature_makes_it_a_go_and_is_renewed_once_it_ended(tmp_path: Path, record: Record) -> None:
+    waiting = _judge(tmp_path, record)
+    assert (waiting["decision"], waiting["sign_offs"][0]["digest"]) == ("NO-GO", waiting["digest"])
+    ago = utc_text(datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=8))
+    old = {"item": "reviewed", "team": "backend", "name": NAME, "digest": waiting["digest"], "signed": ago}
+    record.sign(old)
+    assert "expired at" in _judge(tmp_path, record)["blocking"][0]["summary"]
+
+    renewed = _sign(tmp_path, *ASKED, *WHO)
+    assert (renewed.rc, renewed.of("Sign | Keep the attestation").result["changed"]) == (0, True)
+    assert [entry["name"] for entry in record.sign_offs()] == [NAME, NAME]
+    assert record.sign_offs()[0] == old
+    assert _judge(tmp_path, record)["decision"] == "GO"
+
+    again = _sign(tmp_path, *ASKED, *WHO)
+    assert again.of("Sign | Keep the attestation").result["changed"] is False
+    assert f"{NAME} has signed reviewed already, until " in again.of("Sign | Say what is kept, and until when").msg
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((*ASKED, "-e", f"signed_by={NAME}"), "Without a name before it stands: Hermann."),
+        (ASKED, "Say who signs what: -e signed_item=<item>"),
+        ((*ASKED[:2], "-e", "signed_team=ops", *WHO), "reviewed is for team backend to sign, not for team ops"),
+        ((*ASKED, *WHO, "-e", f"signed_digest={'0' * 64}"), "000000000000 is not what was judged last"),
+    ],
+)  # fmt: skip
+def test_what_would_count_for_nothing_is_one_clear_message(
+    tmp_path: Path, record: Record, options: tuple[str, ...], said: str
+) -> None:
+    _judge(tmp_path, record)
+    played = _sign(tmp_path, *options)
+    assert played.rc == 2
+    assert [result.msg for result in played.results if result.status == "failed" and said in result.msg]
+    assert record.sign_offs() == []

@@ -9,12 +9,10 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     maintenance,
-    pg_fence,
     services,
     smoke_http,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match, unknown_keys
 
@@ -84,8 +82,7 @@ SYSTEM_FILE: Spec = {
             **_HOST,
             "dsn": {"type": "str", "required": True},
             "verify_dsn": {"type": "str"},
-            "fence": {"type": "str", "choices": list(pg_fence.METHODS)},
-            "fence_waiver": {"type": "dict", "options": pg_fence.WAIVER},
+            "fence": {"type": "str", "choices": ["rename"]},
             "template_copy": {"type": "bool"},
             "application_roles": {"type": "list", "elements": "str"},
             "pg_bindir": {"type": "str"},
@@ -220,13 +217,8 @@ def check_hosts(values: t.Mapping[str, t.Any], inventory: t.Container[str]) -> l
 
 
 def check_value(name: str, value: t.Any) -> None:
-    """Raise BadInput when one variable has a wrong type or unknown keys; the message names variable and key.
-
-    Raise Refused for a fence that is waived by nobody.
-    """
+    """Raise BadInput when one variable has a wrong type or unknown keys; the message names variable and key."""
     unknown = list(dict.fromkeys(unknown_keys({name: SYSTEM_FILE[name]}, {name: value})))
     if unknown:
         raise BadInput(f"The system file: {'; '.join(unknown)}.")
     validated({name: SYSTEM_FILE[name]}, {name: value}, where="The system file")
-    if name == "golive_database" and value.get("fence") == "none":
-        pg_fence.accepted_waiver(value.get("fence_waiver"), now=CLOCK.now())

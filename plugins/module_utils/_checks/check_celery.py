@@ -76,6 +76,8 @@ ARGUMENT_SPEC: Spec = compose(
 )
 CONSTRAINTS: Constraints = {}
 
+#: What changes the workers' answer, beside server, login and channel.
+_ASKED_BY = ("control_exchange", "reply_timeout")
 #: Messages are read in small requests, since each may carry anything.
 _CHUNK = 20
 _MOST_SAMPLED_BYTES = 16 * 1024 * 1024
@@ -149,41 +151,31 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     if len(set(named)) < len(named):
         raise BadInput("queues names a queue twice.")
     server = redis_client.parsed(params["url"])
-    key = ("redis", params["url"], params["username"], params["password"], params["ca_file"])
-    client = run.once(
-        key,
-        lambda: redis_client.connect(
+    login = {name: params[name] for name in ("username", "password", "ca_file")}
+    with redis_client.session(server, deadline=run.deadline, **login) as client:
+        broker = Broker(
+            client,
             server,
             deadline=run.deadline,
-            username=params["username"],
-            password=params["password"],
-            ca_file=params["ca_file"],
-        ),
-    )
-    broker = Broker(
-        client,
-        server,
-        deadline=run.deadline,
-        reply_seconds=params["reply_timeout"],
-        global_keyprefix=params["global_keyprefix"],
-        fanout_prefix=params["fanout_prefix"],
-        control_exchange=params["control_exchange"],
-    )
-    asked = (*key, "celery", broker.channel, params["control_exchange"], params["reply_timeout"])
-    listeners, workers = run.once(asked, lambda: _survey(broker, run))
-    if not listeners and params["expected_workers"] != 0:
-        raise Unreachable(
-            f"No worker listens on {broker.channel!r} of {server.name}.",
-            remedy="Start the workers, or correct the database number, control_exchange and fanout_prefix; if no worker is "
-            "meant to run, say expected_workers: 0.",
+            reply_seconds=params["reply_timeout"],
+            global_keyprefix=params["global_keyprefix"],
+            fanout_prefix=params["fanout_prefix"],
+            control_exchange=params["control_exchange"],
         )
-    consumed = {queue for worker in workers for queue in worker.queues or ()}
-    names = sorted({*named, *consumed})
-    heads = {name: _heads(broker, name) for name in watched}
-    now = run.clock.now()
-    queues = [_queue(broker, name, params, now) for name in names]
-    moved = _watched(broker, watched, heads, run)
-    unacked, oldest = _unacked(broker, now)
+        asked = ("check_celery", params["url"], *login.values(), broker.channel, *(params[name] for name in _ASKED_BY))
+        listeners, workers = run.once(asked, lambda: _survey(broker, run))
+        if not listeners and params["expected_workers"] != 0:
+            raise Unreachable(
+                f"No worker listens on {broker.channel!r} of {server.name}.",
+                remedy="Start the workers, or correct the database number, control_exchange and fanout_prefix; if no worker "
+                "is meant to run, say expected_workers: 0.",
+            )
+        consumed = {queue for worker in workers for queue in worker.queues or ()}
+        heads = {name: _heads(broker, name) for name in watched}
+        now = run.clock.now()
+        queues = [_queue(broker, name, params, now) for name in sorted({*named, *consumed})]
+        moved = _watched(broker, watched, heads, run)
+        unacked, oldest = _unacked(broker, now)
     return Facts(
         server=server.name,
         channel=broker.channel,

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.plugin_utils import system_file
 from ansible_collections.opsready.golive.plugins.plugin_utils.system_file import (
     SYSTEM_FILE,
@@ -89,35 +89,6 @@ def test_a_wrong_type_is_named_and_a_secret_value_is_not(name: str) -> None:
     assert name in caught.value.message
     if SYSTEM_FILE[name].get("no_log"):
         assert "canary-literal" not in caught.value.message
-
-
-WAIVER = {"owner": "data team", "approver": "head of IT", "reason": "one writer", "expires": "2999-01-01T00:00:00Z"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        (None, "nothing waives that"),
-        ({"approver": "Data Team"}, "by its own owner"),
-        ({"expires": "2020-01-01T00:00:00Z"}, "expired"),
-        ({"expires": "soon"}, "expected a time"),
-        ({"reason": " "}, "has no reason"),
-        ({"ticket": "X-1"}, "ticket"),
-    ],
-)
-def test_no_fence_needs_a_waiver_that_counts(changes: dict[str, str] | None, said: str) -> None:
-    database: dict[str, t.Any] = {"dsn": "postgresql://a@h/d", "fence": "none"}
-    check_value("golive_database", {**database, "fence_waiver": WAIVER})
-    with pytest.raises(GoliveError) as caught:
-        check_value(
-            "golive_database", database if changes is None else {**database, "fence_waiver": {**WAIVER, **changes}}
-        )
-    assert said in str(caught.value)
-
-
-@pytest.mark.parametrize("method", ["rename", "revoke"])
-def test_a_fence_needs_no_waiver(method: str) -> None:
-    check_value("golive_database", {"dsn": "postgresql://a@h/d", "fence": method})
 
 
 def test_judging_a_value_changes_no_spec() -> None:

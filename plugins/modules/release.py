@@ -58,7 +58,7 @@ options:
         type: dict
         default: {}
       migration_preview:
-        description: What M(opsready.golive.migrate) returned as RV(opsready.golive.migrate#module:migration.preview).
+        description: The C(preview) in what M(opsready.golive.migrate) returned as RV(opsready.golive.migrate#module:migration).
         type: str
         default: ''
       checklist_sha256:

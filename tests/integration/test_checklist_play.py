@@ -244,6 +244,7 @@ def test_a_finding_says_everything_the_contract_names(fleet: Played) -> None:
         "satisfies",
         "owner",
         "phase",
+        "left_out",
     }
     assert (finding["severity"], finding["satisfies"], finding["owner"]) == ("warning", ["S1.2"], "ops")
     assert (finding["host"], finding["check"], finding["status"]) == ("controller", "check_host", "fail")

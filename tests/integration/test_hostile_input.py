@@ -24,7 +24,7 @@ def _item(identity: str, **more: t.Any) -> dict[str, t.Any]:
 def _play(
     checklist: list[dict[str, t.Any]],
     *,
-    inventory: Inventory = TWO,
+    inventory: Inventory | None = None,
     args: t.Sequence[str] = (),
     judge: dict[str, t.Any] | None = None,
     environment: dict[str, str] | None = None,
@@ -42,7 +42,7 @@ def _play(
     ]  # fmt: skip
     return run_playbook(
         plays,
-        inventory=inventory,
+        inventory=TWO if inventory is None else inventory,
         extra_vars={"golive_checklist": checklist, **more},
         args=args,
         environment=environment,

@@ -23,10 +23,11 @@ def bucket(s3: S3) -> str:
 
 def _play(folder: Path, items: list[dict[str, t.Any]], *args: str) -> Played:
     state = {"system": "archive", "state_dir": "{{ playbook_dir }}/state"}
-    begun = {**state, "state": "begun", "version": "2.0.0", "verdict": "{{ decided.verdict }}", "subject": {}}
+    subject = {name: f"{{{{ planned.{name} }}}}" for name in ("checklist_sha256", "system_file_sha256", "hosts_sha256")}
+    begun = {**state, "state": "begun", "version": "2.0.0", "verdict": "{{ decided.verdict }}", "subject": subject}
     verdict = {**RUN, "system": "archive", "version": "2.0.0", "enforce": False}
     tasks: list[dict[str, t.Any]] = [
-        {"name": "Plan", "opsready.golive.plan": RUN},
+        {"name": "Plan", "opsready.golive.plan": RUN, "register": "planned"},
         {"name": "Judge", "opsready.golive.checklist": {**RUN, "full": True}},
         {"name": "Decide", "opsready.golive.verdict": verdict, "register": "decided"},
         {"name": "Begin", "opsready.golive.release": begun, "ignore_errors": True},

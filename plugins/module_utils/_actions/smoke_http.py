@@ -35,6 +35,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.fencing impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
     Judgement,
+    apart,
     holds,
     one_of,
     unknown,
@@ -152,7 +153,7 @@ class Outcome:
         return worst(criterion.status for criterion in self.criteria)
 
     def told(self) -> dict[str, t.Any]:
-        judgement = Judgement.of(self.criteria)
+        judgement = Judgement.of(apart(self.criteria))
         return {
             "name": self.name,
             "run": self.run,
@@ -562,7 +563,7 @@ def judged(walk: Walk) -> Judgement:
                 level="warn",
             )
         )
-    return Judgement.of(criteria)
+    return Judgement.of(apart(criteria))
 
 
 def body(context: Context) -> dict[str, t.Any]:

@@ -197,7 +197,7 @@ def secrets_of_url(url: str) -> list[str]:
     if parts.scheme not in ("http", "https") or not parts.netloc.rpartition("@")[0]:
         return []
     said = parts.password if parts.password else parts.username
-    return [part for part in {said or "", unquote(said or "")} if part]
+    return sorted({said, unquote(said)} - {""}) if said else []
 
 
 def without_userinfo(url: str) -> str:

@@ -314,10 +314,10 @@ def test_where_no_host_has_evaluated_it_another_expression_is_a_change() -> None
 
 def test_an_item_that_no_longer_applies_on_a_host_is_found() -> None:
     item = {"id": "a", "title": "a", "hosts": "web", "when": "here", "reason": "r", **FILES}
-    was, now = _of_items(item), _of_items(item, not_applicable={"a": ["web2"]})
-    change = compared(now, was)[0]
+    before, after = _of_items(item), _of_items(item, not_applicable={"a": ["web2"]})
+    change = compared(after, before)[0]
     assert (change["field"], change["now"], change["kind"]) == ("when", "not applicable on web2", "loosened")
-    assert _found(now, was) == _found(now, now) == []
+    assert _found(after, before) == _found(after, after) == []
 
 
 def test_only_what_a_template_made_is_asked_of_hosts() -> None:

@@ -14,7 +14,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.leaks import assert_no_leak
 from tests.module_process import COLLECTION, module_arguments
@@ -59,12 +58,6 @@ def _answer(name: str, stdout: str, stderr: str, secrets: t.Sequence[str]) -> di
     assert isinstance(answer, dict)
     answer.pop("invocation", None)
     return answer
-
-
-def examples_of(name: str) -> list[dict[str, t.Any]]:
-    """The options of each task in a module's EXAMPLES."""
-    module = importlib.import_module(f"{COLLECTION}.plugins.modules.{name}")
-    return [task[f"opsready.golive.{name}"] for task in yaml.safe_load(module.EXAMPLES)]
 
 
 @pytest.fixture(scope="session")

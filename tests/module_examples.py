@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import importlib
 import typing as t
+from types import MappingProxyType
 
 import yaml
 
 from tests.module_process import COLLECTION
 
 
-def examples_of(module: str, replaced: t.Mapping[str, str]) -> dict[str, dict[str, t.Any]]:
+def examples_of(module: str, replaced: t.Mapping[str, str] = MappingProxyType({})) -> dict[str, dict[str, t.Any]]:
     """Options by the task's name. ``replaced`` puts what the test has (a path, an address) in place of the example's."""
     text = importlib.import_module(f"{COLLECTION}.plugins.modules.{module}").EXAMPLES
     for there, here in replaced.items():
         if there not in text:
             raise AssertionError(f"{there} is in no example of {module}")
         text = text.replace(there, here)
-    return {task["name"]: task[f"opsready.golive.{module}"] for task in yaml.safe_load(text)}
+    tasks = yaml.safe_load(text)
+    examples = {task["name"]: task[f"opsready.golive.{module}"] for task in tasks}
+    assert len(examples) == len(tasks), "two examples have one name"
+    return examples

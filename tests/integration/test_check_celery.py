@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ModuleRun, examples_of
+from tests.conftest import ModuleRun
 from tests.integration.celery_site import SECONDS, Site
+from tests.module_examples import examples_of
 from tests.servers import HangingServer, Redis, await_true
 
 PASSWORD = "broker-canary-5d1f07"
@@ -238,7 +239,7 @@ def test_used_alone_the_module_fails_unless_told_otherwise(site: Site, run_modul
 def test_the_examples_run(site: Site, run_module_here: ModuleRun) -> None:
     site.worker(name="ocr", arguments=["-Q", "ocr,mail"], TEST_TASKS="archive")
     site.worker(name="mail", arguments=["-Q", "mail"], TEST_TASKS="archive")
-    for number, options in enumerate(examples_of("check_celery")):
+    for number, options in enumerate(examples_of("check_celery").values()):
         here = {"url": site.server.url(site.number, with_password=False), "password": PASSWORD}
         known = {"tasks": ["archive.quick"]} if number == 0 else {}
         finding = judged(run_module_here, site, **{**options, **here, **known})

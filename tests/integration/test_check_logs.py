@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ModuleRun, examples_of
+from tests.conftest import ModuleRun
+from tests.module_examples import examples_of
 from tests.parts import need_part
 
 CANARY = "log-canary-8841ce"
@@ -394,7 +395,7 @@ def test_the_examples_run(tmp_path: Path, run_module_here: ModuleRun) -> None:
     entry = {"level": "info", "msg": "startup complete", "time": ago(0).isoformat()}
     backend.write_text("".join(json.dumps(entry) + "\n" for _unused in range(10)))
     (tmp_path / "worker-1.log").write_text(stamped(70, "task 1 failed") + stamped(1, "task 2 succeeded"))
-    for example in examples_of("check_logs"):
+    for example in examples_of("check_logs").values():
         here = [{"path": source["path"].replace("/var/log/archive", str(tmp_path))} for source in example["sources"]]
         since = {"since": "1h"} if "{{" in str(example.get("since")) else {}
         finding = judged(run_module_here, **{**example, **since, "sources": here})

@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import dns
 from ansible_collections.opsready.golive.plugins.module_utils._core import deps
-from tests.conftest import ModuleRun, examples_of
+from tests.conftest import ModuleRun
+from tests.module_examples import examples_of
 from tests.parts import need_part
 from tests.servers import HOST, DnsServer, FilteredPort, HangingServer, free_port
 
@@ -257,7 +258,7 @@ def test_too_many_ports_are_refused_before_any_is_tried(run_module_here: ModuleR
 
 
 def test_the_examples_run(names: DnsServer, run_module_here: ModuleRun, refused_port: int) -> None:
-    zone, ports = examples_of("check_net")
+    zone, ports = examples_of("check_net").values()
     here = [{**entry, "servers": [names.address]} for entry in zone["dns"]]
     finding = judged(run_module_here, dns=here)
     assert finding["status"] == "pass", finding["summary"]

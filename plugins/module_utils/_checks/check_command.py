@@ -20,7 +20,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import json_expectations, units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ended, run_bounded
+from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ran, run_bounded
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, TimedOut
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
@@ -32,6 +32,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     plain,
     unknown,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 
@@ -147,9 +148,9 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
     for option in _PATTERNS:
         for pattern in params.get(option) or ():
-            _compiled(pattern, option)
+            compiled(pattern, option=option)
     for number in params.get("numbers") or ():
-        pattern = _compiled(number.get("pattern") or _ONLY_A_NUMBER, "numbers")
+        pattern = compiled(number.get("pattern") or _ONLY_A_NUMBER, option="numbers")
         if not pattern.groups:
             raise BadInput(f"numbers: {number['pattern']!r} has no group; the number is what its group matches.")
     json_expectations.refuse_unreadable(params.get("json") or ())
@@ -178,13 +179,6 @@ def _environment(params: t.Mapping[str, t.Any]) -> dict[str, str]:
     return variables
 
 
-def _compiled(pattern: str, option: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as problem:
-        raise BadInput(f"{option}: {pattern!r} is not a regular expression: {problem}.")
-
-
 def _max_bytes(params: t.Mapping[str, t.Any]) -> int:
     size = units.size_bytes(params["max_output"], option="max_output")
     if not 0 < size <= _MOST_OUTPUT_BYTES:
@@ -203,7 +197,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     environment = _environment(params)
     stdin = params.get("secret_stdin") or params.get("stdin") or ""
 
-    def end() -> Ended:
+    def end() -> Ran:
         return run_bounded(
             argv,
             deadline=run.deadline,
@@ -254,7 +248,7 @@ def _label(params: t.Mapping[str, t.Any], argv: t.Sequence[str]) -> str:
     return os.path.basename(argv[0])
 
 
-def _document(ended: Ended, label: str) -> tuple[t.Any, str]:
+def _document(ended: Ran, label: str) -> tuple[t.Any, str]:
     if ended.stdout.is_cut:
         return (
             None,
@@ -267,7 +261,7 @@ def _document(ended: Ended, label: str) -> tuple[t.Any, str]:
         return None, f"{label} printed {ended.stdout.size_bytes} bytes that are not JSON: {why}"
 
 
-def _number(wanted: t.Mapping[str, t.Any], ended: Ended) -> Number:
+def _number(wanted: t.Mapping[str, t.Any], ended: Ran) -> Number:
     """The one number that the pattern finds in the standard output; several are as bad as none."""
     name, pattern = wanted["name"], wanted.get("pattern")
     found = list(re.finditer(pattern or _ONLY_A_NUMBER, ended.stdout.text))

@@ -33,6 +33,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     one_of,
     unknown,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 NAME = "check_doc"
@@ -96,10 +97,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
         if params.get(option) == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
     for pattern in params.get("placeholder_patterns") or ():
-        try:
-            re.compile(pattern)
-        except re.error as problem:
-            raise BadInput(f"placeholder_patterns: {pattern!r} is not a regular expression: {problem}.")
+        compiled(pattern, option="placeholder_patterns")
     if params.get("version") is not None and not params["version"].strip():
         raise BadInput("version is empty, so nothing would be judged by it.")
     in_section = params.get("version") is not None and params["version_in"] == "heading"

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import json
-import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import jsonpath
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
     at_least,
@@ -20,6 +18,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     one_of,
     plain,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 
 _LEVEL: dict[str, t.Any] = {"type": "str", "choices": ["fail", "warn"], "default": "fail"}
 #: The option ``json`` of a check.
@@ -45,10 +44,7 @@ def refuse_unreadable(expectations: t.Iterable[t.Mapping[str, t.Any]]) -> None:
     """Raises BadInput for a path or pattern that cannot be read."""
     for expectation in expectations:
         jsonpath.parse(expectation["path"])
-        try:
-            re.compile(expectation.get("matches") or "")
-        except re.error as problem:
-            raise BadInput(f"json: {expectation['matches']!r} is not a regular expression: {problem}.")
+        compiled(expectation.get("matches") or "", option="json")
 
 
 def _alike(measured: t.Any, expected: t.Any) -> t.Any:

@@ -9,6 +9,7 @@ compared with what it holds, and the worse one counts: a file that was cut, or m
 
 from __future__ import annotations
 
+import abc
 import collections
 import dataclasses
 import datetime
@@ -100,7 +101,7 @@ class Report:
 # ── XML ──
 
 
-class _Xml:
+class _Xml(abc.ABC):
     """Elements as they come, without a tree. Entities that a document declares itself are refused, and none is fetched."""
 
     def __init__(self) -> None:
@@ -135,12 +136,15 @@ class _Xml:
         self.finish(self.stack[-1])
         self.stack.pop()
 
+    @abc.abstractmethod
     def root(self, name: str, attributes: dict[str, str]) -> None:
-        raise NotImplementedError
+        """The document's outermost element."""
 
+    @abc.abstractmethod
     def begin(self, name: str, attributes: dict[str, str]) -> None:
-        raise NotImplementedError
+        """An element that begins, the outermost included."""
 
+    @abc.abstractmethod
     def finish(self, name: str) -> None:
         """An element that ends; its name is the last of the stack."""
 
@@ -246,6 +250,9 @@ class _Cobertura(_Xml):
         if name == "line" and self.stack[-3:-1] == ["class", "lines"]:
             self.lines += 1
             self.covered += _count(attributes, "hits") > 0
+
+    def finish(self, name: str) -> None:
+        """Everything stands in the attributes, so an end tells nothing more."""
 
 
 def read_cobertura(octets: bytes) -> Report:

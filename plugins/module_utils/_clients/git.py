@@ -20,7 +20,7 @@ import re
 import typing as t
 from urllib.parse import unquote, urlsplit
 
-from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ended, run_bounded
+from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ran, run_bounded
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import failure_of, find_program
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -97,7 +97,7 @@ class Git:
         deadline: Deadline,
         trusted_owner: str | None = None,
         ca_file: str | None = None,
-        once: t.Callable[[t.Hashable, t.Callable[[], Ended]], Ended] | None = None,
+        once: t.Callable[[t.Hashable, t.Callable[[], Ran]], Ran] | None = None,
     ) -> None:
         """``trusted_owner`` is the other user whose repository this is; ``once`` keeps answers. Raises BadInput and Denied."""
         self.top = top
@@ -120,7 +120,7 @@ class Git:
         listed = dict.fromkeys((names or "").split("\0"))
         return [f"{name}={'false' if name.endswith('.required') else ''}" for name in listed if name]
 
-    def ask(self, *arguments: str) -> Ended:
+    def ask(self, *arguments: str) -> Ran:
         """Run one git command, whatever its exit code. Raises TimedOut, Denied (another user's) and Unreachable (no repository)."""
         key = ("git", self.top, tuple(self._options), arguments)
         ended = self._run(arguments) if self._once is None else self._once(key, lambda: self._run(arguments))
@@ -134,7 +134,7 @@ class Git:
             raise Unreachable(f"{self.top} is not a git repository that can be read.")
         return ended
 
-    def _run(self, arguments: t.Sequence[str]) -> Ended:
+    def _run(self, arguments: t.Sequence[str]) -> Ran:
         options = [part for option in self._options for part in ("-c", option)]
         return run_bounded(
             [self._program, "--no-pager", *options, "-C", self.top, *arguments],
@@ -205,7 +205,7 @@ def without_userinfo(url: str) -> str:
     return re.sub(r"(://)[^/]*@", r"\1", url)
 
 
-def describe_ended(ended: Ended) -> str:
+def describe_ended(ended: Ran) -> str:
     """The end of what a command that failed said, in one line."""
     lines: t.Sequence[str] = ended.stderr.text.strip().splitlines()
     return lines[-1].strip()[:300] if lines else f"it ended with exit code {ended.returncode}"

@@ -32,7 +32,7 @@ class Printed(t.NamedTuple):
     is_cut: bool
 
 
-class Ended(t.NamedTuple):
+class Ran(t.NamedTuple):
     """How a program ended."""
 
     returncode: int
@@ -64,7 +64,7 @@ def run_bounded(
     environment: t.Mapping[str, str] | None = None,
     cwd: str | None = None,
     stdin_text: str = "",
-) -> Ended:
+) -> Ran:
     """Run a program to its end, whatever its exit code, and end all of its process group.
 
     Raises MissingLibrary, and TimedOut with the kept output as ``stdout`` and ``stderr`` of its ``known``.
@@ -102,7 +102,7 @@ def run_bounded(
         for pipe in (process.stdin, process.stdout, process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 t.cast("t.IO[bytes]", pipe).close()
-    return Ended(process.returncode, kept["stdout"].printed(), kept["stderr"].printed(), clock.monotonic() - began)
+    return Ran(process.returncode, kept["stdout"].printed(), kept["stderr"].printed(), clock.monotonic() - began)
 
 
 class _Feeding:

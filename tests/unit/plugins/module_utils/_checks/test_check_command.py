@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_command as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_command import Facts, Number
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
-from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ended, Printed
+from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Printed, Ran
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
 
 ENDED = Facts("status", exit_code=0, seconds=0.1, stdout="ready\n", stdout_bytes=6)
@@ -60,13 +60,13 @@ def test_a_number_passes_between_its_bounds_and_nowhere_else(value: float, lowes
 @given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["", " ", "\n", " GB", "%", " % belegt"]))
 def test_a_printed_number_is_read_as_it_was_meant(value: float, after: str) -> None:
     printed = Printed(f"{value!r}{after}", 9, False)
-    number = check._number({"name": "n"}, Ended(0, printed, Printed("", 0, False), 0.1))
+    number = check._number({"name": "n"}, Ran(0, printed, Printed("", 0, False), 0.1))
     assert (number.value, number.unit) == (value, after.strip())
 
 
 @given(st.text())
 def test_any_output_gives_a_number_or_a_reason(text: str) -> None:
-    ended = Ended(0, Printed(text, len(text), False), Printed("", 0, False), 0.1)
+    ended = Ran(0, Printed(text, len(text), False), Printed("", 0, False), 0.1)
     for pattern in (None, "([0-9,.]*)", "x(y)?"):
         number = check._number({"name": "n", "pattern": pattern}, ended)
         assert (number.value is None) == bool(number.problem)

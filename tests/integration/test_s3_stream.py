@@ -14,7 +14,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
 from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import MIB, Bucket
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent, AlreadyThere
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from tests.servers import S3, Answer, HttpServer, MotoS3
 
 #: What boto3 1.34 does not know of the S3 that 1.36 knows: (operation, member of its input or output).
@@ -142,3 +146,19 @@ def test_what_a_store_keeps_otherwise_than_it_was_sent_is_refused_and_named_when
     with pytest.raises(ActionFailed, match="s3://bucket/object was left behind"):
         writer.abort()
     assert [one.method for one in http_server.requests].count("DELETE") == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_answer_that_broke_off_is_a_store_that_cannot_be_reached(http_server: HttpServer, begun: bool) -> None:
+    upload = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+    http_server.route("POST /bucket/object", Answer(200, upload if begun else b""))
+    http_server.route("PUT /bucket/object", Answer(200))
+    http_server.route("DELETE /bucket/object", Answer(204))
+    keys = {"endpoint_url": http_server.url, "access_key": "a", "secret_key": "s"}
+    writer = Bucket("bucket", "", keys, deadline=Deadline(60)).writer("object", estimated_bytes=0)
+    lost = "ETag" if begun else "UploadId"
+    with pytest.raises(Unreachable, match=f"s3://bucket/object: S3 cannot be reached: .* without {lost}"):
+        writer.write(bytes(9 * MIB))
+        writer.commit()
+    writer.abort()
+    assert [one.method for one in http_server.requests].count("DELETE") == begun

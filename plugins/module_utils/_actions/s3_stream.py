@@ -229,8 +229,9 @@ class _S3Writer(Writer):
             request["ChecksumAlgorithm"] = "CRC32"
             if self.bucket.accepts("CreateMultipartUpload", "ChecksumType"):
                 request["ChecksumType"] = "FULL_OBJECT"
-        with self.bucket.translated(f"Writing {self.bucket.url(self.name)}"):
-            self._upload = self.bucket.client.create_multipart_upload(**request)["UploadId"]
+        doing = f"Writing {self.bucket.url(self.name)}"
+        with self.bucket.translated(doing):
+            self._upload = s3.said(doing, self.bucket.client.create_multipart_upload(**request), "UploadId")
 
     def _send_part(self, number: int, body: bytes, crc: int) -> dict[str, t.Any]:
         try:
@@ -238,9 +239,10 @@ class _S3Writer(Writer):
                 raise ActionFailed("The upload was aborted.")
             request = {**self._target, "UploadId": self._upload, "PartNumber": number, "Body": body}
             checksum = {"ChecksumCRC32": _crc_text(crc)} if self.bucket.sends_checksums else {}
-            with self.bucket.translated(f"Writing part {number} of {self.bucket.url(self.name)}"):
-                answer = self.bucket.client.upload_part(**request, **checksum)
-            return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
+            doing = f"Writing part {number} of {self.bucket.url(self.name)}"
+            with self.bucket.translated(doing):
+                etag = s3.said(doing, self.bucket.client.upload_part(**request, **checksum), "ETag")
+            return {"PartNumber": number, "ETag": etag, **checksum}
         finally:
             self._room.release()
 

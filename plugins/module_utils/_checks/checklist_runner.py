@@ -145,12 +145,11 @@ def judge_all(
     def one_more_worker() -> None:
         threading.Thread(target=work, daemon=True, name="golive-check").start()
 
-    for _unused in range(min(workers, len(items))):
-        one_more_worker()
-
     total = Deadline(timeout_seconds, clock=clock)
     reason = f"The whole list's limit of {timeout_seconds:g} s was reached"
     try:
+        for _unused in range(min(workers, len(items))):
+            one_more_worker()
         while not collected.wait(min(0.05, max(0.001, total.remaining()))):
             now = clock.monotonic()
             for index, start in list(began.items()):

@@ -174,6 +174,13 @@ def _of_code(problem: t.Any, doing: str) -> GoliveError:
     return UnexpectedAnswer(sentence)
 
 
+def said(doing: str, answer: t.Mapping[str, t.Any], field: str) -> str:
+    """What every whole answer has; botocore takes one that broke off for an empty one. Raises Unreachable."""
+    if not answer.get(field):
+        raise Unreachable(f"{doing}: S3 cannot be reached: its answer broke off, without {field}.")
+    return str(answer[field])
+
+
 def split_url(url: str) -> tuple[str, str]:
     """``s3://bucket/a/prefix`` as ``("bucket", "a/prefix")``. Raises BadInput."""
     match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", url)

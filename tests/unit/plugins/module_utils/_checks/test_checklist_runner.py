@@ -179,6 +179,23 @@ def test_a_signal_ends_the_list_with_what_it_has_when_no_trace_is_left(check: Ch
     assert findings[2]["summary"] == "The module was ended by SIGTERM; this item had not begun."
 
 
+def test_a_signal_while_the_threads_start_ends_the_list_too(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if check.has_trace.wait(LONG):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    soon = _soon(check)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with ended_by_signals():
+        findings = _judge(_items("trace", "pass"), workers=1)
+    soon.join()
+    assert check.removed == 1
+    assert [finding["status"] for finding in findings] == ["pass", "unknown"]
+
+
 @pytest.mark.parametrize(("do", "name"), [("exit", "SystemExit"), ("interrupt", "KeyboardInterrupt")])
 def test_a_check_that_tries_to_end_the_module_is_unknown_at_once(check: Check, do: str, name: str) -> None:
     findings = _judge(_items(do, "pass"), workers=1)

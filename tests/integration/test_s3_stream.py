@@ -155,10 +155,7 @@ def test_an_answer_that_broke_off_is_a_store_that_cannot_be_reached(http_server:
     http_server.route("PUT /bucket/object", Answer(200))
     http_server.route("DELETE /bucket/object", Answer(204))
     keys = {"endpoint_url": http_server.url, "access_key": "a", "secret_key": "s"}
-    writer = Bucket("bucket", "", keys, deadline=Deadline(60)).writer("object", estimated_bytes=0)
     lost = "ETag" if begun else "UploadId"
     with pytest.raises(Unreachable, match=f"s3://bucket/object: S3 cannot be reached: .* without {lost}"):
-        writer.write(bytes(9 * MIB))
-        writer.commit()
-    writer.abort()
+        written(Bucket("bucket", "", keys, deadline=Deadline(60)), bytes(9 * MIB))
     assert [one.method for one in http_server.requests].count("DELETE") == begun

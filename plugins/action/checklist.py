@@ -27,6 +27,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 from ansible_collections.opsready.golive.plugins.plugin_utils import spool, strictness
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, label, parse
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
+from ansible_collections.opsready.golive.plugins.plugin_utils.sent_module import sent_module
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import Undefined, plain, templated, truth
 
 _OPTIONS: Spec = {
@@ -182,7 +183,7 @@ class ActionModule(ActionBase):
             return {}
         try:
             answer = self._execute_module(
-                module_name="opsready.golive.checklist",
+                module_name=sent_module((item["check"] for item in sent), self._shared_loader_obj.module_loader),
                 module_args={
                     "checks": sent,
                     "secrets": secrets,

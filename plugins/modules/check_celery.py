@@ -160,11 +160,12 @@ finding:
       type: str
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_celery
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_celery")
+    main_of(check_celery)
 
 
 if __name__ == "__main__":

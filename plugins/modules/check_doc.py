@@ -166,11 +166,12 @@ finding:
       type: float
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_doc
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_doc")
+    main_of(check_doc)
 
 
 if __name__ == "__main__":

@@ -313,11 +313,12 @@ finding:
       type: float
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_host")
+    main_of(check_host)
 
 
 if __name__ == "__main__":

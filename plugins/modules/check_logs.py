@@ -211,11 +211,12 @@ finding:
       type: str
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_logs
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_logs")
+    main_of(check_logs)
 
 
 if __name__ == "__main__":

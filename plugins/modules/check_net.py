@@ -159,11 +159,12 @@ finding:
       type: str
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_net
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_net")
+    main_of(check_net)
 
 
 if __name__ == "__main__":

@@ -289,11 +289,12 @@ finding:
       type: str
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_postgres
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_postgres")
+    main_of(check_postgres)
 
 
 if __name__ == "__main__":

@@ -194,11 +194,12 @@ finding:
       type: str
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_redis
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_redis")
+    main_of(check_redis)
 
 
 if __name__ == "__main__":

@@ -211,11 +211,12 @@ finding:
       type: float
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_report
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_report")
+    main_of(check_report)
 
 
 if __name__ == "__main__":

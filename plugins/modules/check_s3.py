@@ -159,11 +159,12 @@ finding:
       type: str
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_s3
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_s3")
+    main_of(check_s3)
 
 
 if __name__ == "__main__":

@@ -156,11 +156,12 @@ finding:
       type: float
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_tls
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_tls")
+    main_of(check_tls)
 
 
 if __name__ == "__main__":

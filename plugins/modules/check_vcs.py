@@ -144,11 +144,12 @@ finding:
       type: float
 """
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_vcs
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
 
 
 def main() -> None:
-    main_of("check_vcs")
+    main_of(check_vcs)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import typing as t
@@ -425,3 +426,13 @@ def test_volatile_items_are_judged_once_more_and_replace_the_first_answer(tmp_pa
 def test_a_module_called_without_its_action_plugin_says_so(run_module_here: t.Any) -> None:
     answer = run_module_here("checklist", {"checks": "golive_checklist"})
     assert "checks has to be a list here" in answer["msg"]
+
+
+def test_what_is_sent_holds_the_checks_of_the_items_and_no_others() -> None:
+    tasks = [{"name": "Judge", "opsready.golive.checklist": {"checks": [_file("here")]}}]
+    played = run_playbook([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}], args=["-vvvvv"])
+    assert played.of("Judge").result["counts"]["pass"] == 1
+    sent = set(
+        re.findall(r"module_utils file ansible_collections/opsready/golive/\S+/_checks/(check_\w+)\.py", played.stdout)
+    )
+    assert sent == {"check_host"}

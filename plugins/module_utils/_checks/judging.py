@@ -56,12 +56,11 @@ def _finding(
     }
 
 
-def main_of(name: str) -> None:
+def main_of(check: registry.Check) -> None:
     """The main() of a check module: a task of its own that fails on fail or unknown, unless enforce is false.
 
     A signal lets a probe remove its trace; the finding is unknown then, and the task fails.
     """
-    check = registry.load(name)
     spec = compose(check.ARGUMENT_SPEC, STANDALONE)
     module = AnsibleModule(spec, supports_check_mode=True, **check.CONSTRAINTS)
     params = {key: value for key, value in module.params.items() if key not in STANDALONE}
@@ -75,7 +74,7 @@ def main_of(name: str) -> None:
             run.close()
     except Ended as problem:
         was_ended = True
-        finding = _finding(name, worst_of_error(problem), {}, run, started, run.clock.monotonic() - began)
+        finding = _finding(check.NAME, worst_of_error(problem), {}, run, started, run.clock.monotonic() - began)
     bad = finding["status"] in ("fail", "unknown")
     finish(
         module,

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import types
 import typing as t
 
 import pytest
@@ -92,7 +94,8 @@ class Check:
 @pytest.fixture
 def check(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Check]:
     made = Check()
-    monkeypatch.setitem(registry._LOADERS, "check_fake", lambda: made)
+    monkeypatch.setattr(registry, "_NAMES", ("check_fake",))
+    monkeypatch.setitem(sys.modules, f"{registry.__package__}.check_fake", t.cast(types.ModuleType, made))
     yield made
     made.release.set()
 
@@ -204,10 +207,14 @@ def test_a_check_that_tries_to_end_the_module_is_unknown_at_once(check: Check, d
 
 
 def test_a_check_that_cannot_be_imported_is_unknown_at_once(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> t.NoReturn:
-        raise SyntaxError(f"near {SECRET}")
+    load = registry.load
 
-    monkeypatch.setitem(registry._LOADERS, "check_broken", broken)
+    def half_broken(name: str) -> registry.Check:
+        if name == "check_broken":
+            raise SyntaxError(f"near {SECRET}")
+        return load(name)
+
+    monkeypatch.setattr(registry, "load", half_broken)
     findings = _judge([{"id": "b", "check": "check_broken", "params": {}, "timeout": 30.0}, *_items("pass")])
     assert (findings[0]["status"], findings[1]["status"]) == ("unknown", "pass")
     assert "SyntaxError" in findings[0]["summary"]

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import judging, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks import judging
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Denied
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, at_least, unknown
@@ -105,11 +105,10 @@ def test_evidence_is_bounded_and_scrubbed() -> None:
 
 
 @pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> t.Callable[..., dict[str, t.Any]]:
+def main(capfd: pytest.CaptureFixture[str]) -> t.Callable[..., dict[str, t.Any]]:
     def go(check: t.Any, **arguments: t.Any) -> dict[str, t.Any]:
-        monkeypatch.setitem(registry._LOADERS, "check_fake", lambda: check)
         with module_arguments({**arguments, "_ansible_remote_tmp": "/tmp"}), pytest.raises(SystemExit):
-            judging.main_of("check_fake")
+            judging.main_of(check)
         captured = capfd.readouterr()
         assert_no_leak([SECRET], captured.out + captured.err, "the module's output")
         return t.cast("dict[str, t.Any]", json.loads(captured.out))

@@ -31,7 +31,7 @@ in_parallel := -n logical --dist loadfile --no-loadscope-reorder
 demo := $(python) examples/ablage/demo.py
 
 .PHONY: help setup setup-test link collection demo demo-bad-release demo-no-go demo-killed \
-	test test-all lint sanity importer units integration e2e molecule coverage matrix bench clean
+	test test-all lint sanity importer units integration e2e molecule coverage matrix mission bench clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  \1 # \2/' | column -t -s '#'
@@ -95,6 +95,9 @@ coverage: setup-test ## what units and integration reach, line by line; a packag
 
 matrix: setup-test ## unit tests on every supported pair of ansible-core and Python that is installed
 	@$(pytest) tests/matrix
+
+mission: setup-test ## which items of the written checklists are served; build/mission.json and docs/mission.md
+	@$(python) -m tests.mission.served $(in_parallel)
 
 bench: setup-test ## measure against peers; build/bench.json
 	@$(python) -m tests.benchmarks

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.leaks import assert_no_leak
+from tests.mission.served import claim_all
 from tests.module_process import COLLECTION, module_arguments
 from tests.parts import may_be_skipped, skips_are_failures
 from tests.servers import DemoCa, HangingServer, HttpServer, RefusedPort
@@ -40,6 +41,10 @@ class ModuleRun(t.Protocol):
         environment: t.Mapping[str, str] | None = None,
         timeout: float = MODULE_SECONDS,
     ) -> dict[str, t.Any]: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    claim_all(items)
 
 
 def _with_internals(args: t.Mapping[str, t.Any], check: bool, diff: bool) -> dict[str, t.Any]:

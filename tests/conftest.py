@@ -26,7 +26,7 @@ COLLECTIONS = ROOT / "build"
 MODULE_SECONDS = 180.0
 
 # Tests start Python programs that import the collection, as this process does by pytest's `pythonpath`.
-os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (COLLECTIONS, ROOT)))
+os.environ["PYTHONPATH"] = os.pathsep.join([str(COLLECTIONS), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 class ModuleRun(t.Protocol):

@@ -568,8 +568,9 @@ class S3(_ObjectStore):
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RCLONE_")}
-        # rclone takes its keys from argv or the environment only; these belong to the test.
-        return {**kept, "RCLONE_AUTH_KEY": f'"{self.access_key},{self.secret_key}"'}
+        # rclone takes its keys from argv or the environment only, as a field of CSV; these belong to the test.
+        keys = f"{self.access_key},{self.secret_key}".replace('"', '""')
+        return {**kept, "RCLONE_AUTH_KEY": f'"{keys}"'}
 
     def refuse_writes(self, bucket: str) -> None:
         """Let writes into the bucket fail, also for root: a file takes the directory's place."""

@@ -300,7 +300,7 @@ def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
     downtime, backup = release.get("downtime"), release.get("backup")
     if downtime and downtime.get("seconds") is not None:
         budget = downtime.get("budget_seconds")
-        allowed = f" of {budget:g} s allowed" if budget is not None else ""
+        allowed = f" of {budget:g} s allowed" if budget is not None else ", no budget was given"
         lines.append(
             f"downtime: {downtime['seconds']:.1f} s{allowed}, measured on the user path every "
             f"{downtime['resolution_seconds']:g} s"

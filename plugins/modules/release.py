@@ -89,6 +89,15 @@ options:
   takeover:
     description: The id of the release that is taken over, or read.
     type: str
+  damaged_journal:
+    description:
+      - What O(state=claimed) does where the release's journal was changed, cut or emptied. V(refuse) says which line it is.
+      - V(set_aside) keeps the file beside as C(journal.damaged-1.jsonl), untouched, and goes on in a new journal that is made of
+        what can still be read and says so. Nothing proves such a journal, so nothing is undone by itself; the release ends
+        where the world is as it was before, or by O(state=ended).
+    type: str
+    default: refuse
+    choices: [refuse, set_aside]
   services:
     description: The snapshot that M(opsready.golive.services) took. Required with O(state=planned).
     type: dict
@@ -99,10 +108,10 @@ options:
     description: Further facts that the way back needs, such as C(migration_directory), where the new version's revision files are.
     type: dict
   downtime_budget:
-    description: How long users may be without the system, in seconds.
+    description: How long users may be without the system, in seconds. Without it, and with V(0), nothing is judged.
     type: float
   way_out:
-    description: The commands that are printed before the first change, for the case that this run dies.
+    description: The commands that are printed before the first change, for the case that this run dies. C(<release>) stands for the id.
     type: list
     elements: str
     default: []
@@ -150,7 +159,9 @@ options:
     type: str
     choices: [live, rolled_back, left_on, aborted, failed]
   detail:
-    description: The outcome in a sentence.
+    description:
+      - The outcome in a sentence.
+      - With O(outcome=rolled_back) the module adds what a restore left behind of the rows written inside the fence.
     type: str
     default: ''
   world:
@@ -238,6 +249,14 @@ steps:
   returned: with O(state=read), O(state=settled) and O(state=ended)
   type: list
   elements: dict
+detail:
+  description: The outcome in a sentence, with what a restore left behind.
+  returned: with O(state=ended)
+  type: str
+damage:
+  description: Where the journal had been damaged and was set aside, with C(line), C(unreadable), C(kept_as) and C(sha256); else none.
+  returned: with O(state=read) and O(state=settled) when there is a release
+  type: dict
 settlement:
   description: What has to happen now, in a sentence, with the steps of the way back, and the choices where a person has to choose.
   returned: with O(state=read) and O(state=settled) when there is a release

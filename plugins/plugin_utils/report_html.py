@@ -321,7 +321,7 @@ def _downtime_tile(downtime: Mapping[str, Any]) -> list[str]:
     allowed = human_seconds(budget)
     if allowed:
         figure += f"<small> of {escape(allowed)}</small>"
-    notes = []
+    notes = [] if allowed else ["no budget was given"]
     if isinstance(seconds, (int, float)) and isinstance(budget, (int, float)):
         notes.append("within the budget" if seconds <= budget else f"{human_seconds(seconds - budget)} over the budget")
     if downtime.get("resolution_seconds") is not None:

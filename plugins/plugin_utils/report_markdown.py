@@ -185,7 +185,7 @@ def _downtime(downtime: Mapping[str, Any]) -> str:
         return ""
     facts = [
         ("Measured from outside", human_seconds(downtime.get("seconds")) or "unknown"),
-        ("Budget", human_seconds(downtime.get("budget_seconds"))),
+        ("Budget", human_seconds(downtime.get("budget_seconds")) or "none was given"),
         ("Verdict", word(downtime.get("verdict"))),
         ("Resolution", human_seconds(downtime.get("resolution_seconds"))),
         ("Samples", human_number(downtime.get("samples"))),

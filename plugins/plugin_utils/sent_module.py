@@ -33,4 +33,5 @@ def sent_module(checks: t.Iterable[str], loader: t.Any) -> str:
     name = f"golive_checklist_{hashlib.sha256(source).hexdigest()[:12]}"
     write_file(os.path.join(folder, f"{name}.py"), source)
     loader.add_directory(folder)
-    return name
+    # In a role a bare name is looked for among the modules of its collection alone.
+    return f"ansible.legacy.{name}"

@@ -42,6 +42,7 @@ SYSTEM_FILE: Spec = {
     "golive_loosened_approver": {"type": "str"},
     "golive_accept_data_loss": {"type": "bool"},
     "golive_takeover": {"type": "str"},
+    "golive_damaged_journal": {"type": "str", "choices": ["refuse", "set_aside"]},
     "golive_redeploy": {"type": "bool"},
     "golive_verdict_max_age": {"type": "float"},
     "golive_secrets": {
@@ -153,6 +154,7 @@ SYSTEM_FILE: Spec = {
         "required": True,
         "options": {
             **_HOST,
+            "directory": {"type": "str"},
             "url": {"type": "str", "required": True},
             "ca_file": {"type": "str"},
             "connect_to": {"type": "str"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import hashlib
 import json
 import os
 import time
@@ -32,6 +33,7 @@ RUNBOOK = "# Runbook\n\n" + "".join(
     f"## {title}\n\nSee [ERROR] in the log, and call 112.\n\n" for title in ("Emergency contacts", "Rollback", "Monitoring")
 ) + "text " * 200  # fmt: skip
 TOKEN = "doc-token-5f2c81d0"
+serves = pytest.mark.serves
 
 
 def finding(timeout: float = 20.0, **params: t.Any) -> dict[str, t.Any]:
@@ -156,6 +158,68 @@ def test_a_changelog_must_differ_from_the_last_release(tmp_path: Path) -> None:
     unknown = finding(path=path, changed_since="v1.9.9")
     assert (unknown["status"], "v1.9.9 is no commit or tag" in unknown["summary"]) == ("unknown", True)
     assert finding(path=path, changed_since="--output=/tmp/x")["status"] == "unknown"
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Repository:
+    """The release before this one, with its notes and its tag."""
+    repository = Repository(tmp_path / "archive")
+    repository.commit("CHANGELOG.md", "# Changelog\n\n## [2.0.0] - 2020-01-02\n\n- First\n")
+    repository.git("tag", "v2.0.0")
+    return repository
+
+
+@serves("S1.62", case="pass")
+def test_a_changelog_has_a_dated_section_of_this_version_since_the_last_tag(
+    released: Repository, tmp_path: Path
+) -> None:
+    released.commit("CHANGELOG.md", CHANGELOG)
+    found = finding(path=str(tmp_path / "archive/CHANGELOG.md"), version="2.0.1", dated=True, changed_since="v2.0.0")
+    assert found["status"] == "pass", found["summary"]
+    assert found["evidence"]["headings"][1] == f"[2.0.1] - {TODAY}"
+
+
+@serves("S1.62", case="fail")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ["has no heading of version 2.0.1", "is the same as at v2.0.0"]),
+        ("## [2.0.1]\n\n- Größere Dateien\n\n", ["has no date"]),
+    ],
+)
+def test_a_changelog_without_this_versions_section_date_or_change_fails(
+    released: Repository, tmp_path: Path, text: str, said: list[str]
+) -> None:
+    path = tmp_path / "archive/CHANGELOG.md"
+    path.write_text(text + path.read_text())
+    found = finding(path=str(path), version="2.0.1", dated=True, changed_since="v2.0.0")
+    assert found["status"] == "fail"
+    for part in said:
+        assert part in found["summary"], found["summary"]
+
+
+@serves("S1.61", case="pass")
+def test_release_notes_name_the_version_and_are_told_by_their_hash(tmp_path: Path, http_server: HttpServer) -> None:
+    notes = "# Archive 2.0.1\n\nGrößere Dateien.\n"
+    (tmp_path / "notes.md").write_text(notes)
+    http_server.route("/notes", Answer(200, notes))
+    url = f"{http_server.url}/notes"
+    for place, told in (({"path": str(tmp_path / "notes.md")}, "notes.md"), ({"url": url}, url)):
+        found = finding(**place, version="2.0.1", version_in="text")
+        assert found["status"] == "pass", found["summary"]
+        assert found["evidence"]["document"] == told
+        assert any("2.0.1" in str(measured) for measured in found["measured"].values()), found["measured"]
+        assert found["evidence"]["sha256"] == hashlib.sha256(notes.encode()).hexdigest()
+
+
+@serves("S1.61", case="fail")
+def test_release_notes_of_another_version_or_at_no_place_fail(tmp_path: Path, http_server: HttpServer) -> None:
+    (tmp_path / "notes.md").write_text("# Archive 2.0.0\n\nFirst.\n")
+    old = finding(path=str(tmp_path / "notes.md"), version="2.0.1", version_in="text")
+    assert (old["status"], "does not mention version 2.0.1" in old["summary"]) == ("fail", True)
+    http_server.route("/notes", Answer(404, "no"))
+    gone = finding(url=f"{http_server.url}/notes", version="2.0.1", version_in="text")
+    assert (gone["status"], "status 404" in gone["summary"]) == ("fail", True)
 
 
 def test_without_a_repository_nothing_can_be_compared(changelog: t.Any) -> None:

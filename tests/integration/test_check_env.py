@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
 STRONG = "q7Yt2mZ4-Vb9Xr1Lw_Ke8Jd5Hs3Gf6Pa0Nc"
 OTHER = "Zx1Cv3Bn5-Mq7We9Rt2_Yu4Io6Pa8Sd0Fg3H"
 FERNET = "l4Zb0h1cTnq8yX3vW7s9R2uJ6kM5pQeGdAoBfIiNtHY="
+serves = pytest.mark.serves
 
 
 class EnvFile:
@@ -69,8 +71,9 @@ def rule(kind: str, **options: t.Any) -> dict[str, t.Any]:
     [
         ("production", rule("literal", value="production"), "pass"),
         ("staging", rule("literal", value="production"), "fail"),
-        ("INFO", rule("one_of", allowed=["INFO", "WARNING"]), "pass"),
-        ("DEBUG", rule("one_of", allowed=["INFO", "WARNING"]), "fail"),
+        pytest.param("INFO", rule("one_of", allowed=["INFO", "WARNING"]), "pass", marks=serves("S0.11", case="pass")),
+        pytest.param("DEBUG", rule("one_of", allowed=["INFO", "WARNING"]), "fail", marks=serves("S0.11", case="fail")),
+        pytest.param("TRACE", rule("one_of", allowed=["INFO", "WARNING"]), "fail", marks=serves("S0.11", case="fail")),
         ("DEBUG", rule("one_of", allowed=["INFO"], level="warn"), "warn"),
         ("13.6", rule("number", value="13.6"), "pass"),
         ("13.60", rule("number", value="13.6"), "pass"),
@@ -189,22 +192,138 @@ def test_secrets_must_differ_from_each_other(env: EnvFile) -> None:
     assert missing["status"] == "unknown"
 
 
-GROUPS = [["GITHUB_ID", "GITHUB_SECRET"], ["GOOGLE_ID", "GOOGLE_SECRET"]]
+SECRETS = [{"name": "SECRET_KEY", "kind": "secret"}, {"name": "JWT_SECRET_KEY", "kind": "secret"}]
+
+
+def judged_secrets(env: EnvFile, secret_key: str, jwt_secret_key: str) -> dict[str, t.Any]:
+    text = f"SECRET_KEY={secret_key}\nJWT_SECRET_KEY={jwt_secret_key}\n"
+    return env.finding(text, SECRETS, distinct=["SECRET_KEY", "JWT_SECRET_KEY"])
+
+
+@serves("S0.3", "S1.16", "S1.17", case="pass")
+def test_two_strong_secrets_are_told_by_length_and_strength_and_never_by_value(env: EnvFile) -> None:
+    found = judged_secrets(env, STRONG, OTHER)
+    assert found["status"] == "pass", found["summary"]
+    for name, value in (("SECRET_KEY", STRONG), ("JWT_SECRET_KEY", OTHER)):
+        assert found["measured"][f"{name} length"] == len(value)
+        assert found["measured"][f"{name} strength"] >= 64
+    assert found["measured"]["SECRET_KEY, JWT_SECRET_KEY"] == "distinct"
+
+
+@serves("S0.3", "S1.16", "S1.17", case="fail")
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((STRONG[:31], OTHER[:31]), ("SECRET_KEY length is 31 characters", "JWT_SECRET_KEY length is 31 characters")),
+        (("a" * 40, "b" * 40), ("SECRET_KEY strength is", "JWT_SECRET_KEY strength is")),
+        ((f"change-me-in-production{STRONG}", f"your-secret-key-here{OTHER}"), ("SECRET_KEY is a placeholder", "JWT_SECRET_KEY is a placeholder")),
+        ((STRONG, STRONG), ("SECRET_KEY = JWT_SECRET_KEY",)),
+    ],
+)  # fmt: skip
+def test_a_short_guessable_known_or_shared_secret_fails(
+    env: EnvFile, values: tuple[str, str], said: tuple[str, ...]
+) -> None:
+    found = judged_secrets(env, *values)
+    assert found["status"] == "fail"
+    for part in said:
+        assert part in found["summary"], found["summary"]
+    for value in values:
+        assert value not in json.dumps(found)
+
+
+@pytest.fixture
+def fernet(env: EnvFile, tmp_path: Path) -> t.Callable[..., dict[str, t.Any]]:
+    """ENCRYPTION_KEY, beside what its example file holds and what the release before had."""
+
+    def judge(value: str, *, example: str = "", before: str = FERNET) -> dict[str, t.Any]:
+        (tmp_path / ".env.example").write_text(f"ENCRYPTION_KEY={example}\n")
+        wanted = {"name": "ENCRYPTION_KEY", "kind": "fernet", "fingerprint": fingerprint(before)}
+        return env.finding(f"ENCRYPTION_KEY={value}\n", [wanted], example_file=str(tmp_path / ".env.example"))
+
+    return judge
+
+
+@serves("S0.2", case="pass")
+def test_a_fernet_key_works_is_its_own_and_the_one_of_the_release_before(fernet: t.Any) -> None:
+    found = fernet(FERNET)
+    assert found["status"] == "pass", found["summary"]
+    assert found["measured"]["ENCRYPTION_KEY form"] == "encrypts and decrypts"
+    assert found["measured"]["ENCRYPTION_KEY fingerprint"] == fingerprint(FERNET)
+    assert hashlib.sha256(FERNET.encode()).hexdigest().startswith(fingerprint(FERNET))
+
+
+@serves("S0.2", case="fail")
+@pytest.mark.parametrize(
+    ("value", "options", "said"),
+    [
+        (FERNET[:-4], {}, "holds 30 bytes, and a Fernet key 32"),
+        (FERNET, {"example": FERNET}, "is a value of the example file"),
+        (FERNET, {"before": STRONG}, "ENCRYPTION_KEY fingerprint is"),
+    ],
+)
+def test_a_fernet_key_that_is_none_is_everybodys_or_has_changed_fails(
+    fernet: t.Any, value: str, options: dict[str, str], said: str
+) -> None:
+    found = fernet(value, **options)
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+@serves("S0.8", case="pass")
+def test_an_address_may_be_shown(env: EnvFile) -> None:
+    found = env.finding("INITIAL_ADMIN_EMAIL=ops@firma.de\n", [{"name": "INITIAL_ADMIN_EMAIL", "kind": "email"}])
+    assert (found["status"], found["measured"]["INITIAL_ADMIN_EMAIL"]) == ("pass", "ops@firma.de")
+
+
+@serves("S0.8", case="fail")
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("ops@example.com", "is at example.com"), ("ops@", "is not an e-mail address"), ("", "is empty")],
+)
+def test_an_address_that_nobody_can_own_or_read_fails(env: EnvFile, value: str, said: str) -> None:
+    found = env.finding(f"INITIAL_ADMIN_EMAIL={value}\n", [{"name": "INITIAL_ADMIN_EMAIL", "kind": "email"}])
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+TIMEOUT = {"name": "CONTAINER_TIMEOUT", "kind": "number", "min": 1, "max": 3600}
 
 
 @pytest.mark.parametrize(
     ("text", "status", "said"),
     [
-        ("GITHUB_ID=a1\nGITHUB_SECRET=b2\n", "pass", ""),
-        ("GITHUB_ID=a1\n", "fail", "GITHUB_ID + GITHUB_SECRET (without GITHUB_SECRET)"),
-        ("GITHUB_ID=a1\nGITHUB_SECRET=b2\nGOOGLE_ID=x\n", "fail", "half-configured is GOOGLE_ID"),
-        ("GITHUB_ID=a1\nGITHUB_SECRET=change-me\n", "fail", "without GITHUB_SECRET"),
-        ("GITHUB_ID=\n", "fail", "no group is complete"),
+        pytest.param("CONTAINER_TIMEOUT=900\n", "pass", "", marks=serves("S0.23", case="pass")),
+        pytest.param("CONTAINER_TIMEOUT=0\n", "fail", "is 0, expected at least 1", marks=serves("S0.23", case="fail")),
+        pytest.param("CONTAINER_TIMEOUT=7200\n", "fail", "expected at most 3600", marks=serves("S0.23", case="fail")),
+        pytest.param("", "fail", "CONTAINER_TIMEOUT is not set", marks=serves("S0.23", case="fail")),
+    ],
+)
+def test_a_time_limit_is_set_and_within_its_bounds(env: EnvFile, text: str, status: str, said: str) -> None:
+    found = env.finding(text, [TIMEOUT])
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+
+
+GROUPS = [["GITHUB_ID", "GITHUB_SECRET"], ["GOOGLE_ID", "GOOGLE_SECRET"]]
+
+
+HALF = serves("S0.7", case="fail")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        pytest.param("GITHUB_ID=a1\nGITHUB_SECRET=b2\n", "pass", "", marks=serves("S0.7", case="pass")),
+        pytest.param("GITHUB_ID=a1\n", "fail", "GITHUB_ID + GITHUB_SECRET (without GITHUB_SECRET)", marks=HALF),
+        pytest.param(
+            "GITHUB_ID=a1\nGITHUB_SECRET=b2\nGOOGLE_ID=x\n", "fail", "half-configured is GOOGLE_ID", marks=HALF
+        ),
+        pytest.param("GITHUB_ID=a1\nGITHUB_SECRET=change-me\n", "fail", "without GITHUB_SECRET", marks=HALF),
+        pytest.param("GITHUB_ID=\n", "fail", "no group is complete", marks=HALF),
     ],
 )
 def test_one_group_must_be_complete_and_none_half_configured(env: EnvFile, text: str, status: str, said: str) -> None:
     found = env.finding(text, [{"name": "OAuth", "kind": "any_of", "groups": GROUPS}])
     assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+    is_complete = "GITHUB_SECRET=b2" in text
+    assert found["measured"]["OAuth"] == ("GITHUB_ID + GITHUB_SECRET" if is_complete else "none")
 
 
 @pytest.mark.parametrize(
@@ -289,6 +408,41 @@ def test_the_running_value_must_be_that_of_the_file(env: EnvFile, service: t.Any
     found = finding(file=path, process={"pid": running.pid}, rules=rules)
     assert found["status"] == "fail"
     assert "X has one value in the file and another one in the running process" in found["summary"]
+
+
+PROCESS = "a process, for a container"
+
+
+@serves("S0.1", case="pass", stand_in=PROCESS)
+def test_the_environment_is_production_in_the_file_and_in_what_runs(env: EnvFile, service: t.Any) -> None:
+    running = service(ENVIRONMENT="production")
+    found = environment_of(env.write("ENVIRONMENT=production\n"), running.pid)
+    assert found["status"] == "pass", found
+    assert found["measured"]["ENVIRONMENT"] == "production"
+    assert found["evidence"]["file"] == str(env.path)
+    assert str(running.pid) in found["evidence"]["processes"][0]
+
+
+@serves("S0.1", case="fail", stand_in=PROCESS)
+@pytest.mark.parametrize(
+    ("in_file", "in_process", "said"),
+    [
+        ("staging", "staging", "ENVIRONMENT is staging, expected production"),
+        ("production", "staging", "one value in the file and another one in the running process"),
+        ("staging", "production", "one value in the file and another one in the running process"),
+    ],
+)
+def test_production_in_one_place_only_fails(
+    env: EnvFile, service: t.Any, in_file: str, in_process: str, said: str
+) -> None:
+    found = environment_of(env.write(f"ENVIRONMENT={in_file}\n"), service(ENVIRONMENT=in_process).pid)
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+def environment_of(path: str, pid: int) -> dict[str, t.Any]:
+    long_ago(path)
+    wanted = {"name": "ENVIRONMENT", "kind": "literal", "value": "production"}
+    return finding(file=path, process={"pid": pid}, rules=[wanted])
 
 
 def test_a_process_alone_is_enough(service: t.Any, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host, registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_text
 from ansible_collections.opsready.golive.plugins.module_utils._clients import host
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -45,6 +46,7 @@ def finding(*, seconds: float = 5.0, check_mode: bool = False, **params: t.Any) 
     return judged(registry.load("check_host"), checked, Run(timeout_seconds=seconds, check_mode=check_mode))
 
 
+@pytest.mark.serves("S1.26", case="pass")
 def test_this_host_passes_what_it_has() -> None:
     found = finding(
         paths=[{"path": "/", "min_free": "1MB", "min_free_inodes_percent": 0}],
@@ -55,13 +57,19 @@ def test_this_host_passes_what_it_has() -> None:
         min_kernel="3.10",
     )
     assert found["status"] == "pass", found
-    assert found["evidence"]["memory"]["total_bytes"] > 10**8
+    memory = found["evidence"]["memory"]
+    assert memory["total_bytes"] >= memory["available_bytes"] > 10**7
+    assert memory["swap_total_bytes"] >= memory["swap_free_bytes"] >= 0
+    for name in ("available", "total"):
+        assert found["measured"][f"{name} memory"] == size_text(memory[f"{name}_bytes"])
     json.dumps(found)
 
 
+@pytest.mark.serves("S1.26", case="fail")
 def test_too_little_of_everything_fails() -> None:
     found = finding(disk=[{"path": "/", "min_free": "900TB"}], memory={"min_available": "900TB"}, min_cpus=10_000)
     assert found["status"] == "fail"
+    assert found["expected"]["available memory"] == f"at least {size_text(900 * 10**12)}"
     for said in ("Free space on / is", "available memory is", "usable processors is"):
         assert said.lower() in found["summary"].lower()
 

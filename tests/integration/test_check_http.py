@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import typing as t
+from urllib.parse import urlsplit
 
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_http, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import secrets_in, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
-from tests.servers import Answer, DemoCa, HangingServer, HttpServer, Request
+from tests.servers import Answer, DemoCa, DnsServer, HangingServer, HttpServer, Request
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +28,7 @@ if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
 
 SECRET = "tok-5b1c7e9f2a4d8c60"
+serves = pytest.mark.serves
 
 
 def finding(
@@ -245,14 +249,19 @@ def test_cors_of_a_method_that_changes_something_is_only_asked_by_preflight(http
     assert found["status"] == "pass"
 
 
+@serves("S1.53", case="pass")
 def test_latency_is_judged_by_samples_after_the_warm_up(http_server: HttpServer) -> None:
     http_server.route("/", [Answer(200, delay=0.3), Answer(200, delay=0.3), Answer(200)])
     found = finding(url=http_server.url, samples=10, warmup=1, max_p95_ms=290)
     assert found["status"] == "pass", found
-    assert found["evidence"]["requests"][0]["latency"]["samples"] == 10
+    latency = found["evidence"]["requests"][0]["latency"]
+    assert latency["samples"] == 10
+    assert latency["p50_ms"] <= latency["p95_ms"] <= latency["max_ms"]
+    assert found["evidence"]["measured_from"] == os.uname().nodename
     assert len(http_server.requests) == 12
 
 
+@serves("S1.53", case="fail")
 def test_a_slow_service_fails_by_its_p95(http_server: HttpServer) -> None:
     http_server.route("/", Answer(200, delay=0.02))
     found = finding(url=http_server.url, max_p95_ms=10)
@@ -349,6 +358,82 @@ def test_a_certificate_that_clients_refuse_fails(demo_ca: DemoCa, tmp_path: Path
             finding(url=f"https://localhost:{good.port}", ca_file=ca, connect_to=f"127.0.0.1:{good.port}")["status"]
             == "pass"
         )
+
+
+class PublicUrl:
+    """A variable of the settings that names a URL, the name server that knows its host, and the service that answers."""
+
+    def __init__(self, folder: Path, service: HttpServer, names: DnsServer, ca_file: str) -> None:
+        self.folder, self.service, self.names, self.ca_file = folder, service, names, ca_file
+
+    def judged(self, variable: str, url: str, **options: t.Any) -> list[dict[str, t.Any]]:
+        """The findings of the three items: as it is set, resolved, and answered."""
+        env_file = self.folder / "app.env"
+        env_file.write_text(f"{variable}={url}\n" if url else "")
+        env_file.chmod(0o600)
+        host = urlsplit(url).hostname or ""
+        asked: dict[str, dict[str, t.Any]] = {
+            "check_env": {"file": str(env_file), "rules": [{"name": variable, "kind": "url", **options}]},
+            "check_net": {"dns": [{"name": host, "servers": [self.names.address]}]},
+            "check_http": {"url": url, "ca_file": self.ca_file, "connect_to": f"127.0.0.1:{self.service.port}"},
+        }
+        checks = list(asked) if url else ["check_env"]
+        items = [{"id": check, "check": check, "params": asked[check], "timeout": 20.0} for check in checks]
+        return judge_all(items, [], timeout_seconds=60, scrub=Scrubber([]))
+
+
+@pytest.fixture
+def public_url(tmp_path: Path, demo_ca: DemoCa) -> t.Iterator[PublicUrl]:
+    issued = demo_ca.issue(["archive.firma.de"])
+    zone = "archive.firma.de. 300 IN A 203.0.113.7\n"
+    with HttpServer({"/": Answer(200)}, tls=issued) as service, DnsServer(zone) as names:
+        yield PublicUrl(tmp_path, service, names, str(issued.write(tmp_path).ca))
+
+
+def each_variable(case: str) -> pytest.MarkDecorator:
+    served = {"BASE_URL": "S0.5", "FRONTEND_URL": "S0.6"}
+    params = [pytest.param(name, marks=serves(item, case=case)) for name, item in served.items()]
+    return pytest.mark.parametrize("variable", params)
+
+
+@each_variable("pass")
+def test_a_public_url_is_set_resolves_and_answers(public_url: PublicUrl, variable: str) -> None:
+    settings, name, answer = public_url.judged(variable, "https://archive.firma.de/")
+    assert [one["status"] for one in (settings, name, answer)] == ["pass"] * 3, (settings, name, answer)
+    assert settings["measured"][variable] == "https://archive.firma.de/"
+    assert "203.0.113.7" in str(name["evidence"])
+    assert answer["evidence"]["requests"][0]["status"] == 200
+
+
+@each_variable("fail")
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://archive.firma.de/", "has the scheme http, expected https"),
+        ("https://localhost:8000/", "points to localhost"),
+        ("https://10.1.2.3/", "points to 10.1.2.3"),
+        ("", "is not set"),
+    ],
+)
+def test_a_url_that_users_cannot_use_fails(public_url: PublicUrl, variable: str, url: str, said: str) -> None:
+    settings = public_url.judged(variable, url)[0]
+    assert (settings["status"], said in settings["summary"]) == ("fail", True), settings["summary"]
+
+
+@each_variable("fail")
+def test_a_url_that_resolves_to_nothing_or_answers_an_error_fails(public_url: PublicUrl, variable: str) -> None:
+    public_url.service.route("/", Answer(502))
+    settings, name, answer = public_url.judged(variable, "https://gone.firma.de/")
+    assert (settings["status"], name["status"], answer["status"]) == ("pass", "fail", "fail"), (name, answer)
+    answer = public_url.judged(variable, "https://archive.firma.de/")[2]
+    assert (answer["status"], "status is 502" in answer["summary"]) == ("fail", True)
+
+
+@serves("S0.6", case="pass")
+def test_a_url_that_is_not_needed_says_why(public_url: PublicUrl) -> None:
+    (settings,) = public_url.judged("FRONTEND_URL", "", optional="the backend serves the pages")
+    assert settings["status"] == "pass"
+    assert settings["measured"]["FRONTEND_URL"] == "not set (the backend serves the pages)"
 
 
 def test_a_body_is_sent_as_json_or_as_it_is(http_server: HttpServer) -> None:

@@ -19,12 +19,15 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
 from tests.module_examples import examples_of
 from tests.parts import need_part
 
 CANARY = "log-canary-8841ce"
 JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"
+serves = pytest.mark.serves
 
 
 def ago(minutes: float) -> dt.datetime:
@@ -287,6 +290,94 @@ def test_a_rate_is_compared_with_the_time_before(tmp_path: Path, run_module_here
     log.write_text("".join(after))
     alone = judged(run_module_here, log, forbidden=[{"pattern": "failed", "max_times_baseline": 1.1}], **options)
     assert alone["status"] == "unknown"
+
+
+def since_the_deploy(run: ModuleRun, log: Path) -> dict[str, t.Any]:
+    return judged(
+        run,
+        log,
+        since=ago(60).isoformat(),
+        baseline="2h",
+        max_critical=0,
+        forbidden=[{"pattern": "^Traceback"}, {"pattern": "FEHLER|ERROR", "max_times_baseline": 1.5}],
+        secrets=[CANARY],
+    )
+
+
+def each_log(case: str) -> pytest.MarkDecorator:
+    served = {"backend.log": ["S1.51", "S1.68"], "worker.log": ["S1.52", "S1.68"]}
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=serves(*ids, case=case)) for name, ids in served.items()]
+    )
+
+
+@each_log("pass")
+def test_errors_since_the_deploy_are_no_more_than_before_it(
+    tmp_path: Path, run_module_here: ModuleRun, name: str
+) -> None:
+    log = tmp_path / name
+    before = [stamped(minutes, "ERROR the mail server is away") for minutes in (170, 150, 130, 110, 90, 70)]
+    after = [stamped(minutes, "ERROR no mail to anna.canary@example.org") for minutes in (40, 20)]
+    log.write_text("".join([*before, stamped(60.5, "CRITICAL stopped"), *(stamped(50, "INFO x") for _ in range(9)), *after]))  # fmt: skip
+    finding = since_the_deploy(run_module_here, log)
+    assert finding["status"] == "pass", finding["summary"]
+    assert finding["measured"]["lines with /^Traceback/"] == 0
+    assert finding["measured"]["lines with /FEHLER|ERROR/ beside their rate before"] == 2
+    assert dt.datetime.fromisoformat(finding["evidence"]["since"]) < ago(59)
+    source = finding["evidence"]["sources"][0]
+    assert (source["lines"], source["forbidden"]["1"], source["baseline_forbidden"]["1"]) == (11, 2, 6)
+    assert len(source["excerpts"]) == 2
+    assert all("ERROR no mail to" in line and "canary@" not in line for line in source["excerpts"])
+
+
+@each_log("fail")
+def test_more_errors_than_before_the_deploy_fail_with_the_first_of_them(
+    tmp_path: Path, run_module_here: ModuleRun, name: str
+) -> None:
+    log = tmp_path / name
+    after = [stamped(50 - minute, f"ERROR task lost, password={CANARY}") for minute in range(30)]
+    log.write_text("".join([stamped(100, "INFO x"), *after, "Traceback (most recent call last):\n"]))
+    finding = since_the_deploy(run_module_here, log)
+    assert finding["status"] == "fail"
+    assert "/FEHLER|ERROR/ is in 30 lines, 30 an hour, and was in 0 an hour before" in finding["summary"]
+    assert "ines with /^Traceback/ is 1, expected at most 0" in finding["summary"]
+    assert len(finding["evidence"]["sources"][0]["excerpts"]) == 20
+
+
+CONTAINER_LOG = "a file in the form of Docker's json-file driver, for a container"
+
+
+def json_setting_and_lines(env_file: Path, log: Path, setting: str, lines: list[str]) -> list[dict[str, t.Any]]:
+    """The findings of the two items by which logging in JSON is judged."""
+    env_file.write_text(f"LOG_JSON={setting}\n")
+    env_file.chmod(0o600)
+    wrapped = [{"log": line + "\n", "stream": "stdout", "time": ago(1).isoformat()} for line in lines]
+    log.write_text("".join(json.dumps(line) + "\n" for line in wrapped))
+    rules = [{"name": "LOG_JSON", "kind": "boolean", "value": "true"}]
+    of_log = {"sources": [{"path": str(log)}], "since": "5m", "min_json_share": 0.95}
+    items = [
+        {"id": "setting", "check": "check_env", "params": {"file": str(env_file), "rules": rules}, "timeout": 30.0},
+        {"id": "lines", "check": "check_logs", "params": of_log, "timeout": 30.0},
+    ]
+    return judge_all(items, [], timeout_seconds=60, scrub=Scrubber([]))
+
+
+@serves("S0.12", case="pass", stand_in=CONTAINER_LOG)
+def test_logging_in_json_is_set_and_done(tmp_path: Path) -> None:
+    good = [json.dumps({"level": "info", "msg": f"request {number}"}) for number in range(100)]
+    setting, lines = json_setting_and_lines(tmp_path / "app.env", tmp_path / "c-json.log", "true", good)
+    assert (setting["status"], lines["status"]) == ("pass", "pass"), (setting, lines)
+    assert setting["measured"]["LOG_JSON"] == "true"
+    assert lines["measured"]["share of lines that are JSON"] == 1.0
+    assert lines["evidence"]["sources"][0]["lines"] == 100
+
+
+@serves("S0.12", case="fail", stand_in=CONTAINER_LOG)
+def test_logging_in_json_that_is_off_or_not_done_fails(tmp_path: Path) -> None:
+    mixed = [json.dumps({"level": "info"}), "print() war hier"] * 50
+    setting, lines = json_setting_and_lines(tmp_path / "app.env", tmp_path / "c-json.log", "false", mixed)
+    assert (setting["status"], lines["status"]) == ("fail", "fail"), (setting, lines)
+    assert "hare of lines that are JSON is 0.5, expected at least 0.95" in lines["summary"]
 
 
 def test_lines_without_any_time_cannot_be_told_apart(tmp_path: Path, run_module_here: ModuleRun) -> None:

@@ -21,6 +21,7 @@ from tests.servers import HOST, DemoCa, HangingServer, Postgres, await_true, deb
 
 WRONG = "wrong-canary-58d1"
 SECONDS = 30.0
+serves = pytest.mark.serves
 
 
 def judged(
@@ -360,6 +361,41 @@ def item_on(
 
 def judged_together(server: Postgres, items: list[t.Any], **options: t.Any) -> list[dict[str, t.Any]]:
     return judge_all(items, [], timeout_seconds=120, scrub=Scrubber([server.password, WRONG]), **options)
+
+
+def settings_and_database(server: Postgres, env_file: Path, url: str) -> list[dict[str, t.Any]]:
+    """The findings of the two items by which an application's DATABASE_URL is judged."""
+    env_file.write_text(f"DATABASE_URL={url}\n")
+    env_file.chmod(0o600)
+    rules = [{"name": "DATABASE_URL", "kind": "dsn", "schemes": ["postgresql"]}]
+    settings = {"id": "url", "check": "check_env", "params": {"file": str(env_file), "rules": rules}, "timeout": 30.0}
+    return judged_together(server, [settings, item_on(server, "database", min_version="15", recovery="primary")])
+
+
+@serves("S0.10", "S1.13", case="pass")
+@pytest.mark.parametrize("driver", ["postgresql", "postgresql+asyncpg", "postgres"])
+def test_the_settings_name_a_database_that_answers_as_the_primary(
+    postgres: Postgres, tmp_path: Path, driver: str
+) -> None:
+    url = postgres.dsn(password=postgres.password).replace("postgresql:", f"{driver}:")
+    settings, database = settings_and_database(postgres, tmp_path / "app.env", url)
+    assert (settings["status"], database["status"]) == ("pass", "pass"), (settings, database)
+    assert settings["measured"]["DATABASE_URL"] == f"{driver}://postgres:********@{HOST}:{postgres.port}/postgres"
+    assert database["measured"]["server"] == "primary"
+    assert database["evidence"]["server"]["version"] == database["measured"]["version"]
+    assert database["evidence"]["server"]["in_recovery"] is False
+    assert postgres.password not in str((settings, database))
+
+
+@serves("S0.10", "S1.13", case="fail")
+def test_a_file_for_a_database_and_a_server_in_recovery_fail(
+    postgres: Postgres, standby: Standby, tmp_path: Path
+) -> None:
+    settings, database = settings_and_database(standby, tmp_path / "app.env", "sqlite:///archive.db")
+    assert settings["status"] == "fail"
+    assert "DATABASE_URL has the scheme sqlite, expected postgresql" in settings["summary"]
+    assert database["status"] == "fail"
+    assert "Server is standby, expected primary" in database["summary"]
 
 
 def test_twenty_items_share_one_login(postgres: Postgres, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:

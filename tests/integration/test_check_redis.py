@@ -25,6 +25,7 @@ from tests.servers import DemoCa, HangingServer, Redis, ScriptedServer, await_tr
 
 PASSWORD = "check-canary-71c0de"
 SECONDS = 30.0
+serves = pytest.mark.serves
 
 
 def judged(run: ModuleRun, server: Redis, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
@@ -188,6 +189,37 @@ def test_twenty_items_log_in_once() -> None:
             after = int(client.info("stats")["total_connections_received"])
     assert {finding["status"] for finding in found} == {"pass"}
     assert after - before == 2  # ours, and the one that asks now
+
+
+def settings_and_broker(server: Redis, env_file: Path, url: str) -> list[dict[str, t.Any]]:
+    """The findings of the two items by which an application's REDIS_URL is judged."""
+    env_file.write_text(f"REDIS_URL={url}\n")
+    env_file.chmod(0o600)
+    rules = [{"name": "REDIS_URL", "kind": "dsn", "schemes": ["redis", "rediss"]}]
+    settings = {"id": "url", "check": "check_env", "params": {"file": str(env_file), "rules": rules}, "timeout": 30.0}
+    items = [settings, *items_on(server, 30.0, min_version="6", authentication="required")]
+    return judge_all(items, [], timeout_seconds=60, scrub=Scrubber([PASSWORD]))
+
+
+@serves("S1.14", case="pass")
+def test_the_settings_name_a_broker_that_lets_us_in_and_keeps_its_jobs(broker: Redis, tmp_path: Path) -> None:
+    settings, found = settings_and_broker(broker, tmp_path / "app.env", broker.url())
+    assert (settings["status"], found["status"]) == ("pass", "pass"), (settings, found)
+    assert settings["measured"]["REDIS_URL"] == f"redis://:********@127.0.0.1:{broker.port}/0"
+    assert found["evidence"]["role"] == "master"
+    assert found["measured"]["eviction policy"] == "noeviction"
+    assert found["measured"]["version"] == found["evidence"]["version"]
+    assert found["evidence"]["open_to_strangers"] is False
+    assert PASSWORD not in str((settings, found))
+
+
+@serves("S1.14", case="fail")
+def test_no_url_of_a_broker_and_one_that_evicts_fail(careless: Redis, tmp_path: Path) -> None:
+    settings, found = settings_and_broker(careless, tmp_path / "app.env", "memory://")
+    assert settings["status"] == "fail"
+    assert "REDIS_URL has the scheme memory" in settings["summary"]
+    assert found["status"] == "fail"
+    assert "Eviction policy is allkeys-lru, expected noeviction" in found["summary"]
 
 
 def test_a_canary_is_not_run_in_check_mode(broker: Redis, run_module_here: ModuleRun) -> None:

@@ -34,6 +34,8 @@ COMMIT = "8f14e45fceea167a5a36dedd4bea2543f3c8d1b2"
 OTHER = "9" * 40
 PROVENANCE = re.search(r"```python\n(.*?)```", (ROOT / "docs/reports.md").read_text(encoding="utf-8"), re.DOTALL)
 
+serves = pytest.mark.serves
+
 #: Types of the standard library, read once.
 MYPY_CACHE = ROOT / "build/mypy-of-tests"
 
@@ -189,6 +191,17 @@ def copy(good: Build, tmp_path: Path) -> Build:
     return Build(tmp_path / "copy")
 
 
+#: What each report serves. That of pip-audit has tests of its own.
+SERVED = {
+    "junit.xml": ["S1.1"],
+    "coverage.xml": ["S1.2"],
+    "coverage.json": ["S1.2"],
+    "mypy.txt": ["S1.3"],
+    "mypy.jsonl": ["S1.3"],
+    "ruff.json": ["S1.4"],
+    "ruff.sarif": ["S1.4"],
+    "format.txt": ["S1.5"],
+}
 EACH: list[tuple[str, str, dict[str, t.Any]]] = [
     ("junit.xml", "junit", {}),
     ("coverage.xml", "cobertura", {"min_percent": 60}),
@@ -202,24 +215,60 @@ EACH: list[tuple[str, str, dict[str, t.Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("report", "kind", "options"), EACH)
+@pytest.mark.parametrize(
+    ("report", "kind", "options"),
+    [pytest.param(*each, marks=[serves(*SERVED[each[0]], case="pass")] if each[0] in SERVED else []) for each in EACH],
+)
 def test_the_reports_of_a_good_build_pass(good: Build, report: str, kind: str, options: dict[str, t.Any]) -> None:
     found = good.finding(report, kind, **options)
     assert found["status"] == "pass", found["summary"]
     told = found["evidence"]["reports"][0]
     assert told["sha256"] == hashlib.sha256((good.reports / report).read_bytes()).hexdigest()
     assert (told["commits"], bool(told["looked_at"])) == ([COMMIT], True)
+    assert 0 <= told["age_seconds"] < 86400
+    if kind == "junit":
+        counts = [told["tests"][name] for name in ("total", "failures", "errors", "skipped")]
+        assert counts == [4, 0, 0, 1]
+    elif "coverage" in kind:
+        assert told["coverage"]["covered_lines"] < told["coverage"]["lines"]
+    elif kind in ("mypy", "ruff", "ruff_format"):
+        assert (told["exit_code"], told["findings"], told["by_rule"], told["first"]) == (0, 0, {}, [])
+
+
+@serves("S1.3", "S1.4", case="pass")
+@pytest.mark.parametrize(("report", "kind"), [("mypy.txt", "mypy"), ("ruff.json", "ruff")])
+def test_the_tools_version_is_told_where_the_build_states_it(copy: Build, report: str, kind: str) -> None:
+    program = installed_beside_python(kind) or kind
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    document = json.loads((copy.reports / "provenance.json").read_text())
+    document["reports"][report]["tool"] = version
+    (copy.reports / "provenance.json").write_text(json.dumps(document))
+    found = copy.finding(report, kind)
+    assert (found["status"], found["evidence"]["reports"][0]["tool"]) == ("pass", version)
+    assert re.search(r"\d+\.\d+", version)
 
 
 @pytest.mark.parametrize(
     ("report", "kind", "options", "said"),
     [
-        ("junit.xml", "junit", {}, "junit.xml has 3 failures, expected none (tests.test_calc::test_größe[2]"),
-        ("mypy.txt", "mypy", {}, "no-untyped-def"),
-        ("mypy.jsonl", "mypy", {}, "no-untyped-def"),
-        ("ruff.json", "ruff", {}, "F401"),
-        ("ruff.sarif", "sarif", {}, "F401"),
-        ("format.txt", "ruff_format", {}, "1 findings, expected at most 0: unformatted, first at app/calc.py"),
+        pytest.param(
+            "junit.xml",
+            "junit",
+            {},
+            "junit.xml has 3 failures, expected none (tests.test_calc::test_größe[2]",
+            marks=serves("S1.1", case="fail"),
+        ),
+        pytest.param("mypy.txt", "mypy", {}, "no-untyped-def", marks=serves("S1.3", case="fail")),
+        pytest.param("mypy.jsonl", "mypy", {}, "no-untyped-def", marks=serves("S1.3", case="fail")),
+        pytest.param("ruff.json", "ruff", {}, "F401", marks=serves("S1.4", case="fail")),
+        pytest.param("ruff.sarif", "sarif", {}, "F401", marks=serves("S1.4", case="fail")),
+        pytest.param(
+            "format.txt",
+            "ruff_format",
+            {},
+            "1 findings, expected at most 0: unformatted, first at app/calc.py",
+            marks=serves("S1.5", case="fail"),
+        ),
         (
             "bandit.json",
             "bandit",
@@ -233,8 +282,13 @@ def test_the_reports_of_a_bad_build_fail_and_say_why(
 ) -> None:
     found = bad.finding(report, kind, **options)
     assert (found["status"], said.lower() in found["summary"].lower()) == ("fail", True), found["summary"]
+    told = found["evidence"]["reports"][0]
+    if kind in ("mypy", "ruff", "ruff_format"):
+        assert told["findings"] == sum(told["by_rule"].values()) == len(told["first"]) > 0
+        assert (told["exit_code"], told["commits"]) == (1, [COMMIT])
 
 
+@serves("S1.2", case="fail")
 @pytest.mark.parametrize("report", ["coverage.xml", "coverage.json"])
 def test_coverage_is_not_rounded_up(good: Build, report: str) -> None:
     kind = {"coverage.xml": "cobertura", "coverage.json": "coverage_json"}[report]
@@ -265,6 +319,7 @@ def test_the_reference_systems_own_code_is_as_clean_as_its_reports_say(tmp_path:
     assert build.finding("bandit.json", "bandit", min_severity="high")["status"] == "pass"
 
 
+@serves("S1.1", case="fail")
 def test_tools_that_looked_at_nothing_found_nothing_out(tmp_path: Path) -> None:
     build = new_build(tmp_path, tests="")
     (tmp_path / "empty").mkdir()
@@ -302,9 +357,18 @@ def test_min_looked_at_wants_as_many(good: Build) -> None:
     assert (found["status"], "tests looked at is 4, expected at least 5" in found["summary"].lower()) == ("fail", True)
 
 
-def test_a_report_is_about_the_commit_that_is_released(good: Build) -> None:
-    found = good.finding("mypy.txt", "mypy", commit=OTHER)
+@pytest.mark.parametrize(
+    ("report", "kind", "options"),
+    [pytest.param(*each, marks=[serves(*SERVED[each[0]], case="fail")] if each[0] in SERVED else []) for each in EACH],
+)
+def test_a_report_is_about_the_commit_that_is_released(
+    good: Build, report: str, kind: str, options: dict[str, t.Any]
+) -> None:
+    found = good.finding(report, kind, commit=OTHER, **options)
     assert (found["status"], f"is about commit {COMMIT}, expected {OTHER}" in found["summary"]) == ("fail", True)
+
+
+def test_a_report_that_names_no_commit_is_unknown(good: Build) -> None:
     bare = finding(path=str(good.reports / "mypy.txt"), format="mypy")
     assert (bare["status"], "does not say which commit" in bare["summary"]) == ("unknown", True)
 
@@ -338,6 +402,7 @@ def test_a_report_that_was_changed_after_it_was_stated_fails(copy: Build) -> Non
     assert (found["status"], "SHA-256 differ" in found["summary"]) == ("fail", True)
 
 
+@serves("S1.1", case="fail")
 def test_an_old_report_fails_and_a_new_date_of_the_file_does_not_help(copy: Build) -> None:
     path = copy.reports / "junit.xml"
     path.write_text(re.sub(r'timestamp="[^"]*"', 'timestamp="2020-01-02T03:04:05+00:00"', path.read_text()))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ from tests.servers import S3, Answer, HangingServer, HttpServer, MotoS3, Request
 
 WRONG = "wrong-canary-a81c"
 Store = t.Union[S3, MotoS3]
+serves = pytest.mark.serves
 
 
 def judged(
@@ -321,6 +323,86 @@ def test_the_newest_object_is_found_over_pages_and_by_prefix(moto_s3: MotoS3, ru
     assert "is 1 bytes, expected at least 2 bytes" in small["summary"]
     old = judged(run_module_here, moto_s3, [bucket], newest=[{**base, "prefix": "backup/", "max_age": -1}])
     assert old["status"] == "fail"
+
+
+def settings_and_store(
+    store: S3, env_file: Path, rules: list[dict[str, t.Any]], **options: t.Any
+) -> list[dict[str, t.Any]]:
+    """The findings of the two items by which an application's object store is judged."""
+    keys = {"endpoint_url": store.endpoint, "access_key": store.access_key, "secret_key": store.secret_key}
+    items = [
+        {"id": "settings", "check": "check_env", "params": {"file": str(env_file), "rules": rules}, "timeout": 60.0},
+        {"id": "store", "check": "check_s3", "params": {**keys, "canary": True, **options}, "timeout": 60.0},
+    ]
+    return judge_all(items, [], timeout_seconds=90, scrub=Scrubber([store.secret_key]))
+
+
+def env_file_at(folder: Path, text: str) -> Path:
+    path = folder / "app.env"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+ENDPOINT = [{"name": "MINIO_ENDPOINT", "kind": "url", "schemes": ["http", "https"], "allow_private": True}]
+
+
+@serves("S1.15", case="pass")
+def test_the_settings_name_a_store_whose_buckets_give_back_what_they_take(s3: S3, tmp_path: Path) -> None:
+    buckets = [s3.create_bucket(), s3.create_bucket()]
+    env_file = env_file_at(tmp_path, f"MINIO_ENDPOINT={s3.endpoint}\n")
+    settings, store = settings_and_store(s3, env_file, ENDPOINT, buckets=buckets)
+    assert (settings["status"], store["status"]) == ("pass", "pass"), (settings, store)
+    assert settings["measured"]["MINIO_ENDPOINT"] == store["evidence"]["endpoint"] == s3.endpoint
+    for bucket in buckets:
+        assert (store["measured"][f"bucket {bucket}"], store["measured"][f"canary in {bucket}"]) == (
+            "there",
+            "came back",
+        )
+
+
+@serves("S1.15", case="fail")
+def test_no_endpoint_and_buckets_that_are_missing_or_refuse_fail(s3: S3, tmp_path: Path) -> None:
+    bucket = s3.create_bucket()
+    s3.refuse_writes(bucket)
+    env_file = env_file_at(tmp_path, "MINIO_ENDPOINT=\n")
+    settings, store = settings_and_store(s3, env_file, ENDPOINT, buckets=[bucket, "missing-bucket"])
+    assert (settings["status"], "MINIO_ENDPOINT is empty" in settings["summary"]) == ("fail", True)
+    assert store["status"] == "fail"
+    assert f"anary in {bucket} is refused" in store["summary"]
+    assert "ucket missing-bucket is missing" in store["summary"]
+
+
+LOG_BACKUP = [
+    {"name": "S3_BACKUP_ENABLED", "kind": "boolean", "value": "true"},
+    {"name": "S3_ENDPOINT_URL", "kind": "url", "schemes": ["http", "https"], "allow_private": True},
+]
+
+
+@serves("S0.15", case="pass")
+def test_the_backup_of_logs_is_set_and_has_a_new_object(s3: S3, tmp_path: Path) -> None:
+    bucket = s3.create_bucket()
+    s3.client().put_object(Bucket=bucket, Key="logs/2026-11-22.gz", Body=b"lines")
+    env_file = env_file_at(tmp_path, f"S3_BACKUP_ENABLED=true\nS3_ENDPOINT_URL={s3.endpoint}\n")
+    newest = [{"bucket": bucket, "prefix": "logs/", "max_age": 86400}]
+    settings, store = settings_and_store(s3, env_file, LOG_BACKUP, buckets=[bucket], newest=newest)
+    assert (settings["status"], store["status"]) == ("pass", "pass"), (settings, store)
+    assert store["measured"][f"canary in {bucket}"] == "came back"
+    assert store["evidence"]["newest"][0]["key"] == "logs/2026-11-22.gz"
+    assert store["evidence"]["newest"][0]["age_seconds"] < 3600
+
+
+@serves("S0.15", case="fail")
+def test_a_backup_of_logs_that_is_off_or_has_come_to_a_stop_fails(s3: S3, tmp_path: Path) -> None:
+    bucket, refusing = s3.create_bucket(), s3.create_bucket()
+    s3.refuse_writes(refusing)
+    env_file = env_file_at(tmp_path, f"S3_BACKUP_ENABLED=false\nS3_ENDPOINT_URL={s3.endpoint}\n")
+    newest = [{"bucket": bucket, "prefix": "logs/", "max_age": 86400}]
+    settings, store = settings_and_store(s3, env_file, LOG_BACKUP, buckets=[bucket, refusing], newest=newest)
+    assert (settings["status"], "S3_BACKUP_ENABLED is false" in settings["summary"]) == ("fail", True)
+    assert store["status"] == "fail"
+    assert f"bjects in s3://{bucket}/logs/ is 0" in store["summary"]
+    assert f"anary in {refusing} is refused" in store["summary"]
 
 
 def scripted(server: HttpServer, answer: t.Callable[[Request], Answer]) -> dict[str, t.Any]:

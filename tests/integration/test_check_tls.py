@@ -13,6 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_tls, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._clients import tls
 from ansible_collections.opsready.golive.plugins.module_utils._core import deps
@@ -20,7 +21,16 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.argspec impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Denied, UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
-from tests.servers import DemoCa, HangingServer, IssuedPaths, Postgres, ScriptedServer, TlsServer
+from tests.servers import (
+    Answer,
+    DemoCa,
+    HangingServer,
+    HttpServer,
+    IssuedPaths,
+    Postgres,
+    ScriptedServer,
+    TlsServer,
+)
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +38,7 @@ if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
 
 PASSPHRASE = "passphrase-6d0f2b9c7e"
+serves = pytest.mark.serves
 
 
 def finding(*, seconds: float = 5.0, shared: Shared | None = None, **params: t.Any) -> dict[str, t.Any]:
@@ -121,6 +132,104 @@ def test_the_name_that_is_asked_for(demo_ca: DemoCa, ca_file: str) -> None:
         assert found["status"] == "pass"
         assert f"{at(server)} (archive.example.org)" in found["evidence"]
         assert finding(endpoints=[{**named, "names": ["www.example.org"]}], ca_file=ca_file)["status"] == "fail"
+
+
+@serves("S1.21", case="pass")
+def test_what_is_served_is_what_lies_on_disk_with_its_key(
+    intermediate_ca: DemoCa, ca_file: str, tmp_path: Path
+) -> None:
+    issued = intermediate_ca.issue()
+    paths = issued.write(tmp_path)
+    with TlsServer(issued) as server:
+        found = finding(
+            endpoints=[at(server)],
+            files=[{"certificate": str(paths.chain), "key": str(paths.key)}],
+            match_file=str(paths.chain),
+            names=["localhost"],
+            ca_file=ca_file,
+        )
+    assert found["status"] == "pass", found["summary"]
+    served, stored = found["evidence"][at(server)]["chain"], found["evidence"][str(paths.chain)]["chain"]
+    assert [link["subject"] for link in served] == ["CN=localhost", "CN=Demo Intermediate CA"]
+    assert served[0]["sha256"] == stored[0]["sha256"]
+    assert found["measured"][f"{at(server)} served certificate"] == f"sha256 {stored[0]['sha256'][:16]}"
+    assert found["measured"][f"{paths.chain} key"] == "matches"
+    for leaf in (served[0], stored[0]):
+        assert "localhost" in leaf["names"]
+        assert leaf["days_left"] >= 30
+        assert leaf["not_after"].endswith("Z")
+
+
+@serves("S1.21", case="fail")
+def test_a_certificate_about_to_end_with_another_key_on_disk_fails(
+    demo_ca: DemoCa, ca_file: str, tmp_path: Path
+) -> None:
+    served, renewed = demo_ca.issue(days=3), demo_ca.issue().write(tmp_path / "renewed")
+    other = demo_ca.issue().write(tmp_path / "other")
+    with TlsServer(served) as server:
+        found = finding(
+            endpoints=[at(server)],
+            files=[{"certificate": str(renewed.certificate), "key": str(other.key)}],
+            match_file=str(renewed.certificate),
+            ca_file=ca_file,
+        )
+    assert found["status"] == "fail"
+    for part in (
+        "days left is 2.9 days, expected at least 30 days",
+        "serves another certificate than the one in",
+        "does not belong to",
+    ):
+        assert part in found["summary"], found["summary"]
+
+
+def proxied(public: TlsServer, plain: HttpServer, app_port: int, ca_file: str) -> list[dict[str, t.Any]]:
+    """The findings of the three items by which a TLS proxy before an application is judged."""
+    name = {"host": "archive.example.org", "connect_to": at(public)}
+    asked: dict[str, dict[str, t.Any]] = {
+        "check_tls": {"endpoints": [name], "ca_file": ca_file},
+        "check_http": {"url": f"{plain.url}/", "redirects_to": "https://archive.example.org/"},
+        "check_net": {"ports": [{"host": "127.0.0.1", "ports": [app_port], "expect": "closed"}]},
+    }
+    items = [{"id": check, "check": check, "params": params, "timeout": 20.0} for check, params in asked.items()]
+    return judge_all(items, [], timeout_seconds=60, scrub=Scrubber([]))
+
+
+@serves("S0.9", case="pass")
+def test_a_proxy_serves_a_good_certificate_redirects_to_it_and_hides_the_application(
+    demo_ca: DemoCa, ca_file: str, http_server: HttpServer, refused_port: int
+) -> None:
+    http_server.route("/", Answer(308, headers={"Location": "https://archive.example.org/"}))
+    with TlsServer(demo_ca.issue(["archive.example.org"])) as public:
+        found = proxied(public, http_server, refused_port, ca_file)
+    assert [one["status"] for one in found] == ["pass"] * 3, found
+    (told,) = found[0]["evidence"].values()
+    leaf = told["chain"][0]
+    assert (told["trust"], told["protocol"], leaf["issuer"]) == ("trusted", "TLSv1.3", "CN=Demo CA")
+    assert (leaf["names"], leaf["days_left"] >= 30) == (["archive.example.org"], True)
+    assert leaf["not_after"].endswith("Z")
+    assert "308" in str(found[1]["measured"])
+    assert "closed" in str(found[2]["measured"])
+
+
+@serves("S0.9", case="fail")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"days": -2}, "certificate has expired"),
+        ({"names": ["other.example.org"]}, "it is for other.example.org"),
+        ({"self_signed": True}, "signed by itself"),
+    ],
+)
+def test_a_proxy_with_a_bad_certificate_without_redirect_before_an_open_application_fails(
+    demo_ca: DemoCa, ca_file: str, http_server: HttpServer, options: dict[str, t.Any], said: str
+) -> None:
+    http_server.route("/", Answer(200, "plain"))
+    with TlsServer(demo_ca.issue(**{"names": ["archive.example.org"], **options})) as public:
+        found = proxied(public, http_server, http_server.port, ca_file)
+    assert [one["status"] for one in found] == ["fail"] * 3, found
+    assert said in found[0]["summary"]
+    assert "nowhere" in found[1]["summary"]
+    assert "is open" in found[2]["summary"]
 
 
 def test_a_renewed_file_that_was_not_reloaded_fails(demo_ca: DemoCa, ca_file: str, tmp_path: Path) -> None:

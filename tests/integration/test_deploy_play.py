@@ -21,7 +21,7 @@ def _compare(kept: t.Any, now: dict[str, t.Any], directory: Path) -> Played:
     """The play of deploy.yml that compares, as it stands there."""
     plays = yaml.safe_load((ROOT / "playbooks" / "deploy.yml").read_text(encoding="utf-8"))
     (play,) = [play for play in plays if play["name"] == "Is it what was approved"]
-    play["vars"] = {**play["vars"], "__golive_record": {"verdict": kept}, "__verdict_decided": {"verdict": now}}
+    play["vars"] = {**play["vars"], "__release_record": {"verdict": kept}, "__verdict_decided": {"verdict": now}}
     return run_playbook([play], directory=directory)
 
 

@@ -36,6 +36,7 @@ else:
         with context.begin_transaction():
             context.run_migrations()
 """
+serves = pytest.mark.serves
 HEAD = "import sqlalchemy as sa\nfrom alembic import op\nimport os, sys\n"
 NOTES = ("op.create_table('notes', sa.Column('id', sa.Integer), sa.Column('text', sa.Text))", "op.drop_table('notes')")
 COLUMN = ("op.add_column('notes', sa.Column('extra', sa.Text))", "op.drop_column('notes', 'extra')")
@@ -92,6 +93,7 @@ def public_schema(sample: Sample) -> None:
     sample.server.execute(f'alter database "{sample.name}" reset search_path')
 
 
+@serves("S1.36", case="pass")
 def test_status_plan_apply_and_again(run_module_here: ModuleRun, sample: Sample, first: Path) -> None:
     secrets = [sample.password]
     seen = run_module_here("migrate", options(sample, "status", first), secrets=secrets)["migration"]
@@ -109,6 +111,9 @@ def test_status_plan_apply_and_again(run_module_here: ModuleRun, sample: Sample,
     done = run_module_here("migrate", wanted, secrets=secrets)
     assert (done["changed"], done["current"], done["applied"]) == (True, ["0001"], ["0001"]), done
     assert done["after"]["snapshot"].count(":") == 2
+    ran = done["migration"]
+    assert (ran["from"], ran["to"], ran["preview"], ran["sql"]) == ([], "0001", found["preview"], found["sql"])
+    assert done["seconds"] > 0
     for check in (True, False):
         assert run_module_here("migrate", wanted, check=check)["changed"] is False
     assert run_module_here("migrate", options(sample, "planned", first))["migration"]["rollback_kind"] == "image_only"
@@ -136,6 +141,7 @@ def test_back_with_the_new_code_and_not_with_the_old(
     assert (base["changed"], base["current"]) == (True, []), base
 
 
+@serves("S1.36", case="fail")
 def test_what_is_deployed_must_be_what_was_reviewed(run_module_here: ModuleRun, sample: Sample, first: Path) -> None:
     plan = run_module_here("migrate", options(sample, "planned", first))["migration"]
     wanted = options(sample, "applied", first, expected_preview=plan["preview"])
@@ -192,6 +198,7 @@ def test_sql_that_cannot_be_rendered_is_said_and_part_of_the_preview(
     assert done["changed"] is True, done
 
 
+@serves("S1.36", case="fail")
 def test_a_migration_that_fails_says_where_the_database_is(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:
@@ -206,6 +213,7 @@ def test_a_migration_that_fails_says_where_the_database_is(
     assert "no_such_table" in again["output"]
 
 
+@serves("S1.36", case="fail")
 def test_a_lock_that_is_held_is_not_waited_for(run_module_here: ModuleRun, sample: Sample, second: Path) -> None:
     run_module_here("migrate", options(sample, "applied", second, to="0001"))
     with sample.connect() as holder, holder.transaction():
@@ -217,6 +225,7 @@ def test_a_lock_that_is_held_is_not_waited_for(run_module_here: ModuleRun, sampl
     assert failed["current"] == ["0001"]
 
 
+@serves("S1.36", case="pass")
 def test_a_migration_cannot_reset_the_limits(run_module_here: ModuleRun, sample: Sample, tmp_path: Path) -> None:
     code = (
         "op.execute('SET lock_timeout = 0')\nop.execute('RESET lock_timeout')\n"
@@ -232,6 +241,7 @@ def test_a_migration_cannot_reset_the_limits(run_module_here: ModuleRun, sample:
     assert sample.execute("select a from who") == [("opsready",)]
 
 
+@serves("S1.36", case="pass")
 def test_two_at_once_apply_it_once(run_module: ModuleRun, sample: Sample, tmp_path: Path) -> None:
     code = (NOTES[0] + "\nop.execute('SELECT pg_sleep(2)')", NOTES[1])
     directory = release(tmp_path / "slow", ("0001", None, code))
@@ -267,6 +277,36 @@ def test_a_database_that_alembic_never_saw_is_refused(run_module_here: ModuleRun
     assert "is empty" in run_module_here("migrate", options(sample, "planned", first))["msg"]
 
 
+@serves("S1.11", case="pass")
+def test_where_the_database_is_where_it_goes_and_how_it_comes_back(
+    run_module_here: ModuleRun, sample: Sample, first: Path
+) -> None:
+    run_module_here("migrate", options(sample, "applied", first))
+
+    def plan(**more: t.Any) -> dict[str, t.Any]:
+        planned = run_module_here("migrate", options(sample, "planned", first, **more))["migration"]
+        assert (planned["from"], planned["heads"]) == (["0001"], [planned["to"]])
+        return t.cast("dict[str, t.Any]", planned)
+
+    assert (plan()["pending"], plan()["rollback_kind"]) == ([], "image_only")
+    revision(first, "0002", "0001", COLUMN)
+    assert plan()["rollback_kind"] == "downgrade"
+    revision(first, "0003", "0002", ("op.execute('CREATE TABLE r (a int)')", "raise NotImplementedError"))
+    revision(first, "0004", "0003", ("op.execute('CREATE TABLE e (a int)')", "pass"))
+    revision(first, "0005", "0004", LOSSY)
+    seen = plan()
+    assert seen["rollback_kind"] == "restore"
+    assert plan(restore_possible=False)["rollback_kind"] == "forward_only"
+    told = {one["revision"]: (one["rollback"], "; ".join(one["reasons"])) for one in seen["pending"]}
+    assert told["0002"] == ("reversible", "")
+    assert told["0003"][0] == told["0004"][0] == "irreversible"
+    assert "raises" in told["0003"][1]
+    assert "empty" in told["0004"][1]
+    assert told["0005"][0] == "lossy"
+    assert "drops column notes.text" in told["0005"][1]
+
+
+@serves("S1.11", case="fail")
 def test_several_heads_are_refused_and_told(run_module_here: ModuleRun, sample: Sample, first: Path) -> None:
     revision(first, "aaaa", "0001", COLUMN)
     revision(first, "bbbb", "0001", COLUMN)

@@ -18,6 +18,8 @@ from tests.conftest import ModuleRun
 from tests.integration.sample_database import ModuleInBackground, Sample
 from tests.servers import S3, Postgres, await_true
 
+serves = pytest.mark.serves
+
 
 @pytest.fixture
 def sample(postgres: Postgres) -> t.Iterator[Sample]:
@@ -61,6 +63,7 @@ def baseline(run: ModuleRun, sample: Sample) -> dict[str, t.Any]:
     return dict(answer["baseline"])
 
 
+@serves("S1.66", case="pass")
 def test_a_bad_release_is_taken_back_without_a_trace(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:
@@ -79,6 +82,8 @@ def test_a_bad_release_is_taken_back_without_a_trace(
     done = run_module_here("pg_restore", wanted, secrets=[sample.password])
     assert done["changed"] is True, done
     assert done["failed_database"] == f"{sample.name}_failed_r1"
+    assert (done["source"]["sha256"], done["source"]["rows"]) == (made["sha256"], made["rows"])
+    assert (done["data_loss"]["lossless"], done["data_loss"]["rows"]) == (True, 0)
     assert run_module_here("pg_restore", wanted)["changed"] is False
     assert run_module_here("pg_restore", wanted, check=True)["changed"] is False
 
@@ -130,6 +135,8 @@ def test_a_live_database_is_refused(run_module_here: ModuleRun, sample: Sample, 
     assert sample.databases() == [sample.name]
 
 
+@serves("S1.66", case="pass")
+@serves("S1.66", case="fail")
 def test_what_was_written_since_is_counted_and_not_lost_by_itself(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:
@@ -299,6 +306,7 @@ def test_a_backup_is_listed_and_verified_again(run_module_here: ModuleRun, sampl
     assert sample.databases() == [sample.name]
 
 
+@serves("S1.66", case="fail")
 @pytest.mark.parametrize("damage", ["truncated", "one byte", "gone"])
 def test_a_damaged_archive_is_never_restored(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path, damage: str
@@ -319,6 +327,7 @@ def test_a_damaged_archive_is_never_restored(
     assert sample.databases() == [f"{sample.name}_golive_r1"]
 
 
+@serves("S1.66", case="fail")
 def test_an_archive_of_other_contents_is_noticed(run_module_here: ModuleRun, sample: Sample, tmp_path: Path) -> None:
     fence(run_module_here, sample)
     made = back_up(run_module_here, sample, tmp_path)

@@ -15,6 +15,7 @@ from tests.playbook import Inventory, Played, run_playbook
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET: Inventory = {"all": {"hosts": {"web1": {"file": "/etc/passwd"}, "web2": {"file": "/no/such/file"}, "db1": {}}}}
+JUDGE = "opsready.golive.checklist"
 RELEASE = {"name": "Begin", "ansible.builtin.set_fact": {"golive_release": {"token": "held"}}}
 
 
@@ -46,7 +47,7 @@ def _run(checklist: list[dict[str, t.Any]], *before: dict[str, t.Any], args: t.S
 def test_an_item_bound_to_hosts_is_judged_there_and_only_there() -> None:
     own = _item("own", hosts="web*", phase="post_start", check_host={"files": [{"path": "{{ file }}"}]})
     played = _run([own, _item("here", phase="post_start"), _item("before", hosts="db1")], RELEASE)
-    judged = {result.host for result in played.results if result.task == "Release | Judge what must hold once it runs"}
+    judged = {result.host for result in played.results if result.action == JUDGE}
     assert judged == {"localhost", "web1", "web2"}
     verdict = played.of("Decide").result["verdict"]
     assert [(entry["id"], entry["host"], entry["status"]) for entry in verdict["blocking"]] == [("own", "web2", "fail")]
@@ -55,7 +56,7 @@ def test_an_item_bound_to_hosts_is_judged_there_and_only_there() -> None:
 
 def test_without_such_items_no_host_is_asked() -> None:
     played = _run([_item("before", hosts="all")], RELEASE)
-    asked = [result for result in played.results if result.task == "Release | Judge what must hold once it runs"]
+    asked = [result for result in played.results if result.action == JUDGE]
     assert [(result.host, result.status) for result in asked] == [("localhost", "skipped")]
 
 
@@ -66,7 +67,7 @@ def test_without_such_items_no_host_is_asked() -> None:
 )  # fmt: skip
 def test_without_a_release_that_stands_nothing_is_judged(before: list[dict[str, t.Any]], args: tuple[str, ...]) -> None:
     played = _run([_item("own", hosts="web*", phase="post_start")], *before, args=args)
-    asked = [result for result in played.results if result.task == "Release | Judge what must hold once it runs"]
+    asked = [result for result in played.results if result.action == JUDGE]
     assert asked and not [result for result in asked if result.status == "ok"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import json
 import os
 import resource
@@ -24,6 +25,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_r
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
 from tests.conftest import ModuleRun
+from tests.playbook import Played, run_playbook
 from tests.release_process import as_nobody, release_in_child
 
 DIGEST = "d" * 64
@@ -352,12 +354,206 @@ def test_a_changed_journal_is_reported_and_stops_a_step_forward_but_not_the_way_
     ):
         assert answer["failed"] is True
         assert "the journal was changed or damaged" in answer["msg"]
-    way_back = host.arguments("step", release=begun["token"], opens={"name": "back_start", "direction": "back"})
+    way_back = host.arguments(
+        "step", release=begun["token"], closes={"name": "current"}, opens={"name": "back_start", "direction": "back"}
+    )
     back = run_module("release", way_back)  # in a process of its own: a warning is then in its answer
     assert back.get("failed", False) is False
     assert "the way back goes on without it" in json.dumps(back)
-    assert host("ended", release=begun["token"], outcome="rolled_back").get("failed", False) is False
+    ended = host("ended", release=begun["token"], closes={"name": "current"}, outcome="rolled_back")
+    assert ended.get("failed", False) is False
     assert host("read", takeover=begun["id"])["failed"] is True
+
+
+def _damaged(host: Host, edit: t.Callable[[bytes], bytes]) -> tuple[Answer, bytes]:
+    """A release that stood in its migration when its journal was damaged; the answer of begin, and the file as it is."""
+    begun = host.begin()
+    host.plan(begun["token"], migration={"rollback_kind": "restore"}, opens={"name": "stop"})
+    host("step", release=begun["token"], closes={"name": "stop"}, opens={"name": "migration"})
+    journal = host.journal(begun["id"])
+    journal.write_bytes(edit(journal.read_bytes()))
+    return begun, journal.read_bytes()
+
+
+def _line_cut(content: bytes) -> bytes:
+    lines = content.splitlines(keepends=True)
+    return b"".join([*lines[:2], lines[2][: len(lines[2]) // 2] + b"\n", *lines[3:]])
+
+
+DAMAGES: dict[str, tuple[t.Callable[[bytes], bytes], int]] = {
+    "altered": (lambda content: content.replace(b'"stop"', b'"halt"', 1), 4),
+    "cut": (_line_cut, 3),
+    "a line lost": (lambda content: b"".join(content.splitlines(keepends=True)[1:]), 1),
+    "emptied": (lambda _content: b"", 1),
+    "zeros": (lambda content: b"\0" * len(content), 1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal_is_settled_by_a_persons_word_and_kept_as_evidence(host: Host, damage: str) -> None:
+    edit, line = DAMAGES[damage]
+    begun, evidence = _damaged(host, edit)
+    path = host.journal(begun["id"])
+    for state, more in (
+        ("settled", {"release": begun["token"], "closes": {"name": "current", "status": "failed"}}),
+        ("read", {}),
+        ("claimed", {"takeover": begun["id"]}),
+    ):
+        refused = host(state, **more)
+        assert refused["failed"] is True
+        assert f"Line {line} of {path}" in refused["msg"], refused["msg"]
+        assert f"golive_takeover={begun['id']} and golive_damaged_journal=set_aside" in refused["msg"]
+    assert host.begin()["failed"] is True
+    assert path.read_bytes() == evidence
+
+    word = {"takeover": begun["id"], "damaged_journal": "set_aside"}
+    assert host("claimed", check=True, **word)["changed"] is True
+    assert path.read_bytes() == evidence
+    taken = host("claimed", **word)
+    assert taken["msg"].endswith("Its damaged journal is kept as journal.damaged-1.jsonl.")
+    assert path.with_name("journal.damaged-1.jsonl").read_bytes() == evidence
+    left = host("settled", release=taken["token"], closes={"name": "current", "status": "failed"})
+    assert (left["settlement"]["action"], left["settlement"]["outcome"]) == ("leave_on", "left_on")
+    assert (left["damage"]["line"], left["damage"]["sha256"]) == (line, hashlib.sha256(evidence).hexdigest())
+    assert f"damaged at line {line}; the file as it was is kept as journal.damaged-1.jsonl" in left["text"]
+    assert (left["begun"]["event"], left["begun"]["version"]) == ("begun", "2.0.0")
+    host("ended", release=taken["token"], outcome="left_on", detail="Looked at by hand.")
+    assert host.begin()["failed"] is True
+    again = host("claimed", takeover=begun["id"])
+    assert host("ended", release=again["token"], outcome="aborted")["outcome"] == "aborted"
+    assert "token" in host.begin()
+
+
+def test_the_role_hands_a_persons_word_on(host: Host, tmp_path: Path) -> None:
+    begun, evidence = _damaged(host, DAMAGES["cut"][0])
+    claim = {"name": "opsready.golive.release", "tasks_from": "claim"}
+    told = {"release_system": "archive", "release_state_dir": str(host.state_dir), "release_takeover": begun["id"]}
+
+    def claimed(**word: str) -> Played:
+        task = {"name": "Claim", "ansible.builtin.include_role": claim, "vars": {**told, **word}}
+        return run_playbook([{"hosts": "web1", "gather_facts": False, "tasks": [task]}], directory=tmp_path / "play")
+
+    assert "Line 3 of" in claimed().of("Claim | Take over a release whose run is dead").msg
+    assert claimed(release_damaged_journal="set_aside").rc == 0
+    assert host.journal(begun["id"]).with_name("journal.damaged-1.jsonl").read_bytes() == evidence
+
+
+def test_the_world_as_it_was_ends_a_release_whose_journal_was_damaged(host: Host) -> None:
+    begun, _evidence = _damaged(host, DAMAGES["altered"][0])
+    taken = host("claimed", takeover=begun["id"], damaged_journal="set_aside")
+    world = {"version": "1.0.0", "all_running": True, "maintenance": "disabled", "fence": "lifted", "revision": ""}
+    settled = host("settled", release=taken["token"], world=world)
+    assert (settled["settlement"]["outcome"], settled["lock"]) == ("rolled_back", None)
+
+
+def test_a_whole_journal_is_not_set_aside_whatever_is_said(host: Host) -> None:
+    begun = host.begin()
+    taken = host("claimed", takeover=begun["id"], damaged_journal="set_aside")
+    assert taken["msg"].endswith("by grete.")
+    assert [path.name for path in host.journal(begun["id"]).parent.glob("journal*")] == ["journal.jsonl"]
+
+
+def test_a_damaged_journal_of_a_release_that_had_ended_is_set_aside_and_ends_as_it_had(host: Host) -> None:
+    begun = _live(host)
+    path = host.journal(begun["id"])
+    path.write_bytes(path.read_bytes().replace(b"begun", b"began"))
+    assert host("read")["failed"] is True
+    taken = host("claimed", takeover=begun["id"], damaged_journal="set_aside")
+    settled = host("settled", release=taken["token"])
+    assert (settled["settlement"]["outcome"], settled["lock"]) == ("live", None)
+    assert "is live since" in host.begin()["msg"]
+
+
+def test_a_release_with_an_empty_journal_is_no_release_and_in_nobodys_way(host: Host) -> None:
+    """A kill between making the file and writing its first line: of it nothing was ever acknowledged."""
+    first = _live(host)
+    for content in (b"", b'{"event": "beg'):
+        later = host.root / "releases" / "r99991231T235959"
+        later.mkdir(exist_ok=True)
+        (later / "journal.jsonl").write_bytes(content)
+        refused = host("claimed", takeover=later.name)
+        assert (refused["failed"], refused["error"]) == (True, "BadInput")
+        assert f"There is no release {later.name} of archive on record" in refused["msg"]
+        assert host("read")["id"] == first["id"]
+        taken = host("claimed", takeover=first["id"])
+        assert host("ended", release=taken["token"], outcome="live")["outcome"] == "live"
+
+
+def _left_lock(host: Host, outcome: str) -> tuple[Answer, str]:
+    """A run that wrote how the release ended, and died before it let the lock go."""
+    begun = host.begin()
+    lock = (host.root / "lock.json").read_text()
+    host("ended", release=begun["token"], outcome=outcome)
+    (host.root / "lock.json").write_text(lock)
+    return begun, lock
+
+
+@pytest.mark.parametrize("outcome", ["rolled_back", "aborted", "live"])
+def test_a_lock_whose_release_has_ended_does_not_stand(host: Host, outcome: str) -> None:
+    _begun, _lock = _left_lock(host, outcome)
+    read = host("read")
+    assert (read["lock"], read["lock_text"]) == (None, "")
+    assert "lock:" not in read["text"]
+    assert "token" in host.begin(redeploy=True)
+
+
+def test_a_lock_whose_release_never_began_does_not_stand(host: Host) -> None:
+    first = _live(host)
+    begun = host.begin(redeploy=True)
+    host.journal(begun["id"]).unlink()
+    read = host("read")
+    assert (read["id"], read["lock"], read["lock_text"]) == (first["id"], None, "")
+    assert "lock:" not in read["text"]
+
+
+def test_a_lock_taken_over_after_the_end_stands(host: Host) -> None:
+    """The journal may be unwritable when a live release is taken back: the new token's lock is no left-over."""
+    begun, _lock = _left_lock(host, "live")
+    taken = release_in_child(host.arguments("claimed", takeover=begun["id"]))
+    assert taken is not None
+    path = host.journal(begun["id"])
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert host("read")["lock"]["number"] == Token.parse(taken["token"]).number
+    assert host.begin(redeploy=True)["failed"] is True
+
+
+@pytest.mark.parametrize("budget", [None, 0])
+def test_without_a_budget_the_plan_says_so_and_keeps_none(host: Host, budget: float | None) -> None:
+    begun = host.begin()
+    more = {} if budget is None else {"downtime_budget": budget}
+    planned = host.plan(begun["token"], **more)
+    assert ", no budget was given (defaults" in planned["text"]
+    assert planned["plan"]["downtime_budget"] is None
+
+
+def test_every_text_of_the_record_has_the_releases_real_id(host: Host) -> None:
+    begun = host.begin()
+    way_out = ["abort -e golive_takeover=<release>", "without Ansible: /state/<release>/ROLLBACK.md"]
+    planned = host.plan(begun["token"], way_out=way_out)
+    told = [f"abort -e golive_takeover={begun['id']}", f"without Ansible: /state/{begun['id']}/ROLLBACK.md"]
+    assert planned["plan"]["way_out"] == told
+    for name, content in _files(host.root / "releases" / begun["id"]).items():
+        assert b"<release>" not in content, name
+
+
+def test_rows_that_a_restore_left_behind_are_told_with_the_outcome(host: Host) -> None:
+    begun = host.begin()
+    tables = [{"table": "public.jobs", "at_stake": 3, "deleted": 0}]
+    loss = {"lossless": False, "rows": 3, "deleted_rows": 0, "span_seconds": 30, "tables": tables}
+    back = {"name": "back_database", "direction": "back"}
+    host("step", release=begun["token"], opens=back)
+    known = {"data_loss": loss, "kept_as": "archive_failed_r1"}
+    host(
+        "step", release=begun["token"], closes={"name": "current", "known": known}, opens={**back, "name": "back_files"}
+    )
+    ended = host(
+        "ended", release=begun["token"], closes={"name": "current"}, outcome="rolled_back", detail="It is back."
+    )
+    assert ended["detail"].startswith(
+        "It is back. Not in the database that came back: 3 rows in 1 tables (public.jobs 3), written in the last 0.5 minutes."
+    )
+    assert "kept in archive_failed_r1" in ended["detail"]
+    assert host("read")["ended"]["detail"] == ended["detail"]
 
 
 def test_a_torn_tail_is_said_and_healed(host: Host) -> None:
@@ -415,10 +611,8 @@ def test_the_step_that_made_the_backup_returns_the_way_back_as_it_is_now(host: H
 def test_the_written_way_back_raises_a_flag_that_abort_may_take_off(host: Host) -> None:
     begun = host.begin()
     written = host.plan(begun["token"], way_back={"flags": ["/srv/maintenance.flag"]})["rollback_md"]
-    (line,) = [
-        line for line in written.splitlines() if line.startswith("echo ") and line.endswith("> /srv/maintenance.flag")
-    ]
-    assert json.loads(line.removeprefix("echo '").partition("' >")[0])["release"] == begun["id"]
+    (line,) = [line for line in written.splitlines() if line.endswith("> /srv/maintenance.flag")]
+    assert json.loads(line.partition("echo '")[2].partition("' >")[0])["release"] == begun["id"]
 
 
 def _recording(path: Path, since: str, *answers: tuple[int, str | None]) -> None:

@@ -75,8 +75,12 @@ def test_over_the_budget_is_a_finding_that_fails_and_the_last_line(
 def test_without_a_budget_nothing_is_judged(tmp_path: Path) -> None:
     downtime = _downtime(84.2, 84.3)
     del downtime["finding"]
-    assert _report(tmp_path, downtime).rc == 0
-    assert json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["findings"] == []
+    record = {**RECORD, "plan": {**RECORD["plan"], "downtime_budget": None}}
+    played = _report(tmp_path, downtime, record=record)
+    assert played.rc == 0, played.text
+    assert "downtime: 84.2 s, no budget was given, measured" in played.text
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert (report["findings"], report["release"]["downtime"]["verdict"]) == ([], None)
 
 
 def test_the_report_is_put_into_the_record_for_its_owner_alone(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from tests.servers import HangingServer, HttpServer, await_true, free_port
 #: A system of this run only: a host remembers the highest token of each system.
 SYSTEM = f"services-{os.urandom(4).hex()}"
 TOKEN = f"{SYSTEM}/r-1/1/0123456789abcdef"
+serves = pytest.mark.serves
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,6 +78,7 @@ def gate(app: Supervised, version: str, **options: t.Any) -> dict[str, t.Any]:
     }
 
 
+@serves("S1.33", "S1.34", "S1.35", "S1.38", case="pass")
 def test_a_release_goes_to_the_new_version_and_back(app: Supervised, services: t.Any, tmp_path: Path) -> None:
     environment = app.root / "app.env"
     added = app.root / "added.conf"
@@ -90,13 +92,22 @@ def test_a_release_goes_to_the_new_version_and_back(app: Supervised, services: t
     assert snapshot["snapshot"]["deployed"]["digest"].startswith("tree:")
     assert os.stat(folder).st_mode & 0o777 == 0o700
     assert {entry.stat().st_mode & 0o777 for entry in Path(folder).iterdir()} == {0o600}
-    assert services("pulled", artefact=artefact)["changed"]
+    pulled = services("pulled", artefact=artefact)
+    assert pulled["changed"]
+    assert pulled["deployed"] == {"version": "1.0.0", "digest": snapshot["snapshot"]["deployed"]["digest"]}
+    assert (pulled["pulled"]["version"], pulled["pulled"]["digest"]) == ("2.0.0", f"sha256:{artefact['sha256']}")
+    assert pulled["pulled"]["bytes"] == Path(artefact["src"]).stat().st_size
+    assert pulled["pulled"]["seconds"] >= 0
     assert version_served(app) == "1.0.0"
+    assert (app.releases / "1.0.0" / "backend.py").exists()
 
     ports = [f"127.0.0.1:{app.backend_port}"]
     await_true(app.ready_file("worker").exists, seconds=20, what="worker ready")
     stopped = services("stopped", "worker", "backend", ports_closed=ports)
-    assert [each["exit"] for each in stopped["services"]] == ["0", "0"], stopped
+    assert [(each["name"], each["exit"]) for each in stopped["services"]] == [("worker", "0"), ("backend", "0")], (
+        stopped
+    )
+    assert all(each["seconds"] > 0 for each in stopped["services"])
     environment.write_text("SECRET_KEY=geheim-env-value\nNEW=1\n")
     environment.chmod(0o644)
     added.write_text("new\n")
@@ -106,6 +117,9 @@ def test_a_release_goes_to_the_new_version_and_back(app: Supervised, services: t
     assert version_served(app) == "2.0.0"
     assert started["deployed"] == {"version": "2.0.0", "digest": f"sha256:{artefact['sha256']}"}
     assert started["gates"][0]["consecutive"] == 3
+    assert started["gates"][0]["seconds"] > 0
+    assert f"{app.url} $.version 2.0.0, {app.url} $.status gesund" in started["gates"][0]["last"]
+    assert started["restarts"] == {}, "none came back"
     assert started["diff"]["after"]["version"] == "2.0.0"
 
     refused = services("restored", "backend", "worker", **kept)
@@ -165,6 +179,7 @@ def test_a_service_that_does_not_catch_its_stop_signal_ends_well(app: Supervised
     assert services("stopped", "plain")["services"][0]["exit"] == "SIGTERM"
 
 
+@serves("S1.33", "S1.34", case="fail")
 def test_a_killed_service_is_a_failure_named_as_killed(app: Supervised, services: t.Any) -> None:
     services("started", "stubborn", "worker")
     await_true(app.ready_file("stubborn").exists, seconds=20, what="stubborn ready")
@@ -213,6 +228,8 @@ def test_a_process_left_behind_is_found(app: Supervised, services: t.Any) -> Non
     assert "left processes behind" in failed["msg"]
 
 
+@serves("S1.34", case="pass")
+@serves("S1.34", case="fail")
 def test_stateful_services_are_not_stopped_by_a_deploy(services: t.Any) -> None:
     services("started", "worker", "postgres")
     refused = services("stopped", "worker", "postgres")
@@ -224,6 +241,7 @@ def test_stateful_services_are_not_stopped_by_a_deploy(services: t.Any) -> None:
     assert services("stopped", "postgres", allow_stateful=True)["changed"]
 
 
+@serves("S1.33", case="fail")
 def test_a_port_that_somebody_else_holds_is_not_closed(services: t.Any) -> None:
     services("started", "worker")
     with HttpServer() as other:
@@ -244,6 +262,7 @@ def test_a_service_without_a_program_is_not_started(services: t.Any) -> None:
     assert "its program is not there" in services("started", "missing")["msg"]
 
 
+@serves("S1.38", case="fail")
 def test_a_crash_loop_behind_a_gate_is_seen(app: Supervised, services: t.Any) -> None:
     (app.root / "health").write_text("kritisch")
     shut = gate(app, "1.0.0", service=None)
@@ -281,6 +300,7 @@ def test_a_service_that_ends_while_a_gate_waits_fails_at_once(app: Supervised, s
     assert "It ended with 5" in failed["msg"]
 
 
+@serves("S1.38", case="fail")
 def test_a_gate_that_stays_shut_names_its_last_answer(app: Supervised, services: t.Any) -> None:
     services("started", "backend", artefact=app.places(), gates=[gate(app, "1.0.0")])
     (app.root / "health").write_text("kritisch")
@@ -333,6 +353,15 @@ def test_a_service_older_than_the_switch_is_not_taken_for_the_new_version(app: S
     os.utime(app.current, (future, future), follow_symlinks=False)
     refused = services("started", "backend", artefact={**app.places(), "version": "3.0.0"})
     assert "runs since before version 3.0.0 was selected" in refused["msg"]
+
+
+@serves("S1.35", case="fail")
+def test_an_artefact_with_another_digest_is_not_pulled(app: Supervised, services: t.Any) -> None:
+    artefact = app.artefact("2.0.0")
+    failed = services("pulled", artefact={**artefact, "sha256": "0" * 64})
+    assert failed["failed"]
+    assert artefact["sha256"][:12] in failed["msg"]
+    assert not (app.releases / "2.0.0").exists()
 
 
 def test_a_version_that_is_not_there_or_was_altered_is_not_started(app: Supervised, services: t.Any) -> None:

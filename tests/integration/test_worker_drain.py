@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import SEPARATOR, Broker
+from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import TimedOut
 from tests.conftest import ModuleRun
 from tests.integration.celery_site import SECONDS, Site
 from tests.servers import HangingServer, Redis, await_true
 
 PASSWORD = "broker-canary-9c2e71"
+serves = pytest.mark.serves
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def queued(site: Site, queue: str = "celery") -> list[int]:
     ]
 
 
+@serves("S1.32", case="pass")
 def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_module_here: ModuleRun) -> None:
     old = site.worker()
     site.send("jobs.gated", 100)
@@ -67,6 +70,7 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     assert not done.get("failed"), done
     assert done["changed"]
     assert done["ledger"]["scheduled"] == 1
+    assert done["drained_seconds"] > 0
     waiting = queued(site)
     still = set(waiting)
     # what was prefetched or taken before the consumer was cancelled ran to its end; the rest waits
@@ -123,6 +127,7 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     assert site.broker.llen("celery") == 1  # the scheduled task is back, kept and not waited for
 
 
+@serves("S1.32", case="fail")
 def test_a_task_that_outlasts_the_limit_fails_the_drain_and_the_workers_go_on(
     site: Site, run_module_here: ModuleRun
 ) -> None:
@@ -139,6 +144,7 @@ def test_a_task_that_outlasts_the_limit_fails_the_drain_and_the_workers_go_on(
     site.await_done([1, 2])
 
 
+@serves("S1.32", case="fail")
 def test_a_drain_may_leave_the_workers_quiet_and_resumed_undoes_it(site: Site, run_module_here: ModuleRun) -> None:
     site.worker()
     site.send("jobs.gated", 1)
@@ -180,6 +186,7 @@ def test_quieted_workers_take_nothing_until_they_are_resumed(site: Site, run_mod
     assert "still parked: jobs.unheard_of" in refused["msg"]
 
 
+@serves("S1.32", case="fail")
 def test_a_worker_that_cannot_answer_is_unknown_and_nothing_is_changed(site: Site, run_module_here: ModuleRun) -> None:
     site.worker(pool="solo")
     site.send("jobs.gated", 1)
@@ -402,7 +409,7 @@ def test_results_say_how_the_finished_tasks_ended(site: Site, run_module_here: M
 def test_a_stale_release_is_refused_and_a_newer_one_goes_on(
     site: Site, run_module_here: ModuleRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(fencing, "PLACE", str(tmp_path))
     site.worker()
     nonce = "0" * 16
 

@@ -15,12 +15,11 @@ import os
 import re
 import sys
 import typing as t
-from urllib.parse import quote, urlencode
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import alembic, data_loss, database_facts
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import unpacked_aside
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
-from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._clients import conninfo, postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -133,20 +132,7 @@ def body(context: Context) -> dict[str, t.Any]:
 
 def url_for(dsn: str, database: str, scheme: str) -> str:
     """The DSN as the application's URL, for another database and without a password (PGPASSFILE has it)."""
-    parts = postgres.normalised(dsn)
-    host = parts.pop("host", "") or parts.pop("hostaddr", "")
-    port = parts.pop("port", "")
-    user = parts.pop("user", "")
-    parts.pop("dbname", None)
-    parts.pop("hostaddr", None)
-    carried = ("sslmode", "sslrootcert", "sslcert", "sslkey")
-    query = {key: parts[key] for key in carried if key in parts}
-    if host.startswith("/"):
-        query["host"], host = host, ""
-    login = f"{quote(user, safe='')}@" if user else ""
-    place = f"[{host}]" if ":" in host else quote(host, safe=".,-")
-    address = place + (f":{port}" if port else "")
-    return f"{scheme}://{login}{address}/{quote(database, safe='')}" + (f"?{urlencode(query)}" if query else "")
+    return conninfo.url_of(postgres.normalised(dsn), database, scheme)
 
 
 def preview_hash(files: t.Mapping[str, str], current: t.Sequence[str], target: str, sql: str | None) -> str:

@@ -14,6 +14,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     downtime_probe,
     journal,
     release_steps,
+    rollback_document,
     rollback_plan,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import (
@@ -22,7 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_r
     measured_from,
     steps_of,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import FINISH, settle
+from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import FINISH, lost_in_words, settle
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -69,6 +70,7 @@ ARGUMENT_SPEC: Spec = compose(
         "operator": {"type": "str"},
         "job": {"type": "str"},
         "takeover": {"type": "str"},
+        "damaged_journal": {"type": "str", "choices": ["refuse", "set_aside"], "default": "refuse"},
         "services": {"type": "dict"},
         "migration": {"type": "dict"},
         "way_back": {"type": "dict"},
@@ -243,9 +245,7 @@ def _begun(context: Context, record: Record) -> Result:
         return {"changed": True, "msg": f"Release of {params['system']} {params['version']} would begin."}
     record.create()
     with record.exclusively():
-        held = record.lock()
-        if held is not None and record.never_began(held):
-            record.discard(held["release"])  # whoever begins holds this mutex, so that one is dead
+        _clear_dismissed_lock(record)
         _refuse_a_second(params, record)
         _refuse_what_serves(params, record)
         release = record.new_id()
@@ -279,9 +279,20 @@ def _make_folder(path: str) -> None:
         ) from None
 
 
+def _clear_dismissed_lock(record: Record) -> None:
+    """Take away a lock that says nothing any more; whoever begins holds the mutex, so the run that left it is dead."""
+    held = record.lock()
+    if held is None or record.standing_lock() is not None:
+        return
+    if record.never_began(held):
+        record.discard(held["release"])
+    else:
+        record.free()
+
+
 def _refuse_a_second(params: Params, record: Record) -> None:
     """Raise Refused while another release holds the lock (law 3)."""
-    held = record.lock()
+    held = record.standing_lock()
     if held is None:
         return
     if params["takeover"] == held["release"]:
@@ -302,58 +313,50 @@ def _planned(context: Context, record: Record) -> Result:
     token = _held_token(params, record)
     release = token.release
     verdict = record.document(release, "verdict.json") or {}
-    version = str(verdict.get("version", ""))
-    steps = release_steps.predicted(record.history())
-    plan = rollback_plan.build(
+    rollback = rollback_plan.build(
         release=release,
         system=params["system"],
-        version=version,
+        version=str(verdict.get("version", "")),
         services=params["services"],
         migration=params["migration"] or {},
         way_back=params["way_back"] or {},
     )
-    text = release_steps.plan_text(
-        system=params["system"],
-        release=release,
-        previous_version=plan["previous_version"],
-        version=version,
-        steps=steps,
-        rollback=plan,
-        irreversible=plan["irreversible"],
-        budget_seconds=params["downtime_budget"],
-        way_out=[line.replace("<release>", release) for line in params["way_out"]],
-    )
-    rollback_text = rollback_plan.render(plan)
-    document = {
-        "release": release,
-        "system": params["system"],
-        "version": version,
-        "previous_version": plan["previous_version"],
-        "digest": verdict.get("digest", ""),
-        "steps": steps,
-        "point_of_no_return": release_steps.POINT_OF_NO_RETURN,
-        "irreversible": plan["irreversible"],
-        "downtime_budget": params["downtime_budget"],
-        "way_out": params["way_out"],
-    }
+    plan = _plan(params, record, release, verdict, rollback)
+    rollback_text = rollback_document.render(rollback)
     answer: Result = {
         "changed": True,
         "id": release,
-        "plan": document,
-        "rollback": plan,
+        "plan": plan,
+        "rollback": rollback,
         "rollback_md": rollback_text,
-        "text": text,
+        "text": release_steps.plan_text(plan, rollback),
         "msg": f"The way back of release {release} is written.",
     }
     if context.check_mode:
         return answer
-    record.write(release, "plan.json", document)
-    record.write(release, "rollback_plan.json", plan)
+    record.write(release, "plan.json", plan)
+    record.write(release, "rollback_plan.json", rollback)
     record.write(release, "ROLLBACK.md", rollback_text)
-    planned = {"event": "planned", "previous_version": plan["previous_version"], "rollback": plan["database"]}
+    planned = {"event": "planned", "previous_version": rollback["previous_version"], "rollback": rollback["database"]}
     entries = [planned, *_opening(params["opens"])]
     answer["head"] = _append(record, token, entries, way_back=False).head
     return answer
+
+
+def _plan(params: Params, record: Record, release: str, verdict: Params, rollback: Params) -> dict[str, t.Any]:
+    """The plan as it is kept: what is printed, and what the report tells afterwards."""
+    return {
+        "release": release,
+        "system": params["system"],
+        "version": str(verdict.get("version", "")),
+        "previous_version": rollback["previous_version"],
+        "digest": verdict.get("digest", ""),
+        "steps": release_steps.predicted(record.history()),
+        "point_of_no_return": release_steps.POINT_OF_NO_RETURN,
+        "irreversible": rollback["irreversible"],
+        "downtime_budget": params["downtime_budget"] or None,
+        "way_out": [line.replace("<release>", release) for line in params["way_out"]],
+    }
 
 
 def _append(record: Record, token: Token, entries: t.Sequence[journal.Entry], *, way_back: bool) -> journal.Chain:
@@ -361,10 +364,10 @@ def _append(record: Record, token: Token, entries: t.Sequence[journal.Entry], *,
     path = record.journal_path(token.release)
     try:
         return journal.append(path, entries, token=token.number)
-    except UnexpectedAnswer:
+    except UnexpectedAnswer as problem:
         if way_back:
             return journal.Chain((), "", False)
-        raise
+        raise record.damage(problem, token.release) from None
     except OSError as problem:
         if way_back:
             return journal.Chain((), "", False)
@@ -396,7 +399,7 @@ def _step(context: Context, record: Record) -> Result:
     if closes is None and opens is None:
         raise BadInput("With state=step a step is closed or opened, or both.")
     way_back = bool(opens and opens["direction"] == "back") or bool(closes and closes["status"] in ("failed", "undone"))
-    entries = _closing(record, token, closes)
+    entries = _closing(record, token, closes, way_back=way_back)
     entries += _opening(opens)
     if context.check_mode or not entries:
         return {"changed": bool(entries), "id": token.release, "msg": "The journal would be written."}
@@ -421,7 +424,7 @@ def _step(context: Context, record: Record) -> Result:
 
 def _require_maintenance(probe: str, record: Record, release: str) -> None:
     """Raise ActionFailed unless the probe saw maintenance hold all the time (law 5)."""
-    entries = journal.read_chain(record.journal_path(release)).entries
+    entries = record.chain(release).entries
     plan = record.document(release, "plan.json") or {}
     seen = downtime_probe.measure(
         probe,
@@ -440,7 +443,7 @@ def _note_backup(record: Record, release: str, backup: Params) -> Result:
         return {}
     archive = str(backup.get("archive", ""))
     plan["where"]["backup"] = {**(plan["where"].get("backup") or {}), "archive": archive}
-    text = rollback_plan.render(plan)
+    text = rollback_document.render(plan)
     record.write(release, "rollback_plan.json", plan)
     record.write(release, "ROLLBACK.md", text)
     return {"rollback_md": text}
@@ -455,13 +458,18 @@ def _opening(opens: Params | None) -> list[journal.Entry]:
              "title": titles.get(opens["name"], opens["name"].replace("_", " "))}]  # fmt: skip
 
 
-def _closing(record: Record, token: Token, closes: Params | None) -> list[journal.Entry]:
+def _closing(record: Record, token: Token, closes: Params | None, *, way_back: bool) -> list[journal.Entry]:
     """The journal line that closes a step; ``current`` is the one that is open, and nothing where none is."""
     if closes is None:
         return []
     name = closes["name"]
     if name == CURRENT:
-        entries = journal.read_chain(record.journal_path(token.release)).entries
+        try:
+            entries = record.chain(token.release).entries
+        except UnexpectedAnswer:
+            if way_back:  # nothing could be written into it either, and the way back goes on
+                return []
+            raise
         still_open = [step["name"] for step in steps_of(entries) if step["status"] == "open"]
         if not still_open:
             return []
@@ -481,11 +489,15 @@ def _ended(context: Context, record: Record) -> Result:
     token = _held_token(params, record)
     if context.check_mode:
         return {"changed": True, "msg": "The release would end."}
-    entries = _closing(record, token, params["closes"])
-    entries.append({"event": "ended", "outcome": params["outcome"], "detail": params["detail"]})
+    way_back = params["outcome"] != "live"
+    entries = _closing(record, token, params["closes"], way_back=way_back)
+    detail = params["detail"]
+    if params["outcome"] == "rolled_back":
+        detail = f"{detail} {_left_behind(record, token.release)}".strip()
+    entries.append({"event": "ended", "outcome": params["outcome"], "detail": detail})
     # left_on keeps the lock: the system is not as it should be, and no other release may begin over it.
     with record.exclusively():
-        chain = _append(record, token, entries, way_back=params["outcome"] != "live")
+        chain = _append(record, token, entries, way_back=way_back)
         if params["outcome"] != "left_on":
             record.free()
     return {
@@ -493,18 +505,25 @@ def _ended(context: Context, record: Record) -> Result:
         "head": chain.head,
         "id": token.release,
         "outcome": params["outcome"],
+        "detail": detail,
         "steps": steps_of(chain.entries),
         "entries": len(chain.entries),
         "msg": f"Release {token.release} ended: {params['outcome']}. Journal head {chain.head[:16]}.",
     }
 
 
+def _left_behind(record: Record, release: str) -> str:
+    """What was written inside the fence and did not come back, as the journal has it."""
+    try:
+        return lost_in_words(steps_of(record.chain(release).entries))
+    except UnexpectedAnswer:  # a damaged journal tells nothing, and blocks no way back
+        return ""
+
+
 def _read(context: Context, record: Record) -> Result:
     """Everything that a person or the settlement needs to know; changes nothing."""
     params = context.params
-    lock = record.lock()
-    if lock is not None and record.never_began(lock):
-        lock = None  # nothing was changed, and the next release takes its place
+    lock = record.standing_lock()
     release = Token.parse(params["release"]).release if params["release"] else None
     release = release or params["takeover"] or (lock["release"] if lock else None)
     if release is None and record.releases():
@@ -521,7 +540,7 @@ def _read(context: Context, record: Record) -> Result:
     }
     if release is None:
         return {**answer, "steps": [], "msg": f"No release of {params['system']} is on record."}
-    return {**answer, **_told(params, record, release)}
+    return {**answer, **_told(params, record, release, lock)}
 
 
 def _shown_lock(lock: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
@@ -529,9 +548,9 @@ def _shown_lock(lock: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
     return {key: value for key, value in lock.items() if key != "nonce"} if lock else None
 
 
-def _told(params: Params, record: Record, release: str) -> Result:
-    """A release as its record tells it, and what has to happen now."""
-    chain = journal.read_chain(record.journal_path(release))
+def _told(params: Params, record: Record, release: str, lock: t.Mapping[str, t.Any] | None) -> Result:
+    """A release as its record tells it, and what has to happen now. ``lock`` is the one that stands."""
+    chain = record.chain(release)
     if not chain.entries:
         raise GoliveError(f"Release {release} of {params['system']} is not on record in {record.root}.")
     steps = steps_of(chain.entries)
@@ -540,16 +559,27 @@ def _told(params: Params, record: Record, release: str) -> Result:
     ended = chain.entries[-1] if chain.entries[-1]["event"] == "ended" else None
     outcomes = [entry["outcome"] for entry in chain.entries if entry["event"] == "ended"]
     stood_as = outcomes[-1] if outcomes else ""
-    decision = settle(steps=steps, ended=ended, rollback=rollback, world=params["world"], stood_as=stood_as)
-    lock = record.lock()
+    damage = next((entry for entry in chain.entries[::-1] if entry["event"] == "damaged"), None)
+    decision = settle(
+        steps=steps, ended=ended, rollback=rollback, world=params["world"], stood_as=stood_as, damage=damage
+    )
     text = _status_text(
-        params["system"], release, chain, steps, ended, decision, record.described_lock(lock) if lock else "", plan
+        params["system"],
+        release,
+        chain,
+        steps,
+        ended=ended,
+        damage=damage,
+        decision=decision,
+        lock_text=record.described_lock(lock) if lock else "",
+        plan=plan,
     )
     return {
         "id": release,
         "lock": _shown_lock(lock),
         "head": chain.head,
         "torn": chain.torn,
+        "damage": damage,
         "entries": len(chain.entries),
         "begun": chain.entries[0],
         "ended": ended,
@@ -571,20 +601,22 @@ def _settled(context: Context, record: Record) -> Result:
     params = context.params
     token = _held_token(params, record)
     if context.check_mode:
-        return {"changed": False, **_told(params, record, token.release)}
+        return {"changed": False, **_told(params, record, token.release, record.standing_lock())}
+    written: list[journal.Chain] = []
     with record.exclusively():
-        entries = _closing(record, token, params["closes"])
-        chain = _append(record, token, entries, way_back=True) if entries else None
-        told = _told(params, record, token.release)
+        entries = _closing(record, token, params["closes"], way_back=False)
+        if entries:
+            written.append(_append(record, token, entries, way_back=True))
+        told = _told(params, record, token.release, record.standing_lock())
         decision = told["settlement"]
         if decision["action"] == FINISH:
-            outcome, sentence = decision["outcome"], decision["sentence"]
-            _append(record, token, [{"event": "ended", "outcome": outcome, "detail": sentence}], way_back=True)
+            ending = {"event": "ended", "outcome": decision["outcome"], "detail": decision["sentence"]}
+            written.append(_append(record, token, [ending], way_back=True))
             record.free()
-            told = {**_told(params, record, token.release), "settlement": decision}
-    if chain is not None and not chain.head:
+            told = {**_told(params, record, token.release, None), "settlement": decision}
+    if not all(chain.head for chain in written):
         context.warn(f"The journal of release {token.release} cannot be written; the way back goes on without it.")
-    return {"changed": chain is not None or decision["action"] == FINISH, **told}
+    return {"changed": bool(written), **told}
 
 
 def _status_text(
@@ -592,7 +624,9 @@ def _status_text(
     release: str,
     chain: journal.Chain,
     steps: t.Sequence[t.Mapping[str, t.Any]],
+    *,
     ended: t.Mapping[str, t.Any] | None,
+    damage: t.Mapping[str, t.Any] | None,
     decision: t.Mapping[str, t.Any],
     lock_text: str,
     plan: t.Mapping[str, t.Any],
@@ -610,6 +644,10 @@ def _status_text(
         lines.append(f"  lock: {lock_text}.")
     if chain.torn:
         lines.append("  the journal's last line is torn, as by a power cut; it was never acknowledged.")
+    if damage:
+        lines.append(
+            f"  the journal was damaged at line {damage['line']}; the file as it was is kept as {damage['kept_as']}."
+        )
     if ended and ended["outcome"] == "left_on":
         lines.append(f"  {ended['detail']}")  # what was counted then; this run has not asked the database
     elif not ended:
@@ -619,18 +657,19 @@ def _status_text(
     return "\n".join(lines)
 
 
-def _refuse_what_is_past(release: str, chain: journal.Chain, record: Record) -> None:
-    """Raise Refused for a release that was taken back already, and for one that a later release built upon."""
-    last = chain.entries[-1]
+def _refuse_what_was_taken_back(release: str, last: journal.Entry) -> None:
     if last["event"] == "ended" and last["outcome"] in _TAKEN_BACK:
         raise Refused(
             f"Release {release} ended: {last['outcome']}. Nothing is left to take over.", remedy="Read `status`."
         )
+
+
+def _refuse_what_was_built_upon(release: str, record: Record) -> None:
+    """Raise Refused for a release that a later one came after, unless that one was taken back."""
     for later in record.releases()[::-1]:
         if later <= release:
             return
-        ending = journal.read_chain(record.journal_path(later)).entries[-1]
-        if ending.get("outcome") not in _TAKEN_BACK:
+        if record.chain(later).entries[-1].get("outcome") not in _TAKEN_BACK:
             raise Refused(
                 f"Release {later} came after {release}; what it changed would be lost.",
                 remedy=f"Take {later} back first.",
@@ -640,23 +679,28 @@ def _refuse_what_is_past(release: str, chain: journal.Chain, record: Record) -> 
 def _claimed(context: Context, record: Record) -> Result:
     """Take over a release whose run is dead: an explicit, recorded word."""
     params = context.params
+    release = params["takeover"]
     with record.exclusively():
+        damaged = _found_damaged(params, record)
+        entries = damaged.entries if damaged else record.chain(release).entries
+        if not entries and not damaged:
+            raise BadInput(f"There is no release {release} of {params['system']} on record.")
         held = record.lock()
-        if held is not None and record.never_began(held):
-            held = None
-        chain = journal.read_chain(record.journal_path(params["takeover"]))
-        if not chain.entries:
-            raise BadInput(f"There is no release {params['takeover']} of {params['system']} on record.")
-        if held is not None and held["release"] != params["takeover"]:
-            raise Refused(f"It is not {params['takeover']} that is open: {record.described_lock(held)}.")
-        _refuse_what_is_past(params["takeover"], chain, record)
+        if held is not None and held["release"] != release:
+            held = record.standing_lock()
+        if held is not None and held["release"] != release:
+            raise Refused(f"It is not {release} that is open: {record.described_lock(held)}.")
+        if not damaged:
+            _refuse_what_was_taken_back(release, entries[-1])
+        _refuse_what_was_built_upon(release, record)
         if context.check_mode:
-            return {"changed": True, "msg": f"Release {params['takeover']} would be taken over."}
-        version = str(chain.entries[0].get("version", ""))
-        token = record.take(params["takeover"], owner=_owner(params), version=version)
+            return {"changed": True, "msg": f"Release {release} would be taken over."}
+        version = str(entries[0].get("version", "")) if entries else ""
+        token = record.take(release, owner=_owner(params), version=version)
+        kept_as = record.set_aside(release, damaged, token) if damaged else ""
         entry = {"event": "claimed", **_owner(params), "from_token": held["number"] if held else None}
         chain = _append(record, token, [entry], way_back=True)
-    rollback = record.document(token.release, "rollback_plan.json") or {}
+    aside = f" Its damaged journal is kept as {kept_as}." if kept_as else ""
     return {
         "changed": True,
         "token": str(token),
@@ -664,9 +708,20 @@ def _claimed(context: Context, record: Record) -> Result:
         "folder": record.folder(token.release),
         "head": chain.head,
         "plan": record.document(token.release, "plan.json") or {},
-        "rollback": rollback,
-        "msg": f"Release {token.release} was taken over by {_owner(params)['operator']}.",
+        "rollback": record.document(token.release, "rollback_plan.json") or {},
+        "msg": f"Release {token.release} was taken over by {_owner(params)['operator']}.{aside}",
     }
+
+
+def _found_damaged(params: Params, record: Record) -> journal.Salvage | None:
+    """What can be read of the journal to be taken over, where it is damaged and a person said to set it aside."""
+    try:
+        record.chain(params["takeover"])
+    except UnexpectedAnswer:
+        if params["damaged_journal"] != "set_aside":
+            raise
+        return journal.salvage(record.journal_path(params["takeover"]))
+    return None
 
 
 def _signed(context: Context, record: Record) -> Result:

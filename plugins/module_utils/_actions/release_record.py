@@ -69,11 +69,60 @@ class Record:
     def journal_path(self, release: str) -> str:
         return os.path.join(self.folder(release), "journal.jsonl")
 
+    def chain(self, release: str) -> journal.Chain:
+        """A release's journal, verified. Raises UnexpectedAnswer, with the way to settle it all the same."""
+        path = self.journal_path(release)
+        try:
+            chain = journal.read_chain(path)
+            if not chain.entries and self._was_planned(release):
+                raise UnexpectedAnswer(
+                    f"Line 1 of {path} is missing: the journal was emptied after the plan was written."
+                )
+        except UnexpectedAnswer as problem:
+            raise self.damage(problem, release) from None
+        except PermissionError:
+            raise self._unreadable(path) from None
+        return chain
+
+    def damage(self, problem: UnexpectedAnswer, release: str) -> UnexpectedAnswer:
+        """What was found of a journal, with the stated way to settle its release regardless."""
+        return UnexpectedAnswer(
+            problem.message,
+            remedy=f"Look at the services themselves first. Then `abort` with golive_takeover={release} and "
+            "golive_damaged_journal=set_aside keeps the file as evidence beside a new one, and settles what can be proven.",
+        )
+
+    def _was_planned(self, release: str) -> bool:
+        """The plan is written before anything changes, and after the journal's first line."""
+        return os.path.exists(os.path.join(self.folder(release), "plan.json"))
+
+    def set_aside(self, release: str, found: journal.Salvage, token: Token) -> str:
+        """Put a new journal in the damaged one's place, made of what can be read; returns the name of the kept file.
+
+        Raises ActionFailed when it cannot be written: then everything is as it was.
+        """
+        path = self.journal_path(release)
+        entries = [{**entry, "salvaged": True} for entry in found.entries]
+        if not any(entry["event"] == "begun" for entry in entries):
+            verdict = self.document(release, "verdict.json") or {}
+            told = {"version": str(verdict.get("version", "")), "digest": str(verdict.get("digest", ""))}
+            entries.insert(0, {"event": "begun", **told, "operator": "", "job": "", "host": "", "salvaged": True})
+        note = {"event": "damaged", "line": found.line, "unreadable": list(found.unreadable), "sha256": found.sha256,
+                "ended": found.ended}  # fmt: skip
+        try:
+            return os.path.basename(journal.set_aside(path, entries, note=note, token=token.number, clock=self.clock))
+        except OSError as problem:
+            raise ActionFailed(
+                f"The damaged journal {path} cannot be set aside: {problem.strerror}.",
+                remedy=f"Make room or give rights in {self.folder(release)}.",
+            ) from None
+
     @contextlib.contextmanager
     def exclusively(self) -> t.Iterator[None]:
         """Nobody else reads or writes lock and token meanwhile."""
         try:
-            descriptor = os.open(os.path.join(self.root, ".mutex"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(os.path.join(self.root, ".mutex"), flags, 0o600)
         except OSError as problem:
             raise ActionFailed(
                 f"The state directory {self.root} cannot be used: {problem.strerror}.",
@@ -101,6 +150,11 @@ class Record:
                 remedy=f"See who has it open (fuser {self.root}/.mutex), then try again.",
             ) from None
 
+    def _unreadable(self, path: str) -> ActionFailed:
+        return ActionFailed(
+            f"{path} cannot be read by this user.", remedy="Run as the user who owns the state directory."
+        )
+
     def _read_json(self, path: str) -> dict[str, t.Any] | None:
         try:
             with open(path, encoding="utf-8") as stream:
@@ -108,9 +162,7 @@ class Record:
         except FileNotFoundError:
             return None
         except PermissionError:
-            raise ActionFailed(
-                f"{path} cannot be read by this user.", remedy="Run as the user who owns the state directory."
-            ) from None
+            raise self._unreadable(path) from None
         except ValueError:
             raise UnexpectedAnswer(
                 f"{path} is damaged.", remedy="Look at the journal beside it, then remove the file."
@@ -211,7 +263,19 @@ class Record:
 
     def never_began(self, lock: t.Mapping[str, t.Any]) -> bool:
         """Whether the lock's release wrote no journal: it was killed, or is at it this moment. Nothing was changed then."""
-        return not journal.read_chain(self.journal_path(lock["release"])).entries
+        return not self.chain(lock["release"]).entries
+
+    def standing_lock(self) -> dict[str, t.Any] | None:
+        """The lock, unless it says nothing any more: its release never began, or its run ended it and died before it let go."""
+        lock = self.lock()
+        if lock is None:
+            return None
+        entries = self.chain(lock["release"]).entries
+        if not entries:
+            return None
+        last = entries[-1]
+        has_ended = last["event"] == "ended" and last["outcome"] != "left_on" and last["token"] == lock["number"]
+        return None if has_ended else lock
 
     def discard(self, release: str) -> None:
         """Give back the lock and the folder of a release that did not begin."""
@@ -232,7 +296,7 @@ class Record:
 
     def described_lock(self, lock: t.Mapping[str, t.Any]) -> str:
         """Owner, job and the journal's last sign of life; whether its run is dead is for a person to say."""
-        chain = journal.read_chain(self.journal_path(lock["release"]))
+        chain = self.chain(lock["release"])
         last = chain.entries[-1]["at"] if chain.entries else lock["taken"]
         idle = (self.clock.now() - parse_utc(last)).total_seconds()
         job = f", job {lock['job']}" if lock.get("job") else ""
@@ -247,31 +311,34 @@ class Record:
             names = sorted(os.listdir(os.path.join(self.root, "releases")))
         except FileNotFoundError:
             return []
-        return [name for name in names if _NAME.fullmatch(name) and os.path.exists(self.journal_path(name))]
+        return [name for name in names if _NAME.fullmatch(name) and self._began(name)]
+
+    def _began(self, release: str) -> bool:
+        return journal.has_a_line(self.journal_path(release)) or self._was_planned(release)
+
+    def _live(self) -> t.Iterator[tuple[str, tuple[journal.Entry, ...]]]:
+        """Releases that ended live with their journals, newest first; of a damaged one nobody can say how it ended."""
+        for release in reversed(self.releases()):
+            try:
+                entries = self.chain(release).entries
+            except UnexpectedAnswer:
+                continue
+            if entries and entries[-1].get("outcome") == "live":
+                yield release, entries
 
     def serving(self) -> dict[str, t.Any] | None:
         """What this record says is live: ``release``, ``version``, ``since``, ``artefacts``; None where it says nothing."""
-        for release in reversed(self.releases()):
-            try:
-                entries = journal.read_chain(self.journal_path(release)).entries
-            except UnexpectedAnswer:  # of a damaged record nobody can say how it ended
-                continue
-            if entries and entries[-1].get("outcome") == "live":
-                verdict = self.document(release, "verdict.json") or {}
-                artefacts = (verdict.get("subject") or {}).get("artefacts") or {}
-                return {"release": release, "version": entries[0].get("version"), "since": entries[-1]["at"],
-                        "artefacts": artefacts}  # fmt: skip
+        for release, entries in self._live():
+            verdict = self.document(release, "verdict.json") or {}
+            artefacts = (verdict.get("subject") or {}).get("artefacts") or {}
+            return {"release": release, "version": entries[0].get("version"), "since": entries[-1]["at"],
+                    "artefacts": artefacts}  # fmt: skip
         return None
 
     def history(self) -> dict[str, float]:
         """Seconds of each step in the newest release that went live."""
-        for release in reversed(self.releases()):
-            try:
-                entries = journal.read_chain(self.journal_path(release)).entries
-            except UnexpectedAnswer:  # an old record that was damaged only costs us its durations
-                continue
-            if entries and entries[-1].get("outcome") == "live":
-                return {step["name"]: step["seconds"] for step in steps_of(entries) if step["status"] == "done"}
+        for _release, entries in self._live():
+            return {step["name"]: step["seconds"] for step in steps_of(entries) if step["status"] == "done"}
         return {}
 
 

@@ -85,34 +85,30 @@ def predicted(history: t.Mapping[str, float]) -> list[dict[str, t.Any]]:
     ]
 
 
-def plan_text(
-    *,
-    system: str,
-    release: str,
-    previous_version: str,
-    version: str,
-    steps: t.Sequence[t.Mapping[str, t.Any]],
-    rollback: t.Mapping[str, t.Any],
-    irreversible: t.Sequence[str],
-    budget_seconds: float | None,
-    way_out: t.Sequence[str],
-) -> str:
-    """The plan as it is printed before the first change."""
-    lines = [f"PLAN  {system} {previous_version or '(none)'} → {version}   release {release}", ""]
-    for number, step in enumerate(steps, start=1):
+def plan_text(plan: t.Mapping[str, t.Any], rollback: t.Mapping[str, t.Any]) -> str:
+    """The plan as it is printed before the first change, from what is kept of it and of the way back."""
+    lines = [
+        f"PLAN  {plan['system']} {plan['previous_version'] or '(none)'} → {plan['version']}   release {plan['release']}",
+        "",
+    ]
+    for number, step in enumerate(plan["steps"], start=1):
         if step["name"] == POINT_OF_NO_RETURN:
             lines.append("      ════ point of no return: from here on users write; nothing is undone by itself ════")
         mark = "▮" if step["is_downtime"] else " "
         lines.append(f"  {number:2} {mark} {step['title']:<68} {step['predicted_seconds']:6.1f} s")
-    downtime = sum(step["predicted_seconds"] for step in steps if step["is_downtime"])
-    budget = f", budget {budget_seconds:g} s" if budget_seconds is not None else ""
-    sources = {step["source"] for step in steps}
-    by = "from an earlier release" if sources == {"earlier release"} else "defaults where no earlier release tells"
-    lines += ["", f"  ▮ downtime about {downtime:.0f} s{budget} ({by})"]
+    lines += ["", f"  ▮ {_downtime_text(plan['steps'], plan['downtime_budget'])}"]
     lines.append(
         f"  way back: services by version; database by {rollback['database'].replace('_', ' ')}: {rollback['reason']}"
     )
-    lines += [f"  cannot be undone: {text}" for text in irreversible] or ["  cannot be undone: nothing"]
+    lines += [f"  cannot be undone: {text}" for text in plan["irreversible"]] or ["  cannot be undone: nothing"]
     lines += ["", "  if this run dies, where it stands and the ways out:"]
-    lines += [f"    {command}" for command in way_out]
+    lines += [f"    {command}" for command in plan["way_out"]]
     return "\n".join(lines)
+
+
+def _downtime_text(steps: t.Sequence[t.Mapping[str, t.Any]], budget_seconds: float | None) -> str:
+    downtime = sum(step["predicted_seconds"] for step in steps if step["is_downtime"])
+    budget = f"budget {budget_seconds:g} s" if budget_seconds else "no budget was given"
+    sources = {step["source"] for step in steps}
+    by = "from an earlier release" if sources == {"earlier release"} else "defaults where no earlier release tells"
+    return f"downtime about {downtime:.0f} s, {budget} ({by})"

@@ -8,6 +8,7 @@ Automatic rollback, ``rollback`` days later, ``abort`` and ``resume`` enter here
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import release_steps
@@ -19,8 +20,11 @@ ROLL_BACK = "roll_back"
 LEAVE_ON = "leave_on"
 
 _KINDS = ("image_only", "downgrade", "restore", "forward_only")
+#: Outcomes after which nothing is left to do.
+_ENDINGS = ("live", "rolled_back", "aborted")
 
 World = t.Mapping[str, t.Any]
+Decision = dict[str, t.Any]
 
 
 def reached(steps: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
@@ -28,8 +32,55 @@ def reached(steps: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     return [step["name"] for step in steps if step["direction"] == "forward" and step["name"] in release_steps.NAMES]
 
 
-def _open_or_failed(steps: t.Sequence[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any] | None:
-    return next((step for step in steps[::-1] if step["status"] in ("open", "failed")), None)
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """What is decided on, as ``settle`` was given it."""
+
+    steps: t.Sequence[t.Mapping[str, t.Any]]
+    ended: t.Mapping[str, t.Any] | None
+    rollback: t.Mapping[str, t.Any]
+    world: World
+    stood_as: str
+    damage: t.Mapping[str, t.Any] | None
+
+    @property
+    def is_back_wanted(self) -> bool:
+        return bool(self.world.get("wanted") == ROLL_BACK)
+
+    @property
+    def began(self) -> list[str]:
+        return reached(self.steps)
+
+    @property
+    def has_migrated(self) -> bool:
+        return "migration" in self.began
+
+    @property
+    def kind(self) -> str:
+        return str(self.rollback.get("database", "unknown"))
+
+    @property
+    def stuck(self) -> t.Mapping[str, t.Any] | None:
+        """The newest step that is open or failed."""
+        return next((step for step in self.steps[::-1] if step["status"] in ("open", "failed")), None)
+
+    @property
+    def where(self) -> str:
+        if self.stuck:
+            return f"It stopped at '{self.stuck['name']}' ({self.stuck['status']})"
+        return f"It stands after '{self.began[-1]}'" if self.began else "No step is on record"
+
+    @property
+    def users_write(self) -> bool:
+        """A way back that had let users in again is past a point of no return of its own."""
+        return release_steps.POINT_OF_NO_RETURN in self.began or any(
+            step["name"] == "back_traffic" for step in self.steps
+        )
+
+    @property
+    def stays_as(self) -> str:
+        """The outcome where nothing is undone."""
+        return "live" if self.stood_as == "live" else "left_on"
 
 
 def settle(
@@ -39,72 +90,142 @@ def settle(
     rollback: t.Mapping[str, t.Any],
     world: World,
     stood_as: str = "",
+    damage: t.Mapping[str, t.Any] | None = None,
 ) -> dict[str, t.Any]:
     """What has to happen now, in a sentence, with the steps of the way back, and the choices where a person has to choose.
 
     ``world`` may hold ``loss``: what pg_restore assessed since the migration, and ``accept_data_loss``, ``wanted``
-    (``roll_back`` when a person asked for it).
+    (``roll_back`` when a person asked for it). ``damage``: the line that says that the journal was damaged and set aside.
     """
-    wanted = world.get("wanted")
-    if ended is not None and ended["outcome"] in ("live", "rolled_back", "aborted") and wanted != ROLL_BACK:
-        return _decision(NOTHING, f"The release ended: {ended['outcome']}. Nothing is left to do.")
-    began = reached(steps)
-    if not began:
-        return _decision(FINISH, "Nothing was changed: the release can be ended as it is.", outcome="aborted")
-    stuck = _open_or_failed(steps)
-    last = began[-1]
-    where = f"It stopped at '{stuck['name']}' ({stuck['status']})" if stuck else f"It stands after '{last}'"
-    if not any(name in release_steps.TOUCHING for name in began):
-        return _decision(
-            FINISH, f"{where}; no service, no database and no file was touched, so there is nothing to take back.",
-            outcome="aborted",
-        )  # fmt: skip
-    migrated = "migration" in began
-    if _is_as_before(rollback, world, migrated):
-        return _decision(
-            FINISH,
-            f"The system is as it was before the release: version {rollback['previous_version']} runs, maintenance is off.",
-            outcome="rolled_back",
-        )
-    if stuck is None and last == release_steps.NAMES[-1] and wanted != ROLL_BACK:
-        return _decision(FINISH, "Every step is done.", outcome="live")
-    done_back = [step["name"] for step in steps if step["direction"] == "back" and step["status"] == "done"]
-    if "back_database" in done_back and "version" in world and _is_at_revision(rollback, world):
-        return _decision(
-            ROLL_BACK,
-            f"{where}; the database is back already, and the way back goes on from there.",
-            database="image_only",
-            steps=release_steps.way_back(began, done_back),
-        )
-    kind = str(rollback.get("database", "unknown"))
-    # A way back that had let users in again is past a point of no return of its own.
-    users_write = release_steps.POINT_OF_NO_RETURN in began or any(step["name"] == "back_traffic" for step in steps)
-    if migrated and kind not in _KINDS:
-        return _decision(
-            LEAVE_ON,
-            f"{where}, and how the database goes back is not on record (it says {kind}).",
-            choices=["read ROLLBACK.md, and take it back by hand", "leave it on and mend forward"],
-        )
-    if kind == "forward_only" and migrated:
-        return _decision(
-            LEAVE_ON,
-            f"{where}, and the plan says that the migration cannot be taken back.",
-            choices=[
-                "mend forward: deploy a version that works on the new schema",
-                "restore the backup by hand as ROLLBACK.md says, accepting the loss it names",
-            ],
-            outcome="live" if stood_as == "live" else "left_on",
-        )
-    needs_database = migrated and kind in ("downgrade", "restore")
-    back = release_steps.way_back(began)
-    if users_write and needs_database:
-        return _after_no_return(where, kind, world, "live" if stood_as == "live" else "left_on", back)
+    case = _Case(steps, ended, rollback, world, stood_as, damage)
+    for rule in (
+        _has_ended,
+        _is_damaged,
+        _touched_nothing,
+        _is_back_already,
+        _is_done,
+        _has_its_database_back,
+        _has_no_known_way_back,
+        _goes_forward_only,
+        _needs_the_loss,
+    ):
+        decision = rule(case)
+        if decision is not None:
+            return decision
     return _decision(
         ROLL_BACK,
-        f"{where}; it is rolled back: {_by(kind, began)}.",
-        database=kind if migrated else "image_only",
-        steps=back,
+        f"{case.where}; it is rolled back: {_by(case.kind, case.began)}.",
+        database=case.kind if case.has_migrated else "image_only",
+        steps=release_steps.way_back(case.began),
     )
+
+
+def _has_ended(case: _Case) -> Decision | None:
+    if case.ended is None or case.ended["outcome"] not in _ENDINGS or case.is_back_wanted:
+        return None
+    return _decision(NOTHING, f"The release ended: {case.ended['outcome']}. Nothing is left to do.")
+
+
+def _is_damaged(case: _Case) -> Decision | None:
+    """Of a journal that was damaged nobody can say which steps were done, so only the world ends the release."""
+    if case.damage is None:
+        return None
+    had_ended = case.damage.get("ended")
+    if had_ended in _ENDINGS and not case.is_back_wanted:
+        return _decision(
+            FINISH, f"The release had ended before its journal was damaged: {had_ended}.", outcome=str(had_ended)
+        )
+    # The world is asked for the database's revision only where the migration is known to have begun.
+    is_revision_known = case.has_migrated or case.kind == "image_only"
+    if is_revision_known and _is_as_before(case.rollback, case.world, case.has_migrated):
+        return _as_it_was(case)
+    return _decision(
+        LEAVE_ON,
+        f"The journal was damaged at line {case.damage['line']}, and the file as it was is kept as "
+        f"{case.damage['kept_as']}. {case.where}, as far as it can be read: which steps were done is not proven, so nothing "
+        "is undone by itself.",
+        choices=[
+            "take it back by ROLLBACK.md, whose blocks look before they change, then run `abort` again",
+            "look at the services yourself, then end it as you found it: opsready.golive.release with state=claimed, "
+            "then state=ended and that outcome",
+        ],
+        outcome=case.stays_as,
+    )
+
+
+def _touched_nothing(case: _Case) -> Decision | None:
+    if not case.began:
+        return _decision(FINISH, "Nothing was changed: the release can be ended as it is.", outcome="aborted")
+    if any(name in release_steps.TOUCHING for name in case.began):
+        return None
+    return _decision(
+        FINISH,
+        f"{case.where}; no service, no database and no file was touched, so there is nothing to take back.",
+        outcome="aborted",
+    )
+
+
+def _is_back_already(case: _Case) -> Decision | None:
+    return _as_it_was(case) if _is_as_before(case.rollback, case.world, case.has_migrated) else None
+
+
+def _as_it_was(case: _Case) -> Decision:
+    version = case.rollback["previous_version"]
+    return _decision(
+        FINISH,
+        f"The system is as it was before the release: version {version} runs, maintenance is off.",
+        outcome="rolled_back",
+    )
+
+
+def _is_done(case: _Case) -> Decision | None:
+    if case.stuck is not None or case.began[-1] != release_steps.NAMES[-1] or case.is_back_wanted:
+        return None
+    return _decision(FINISH, "Every step is done.", outcome="live")
+
+
+def _has_its_database_back(case: _Case) -> Decision | None:
+    done_back = [step["name"] for step in case.steps if step["direction"] == "back" and step["status"] == "done"]
+    is_believed = "version" in case.world and _is_at_revision(case.rollback, case.world)
+    if "back_database" not in done_back or not is_believed:
+        return None
+    return _decision(
+        ROLL_BACK,
+        f"{case.where}; the database is back already, and the way back goes on from there.",
+        database="image_only",
+        steps=release_steps.way_back(case.began, done_back),
+    )
+
+
+def _has_no_known_way_back(case: _Case) -> Decision | None:
+    if not case.has_migrated or case.kind in _KINDS:
+        return None
+    return _decision(
+        LEAVE_ON,
+        f"{case.where}, and how the database goes back is not on record (it says {case.kind}).",
+        choices=["read ROLLBACK.md, and take it back by hand", "leave it on and mend forward"],
+        outcome=case.stays_as,
+    )
+
+
+def _goes_forward_only(case: _Case) -> Decision | None:
+    if not case.has_migrated or case.kind != "forward_only":
+        return None
+    return _decision(
+        LEAVE_ON,
+        f"{case.where}, and the plan says that the migration cannot be taken back.",
+        choices=[
+            "mend forward: deploy a version that works on the new schema",
+            "restore the backup by hand as ROLLBACK.md says, accepting the loss it names",
+        ],
+        outcome=case.stays_as,
+    )
+
+
+def _needs_the_loss(case: _Case) -> Decision | None:
+    if not case.users_write or not case.has_migrated or case.kind not in ("downgrade", "restore"):
+        return None
+    return _after_no_return(case.where, case.kind, case.world, case.stays_as, release_steps.way_back(case.began))
 
 
 def _is_as_before(rollback: t.Mapping[str, t.Any], world: World, migrated: bool) -> bool:
@@ -128,7 +249,7 @@ def _is_at_revision(rollback: t.Mapping[str, t.Any], world: World) -> bool:
     return (world.get("revision") or "") == (rollback.get("revision") or "")
 
 
-def _after_no_return(where: str, kind: str, world: World, outcome: str, back: t.Sequence[str]) -> dict[str, t.Any]:
+def _after_no_return(where: str, kind: str, world: World, outcome: str, back: t.Sequence[str]) -> Decision:
     loss = world.get("loss")
     if loss is None:
         return _decision(
@@ -176,6 +297,22 @@ def stake_in_words(loss: t.Mapping[str, t.Any]) -> str:
     return f"{loss['rows']} rows{deleted} in {len(tables)} tables ({named}){minutes}"
 
 
+def lost_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """What the way back left behind of what was written inside the fence; empty where that is proven to be nothing.
+
+    ``steps``: as the journal tells them. The step that restored the database knows ``data_loss`` and ``kept_as``.
+    """
+    known = [step["known"] for step in steps if (step.get("known") or {}).get("data_loss")]
+    if not known or known[-1]["data_loss"].get("lossless") is True:
+        return ""
+    loss, kept_as = known[-1]["data_loss"], known[-1].get("kept_as")
+    kept = f", and it is kept in {kept_as}" if kept_as else ""
+    return (
+        f"Not in the database that came back: {stake_in_words(loss)}. The release itself, its smoke test or whoever got inside "
+        f"the fence wrote that{kept}."
+    )
+
+
 #: How the system goes back, by what becomes of the database.
 _BY = {
     "image_only": "the previous version comes back, the database stays as it is",
@@ -203,6 +340,6 @@ def _decision(
     database: str = "",
     needs_loss: bool = False,
     steps: t.Sequence[str] = (),
-) -> dict[str, t.Any]:
+) -> Decision:
     return {"action": action, "sentence": sentence, "choices": list(choices), "outcome": outcome, "database": database,
             "needs_loss": needs_loss, "steps": list(steps)}  # fmt: skip

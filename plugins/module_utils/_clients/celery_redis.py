@@ -75,6 +75,8 @@ def identity(raw: bytes, key: str | None) -> Message:
         fields = headers if "task" in headers else json.loads(_body(envelope))
         eta = fields.get("eta")
         task = fields.get("task")
+        if fields["id"] in (None, ""):
+            raise ValueError("A message without an id.")
         return Message(str(fields["id"]), None if task is None else str(task), str(eta) if eta else None, key)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Message("unreadable-" + hashlib.sha256(raw).hexdigest()[:16], None, None, key)

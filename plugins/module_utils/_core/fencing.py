@@ -6,6 +6,10 @@
 A killed controller leaves its module running to the end. So a later release must not start a step beside it: each acting
 module takes an exclusive lock for its system on this host, and a token older than the highest one seen is refused. Who has
 taken over waits for what the dead run left at work.
+
+The lock is the host's, whichever user works: each user has a file of its own, which nobody else can write, locks it first,
+and then looks at every other user's. Whoever comes second of two sees the other one. Folders cannot be listed by others, and
+a file's name holds the record's identity, so who has no part in the release can neither find nor hold it.
 """
 
 from __future__ import annotations
@@ -17,7 +21,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, Deadline
@@ -26,6 +29,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 #: How long a module waits for one that an older token left at work, in seconds.
 PATIENCE_SECONDS = 120.0
 _STEP_SECONDS = 0.1
+#: Where every user's folder is, whatever TMPDIR says of one of them. Sticky: nobody takes away what is another's.
+PLACE = os.path.join(os.sep, "tmp")
+_FOLDER = re.compile(r"opsready-golive-(?P<user>[0-9]{1,10})")
 
 _TOKEN = re.compile(
     r"(?P<system>[A-Za-z0-9_.-]{1,64})/(?P<release>[A-Za-z0-9_.-]{1,64})/(?P<number>[0-9]{1,12})/(?P<nonce>[0-9a-f]{16})"
@@ -66,14 +72,24 @@ class Token:
 
 
 def lock_directory() -> str:
-    """A directory that only this user can write, for locks that end with the boot or with us."""
-    path = os.path.join(tempfile.gettempdir(), f"opsready-golive-{os.geteuid()}")
+    """A directory that only this user can write or list, for locks that end with the boot or with us."""
+    path = os.path.join(PLACE, f"opsready-golive-{os.geteuid()}")
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
     seen = os.lstat(path)
-    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
+    if not _is_folder_of(seen, os.geteuid()):
         raise Refused(f"{path} is not a private directory of this user; remove it and try again.")
+    if stat.S_IMODE(seen.st_mode) != _PASSABLE:
+        os.chmod(path, _PASSABLE)
     return path
+
+
+#: Others may reach a file whose name they know, and list or write nothing.
+_PASSABLE = 0o711
+
+
+def _is_folder_of(seen: os.stat_result, user: int) -> bool:
+    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == user and not seen.st_mode & 0o022
 
 
 @contextlib.contextmanager
@@ -87,36 +103,103 @@ def held(release: str | None, *, doing: str, clock: Clock = CLOCK) -> t.Iterator
         yield None
         return
     token = Token.parse(release)
-    path = os.path.join(lock_directory(), f"{token.system}-{token.record}.lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    name = f"{token.system}-{token.record}.lock"
+    descriptor = os.open(
+        os.path.join(lock_directory(), name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
     try:
         deadline = Deadline(PATIENCE_SECONDS, clock=clock)
-        while not _locked(descriptor):
-            other = _read(descriptor)
-            if int(other.get("number", token.number)) >= token.number or deadline.expired():
-                raise Refused(
-                    f"Another step of {token.system} is at work on this host: {other.get('doing', 'unknown')} of release "
-                    f"{other.get('release', 'unknown')} (process {other.get('pid', 'unknown')}).",
-                    remedy="Wait for it to end, then read `status` before anything else.",
-                )
-            clock.sleep(_STEP_SECONDS)
-        seen = _read(descriptor)
-        if int(seen.get("number", 0)) > token.number:
-            raise Refused(
-                f"The token of release {token.release} is stale: release {seen.get('release')} has taken over.",
-                remedy="Read `status`; this run must end.",
-            )
+        _wait_for(descriptor, fcntl.LOCK_EX, token, deadline)
+        _refuse_stale(token, _read(descriptor))
         note = {"number": token.number, "release": token.release, "doing": doing, "pid": os.getpid()}
+        os.fchmod(descriptor, 0o644)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        for other in _other_users(name):
+            try:
+                _wait_for(other, fcntl.LOCK_SH, token, deadline)
+                _refuse_stale(token, _read(other))
+            finally:
+                os.close(other)
         yield token
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
+def _wait_for(descriptor: int, kind: int, token: Token, deadline: Deadline) -> None:
+    """Lock a file, exclusively or to look at it. Raises Refused where a module that is not older holds it."""
+    while not _locked(descriptor, kind):
+        other = _read(descriptor)
+        is_waited_for = _is_looked_at(descriptor) or _number(other, token.number) < token.number
+        if not is_waited_for or deadline.expired():
+            raise Refused(
+                f"Another step of {token.system} is at work on this host: {_word(other, 'doing')} of release "
+                f"{_word(other, 'release')} (process {_word(other, 'pid')}{_whose(descriptor)}).",
+                remedy="Wait for it to end, then read `status` before anything else.",
+            )
+        deadline.clock.sleep(_STEP_SECONDS)
+
+
+def _is_looked_at(descriptor: int) -> bool:
+    """Whether who holds it only looks, which takes a moment: such a lock is shared, a working module's is not."""
+    if not _locked(descriptor, fcntl.LOCK_SH):
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)  # two that wait would take each other for lookers, for ever
+    return True
+
+
+def _refuse_stale(token: Token, seen: dict[str, t.Any]) -> None:
+    if _number(seen, 0) > token.number:
+        raise Refused(
+            f"The token of release {token.release} is stale: release {_word(seen, 'release')} has taken over.",
+            remedy="Read `status`; this run must end.",
+        )
+
+
+def _other_users(name: str) -> t.Iterator[int]:
+    """The same lock's files of other users, open for reading; the caller closes each.
+
+    A folder that is closed to us holds no module at work: each opens its own before it begins.
+    """
+    for entry in sorted(os.listdir(PLACE)):
+        match = _FOLDER.fullmatch(entry)
+        if match is None or int(match["user"]) == os.geteuid():
+            continue
+        folder = os.path.join(PLACE, entry)
+        try:
+            if not _is_folder_of(os.lstat(folder), int(match["user"])):
+                continue
+            # A pipe in the file's place is not waited for.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(os.path.join(folder, name), flags)
+        except OSError:
+            continue
+        seen = os.fstat(descriptor)
+        if stat.S_ISREG(seen.st_mode) and seen.st_uid == int(match["user"]):
+            yield descriptor
+        else:
+            os.close(descriptor)
+
+
+def _number(note: dict[str, t.Any], default: int) -> int:
+    number = note.get("number", default)
+    return number if isinstance(number, int) else default
+
+
+def _word(note: dict[str, t.Any], key: str) -> str:
+    """A note's word, which another user may have written: what is no plain word is not repeated."""
+    word = str(note.get(key, "unknown"))
+    return word if re.fullmatch(r"[A-Za-z0-9_.: -]{1,64}", word) else "unknown"
+
+
+def _whose(descriptor: int) -> str:
+    user = os.fstat(descriptor).st_uid
+    return "" if user == os.geteuid() else f" of user {user}"
+
+
+def _locked(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

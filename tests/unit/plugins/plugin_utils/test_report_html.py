@@ -133,6 +133,15 @@ def test_the_downtime_is_marked_on_every_step_and_told_in_figures() -> None:
     assert "within the budget" in page
 
 
+def test_without_a_budget_the_tile_says_so() -> None:
+    report = samples.live()
+    assert "no budget was given" not in page_of(report)
+    report["release"]["downtime"].update(budget_seconds=None, verdict=None)
+    page = page_of(report)
+    assert "no budget was given" in page
+    assert "within the budget" not in page
+
+
 def test_the_point_of_no_return_stands_before_its_step() -> None:
     page = page_of(samples.live())
     assert re.search(r'class="turn">.{0,80}</li>\n<li class="done"><span class="name">Maintenance off', page)

@@ -108,6 +108,14 @@ def test_downtime_backup_waivers_and_sign_offs_are_tables() -> None:
         assert told in text
 
 
+def test_without_a_budget_that_is_said_and_nothing_is_judged() -> None:
+    report = samples.live()
+    report["release"]["downtime"].update(budget_seconds=None, verdict=None)
+    text = markdown_of(report)
+    assert re.search(r"Budget\W+none was given", text)
+    assert "within budget" not in text
+
+
 @given(st.text(min_size=1))
 def test_no_text_becomes_markup_or_leaves_its_line(text: str) -> None:
     made = of_findings(

@@ -41,4 +41,6 @@ def test_other_checks_make_another_module_and_the_same_make_the_same() -> None:
     again = sent_module(["check_http", "check_tls", "check_http"], loader)
     other = sent_module(["check_http"], loader)
     assert once == again != other
-    assert (Path(loader.folders[0]) / f"{once}.py").read_bytes() == source_with(["check_http", "check_tls"])
+    assert (Path(loader.folders[0]) / f"{once.removeprefix('ansible.legacy.')}.py").read_bytes() == source_with(
+        ["check_http", "check_tls"]
+    )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -256,3 +257,68 @@ def test_a_whole_file_is_written_or_left_alone(tmp_path: Path, monkeypatch: pyte
 def test_a_whole_file_in_no_folder_says_so(tmp_path: Path) -> None:
     with pytest.raises(ActionFailed, match="No such file or directory"):
         journal.write_whole(str(tmp_path / "not-there" / "plan.json"), "x")
+
+
+def test_what_can_be_read_of_a_damaged_journal_is_told_with_the_lines_that_are_lost(path: str) -> None:
+    lines = _written(path)
+    cut = [*lines[:2], lines[2][:20], lines[3], b'{"event": "step_started", "at": "2026-11-22T01:02:03Z"}', lines[4]]
+    Path(path).write_bytes(b"\n".join(cut) + b"\n")
+    found = journal.salvage(path)
+    assert [entry["step"] for entry in found.entries] == ["s0", "s1", "s3", "s4"]
+    assert (found.line, found.unreadable, found.ended) == (3, (3, 5), "")
+    assert found.sha256 == hashlib.sha256(_content(path)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b'{"event": "ended", "outcome": "live"}',
+        b'{"event": "ended", "at": "yesterday", "outcome": "live"}',
+        b'{"event": "ended", "at": "2026-11-22T01:02:03Z"}',
+        b'{"event": "step_ended", "at": "2026-11-22T01:02:03Z", "step": "stop"}',
+        b'{"event": 1, "at": "2026-11-22T01:02:03Z"}',
+    ],
+)
+def test_a_line_that_readers_cannot_rely_on_is_not_salvaged(path: str, line: bytes) -> None:
+    Path(path).write_bytes(line + b"\n")
+    found = journal.salvage(path)
+    assert (found.entries, found.unreadable, found.ended) == ((), (1,), "")
+
+
+@pytest.mark.parametrize(("content", "ended"), [(b"", "live"), (b"torn", "live"), (b"gone\n", "")])
+def test_how_it_ended_is_believed_of_the_last_line_only(path: str, content: bytes, ended: str) -> None:
+    _written(path, 2)
+    append(path, [{"event": "ended", "outcome": "live"}], token=1)
+    Path(path).write_bytes(_content(path).replace(b"s0", b"s9") + content)
+    assert journal.salvage(path).ended == ended
+
+
+def test_a_damaged_journal_is_kept_as_it_was_and_a_new_one_goes_on(path: str) -> None:
+    _written(path, 2)
+    for number in (1, 2):
+        Path(path).write_bytes(_content(path).replace(b"s0", b"s9"))
+        evidence, found = _content(path), journal.salvage(path)
+        kept = journal.set_aside(path, found.entries, note={"event": "damaged"}, token=number)
+        assert kept.endswith(f"/journal.damaged-{number}.jsonl")
+        assert _content(kept) == evidence
+        chain = read_chain(path)
+        assert [entry["event"] for entry in chain.entries[-2:]] == [found.entries[-1]["event"], "damaged"]
+        assert chain.entries[0]["at"] == found.entries[0]["at"]
+        assert (chain.entries[-1]["kept_as"], chain.entries[-1]["token"]) == (f"journal.damaged-{number}.jsonl", number)
+        Path(path).write_bytes(_content(path).replace(b"s9", b"s0"))
+
+
+def test_a_journal_that_is_gone_is_set_aside_as_the_empty_file_it_is_worth(path: str) -> None:
+    assert journal.salvage(path).entries == ()
+    kept = journal.set_aside(path, [{"event": "begun"}], note={"event": "damaged"}, token=3)
+    assert _content(kept) == b""
+    assert len(read_chain(path).entries) == 2
+
+
+def test_a_planted_link_is_not_written_through(path: str, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("")
+    os.symlink(tmp_path / "victim", path)
+    with pytest.raises(OSError, match="symbolic links"):
+        append(path, [{"event": "begun"}], token=1)
+    assert (tmp_path / "victim").read_text() == ""

@@ -290,3 +290,28 @@ def test_a_record_tells_itself_from_another_of_the_same_name(record: Record, tmp
     Path(record.root, "identity").write_text("me")
     with pytest.raises(UnexpectedAnswer, match="does not hold eight hexadecimal digits"):
         _begin(record, "r3")
+
+
+def test_another_users_journal_is_named_and_not_read(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    _begin(record, "r1")
+
+    def denied(*_unused: object, **__: object) -> t.NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", denied)
+    with pytest.raises(ActionFailed, match=r"journal\.jsonl cannot be read by this user\. Run as the user who owns"):
+        record.chain("r1")
+
+
+def test_a_damaged_journal_that_cannot_be_set_aside_stays(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = _begin(record, "r1")
+    path = Path(record.journal_path("r1"))
+    path.write_bytes(b"gone\n")
+
+    def full(*_unused: object) -> t.NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.link", full)
+    with pytest.raises(ActionFailed, match=r"cannot be set aside: No space left on device\. Make room"):
+        record.set_aside("r1", journal.salvage(str(path)), token)
+    assert path.read_bytes() == b"gone\n"

@@ -12,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import NAMES, TOUCHING, way_back
-from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import settle, stake_in_words
+from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import (
+    lost_in_words,
+    settle,
+    stake_in_words,
+)
 
 LOSS = {
     "lossless": False,
@@ -115,7 +119,7 @@ def test_what_only_goes_forward_is_never_taken_back(last: str) -> None:
 @pytest.mark.parametrize("last", ["migration", "traffic"])
 def test_a_way_back_that_is_not_on_record_is_not_guessed(last: str, kind: str | None) -> None:
     decision = _settle(_steps(last), kind)
-    assert decision["action"] == "leave_on"
+    assert (decision["action"], decision["outcome"]) == ("leave_on", "left_on")
     assert decision["choices"]
 
 
@@ -234,3 +238,59 @@ def test_a_loss_is_told_in_rows_tables_and_time() -> None:
     assert stake_in_words({}) == "an unknown number of rows (they cannot be counted)"
     text = stake_in_words({"rows": 1, "deleted_rows": 2, "tables": [{"table": "t", "at_stake": 1, "deleted": 2}]})
     assert text == "1 rows and 2 deleted in 1 tables (t 1)"
+
+
+DAMAGE = {"line": 3, "kept_as": "journal.damaged-1.jsonl", "ended": ""}
+
+
+def _damaged(last: str, kind: str = "restore", ended: str = "", **world: t.Any) -> dict[str, t.Any]:
+    rollback = {"database": kind, "previous_version": "1.0.0", "revision": "a1"}
+    steps = _steps(last) if last else []
+    return settle(
+        steps=steps, ended=None, rollback=rollback, world=world, stood_as=ended, damage={**DAMAGE, "ended": ended}
+    )
+
+
+@pytest.mark.parametrize("wanted", ["", "roll_back"])
+@pytest.mark.parametrize("last", ["", "images", "stop", "migration", "traffic", "watch"])
+def test_after_a_damaged_journal_nothing_is_undone_and_nothing_is_called_done(last: str, wanted: str) -> None:
+    decision = _damaged(last, wanted=wanted, accept_data_loss=True, loss={"lossless": True, "rows": 0})
+    assert (decision["action"], decision["outcome"]) == ("leave_on", "left_on")
+    assert "damaged at line 3, and the file as it was is kept as journal.damaged-1.jsonl" in decision["sentence"]
+    assert "ROLLBACK.md" in decision["choices"][0]
+
+
+def test_after_a_damaged_journal_the_world_ends_the_release() -> None:
+    assert _damaged("migration", **AS_BEFORE)["outcome"] == "rolled_back"
+    assert _damaged("stop", "image_only", **AS_BEFORE)["outcome"] == "rolled_back"
+    # Whether the migration began is not known, so nobody asked for the revision.
+    assert _damaged("stop", **AS_BEFORE)["action"] == "leave_on"
+    assert _damaged("migration", **{**AS_BEFORE, "revision": "b2"})["action"] == "leave_on"
+
+
+@pytest.mark.parametrize("outcome", ["live", "rolled_back", "aborted"])
+def test_a_release_that_had_ended_before_the_damage_ends_as_it_had(outcome: str) -> None:
+    decision = _damaged("watch", ended=outcome)
+    assert (decision["action"], decision["outcome"]) == ("finish", outcome)
+    assert _damaged("watch", ended=outcome, wanted="roll_back")["action"] == "leave_on"
+
+
+def _restored(**loss: t.Any) -> list[dict[str, t.Any]]:
+    known = {"data_loss": {**LOSS, **loss}, "kept_as": "archive_failed_r1"}
+    return [{"name": "back_database", "known": known}, {"name": "back_files", "known": {}}]
+
+
+def test_what_a_restore_left_behind_is_told_with_rows_tables_time_and_where_it_is() -> None:
+    assert lost_in_words(_restored()) == (
+        "Not in the database that came back: 12 rows in 1 tables (public.jobs 12), written in the last 1.5 minutes. The release "
+        "itself, its smoke test or whoever got inside the fence wrote that, and it is kept in archive_failed_r1."
+    )
+    assert "an unknown number of rows (no snapshot)" in lost_in_words(
+        _restored(lossless=None, rows=None, reason="no snapshot")
+    )
+
+
+def test_a_restore_that_lost_nothing_says_nothing() -> None:
+    assert lost_in_words(_restored(lossless=True)) == ""
+    assert lost_in_words([{"name": "back_files", "known": {}}]) == ""
+    assert lost_in_words([]) == ""

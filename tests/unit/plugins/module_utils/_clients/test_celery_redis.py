@@ -10,7 +10,7 @@ import json
 import typing as t
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import celery_redis, redis
@@ -130,6 +130,8 @@ def test_protocol_1_is_read_from_the_body(is_encoded: bool) -> None:
         ).map(lambda value: json.dumps(value).encode()),
     )
 )
+@example(raw=b'{"headers": {"task": null, "id": ""}}')
+@example(raw=b'{"headers": {"task": null, "id": null}}')
 def test_whatever_lies_in_a_queue_has_an_id_that_does_not_change(raw: bytes) -> None:
     seen = celery_redis.identity(raw, None)
     assert seen.id

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import (
@@ -25,6 +28,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.fencing impo
     held,
     lock_directory,
 )
+from tests.release_process import NOBODY, as_nobody
 from tests.servers import await_true
 
 names = st.text(alphabet="abcXYZ019_.-", min_size=1, max_size=64)
@@ -34,7 +38,7 @@ LOCK = "archive-01234567.lock"
 
 @pytest.fixture(autouse=True)
 def _own_locks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(fencing, "PLACE", str(tmp_path))
 
 
 @given(names, names, st.integers(min_value=0, max_value=10**12 - 1), st.integers(min_value=0, max_value=2**64 - 1))
@@ -154,16 +158,20 @@ def test_the_lock_is_free_after_an_exception() -> None:
 def test_the_lock_is_free_after_a_kill(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     hold = f"""
-import os, time
-from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import held
-with held("archive/r1/7/{NONCE}", doing="pg_restore"):
+import time
+from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
+fencing.PLACE = {str(tmp_path)!r}
+with fencing.held("archive/r1/7/{NONCE}", doing="pg_restore"):
     open({str(ready)!r}, "w").close()
     time.sleep(600)
 """
-    holder = subprocess.Popen([sys.executable, "-c", hold], env={**os.environ, "TMPDIR": str(tmp_path)})
+    holder = subprocess.Popen([sys.executable, "-c", hold])
     try:
         await_true(ready.exists, seconds=30, what="the other process to hold the lock")
-        with pytest.raises(Refused, match=rf"process {holder.pid}"), held(f"archive/r2/8/{NONCE}", doing="x"):
+        with (
+            pytest.raises(Refused, match=rf"process {holder.pid}"),
+            held(f"archive/r2/8/{NONCE}", doing="x", clock=_Clock(lambda: None)),
+        ):
             pass
     finally:
         holder.kill()
@@ -180,10 +188,11 @@ def test_a_note_torn_by_a_crash_is_no_obstacle(note: bytes) -> None:
     assert noted == {"number": 7, "release": "r1", "doing": "x", "pid": os.getpid()}
 
 
-def test_the_lock_directory_is_this_users_alone() -> None:
-    assert os.stat(lock_directory()).st_mode & 0o777 == 0o700
+def test_the_lock_directory_is_written_and_listed_by_this_user_alone() -> None:
+    assert os.stat(lock_directory()).st_mode & 0o777 == 0o711
     os.chmod(lock_directory(), 0o700)
     path = lock_directory()
+    assert os.stat(path).st_mode & 0o777 == 0o711
     os.chmod(path, 0o777)  # noqa: S103 - the very mistake that has to be refused
     with pytest.raises(Refused, match=r"is not a private directory of this user; remove it"):
         lock_directory()
@@ -224,12 +233,13 @@ def test_two_processes_never_hold_the_lock_at_once(tmp_path: Path) -> None:
     """Four processes try; each that gets in marks the room, and nobody ever finds it marked."""
     enter = f"""
 import os, sys
+from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Refused
-from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import held
+fencing.PLACE = os.getcwd()
 inside = 0
 for _ in range(200):
     try:
-        with held("archive/r1/7/{NONCE}", doing=str(os.getpid())):
+        with fencing.held("archive/r1/7/{NONCE}", doing=str(os.getpid())):
             os.close(os.open("room", os.O_CREAT | os.O_EXCL))
             inside += 1
             os.unlink("room")
@@ -237,13 +247,142 @@ for _ in range(200):
         pass
 print(inside)
 """
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
     tries = [
-        subprocess.Popen(
-            [sys.executable, "-c", enter], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        subprocess.Popen([sys.executable, "-c", enter], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _unused in range(4)
     ]
     ended = [process.communicate(timeout=120) for process in tries]
     assert [process.returncode for process in tries] == [0] * 4, ended
     assert sum(int(out) for out, _err in ended) >= 1
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Path]:
+    """A folder like /tmp, which another user reaches; pytest's own are closed."""
+    if os.geteuid() != 0:
+        pytest.skip("root: only root can work as another user")
+    made = Path(tempfile.mkdtemp(prefix="golive-test-"))
+    made.chmod(0o1777)
+    monkeypatch.setattr(fencing, "PLACE", str(made))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+@contextlib.contextmanager
+def _held_by_nobody(release: str) -> t.Iterator[int]:
+    """Another user's module at work, which ends when it is told to; yields its process."""
+    said, saying = os.pipe()
+    waiting, telling = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - the child's own life is not measured
+        try:
+            os.close(telling)
+            as_nobody()
+            with held(release, doing="pg_restore restored"):
+                os.write(saying, b"held")
+                os.read(waiting, 1)
+        except Refused as refused:
+            os.write(saying, str(refused).encode())
+        finally:
+            os._exit(0)
+    os.close(saying)
+    os.close(waiting)
+    try:
+        answer = os.read(said, 4096)
+        assert answer == b"held", answer
+        yield child
+    finally:
+        os.close(telling)
+        os.close(said)
+        os.waitpid(child, 0)
+
+
+def _refused_to_nobody(release: str) -> str:
+    """What the same module says to another user."""
+    with pytest.raises(AssertionError) as caught, _held_by_nobody(release):
+        pass
+    return str(caught.value)
+
+
+def test_another_users_module_is_in_the_way_too_and_named(place: Path) -> None:
+    """The lock is the host's: root and an ordinary user exclude each other, whoever came first."""
+    with (
+        _held_by_nobody(f"archive/r1/7/{NONCE}") as process,
+        pytest.raises(Refused, match=rf"pg_restore restored of release r1 \(process {process} of user {NOBODY}\)"),
+        held(f"archive/r1/7/{NONCE}", doing="migrate applied"),
+    ):
+        pass
+    with held(f"archive/r1/7/{NONCE}", doing="migrate applied"):
+        assert f"migrate applied of release r1 (process {os.getpid()} of user 0)" in _refused_to_nobody(
+            f"archive/r1/7/{NONCE}"
+        )
+    with _held_by_nobody(f"archive/r1/7/{NONCE}"):
+        pass
+
+
+def test_who_has_taken_over_waits_for_another_users_module(place: Path) -> None:
+    with contextlib.ExitStack() as dead:
+        dead.enter_context(_held_by_nobody(f"archive/r1/7/{NONCE}"))
+        clock = _Clock(dead.close)
+        with held(f"archive/r1/8/{NONCE}", doing="x", clock=clock):
+            assert clock.waits == 3
+
+
+def test_a_token_is_stale_whichever_user_showed_the_newer_one(place: Path) -> None:
+    with _held_by_nobody(f"archive/r2/8/{NONCE}"):
+        pass
+    with pytest.raises(Refused, match="release r2 has taken over"), held(f"archive/r1/7/{NONCE}", doing="x"):
+        pass
+    with held(f"archive/r3/9/{NONCE}", doing="x"):
+        pass
+    assert "release r3 has taken over" in _refused_to_nobody(f"archive/r2/8/{NONCE}")
+
+
+def _nobodys(place: Path) -> Path:
+    folder = place / f"opsready-golive-{NOBODY}"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    folder.chmod(0o711)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "planted", ["a link", "a pipe", "another's file", "a folder that all may write", "a linked folder"]
+)
+def test_what_another_user_planted_is_neither_followed_nor_waited_for(place: Path, planted: str) -> None:
+    folder = _nobodys(place)
+    newest = json.dumps({"number": 99, "release": "r9"})
+    file = folder / LOCK
+    if planted == "a link":
+        (place / "elsewhere").write_text(newest)
+        file.symlink_to(place / "elsewhere")
+    elif planted == "a pipe":
+        os.mkfifo(file)
+    else:
+        file.write_text(newest)
+        if planted != "another's file":
+            os.chown(file, NOBODY, NOBODY)
+    if planted == "a folder that all may write":
+        folder.chmod(0o777)
+    if planted == "a linked folder":
+        folder.rename(place / "moved")
+        folder.symlink_to(place / "moved")
+    with held(f"archive/r1/7/{NONCE}", doing="x") as token:
+        assert token is not None
+
+
+def test_words_that_another_user_wrote_are_not_repeated_as_they_are(place: Path) -> None:
+    file = _nobodys(place) / LOCK
+    file.write_text(json.dumps({"number": 99, "release": "\u001b[2Jr9"}))
+    os.chown(file, NOBODY, NOBODY)
+    with pytest.raises(Refused, match="release unknown has taken over"), held(f"archive/r1/7/{NONCE}", doing="x"):
+        pass
+
+
+def test_nobody_else_can_write_or_list_what_a_module_left(place: Path) -> None:
+    with held(f"archive/r1/7/{NONCE}", doing="x"):
+        pass
+    folder = Path(lock_directory())
+    assert [entry.stat().st_mode & 0o777 for entry in (folder, folder / LOCK)] == [0o711, 0o644]

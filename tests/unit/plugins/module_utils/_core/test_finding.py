@@ -80,7 +80,8 @@ def test_a_name_that_two_criteria_share_is_a_defect_and_not_the_end_of_one() -> 
 @given(st.lists(st.text(max_size=3)))
 def test_labels_that_come_again_are_told_apart(labels: list[str]) -> None:
     told = told_apart(labels)
-    assert all(one.startswith(label) for one, label in zip(told, labels, strict=True))
+    assert len(told) == len(labels)
+    assert all(one.startswith(label) for one, label in zip(told, labels))
     if not any("of" in label for label in labels):
         assert len(set(told)) == len(labels)
 

@@ -1,0 +1,252 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ROLLBACK.md: the way back as stock commands, for the night without us.
+
+It needs bash, psql, pg_restore, supervisorctl, curl, redis-cli and what the migration tool brings. It is written for any
+point at which a run may have died: every block looks before it changes, needs nothing of another block but the first one,
+and may be run again.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import rollback_database
+from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import block, line, trusting, word
+
+Plan = t.Mapping[str, t.Any]
+
+#: Works on Redis from 5.0 on; LMOVE is known from 6.2 on only. A job is taken away after it was put, never before.
+_PUT_BACK = """\
+local moved = 0
+for _, name in ipairs(redis.call("SMEMBERS", KEYS[1])) do
+  local aside = KEYS[1] .. ":" .. name
+  moved = moved + redis.call("LLEN", aside)
+  if redis.call("EXISTS", name) == 0 and redis.call("EXISTS", aside) == 1 then
+    redis.call("RENAME", aside, name)
+  end
+  while redis.call("LLEN", aside) > 0 do
+    redis.call("RPUSH", name, redis.call("LINDEX", aside, 0))
+    redis.call("LPOP", aside)
+  end
+  redis.call("SREM", KEYS[1], name)
+end
+return moved"""
+
+_HALT = """\
+halt() {  # halt PROGRAM, and see that it does not run
+  local said
+  ctl stop "$1" || true
+  said=$(ctl status "$1" 2>&1) || true
+  case $said in
+    *RUNNING* | *STARTING* | *STOPPING* | *BACKOFF* | *UNKNOWN*) stop "$1 still runs: $said" ;;
+    *STOPPED* | *EXITED* | *FATAL* | *"no such process"* | *"no such group"*) ;;
+    *) stop "whether $1 runs is not known: $said" ;;
+  esac
+}"""
+
+
+_ONE_HOST = """\
+Run the blocks from top to bottom in a bash that you start for it: it ends, and says why, at the first thing that is not
+as it should be. Then start another, run block 0, and go on with the block that stopped: each looks before it changes, and
+may be run again. Or run them all at once, as often as it takes:
+
+    bash <(sed -n '/^```sh$/,/^```$/{/^```/!p}' ROLLBACK.md)""".splitlines()
+_SEVERAL_HOSTS = """\
+Run the blocks from top to bottom, each on the host that it names, in a bash that you start for it and give block 0 first.
+It ends, and says why, at the first thing that is not as it should be. Then start another and go on with the block that
+stopped: each looks before it changes, and may be run again.""".splitlines()
+
+
+def render(plan: Plan) -> str:
+    """The whole file, from a plan of ``rollback_plan.build``."""
+    where = plan["where"]
+    migrates = "migration" if plan["database"] == "downgrade" else "database"
+    sections = [
+        ("", "What you need", _preamble(plan, where)),
+        ("maintenance", "Maintenance on", _maintenance_on(plan, where)),
+        ("services", "Stop the new version", _stop(where)),
+        (migrates, "Database", rollback_database.steps(plan, where)),
+        ("services", "Code and files", _files(plan, where)),
+        ("workers", "Waiting jobs", _jobs(plan)),
+        ("services", "Start the previous version", _start(where)),
+        ("maintenance", "Maintenance off", _maintenance_off(plan, where)),
+        ("outside", "Look", _look(where)),
+    ]
+    known = where.get("hosts") or {}
+    hosts = {part: str(known[part]) for part, _title, body in sections if body and known.get(part)}
+    are_several = len(set(hosts.values())) > 1
+    lines = [
+        f"# ROLLBACK: {line(plan['system'])} {line(plan['version'])} → {line(plan['previous_version']) or 'what was there'}",
+        "",
+        f"Release `{plan['release']}`. Written before anything was changed, for the case that Ansible is not there.",
+        *(_SEVERAL_HOSTS if are_several else _ONE_HOST),
+        "",
+        *_verdict(plan),
+        "",
+    ]
+    lines += [f"- cannot be undone: {line(text)}" for text in plan["irreversible"]] + [""] * bool(plan["irreversible"])
+    for number, (part, title, body) in enumerate(section for section in sections if section[2]):
+        named = [f"On `{hosts[part]}`.", ""] if are_several and part in hosts else []
+        lines += [f"## {number}. {title}", "", *named, *body]
+    lines += [
+        "Afterwards tell the record that it is over, or the next release will refuse to begin:",
+        "",
+        f"    ansible-playbook opsready.golive.abort -e @system.yml -e golive_takeover={plan['release']}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _verdict(plan: Plan) -> list[str]:
+    reason = line(plan["reason"])
+    if plan["database"] != "forward_only":
+        return [f"The database goes back by **{plan['database'].replace('_', ' ')}**: {reason}."]
+    return [
+        f"**The database does not go back**: {reason}. Once the migration has begun, do not start the previous version:",
+        "leave maintenance on and mend forward. Before it has begun, this file brings everything back.",
+    ]
+
+
+def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    text = []
+    commands = [
+        "set -Eeuo pipefail",
+        "trap 'echo \"ROLLBACK stops at: $BASH_COMMAND\" >&2' ERR",
+        'stop() { echo "ROLLBACK stops: $*" >&2; exit 1; }',
+    ]
+    if plan["connection"]:
+        text.append("- the password of the database user in `PGPASSWORD`, empty where none is asked for")
+        commands += [': "${PGPASSWORD?the password of the database user}"', "export PGPASSWORD PGCLIENTENCODING=UTF8"]
+        if where.get("pg_bindir"):
+            commands.append(f'export PATH={word(where["pg_bindir"])}:"$PATH"')
+        commands.append(f"server={word(plan['connection']['server'])}")
+        commands.append('sql() { psql -X -w -v ON_ERROR_STOP=1 -At -d "$1"; }')
+    if plan["broker"]:
+        text.append("- the password of the broker in `REDISCLI_AUTH`, where it has one")
+        commands.append('if [ -n "${REDISCLI_AUTH:-}" ]; then export REDISCLI_AUTH; else unset REDISCLI_AUTH; fi')
+        commands.append(
+            f'broker() {{ "$(command -v redis-cli || command -v valkey-cli)" {_broker(plan["broker"])} "$@"; }}'
+        )
+    if plan["database"] == "restore" and str((where.get("backup") or {}).get("destination", "s3:")).startswith("s3:"):
+        text.append("- access to the backup in `BACKUP_ACCESS_KEY` and `BACKUP_SECRET_KEY`")
+    if where.get("supervisor"):
+        if where.get("supervisor_user"):
+            text.append(f"- the password of {line(where['supervisor_user'])} at supervisord in `SUPERVISOR_PASSWORD`")
+            commands.append(': "${SUPERVISOR_PASSWORD?the password at supervisord}"')
+        commands += [_ctl(where), _HALT]
+    return [*text, *[""] * bool(text), *block(*commands)]
+
+
+def _ctl(where: t.Mapping[str, t.Any]) -> str:
+    program = word(where.get("supervisorctl") or "supervisorctl")
+    if not where.get("supervisor_user"):
+        return f'ctl() {{ {program} -s {word(where["supervisor"])} "$@"; }}'
+    # On its command line everybody could read the password.
+    url, user = (str(where[name]).replace("%", "%%") for name in ("supervisor", "supervisor_user"))
+    lines = ["[supervisorctl]", f"serverurl={url}", f"username={user}", "password=%(ENV_SUPERVISOR_PASSWORD)s"]
+    settings = " ".join(map(word, lines))
+    return f"export SUPERVISOR_PASSWORD\nctl() {{ {program} -c <(printf '%s\\n' {settings}) \"$@\"; }}"
+
+
+def _broker(broker: t.Mapping[str, t.Any]) -> str:
+    words = ["-s", broker["socket"]] if "socket" in broker else ["-h", broker["host"], "-p", broker["port"]]
+    words += ["-n", broker["db"]]
+    words += ["--user", broker["user"]] if broker["user"] else []
+    words += ["--tls"] if broker["tls"] else []
+    return " ".join(map(word, words))
+
+
+# --------------------------------------------------------------------------------------------------------- maintenance
+
+
+def _maintenance_on(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    # With the release's id: `abort` takes a flag of this release off, and leaves anybody else's on.
+    content = word(json.dumps({"reason": "rollback by hand", "release": plan["release"]}))
+    flags = [f"[ -e {word(flag)} ] || echo {content} > {word(flag)}" for flag in where.get("flags") or []]
+    return [*_by_hand(where, "on"), *(block(*flags) if flags else [])]
+
+
+def _maintenance_off(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    commands = []
+    for flag in map(word, where.get("flags") or []):
+        commands.append(
+            f"if grep -qsF {word(plan['release'])} {flag}; then rm -f {flag}\n"
+            f"elif [ -e {flag} ]; then echo 'Not set by this release, and so it stays:' {flag} >&2; fi"
+        )
+    return [*_by_hand(where, "off"), *(block(*commands) if commands else [])]
+
+
+def _by_hand(where: t.Mapping[str, t.Any], state: str) -> list[str]:
+    names = ", ".join(line(name) for name in where.get("switches") or [])
+    return [f"Switched by a request, so by hand, here: {names} {state}.", ""] if names else []
+
+
+# ------------------------------------------------------------------------------------------------------------ services
+
+
+def _stop(where: t.Mapping[str, t.Any]) -> list[str]:
+    programs = where.get("programs") or {}
+    order = [name for kind in ("schedulers", "workers", "backend") for name in programs.get(kind) or []]
+    if not where.get("supervisor") or not order:
+        return []
+    return block(*[f"halt {word(name)}" for name in order])
+
+
+def _start(where: t.Mapping[str, t.Any]) -> list[str]:
+    programs = where.get("programs") or {}
+    if not where.get("supervisor"):
+        return []
+    commands = [f"ctl start {word(name)}" for name in programs.get("backend") or []]
+    for url in where.get("health") or []:
+        asked = (
+            f"until curl -fs --max-time 5 {trusting(where.get('ca_file'))}-o /dev/null {word(url)}; do sleep 0.5; done"
+        )
+        commands.append(f"timeout 60 sh -c {word(asked)} || stop 'no good answer within 60 s:' {word(url)}")
+    later = [*(programs.get("workers") or []), *(programs.get("schedulers") or [])]
+    commands += [f"ctl start {word(name)}" for name in later]
+    return block(*commands) if commands else []
+
+
+def _files(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    commands = []
+    if where.get("current") and plan["previous_version"]:
+        current, aside = word(where["current"]), word(f"{where['current']}.golive")
+        old = word(f"{where['releases_dir']}/{plan['previous_version']}")
+        commands += [f"[ -d {old} ] || stop 'the previous version is not there:' {old}"]
+        commands += [f"ln -sfnT {old} {aside}", f"mv -T {aside} {current}"]
+    for entry in plan["files"]:
+        path = word(entry["path"])
+        if entry["kind"] == "file":
+            kept = word(f"{where['snapshot_dir']}/{entry['copy']}")
+            owned = f"-m {word(entry['mode'])} -o {word(entry['uid'])} -g {word(entry['gid'])}"
+            commands.append(f"install -DT {owned} {kept} {path}")
+        elif entry["kind"] == "link":
+            commands.append(f"ln -sfnT -- {word(entry['target'])} {path}")
+        else:
+            commands.append(f"rm -f {path}")
+    return block(*commands) if commands else []
+
+
+def _jobs(plan: Plan) -> list[str]:
+    if not plan["broker"]:
+        return []
+    index = word(f"opsready:{plan['system']}:parked:{plan['release']}")
+    return [
+        "Every list of jobs that the release put aside, those of priorities too, goes back to the end of its own list from",
+        "which jobs are taken next.",
+        "",
+        *block(
+            f"put_back={word(_PUT_BACK)}",
+            f'said=$(broker EVAL "$put_back" 1 {index})',
+            "case $said in '' | *[^0-9]*) stop \"the broker did not put the jobs back: $said\" ;; esac",
+            'echo "$said jobs were put back"',
+        ),
+    ]
+
+
+def _look(where: t.Mapping[str, t.Any]) -> list[str]:
+    url = where.get("user_path")
+    return block(f"curl -fsS {trusting(where.get('ca_file'))}{word(url)}") if url else []

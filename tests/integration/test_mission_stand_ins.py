@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Items of the written checklists whose part the reference system lacks, on small services of this file."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tests.servers import Answer, HttpServer, Request
+
+USER, ADMIN = "geheim-user-token-41aa", "geheim-admin-token-77bb"
+serves = pytest.mark.serves
+
+# ---- a pipeline runner
+
+
+RUNNER = "a small pipeline runner of the test"
+RUN = [
+    {
+        "name": "submit",
+        "request": {"url": "/pipelines/smoke/run", "bearer": "${user}", "json": {}},
+        "expect": {"status": [202]},
+        "capture": {"pipeline_run": "$.id"},
+    },
+    {
+        "name": "ended",
+        "request": {"url": "/runs/${pipeline_run}", "bearer": "${user}"},
+        "poll": {
+            "until": [{"path": "$.state", "equals": "SUCCESS"}],
+            "give_up": [{"path": "$.state", "one_of": ["FAILED", "CANCELLED"]}],
+            "timeout": 5,
+            "interval": 0.02,
+        },
+        "capture": {"state": "$.state"},
+    },
+    {
+        "name": "logs",
+        "request": {"url": "/runs/${pipeline_run}/logs", "bearer": "${user}"},
+        "expect": {"contains": ["step 3 of 3"], "contains_not": ["ERROR", "Traceback"]},
+    },
+]
+
+
+class Runner:
+    """Takes a run, needs three looks for it, and shows its log."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self.states = ["QUEUED", "RUNNING", "SUCCESS"]
+        self.log = "".join(f"step {number} of 3\n" for number in (1, 2, 3)) + f"called with {USER}\n"
+        server.route("POST /pipelines/smoke/run", Answer(202, {"id": "run-4711"}))
+        server.route("/runs/run-4711", lambda request: Answer(200, {"state": self.next_state()}))
+        server.route("/runs/run-4711/logs", lambda request: Answer(200, self.log))
+
+    def next_state(self) -> str:
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+
+@pytest.fixture
+def runner(http_server: HttpServer) -> Runner:
+    return Runner(http_server)
+
+
+@pytest.fixture
+def walk(http_server: HttpServer, run_module_here: t.Any) -> t.Callable[..., dict[str, t.Any]]:
+    def run(steps: list[dict[str, t.Any]], **options: t.Any) -> dict[str, t.Any]:
+        arguments = {"base_url": http_server.url, "secrets": {"user": USER, "admin": ADMIN}, "steps": steps, **options}
+        answer = run_module_here("smoke_http", {"enforce": False, **arguments}, secrets=[USER, ADMIN])
+        return t.cast("dict[str, t.Any]", answer)
+
+    return run
+
+
+@serves("S0.26", case="pass", stand_in=RUNNER)
+def test_a_run_ends_well_within_its_limit_and_its_log_is_clean(runner: Runner, walk: t.Any) -> None:
+    done = walk(RUN)
+    assert done["status"] == "pass", done
+    assert (done["captured"]["pipeline_run"], done["captured"]["state"]) == ("run-4711", "SUCCESS")
+    assert (done["steps"][1]["attempts"], done["steps"][1]["seconds"] > 0) == (3, True)
+    assert "step 3 of 3" in done["steps"][2]["excerpt"]
+    assert "called with ****" in done["steps"][2]["excerpt"]
+
+
+@serves("S0.26", case="fail", stand_in=RUNNER)
+@pytest.mark.parametrize(
+    ("states", "log", "said"),
+    [
+        (["RUNNING", "FAILED"], "", "$.state is FAILED, expected SUCCESS"),
+        (["SUCCESS"], "step 3 of 3\nERROR lost a file\n", "ERROR"),
+        (["SUCCESS"], "step 1 of 3\n", "step 3 of 3"),
+    ],
+)
+def test_a_run_that_fails_or_logs_an_error_fails(
+    runner: Runner, walk: t.Any, states: list[str], log: str, said: str
+) -> None:
+    runner.states, runner.log = states, log
+    failed = walk(RUN)
+    assert (failed["status"], said in failed["finding"]["summary"]) == ("fail", True), failed["finding"]["summary"]
+
+
+def test_a_run_that_does_not_end_fails_at_its_limit(runner: Runner, walk: t.Any) -> None:
+    runner.states = ["RUNNING"]
+    ended = RUN[1]
+    failed = walk([RUN[0], {**ended, "poll": {**t.cast("dict[str, t.Any]", ended["poll"]), "timeout": 0.2}}])
+    assert (failed["status"], "$.state is RUNNING, expected SUCCESS" in failed["msg"]) == ("fail", True)
+
+
+# ---- an admin panel
+
+
+PANEL = "a small admin panel of the test"
+OPENS = [
+    {
+        "name": "as administrator",
+        "request": {"url": "/panel", "bearer": "${admin}"},
+        "expect": {"contains": ["/panel.js"]},
+    },
+    {"name": "as user", "request": {"url": "/panel", "bearer": "${user}"}, "expect": {"status": [403]}},
+    {"name": "as nobody", "request": {"url": "/panel"}, "expect": {"status": [401]}},
+    {
+        "name": "asset",
+        "request": {"url": "/panel.js"},
+        "expect": {"response_headers": [{"name": "Content-Type", "matches": "javascript"}], "contains": ["start()"]},
+    },
+]
+
+
+def panel(request: Request) -> Answer:
+    token = request.headers.get("Authorization")
+    if token == f"Bearer {ADMIN}":
+        return Answer(200, '<script src="/panel.js"></script>')
+    return Answer(403 if token else 401, "no")
+
+
+@serves("S1.59", case="pass", stand_in=PANEL)
+def test_the_panel_opens_for_administrators_alone_and_its_asset_loads(http_server: HttpServer, walk: t.Any) -> None:
+    http_server.route("/panel", panel)
+    http_server.route("/panel.js", Answer(200, "start()", {"Content-Type": "text/javascript"}))
+    done = walk(OPENS)
+    assert done["status"] == "pass", done
+    assert [step["http_status"] for step in done["steps"]] == [200, 403, 401, 200]
+
+
+@serves("S1.59", case="fail", stand_in=PANEL)
+@pytest.mark.parametrize(
+    ("page", "asset", "said"),
+    [
+        (Answer(200, '<script src="/panel.js">'), Answer(200, "start()", {"Content-Type": "text/javascript"}), "status is 200, expected 403"),
+        (panel, Answer(404, "gone"), "status is 404"),
+        (panel, Answer(200, "<html>", {"Content-Type": "text/html"}), "Content-Type value is 'text/html'"),
+    ],
+)  # fmt: skip
+def test_a_panel_that_is_open_or_lacks_its_asset_fails(
+    http_server: HttpServer, walk: t.Any, page: t.Any, asset: Answer, said: str
+) -> None:
+    http_server.route("/panel", page)
+    http_server.route("/panel.js", asset)
+    failed = walk(OPENS)
+    assert (failed["status"], said in failed["finding"]["summary"]) == ("fail", True), failed["finding"]["summary"]

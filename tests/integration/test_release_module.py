@@ -707,6 +707,14 @@ def test_status_tells_each_step_and_the_choices(host: Host) -> None:
     assert any(line.startswith("    choice: mend forward") for line in lines)
     assert lines[-1] == f"  journal head {read['head']}"
     assert "nonce" not in json.dumps(read)
+    host(
+        "step",
+        release=begun["token"],
+        closes={"name": "current", "status": "failed"},
+        opens={"name": "back_stop", "direction": "back"},
+    )
+    back = [line for line in host("read", release=begun["token"])["text"].splitlines() if "back: " in line]
+    assert [line.count("back: ") for line in back] == [1]
 
 
 def test_sign_offs_are_kept_and_signing_twice_changes_nothing(host: Host) -> None:

@@ -638,8 +638,7 @@ def _status_text(
     ]
     for step in steps:
         seconds = "" if step["seconds"] is None else f"{step['seconds']:.1f} s"
-        way = "back: " if step["direction"] == "back" else ""
-        lines.append(f"  {step['status']:8}{way}{step['title']:<66} {seconds:>9}  {step['detail'][:200]}".rstrip())
+        lines.append(f"  {step['status']:8}{step['title']:<66} {seconds:>9}  {step['detail'][:200]}".rstrip())
     if lock_text:
         lines.append(f"  lock: {lock_text}.")
     if chain.torn:

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     maintenance,
+    retention,
     services,
     smoke_http,
 )
@@ -98,6 +99,7 @@ SYSTEM_FILE: Spec = {
             "compression": {"type": "str"},
             "verify": {"type": "str", "choices": ["restore", "archive", "head"]},
             "compare": {"type": "str", "choices": ["rows", "content"]},
+            "keep": {"type": "dict", "options": retention.SPEC},
             "timeout": {"type": "float"},
         },
     },
@@ -223,4 +225,6 @@ def check_value(name: str, value: t.Any) -> None:
     unknown = list(dict.fromkeys(unknown_keys({name: SYSTEM_FILE[name]}, {name: value})))
     if unknown:
         raise BadInput(f"The system file: {'; '.join(unknown)}.")
-    validated({name: SYSTEM_FILE[name]}, {name: value}, where="The system file")
+    read = validated({name: SYSTEM_FILE[name]}, {name: value}, where="The system file")[name]
+    if name == "golive_backup" and read and read["keep"]:
+        retention.require_rules(read["keep"])  # pg_backup would say it inside the window

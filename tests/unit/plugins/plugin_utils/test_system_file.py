@@ -91,6 +91,13 @@ def test_a_wrong_type_is_named_and_a_secret_value_is_not(name: str) -> None:
         assert "canary-literal" not in caught.value.message
 
 
+@pytest.mark.parametrize("keep", [{"min_keep": 3}, {"daily": -1}, {"last": 1, "min_keep": 0}])
+def test_a_retention_that_the_backup_would_refuse_is_refused_before_anything_runs(keep: dict[str, int]) -> None:
+    check_value("golive_backup", {"destination": "file:///backups", "keep": {"daily": 7}})
+    with pytest.raises(BadInput, match="keep"):
+        check_value("golive_backup", {"destination": "file:///backups", "keep": keep})
+
+
 def test_judging_a_value_changes_no_spec() -> None:
     before = copy.deepcopy(SYSTEM_FILE)
     check_value("golive_downtime", {"url": "https://a"})

@@ -83,16 +83,16 @@ class ActionModule(ActionBase):
             meta[item.id] = item.described()
             try:
                 if not truth(self._templar, item.when, where="when"):
-                    findings[item.id] = _without_judging(item, "not_applicable", f"Not applicable: {item.reason}.")
+                    findings[item.id] = _blank(item.check, "not_applicable", f"Not applicable: {item.reason}.")
                     continue
                 own = templated(self._templar, raw[item.check], omit) or {}
                 shared = templated(self._templar, defaults.get(item.check) or {}, omit)
             except Undefined as problem:
-                findings[item.id] = _without_judging(item, "unknown", f"The item cannot be read: {problem}.", _DEFINE)
+                findings[item.id] = _blank(item.check, "unknown", f"The item cannot be read: {problem}.", _DEFINE)
                 continue
             if not isinstance(own, dict) or not isinstance(shared, dict):
                 text = f"The item cannot be read: {item.check} has to be a mapping of its options."
-                findings[item.id] = _without_judging(item, "unknown", text)
+                findings[item.id] = _blank(item.check, "unknown", text)
                 continue
             sent.append(self._split(item, {**shared, **own}, secrets))
             if host != CONTROLLER:
@@ -262,7 +262,3 @@ def _blank(check: str, status: str, summary: str, remedy: str = "") -> dict[str,
         "status": status, "summary": summary, "expected": {}, "measured": {}, "evidence": {}, "remedy": remedy,
         "left_out": False, "check": check, "started": utc_text(CLOCK.now()), "seconds": 0.0,
     }  # fmt: skip
-
-
-def _without_judging(item: Item, status: str, summary: str, remedy: str = "") -> dict[str, t.Any]:
-    return _blank(item.check, status, summary, remedy)

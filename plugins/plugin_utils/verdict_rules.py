@@ -248,6 +248,88 @@ def _standing(finding: Finding, item: Expected, now: datetime.datetime) -> tuple
     return status, summary
 
 
+class _Accepted:
+    """What people accepted, a waiver before force, and what of it was used."""
+
+    def __init__(
+        self, waivers: t.Sequence[Waiver], force: t.Sequence[t.Mapping[str, t.Any]], now: datetime.datetime
+    ) -> None:
+        for entry in force:
+            if not entry.get("item") or not entry.get("reason") or not entry.get("approver"):
+                raise BadInput("golive_force: each entry names item, reason and approver.")
+        self._waivers = waivers
+        self._force = [{key: str(entry[key]) for key in ("item", "reason", "approver")} for entry in force]
+        self._now = now
+        self._used_waivers: set[int] = set()
+        self._used_force: set[str] = set()
+
+    def of(self, finding: Finding) -> dict[str, t.Any] | None:
+        """Who accepted that this finding is bad; None where nobody did."""
+        for index, waiver in enumerate(self._waivers):
+            if waiver.covers(finding) and waiver.expires > self._now:
+                self._used_waivers.add(index)
+                return _waiver_note(waiver)
+        for entry in self._force[::-1]:
+            if entry["item"] == finding["id"]:
+                self._used_force.add(entry["item"])
+                return {**entry, "forced": True}
+        return None
+
+    def waivers(self) -> list[dict[str, t.Any]]:
+        return [
+            {**_waiver_note(waiver), "state": self._state(index, waiver)} for index, waiver in enumerate(self._waivers)
+        ]
+
+    def _state(self, index: int, waiver: Waiver) -> str:
+        return "used" if index in self._used_waivers else "expired" if waiver.expires <= self._now else "unused"
+
+    def forced(self) -> list[dict[str, t.Any]]:
+        return [{**entry, "state": "used" if entry["item"] in self._used_force else "unused"} for entry in self._force]
+
+
+@dataclasses.dataclass
+class _SortedOut:
+    """The findings by what they mean for the decision; each line is what is printed of one."""
+
+    blocking: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    warnings: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    #: What would leave a trace and was left out in check mode.
+    conditional: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    decided: list[Finding] = dataclasses.field(default_factory=list)
+    counts: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys((*STATUSES, "waived"), 0))
+
+    def block(self, identity: str, status: str, summary: str) -> None:
+        """What no finding of a check says."""
+        line = {"id": identity, "host": CONTROLLER, "status": status, "severity": "blocker", "summary": summary}
+        self.blocking.append(line)
+
+    def sort(
+        self, finding: Finding, item: Expected, accepted: _Accepted, *, now: datetime.datetime, check_mode: bool
+    ) -> None:
+        status, summary = _standing(finding, item, now)
+        # The plan's word counts; a host's own variables may only make an item stricter.
+        severity = "blocker" if "blocker" in (item["severity"], finding["severity"]) else "warning"
+        waiver = None if status in ("pass", "not_applicable") else accepted.of(finding)
+        decision = "waived" if waiver else status
+        self.counts[decision] += 1
+        self.decided.append({**finding, "decision": decision, "waiver": waiver})
+        line = {
+            "id": finding["id"],
+            "host": finding["host"],
+            "status": status,
+            "severity": severity,
+            "summary": summary,
+        }
+        if decision in ("fail", "unknown") and severity == "blocker":
+            stands = (status, summary) == ("unknown", finding["summary"])
+            if check_mode and stands and finding.get("left_out") is True:
+                self.conditional.append({"id": finding["id"], "host": finding["host"], "reason": summary})
+            else:
+                self.blocking.append(line)
+        elif decision not in ("pass", "not_applicable"):
+            self.warnings.append(line)
+
+
 def decide(
     *,
     expected: Expected,
@@ -265,115 +347,85 @@ def decide(
 ) -> tuple[dict[str, t.Any], list[Finding]]:
     """The verdict, and every finding beside its decision. Findings themselves are never edited."""
     items = {item["id"]: item for item in expected["items"]}
-    known = {identity: set(item["hosts"]) for identity, item in items.items() if phase in item["phase"]}
-    judged = [f for f in findings if f["host"] in known.get(f["id"], ()) and items[f["id"]]["check"] != "sign_off"]
+    judged = _counting(findings, items, phase)
     judged += missing_findings(expected, judged, phase, now)
     judged += signed_findings(expected, sign_offs, phase=phase, bindings=bindings or {}, now=now)
-    used: set[int] = set()
-    forced = {str(entry.get("item")): entry for entry in force}
-    for entry in force:
-        if not entry.get("item") or not entry.get("reason") or not entry.get("approver"):
-            raise BadInput("golive_force: each entry names item, reason and approver.")
-
-    blocking, warnings, conditional, decided = [], [], [], []
-    counts = dict.fromkeys((*STATUSES, "waived"), 0)
-    used_force: set[str] = set()
+    accepted = _Accepted(waivers, force, now)
+    sorted_out = _SortedOut()
     for finding in judged:
-        item = items[finding["id"]]
-        status, summary = _standing(finding, item, now)
-        # The plan's word counts; a host's own variables may only make an item stricter.
-        severity = "blocker" if "blocker" in (item["severity"], finding["severity"]) else "warning"
-        decision, waiver = status, None
-        if status not in ("pass", "not_applicable"):
-            for index, candidate in enumerate(waivers):
-                if candidate.covers(finding) and candidate.expires > now:
-                    used.add(index)
-                    decision, waiver = "waived", _waiver_note(candidate)
-                    break
-            else:
-                if finding["id"] in forced:
-                    used_force.add(finding["id"])
-                    entry = forced[finding["id"]]
-                    decision = "waived"
-                    waiver = {
-                        "item": finding["id"],
-                        "forced": True,
-                        "reason": entry["reason"],
-                        "approver": entry["approver"],
-                    }
-        counts[decision] += 1
-        line = {
-            "id": finding["id"],
-            "host": finding["host"],
-            "status": status,
-            "severity": severity,
-            "summary": summary,
-        }
-        if decision in ("fail", "unknown") and severity == "blocker":
-            stands = (status, summary) == ("unknown", finding["summary"])
-            if check_mode and stands and finding.get("left_out") is True:
-                conditional.append({"id": finding["id"], "host": finding["host"], "reason": summary})
-            else:
-                blocking.append(line)
-        elif decision not in ("pass", "not_applicable"):
-            warnings.append(line)
-        decided.append({**finding, "decision": decision, "waiver": waiver})
+        sorted_out.sort(finding, items[finding["id"]], accepted, now=now, check_mode=check_mode)
 
-    served = {identity for f in judged if f["status"] != "not_applicable" for identity in [f["id"], *f["satisfies"]]}
-    required = list(expected.get("require", []))
-    missing = [identity for identity in required if not _covered(identity, served)]
-    for identity in missing:
-        blocking.append({"id": identity, "host": CONTROLLER, "status": "unknown", "severity": "blocker",
-                         "summary": f"{identity} is required, and no item covers it."})  # fmt: skip
+    coverage = _coverage(expected, judged)
+    for identity in coverage["missing"]:
+        sorted_out.block(identity, "unknown", f"{identity} is required, and no item covers it.")
     before = (previous or {}).get("strictness") or {}
     strict = _strictness(expected, judged, demands or {}, before)
+    easier, changed = _changes(strict, before, approver)
+    if easier and not approver:
+        said = f"Loosened since the last GO, and golive_loosened_approver names nobody: {_all_said(easier)}."
+        sorted_out.block("loosened", "fail", said)
+    if all(finding["status"] == "not_applicable" for finding in judged):
+        sorted_out.block("findings", "unknown", f"Nothing was judged in phase {phase}.")
+    is_warned = bool(sorted_out.warnings or easier)
+    verdict = {
+        "decision": NO_GO if sorted_out.blocking else GO_WITH_WARNINGS if is_warned else GO,
+        "decided": utc_text(now),
+        "phase": phase,
+        "counts": sorted_out.counts,
+        "blocking": sorted_out.blocking,
+        "warnings": sorted_out.warnings,
+        "conditional": sorted_out.conditional,
+        "coverage": coverage,
+        "loosened": easier,
+        "changed": changed,
+        "waivers": accepted.waivers(),
+        "forced": accepted.forced(),
+        "sign_offs": [_sign_off_note(finding) for finding in judged if finding["check"] == "sign_off"],
+        "strictness": strict,
+    }
+    return verdict, sorted_out.decided
+
+
+def _counting(findings: t.Sequence[Finding], items: t.Mapping[str, Expected], phase: str) -> list[Finding]:
+    """The findings that were expected of a check, in this phase and from that host."""
+    return [
+        finding
+        for finding in findings
+        if (item := items.get(finding["id"])) is not None
+        and phase in item["phase"]
+        and finding["host"] in item["hosts"]
+        and item["check"] != "sign_off"
+    ]
+
+
+def _coverage(expected: Expected, judged: t.Sequence[Finding]) -> dict[str, t.Any]:
+    """What of the required lists is served by an item that applied somewhere."""
+    applied = [finding for finding in judged if finding["status"] != "not_applicable"]
+    served = {identity for finding in applied for identity in (finding["id"], *finding["satisfies"])}
+    required = list(expected.get("require", []))
+    return {
+        "required": required,
+        "covered": sorted(identity for identity in served if "." in identity),
+        "missing": [identity for identity in required if not _covered(identity, served)],
+    }
+
+
+def _changes(
+    strict: t.Mapping[str, t.Any], before: t.Mapping[str, t.Any], approver: str
+) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
+    """What is judged less than at the last GO, and what is only judged otherwise."""
     easier, changed = [], []
     for change in strictness.compared(strict, before):
         if change.pop("kind") == strictness.LOOSENED:
             easier.append({**change, "approver": approver})
         else:
             changed.append(change)
-    if easier and not approver:
-        what = "; ".join(_said(change) for change in easier[:_LISTED])
-        what += f"; and {len(easier) - _LISTED} more" if len(easier) > _LISTED else ""
-        blocking.append({"id": "loosened", "host": CONTROLLER, "status": "fail", "severity": "blocker",
-                         "summary": f"Loosened since the last GO, and golive_loosened_approver names nobody: {what}."})  # fmt: skip
-    if all(finding["status"] == "not_applicable" for finding in judged):
-        blocking.append({"id": "findings", "host": CONTROLLER, "status": "unknown", "severity": "blocker",
-                         "summary": f"Nothing was judged in phase {phase}."})  # fmt: skip
-    decision = NO_GO if blocking else GO_WITH_WARNINGS if warnings or easier else GO
-    verdict = {
-        "decision": decision,
-        "decided": utc_text(now),
-        "phase": phase,
-        "counts": counts,
-        "blocking": blocking,
-        "warnings": warnings,
-        "conditional": conditional,
-        "coverage": {
-            "required": required,
-            "covered": sorted(identity for identity in served if "." in identity),
-            "missing": missing,
-        },
-        "loosened": easier,
-        "changed": changed,
-        "waivers": [
-            {**_waiver_note(w), "state": "used" if i in used else "expired" if w.expires <= now else "unused"}
-            for i, w in enumerate(waivers)
-        ],
-        "forced": [
-            {
-                "item": str(entry["item"]),
-                "reason": str(entry["reason"]),
-                "approver": str(entry["approver"]),
-                "state": "used" if str(entry["item"]) in used_force else "unused",
-            }
-            for entry in force
-        ],
-        "sign_offs": [_sign_off_note(f) for f in judged if f["check"] == "sign_off"],
-        "strictness": strict,
-    }
-    return verdict, decided
+    return easier, changed
+
+
+def _all_said(changes: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    what = "; ".join(_said(change) for change in changes[:_LISTED])
+    return what + (f"; and {len(changes) - _LISTED} more" if len(changes) > _LISTED else "")
 
 
 def _said(change: t.Mapping[str, t.Any]) -> str:

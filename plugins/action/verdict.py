@@ -41,6 +41,8 @@ _OPTIONS: Spec = {
     "enforce": {"type": "bool", "default": True},
 }
 _DISPLAY = Display()
+#: How many of the items that block a task's message names.
+_NAMED = 5
 
 
 class ActionModule(ActionBase):
@@ -103,6 +105,13 @@ class ActionModule(ActionBase):
             "changed": False,
             "failed": no_go and options["enforce"],
             "verdict": verdict,
-            "msg": text.splitlines()[0] if not no_go else text,
+            "msg": text.splitlines()[0] + (f": {_what_blocks(verdict)}" if no_go else ""),
             "directory": directory,
         }
+
+
+def _what_blocks(verdict: dict[str, t.Any]) -> str:
+    """The items alone: why each blocks was printed, and Ansible prints a failed task's message twice."""
+    blocking = list(dict.fromkeys(entry["id"] for entry in verdict["blocking"]))
+    more = f" and {len(blocking) - _NAMED} more" if len(blocking) > _NAMED else ""
+    return f"blocked by {', '.join(blocking[:_NAMED])}{more}"

@@ -97,8 +97,8 @@ def _of(played: Played, task: str) -> dict[str, t.Any]:
 def test_no_go_fails_the_task_and_says_what_blocks(decided: Played) -> None:
     answer = decided.of("No-go")
     assert answer.status == "ignored"
-    assert answer.msg.splitlines()[0].startswith("NO-GO  (1 pass, 1 unknown, 1 waived)")
-    assert "blocks unknown  reviewed: Nobody of team backend has signed this." in answer.msg
+    assert answer.msg == "NO-GO  (1 pass, 1 unknown, 1 waived): blocked by reviewed"
+    assert "  blocks unknown  reviewed: Nobody of team backend has signed this." in decided.stdout.splitlines()
     assert answer.result["changed"] is False
 
 
@@ -121,7 +121,7 @@ def test_the_digest_is_the_same_for_the_same_and_another_for_anything_else(decid
 @pytest.mark.parametrize("task", ["Other version", "Other artefact", "Other migration"])
 def test_a_signature_of_anything_else_does_not_count(decided: Played, task: str) -> None:
     assert _of(decided, task)["decision"] == "NO-GO"
-    assert "signed another release: it has changed since" in decided.of(task).msg
+    assert "signed another release: it has changed since" in _of(decided, task)["blocking"][0]["summary"]
 
 
 def test_no_go_can_be_left_to_the_play(decided: Played) -> None:
@@ -146,7 +146,7 @@ def test_options_that_cannot_be_meant_are_refused(decided: Played) -> None:
 
 
 def test_a_phase_without_findings_is_no_go(decided: Played) -> None:
-    assert "Nothing was judged in phase smoke." in decided.of("Other phase").msg
+    assert "Nothing was judged in phase smoke." in decided.stdout
 
 
 def test_verdict_and_findings_are_kept_beside_each_other(decided: Played) -> None:

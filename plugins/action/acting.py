@@ -14,7 +14,9 @@ from ansible.utils.display import Display
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import is_of_this_run, mark_token
+from ansible_collections.opsready.golive.plugins.plugin_utils.run_options import run_options
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
+from ansible_collections.opsready.golive.plugins.plugin_utils.terminal import printable
 
 _DISPLAY = Display()
 
@@ -53,11 +55,13 @@ class ActionModule(ActionBase):
         if self._task.action.rpartition(".")[2] == "release" and isinstance(token, str) and not result.get("failed"):
             mark_token(token)
         if isinstance(result.get("text"), str) and result["text"]:
-            _DISPLAY.display(result["text"])
+            _DISPLAY.display(printable(result["text"]))
         return result
 
     def _arguments(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         arguments = dict(plain(self._task.args, variables.get("omit")))
+        if isinstance(arguments.get("way_out"), list):
+            arguments["way_out"] = [str(line).replace("<options>", run_options()) for line in arguments["way_out"]]
         if arguments.get("release") in (None, ""):
             arguments.pop("release", None)
             return arguments

@@ -27,6 +27,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
 )
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
+from ansible_collections.opsready.golive.plugins.plugin_utils.terminal import printable
 
 _OPTIONS: Spec = {
     "directory": {"type": "str"},
@@ -62,6 +63,7 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         try:
             options = validated(_OPTIONS, plain(self._task.args, (task_vars or {}).get("omit")), where="report")
+            options["destination"] = os.path.abspath(options["destination"])
             result.update(self._report(options))
             if options["copy_to"]:
                 self._copy(options["destination"], options["copy_to"], task_vars or {})
@@ -84,7 +86,7 @@ class ActionModule(ActionBase):
         if copied.get("failed"):
             raise ActionFailed(
                 f"The report is at {source}, and could not be put into {target}: {copied.get('msg') or 'no reason given'}.",
-                remedy="Copy it there when the host is back.",
+                remedy="Copy it there.",
             )
 
     def _report(self, options: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -124,7 +126,7 @@ class ActionModule(ActionBase):
             lines.append(f"journal head: {head}")
         if report["release"]:
             lines += _over_budget(outcome, report["release"]["downtime"])
-        _DISPLAY.display("\n".join(lines))
+        _DISPLAY.display(printable("\n".join(lines)))
         return {
             "changed": True,
             "outcome": outcome,

@@ -18,6 +18,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.plugin_utils import spool
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
+from ansible_collections.opsready.golive.plugins.plugin_utils.terminal import printable
 from ansible_collections.opsready.golive.plugins.plugin_utils.verdict_rules import (
     NO_GO,
     decide,
@@ -33,6 +34,7 @@ _OPTIONS: Spec = {
     "version": {"type": "str", "default": ""},
     "artefacts": {"type": "dict", "default": {}},
     "migration_preview": {"type": "str", "default": ""},
+    "unreadable": {"type": "dict", "default": {}},
     "waivers": {"type": "list", "elements": "dict", "default": []},
     "sign_offs": {"type": "list", "elements": "dict", "default": []},
     "force": {"type": "list", "elements": "dict", "default": []},
@@ -80,6 +82,7 @@ class ActionModule(ActionBase):
             findings=spool.read(directory, [phase, f"{phase}.volatile"]),
             phase=phase,
             now=CLOCK.now(),
+            unreadable=options["unreadable"],
             waivers=read_waivers(options["waivers"]),
             force=options["force"],
             sign_offs=options["sign_offs"],
@@ -99,7 +102,7 @@ class ActionModule(ActionBase):
         spool.write_file(os.path.join(directory, f"verdict.{phase}.json"), spool.as_json(verdict))
         spool.write_file(os.path.join(directory, f"decided.{phase}.json"), spool.as_json(findings))
         text = in_words(verdict)
-        _DISPLAY.display(text, color="red" if verdict["decision"] == NO_GO else "green")
+        _DISPLAY.display(printable(text), color="red" if verdict["decision"] == NO_GO else "green")
         no_go = verdict["decision"] == NO_GO
         return {
             "changed": False,

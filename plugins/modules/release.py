@@ -111,7 +111,8 @@ options:
     description: How long users may be without the system, in seconds. Without it, and with V(0), nothing is judged.
     type: float
   way_out:
-    description: The commands that are printed before the first change, for the case that this run dies. C(<release>) stands for the id.
+    description: The commands that are printed before the first change, for the case that this run dies. C(<release>) stands for the id,
+      C(<options>) for inventory, variable files and vault that this run was started with.
     type: list
     elements: str
     default: []

@@ -43,6 +43,10 @@ options:
     description: The hash of what the migration would do, as M(opsready.golive.migrate) with O(opsready.golive.migrate#module:state=planned) returns it.
     type: str
     default: ''
+  unreadable:
+    description: What could not be read that the release depends on, its name over the reason. Each blocks as V(unknown).
+    type: dict
+    default: {}
   waivers:
     description:
       - Accepted failures, each with C(item), C(owner), C(approver) (not the owner), C(reason), C(expires) in UTC, and

@@ -13,6 +13,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     services,
     smoke_http,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._clients import conninfo
+from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match, unknown_keys
@@ -226,5 +228,20 @@ def check_value(name: str, value: t.Any) -> None:
     if unknown:
         raise BadInput(f"The system file: {'; '.join(unknown)}.")
     read = validated({name: SYSTEM_FILE[name]}, {name: value}, where="The system file")[name]
-    if name == "golive_backup" and read and read["keep"]:
-        retention.require_rules(read["keep"])  # pg_backup would say it inside the window
+    if read:
+        _refuse_what_a_module_would(name, read)
+
+
+def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
+    """Raise BadInput for what would otherwise be said once the lock is held, or inside the window."""
+    if name == "golive_backup" and read["keep"]:
+        retention.require_rules(read["keep"])
+    if name == "golive_database":
+        conninfo.database_of(conninfo.parsed(read["dsn"], name="golive_database.dsn"), name="golive_database.dsn")
+        if read["verify_dsn"]:
+            conninfo.parsed(read["verify_dsn"], name="golive_database.verify_dsn")
+    if name == "golive_workers":
+        try:
+            redis_client.parsed(read["url"])
+        except BadInput as problem:
+            raise BadInput(f"golive_workers.url: {problem.message}", remedy=problem.remedy) from None

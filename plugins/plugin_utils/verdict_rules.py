@@ -25,6 +25,8 @@ NO_GO = "NO-GO"
 
 #: How many changes since the last GO a sentence names.
 _LISTED = 20
+#: How much of a finding's summary is printed; all of it is in the report.
+_SHOWN_CHARACTERS = 1000
 #: How far a host's clock may be ahead of the controller's before its findings' age means nothing.
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
 #: What stands in a form where a name should be.
@@ -141,7 +143,7 @@ def _how_to_sign(item: str, team: str, digest: str) -> str:
     if not digest:
         return "Run it where the migration can be read: what is to be signed cannot be determined here."
     return (
-        f"A person of team {team} reads it, then: ansible-playbook opsready.golive.sign_off -e @system.yml "
+        f"A person of team {team} reads it, then: ansible-playbook opsready.golive.sign_off <-i and -e @files of this run> "
         f"-e signed_item={item} -e signed_team={shlex.quote(team)} -e signed_digest={digest} "
         "-e \"signed_by='<first and last name>'\""
     )
@@ -343,6 +345,7 @@ def decide(
     previous: t.Mapping[str, t.Any] | None = None,
     approver: str = "",
     demands: t.Mapping[str, t.Mapping[str, t.Any]] | None = None,
+    unreadable: t.Mapping[str, str] | None = None,
     check_mode: bool = False,
 ) -> tuple[dict[str, t.Any], list[Finding]]:
     """The verdict, and every finding beside its decision. Findings themselves are never edited."""
@@ -355,6 +358,8 @@ def decide(
     for finding in judged:
         sorted_out.sort(finding, items[finding["id"]], accepted, now=now, check_mode=check_mode)
 
+    for name, reason in (unreadable or {}).items():
+        sorted_out.block(name, "unknown", str(reason))
     coverage = _coverage(expected, judged)
     for identity in coverage["missing"]:
         sorted_out.block(identity, "unknown", f"{identity} is required, and no item covers it.")
@@ -460,7 +465,8 @@ def in_words(verdict: t.Mapping[str, t.Any]) -> str:
     for title, entries in (("blocks", verdict["blocking"]), ("warns", verdict["warnings"])):
         for entry in entries[:30]:
             where = "" if entry["host"] == CONTROLLER else f" on {entry['host']}"
-            lines.append(f"  {title:7}{entry['status']:8} {entry['id']}{where}: {entry['summary']}")
+            summary = " ".join(entry["summary"].split())  # no server's answer begins a line of its own
+            lines.append(f"  {title:7}{entry['status']:8} {entry['id']}{where}: {summary[:_SHOWN_CHARACTERS]}")
         if len(entries) > 30:
             lines.append(f"  {title:7}and {len(entries) - 30} more")
     lines += [f"  holds? {entry['id']}: {entry['reason']}" for entry in verdict["conditional"]]

@@ -89,6 +89,15 @@ def test_a_server_that_is_stopped_for_a_while_was_down_for_that_while(path: Path
     assert not downtime_probe("stopped", enforce=False, max_downtime=0)["changed"]
 
 
+def test_versions_that_the_probe_was_not_told_to_read_are_not_judged(path: Path, downtime_probe: t.Any) -> None:
+    with HttpServer({"*": Answer(200, "ok", {"X-Version": "1"})}) as server:
+        downtime_probe("started", url=f"{server.url}/")
+        await_samples(path, 10)
+        refused = downtime_probe("read", good={"versions": ["1"]})
+        assert "not told in which header" in refused["msg"]
+        assert downtime_probe("stopped", max_downtime=3600)["downtime"]["seconds"] == 0
+
+
 def test_a_server_that_hangs_is_down_though_it_accepts(path: Path, downtime_probe: t.Any) -> None:
     with HangingServer() as server:
         begun = downtime_probe("started", url=f"http://127.0.0.1:{server.port}/", timeout=0.3)

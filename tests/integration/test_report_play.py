@@ -91,6 +91,14 @@ def test_the_report_is_put_into_the_record_for_its_owner_alone(tmp_path: Path) -
     assert (record / "report.json").stat().st_mode & 0o077 == 0
 
 
+def test_a_report_in_a_folder_of_where_one_stands_gets_into_the_record_too(tmp_path: Path) -> None:
+    record = tmp_path / "state" / "report"
+    played = _report(tmp_path, _downtime(30, 30.1), copy_to=str(record), destination="golive-report")
+    assert played.rc == 0, played.text
+    assert (record / "report.json").read_bytes() == (tmp_path / "play" / "golive-report" / "report.json").read_bytes()
+    assert f"report: {tmp_path / 'play' / 'golive-report'}" in played.stdout
+
+
 def test_a_record_that_cannot_be_reached_fails_after_the_report_was_written(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder is wanted")
     played = _report(tmp_path, _downtime(30, 30.1), copy_to=str(tmp_path / "state" / "report"))

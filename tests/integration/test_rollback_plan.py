@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -312,6 +313,18 @@ def test_a_fence_that_was_lifted_asks_before_anything_is_lost(restoring: Restori
     assert names(restoring.server, restoring.plan) == ["live"]
     assert restoring.execute("select count(*) from kept", "live") == [(2,)]
     went_well(restoring.follow(RESTORE="yes"))
+    restoring.is_back()
+
+
+def test_an_archive_that_was_changed_since_it_was_proven_changes_nothing(restoring: Restoring) -> None:
+    proven = hashlib.sha256(restoring.dump.read_bytes()).hexdigest()
+    where = {"archive": f"file://{restoring.dump}", "destination": f"file://{restoring.folder}", "sha256": proven}
+    good = restoring.dump.read_bytes()
+    restoring.dump.write_bytes(good + b"\0")
+    assert "is not the one that was made and proven" in stopped(restoring.follow(restoring.planned(where)))
+    assert names(restoring.server, restoring.plan) == ["fenced"]
+    restoring.dump.write_bytes(good)
+    went_well(restoring.follow(restoring.planned(where)))
     restoring.is_back()
 
 

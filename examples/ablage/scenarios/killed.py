@@ -69,6 +69,10 @@ def run(workspace: Workspace, promises: Promises, version: str = VERSION) -> Non
         summary(workspace, report)
 
 
+#: What tells the operator's own programs, whose environment holds what ROLLBACK.md asks for, from those that we start.
+BY_HAND = {"STARTED_BY": "an operator who follows ROLLBACK.md"}
+
+
 def follow(workspace: Workspace, facts: Facts, promises: Promises) -> None:
     """Run the shell blocks of ROLLBACK.md from top to bottom in one bash, with what it asks for and nothing else."""
     written = workspace.record() / "ROLLBACK.md"
@@ -90,7 +94,7 @@ def follow(workspace: Workspace, facts: Facts, promises: Promises) -> None:
     with tempfile.TemporaryDirectory(dir=workspace.tmp) as folder:
         ended = subprocess.run(
             ["/bin/bash", str(script)], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            env={"PATH": operator_path(Path(folder), facts), "LANG": "C.UTF-8", **{name: secrets[name] for name in asked - unknown}},
+            env={"PATH": operator_path(Path(folder), facts), "LANG": "C.UTF-8", **BY_HAND, **{name: secrets[name] for name in asked - unknown}},
             timeout=ROLLBACK_SECONDS, check=False,
         )  # fmt: skip
     workspace.write("rollback.log", ended.stdout + ended.stderr)

@@ -137,6 +137,8 @@ class Recording:
     interval: float | None
     unreadable_lines: int
     worst_skew_ms: float
+    #: Whether the probe was told in which header the system names its version.
+    tells_version: bool
 
 
 def read_recording(lines: t.Iterable[bytes]) -> Recording:
@@ -149,6 +151,7 @@ def read_recording(lines: t.Iterable[bytes]) -> Recording:
     unreadable = 0
     worst_skew = 0.0
     offset = 0.0
+    tells_version = True
     for raw in lines:
         if not raw.strip():
             continue
@@ -159,6 +162,7 @@ def read_recording(lines: t.Iterable[bytes]) -> Recording:
                 offset = float(line["began"]["t"]) - float(line["began"]["m"])
                 began = float(line["began"]["t"]) if began is None else began
                 interval = float(line["began"]["interval"])
+                tells_version = tells_version and bool(line["began"].get("version_header"))
                 ended, ended_by = None, ""
             elif "ended" in line:
                 ended = offset + float(line["ended"]["m"])
@@ -178,7 +182,7 @@ def read_recording(lines: t.Iterable[bytes]) -> Recording:
         except (ValueError, KeyError, TypeError):
             unreadable += 1
     samples.sort(key=lambda sample: sample.at)
-    return Recording(tuple(samples), began, ended, ended_by, interval, unreadable, worst_skew)
+    return Recording(tuple(samples), began, ended, ended_by, interval, unreadable, worst_skew, tells_version)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -717,6 +721,11 @@ def measure(
     recording = _read(path)
     if recording.began is None or recording.interval is None:
         raise ActionFailed(f"{path} holds no recording of a probe.")
+    if versions and not recording.tells_version:
+        raise BadInput(
+            "good.versions is given, but the probe was not told in which header the system names its version.",
+            remedy="Start it with good.version_header, or leave good.versions out.",
+        )
     begin = _moment(since, "since") if since else recording.began
     end = _moment(until, "until") if until else (recording.ended or CLOCK.now().timestamp())
     windows = [

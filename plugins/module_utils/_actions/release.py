@@ -441,8 +441,8 @@ def _note_backup(record: Record, release: str, backup: Params) -> Result:
     plan = record.document(release, "rollback_plan.json")
     if plan is None:
         return {}
-    archive = str(backup.get("archive", ""))
-    plan["where"]["backup"] = {**(plan["where"].get("backup") or {}), "archive": archive}
+    noted = {name: str(backup.get(name) or "") for name in ("archive", "sha256")}
+    plan["where"]["backup"] = {**(plan["where"].get("backup") or {}), **noted}
     text = rollback_document.render(plan)
     record.write(release, "rollback_plan.json", plan)
     record.write(release, "ROLLBACK.md", text)

@@ -94,7 +94,7 @@ def render(plan: Plan) -> str:
     lines += [
         "Afterwards tell the record that it is over, or the next release will refuse to begin:",
         "",
-        f"    ansible-playbook opsready.golive.abort -e @system.yml -e golive_takeover={plan['release']}",
+        f"    ansible-playbook opsready.golive.abort <-i and -e @files of the release> -e golive_takeover={plan['release']}",
         "",
     ]
     return "\n".join(lines)
@@ -130,14 +130,38 @@ def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
         commands.append(
             f'broker() {{ "$(command -v redis-cli || command -v valkey-cli)" {_broker(plan["broker"])} "$@"; }}'
         )
-    if plan["database"] == "restore" and str((where.get("backup") or {}).get("destination", "s3:")).startswith("s3:"):
+    if _fetches(plan, where):
         text.append("- access to the backup in `BACKUP_ACCESS_KEY` and `BACKUP_SECRET_KEY`")
+    needed = _programs(plan, where)
     if where.get("supervisor"):
         if where.get("supervisor_user"):
             text.append(f"- the password of {line(where['supervisor_user'])} at supervisord in `SUPERVISOR_PASSWORD`")
             commands.append(': "${SUPERVISOR_PASSWORD?the password at supervisord}"')
         commands += [_ctl(where), _HALT]
+    if needed:
+        text.append(f"- these programs, where they are used: {', '.join(f'`{line(name)}`' for name in needed)}")
+    if needed and len({str(host) for host in (where.get("hosts") or {}).values() if host}) <= 1:
+        found = 'command -v "$program" > /dev/null || stop "$program is not found; add its directory to PATH"'
+        commands.append(f"for program in {' '.join(map(word, needed))}; do {found}; done")
     return [*text, *[""] * bool(text), *block(*commands)]
+
+
+def _fetches(plan: Plan, where: t.Mapping[str, t.Any]) -> bool:
+    """Whether a backup has to come from a store."""
+    return plan["database"] == "restore" and str((where.get("backup") or {}).get("destination", "s3:")).startswith(
+        "s3:"
+    )
+
+
+def _programs(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    """What the blocks run, beside what every host has."""
+    asks = _fetches(plan, where) or where.get("health") or where.get("user_path")
+    return [
+        *(["psql"] if plan["connection"] else []),
+        *(["pg_restore"] if plan["connection"] and plan["database"] == "restore" else []),
+        *([str(where.get("supervisorctl") or "supervisorctl")] if where.get("supervisor") else []),
+        *(["curl"] if asks else []),
+    ]
 
 
 def _ctl(where: t.Mapping[str, t.Any]) -> str:

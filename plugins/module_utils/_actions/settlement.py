@@ -114,7 +114,7 @@ def settle(
             return decision
     return _decision(
         ROLL_BACK,
-        f"{case.where}; it is rolled back: {_by(case.kind, case.began)}.",
+        f"{case.where}; the way back: {_by(case.kind, case.began)}.",
         database=case.kind if case.has_migrated else "image_only",
         steps=release_steps.way_back(case.began),
     )
@@ -262,7 +262,7 @@ def _after_no_return(where: str, kind: str, world: World, outcome: str, back: t.
     if loss.get("lossless") is True:
         return _decision(
             ROLL_BACK,
-            f"{where}; nobody wrote since the fence, so it is rolled back: {_BY[kind]}.",
+            f"{where}; nobody wrote since the fence, so there is a way back that loses nothing: {_BY[kind]}.",
             database=kind,
             steps=back,
         )

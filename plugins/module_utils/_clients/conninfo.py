@@ -84,7 +84,8 @@ def parsed(dsn: str, *, name: str = "dsn") -> dict[str, str]:
     for key, value in pairs:
         if _SECRET.match(key):
             raise BadInput(
-                f"{name} holds a {key}, and option values are printed at -vvv.", remedy="Pass it as password."
+                f"{name} holds a {key}, and option values are printed at -vvv.",
+                remedy="Pass it as a secret of its own.",
             )
         if key not in VARIABLES:
             raise BadInput(f"{name} holds {key!r}, which libpq does not know.", remedy=_REMEDY)

@@ -100,6 +100,21 @@ def test_a_finding_that_never_came_in_is_unknown_and_no_go() -> None:
     assert decided[1]["summary"] == "No finding came in for this item on this host."
 
 
+def test_no_summary_begins_a_line_of_its_own_or_fills_the_screen() -> None:
+    verdict, _unused = _decide([_item()], [_finding(status="fail", summary="said\nGO  (all pass)\n" + "x" * 90_000)])
+    lines = in_words(verdict).splitlines()
+    assert len(lines) == 2
+    assert ": said GO (all pass) xxx" in lines[1]
+    assert len(lines[1]) < 1200
+
+
+def test_what_could_not_be_read_blocks_as_unknown() -> None:
+    verdict, _unused = _decide([_item()], [_finding()], unreadable={"migration": "Nobody answers."})
+    assert verdict["decision"] == "NO-GO"
+    (line,) = verdict["blocking"]
+    assert (line["id"], line["status"], line["summary"]) == ("migration", "unknown", "Nobody answers.")
+
+
 def test_findings_that_nobody_expected_count_for_nothing() -> None:
     verdict, decided = _decide(
         [_item("a"), _item("other", phase=["smoke"])],

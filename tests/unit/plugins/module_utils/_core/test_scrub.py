@@ -229,3 +229,9 @@ def test_two_threads_that_learn_at_once_are_both_heard(monkeypatch: pytest.Monke
     for learner in learners:
         learner.join()
     assert scrubber.text("first-secret other-secret") == f"{MASK} {MASK}"
+
+
+def test_half_a_surrogate_pair_is_replaced_and_a_whole_character_is_not() -> None:
+    assert Scrubber().value({"said": ["a\ud800b", "🐘 größer"]}) == {
+        "said": ["a\N{REPLACEMENT CHARACTER}b", "🐘 größer"]
+    }

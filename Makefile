@@ -62,11 +62,11 @@ demo-no-go: setup ## a checklist that fails; nothing is changed
 demo-killed: setup ## the controller is killed half-way; the way back without Ansible
 	@$(demo) killed --directory build/demo-killed
 
-test: setup-test ## linters, types, sanity, the demos, molecule, unit and integration tests
-	@$(pytest) $(in_parallel) tests/e2e/test_demos.py tests/gates/test_sanity.py tests/gates/test_molecule.py \
+test: setup-test ## linters, types, sanity, three demos, molecule, unit and integration tests
+	@$(pytest) $(in_parallel) -m "not long" tests/e2e/test_demos.py tests/gates/test_sanity.py tests/gates/test_molecule.py \
 	  tests/gates/test_lint.py tests/gates/test_frame.py tests/integration tests/unit
 
-test-all: setup-test ## what make test runs, and the kills, the laws on whole releases, the artifact and Python 3.9
+test-all: setup-test ## what make test runs, and all demos, the kills, the laws on whole releases, the artifact and Python 3.9
 	@$(pytest) $(in_parallel) $(wildcard tests/gates tests/e2e tests/matrix/test_python39.py tests/integration tests/unit)
 
 lint: setup-test ## linters and types

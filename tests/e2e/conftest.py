@@ -30,7 +30,12 @@ CALLS = {
 }
 
 
+#: Shown by `make test-all` only: each takes minutes.
+LONG = ("bad-release a", "bad-release b", "bad-release c", "killed with a restore")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: a demo of minutes, which `make test` leaves to `make test-all`")
     config.addinivalue_line("markers", "e2e: a whole demo, or a playbook on the whole reference system")
 
 
@@ -38,6 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(item.path).is_relative_to(Path(__file__).parent):
             item.add_marker("e2e")
+            shown = getattr(item, "callspec", None)
+            if shown is not None and shown.params.get("name") in LONG:
+                item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

@@ -76,8 +76,8 @@ options:
         description: Header in which the system names its version. Recorded from O(state=started) on.
         type: str
       versions:
-        description: Right versions, where the probe was started with O(good.version_header). An answer of another version, or of none, is not a good one. Without a
-          list every version is right.
+        description: Right versions, where the probe was started with O(good.version_header). An answer of another version, or of none, is not
+          a good one. Without a list every version is right.
         type: list
         elements: str
         default: []

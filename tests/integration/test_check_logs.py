@@ -318,7 +318,7 @@ def test_errors_since_the_deploy_are_no_more_than_before_it(
     log = tmp_path / name
     before = [stamped(minutes, "ERROR the mail server is away") for minutes in (170, 150, 130, 110, 90, 70)]
     after = [stamped(minutes, "ERROR no mail to anna.canary@example.org") for minutes in (40, 20)]
-    log.write_text("".join([*before, stamped(60.5, "CRITICAL stopped"), *(stamped(50, "INFO x") for _ in range(9)), *after]))  # fmt: skip
+    log.write_text("".join([*before, stamped(60.5, "CRITICAL stopped"), *(stamped(50, "INFO x") for _unused in range(9)), *after]))  # fmt: skip
     finding = since_the_deploy(run_module_here, log)
     assert finding["status"] == "pass", finding["summary"]
     assert finding["measured"]["lines with /^Traceback/"] == 0

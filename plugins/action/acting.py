@@ -61,7 +61,8 @@ class ActionModule(ActionBase):
     def _arguments(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         arguments = dict(plain(self._task.args, variables.get("omit")))
         if isinstance(arguments.get("way_out"), list):
-            arguments["way_out"] = [str(line).replace("<options>", run_options()) for line in arguments["way_out"]]
+            options = run_options()
+            arguments["way_out"] = [str(line).replace("<options>", options) for line in arguments["way_out"]]
         if arguments.get("release") in (None, ""):
             arguments.pop("release", None)
             return arguments

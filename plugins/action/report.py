@@ -227,17 +227,13 @@ def release_part(record: t.Mapping[str, t.Any], downtime: t.Mapping[str, t.Any])
         ],
         "point_of_no_return": plan.get("point_of_no_return"),
         "irreversible": plan.get("irreversible", []),
-        "way_out": [] if ended and ended["outcome"] != "left_on" else _way_out(plan, record["id"]),
+        # What was printed before the first change; it matters while the release is not settled.
+        "way_out": [] if ended and ended["outcome"] != "left_on" else plan.get("way_out") or [],
         "rollback": {key: rollback.get(key) for key in ("database", "reason", "services")},
         "backup": _backup_part(_known(steps, "backup", "backup")),
         "downtime": _downtime_part(downtime, plan.get("downtime_budget")),
         "drain": _known(steps, "watch", "drain"),
     }
-
-
-def _way_out(plan: t.Mapping[str, t.Any], release: str) -> list[str]:
-    """The commands that were printed before the first change; they matter while the release is not settled."""
-    return [str(line).replace("<release>", release) for line in plan.get("way_out") or []]
 
 
 def _backup_part(backup: dict[str, t.Any] | None) -> dict[str, t.Any] | None:

@@ -38,6 +38,7 @@ return moved"""
 _HALT = """\
 halt() {  # halt PROGRAM, and see that it does not run
   local said
+  # Both end with a code of their own for a program that does not run: what they say decides.
   ctl stop "$1" || true
   said=$(ctl status "$1" 2>&1) || true
   case $said in

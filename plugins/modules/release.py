@@ -254,6 +254,10 @@ detail:
   description: The outcome in a sentence, with what a restore left behind.
   returned: with O(state=ended)
   type: str
+unreadable:
+  description: What of the record is damaged beside its releases, each with its sentence. M(opsready.golive.verdict) is given it, so that it blocks.
+  returned: with O(state=read)
+  type: dict
 damage:
   description: Where the journal had been damaged and was set aside, with C(line), C(unreadable), C(kept_as) and C(sha256); else none.
   returned: with O(state=read) and O(state=settled) when there is a release

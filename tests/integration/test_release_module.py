@@ -438,6 +438,29 @@ def test_the_role_hands_a_persons_word_on(host: Host, tmp_path: Path) -> None:
     assert host.journal(begun["id"]).with_name("journal.damaged-1.jsonl").read_bytes() == evidence
 
 
+def test_where_the_record_is_lost_a_person_gets_the_way_back_and_what_stands(host: Host, tmp_path: Path) -> None:
+    begun = host.begin()["id"]
+    variables = {
+        "release_system": "archive", "release_state_dir": str(host.state_dir), "release_token": "{{ claimed.token }}",
+        "release_state_host": "localhost", "report_destination": str(tmp_path / "report"),
+        "settle_release_id": begun, "settle_failure": "Window | Stop: no answer.", "settle_way_back": "# Way back\n",
+        "__maintenance_switched": {"layers": [{"state": "enabled"}]}, "__backup_fence": {"msg": "it failed"},
+    }  # fmt: skip
+    tasks = [
+        {"name": "Claim", "opsready.golive.release": host.arguments("claimed", takeover=begun), "register": "claimed"},
+        {"name": "Lose", "ansible.builtin.file": {"path": str(host.state_dir), "state": "absent"}},
+        {"name": "Settle", "ansible.builtin.include_role": {"name": "opsready.golive.settle"}, "vars": variables},
+    ]
+    played = run_playbook([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}], directory=tmp_path / "play")
+    assert played.rc == 2
+    said = played.of("Without record | Say what stands", "localhost").msg
+    assert f"Release {begun} cannot be settled: The record of archive is gone: there is no {host.root}." in said
+    assert "It had stopped at Window | Stop: no answer." in said
+    assert "maintenance is enabled and the database is unknown" in said
+    assert f"in {tmp_path}/report/ROLLBACK.md on this machine" in said
+    assert (tmp_path / "report" / "ROLLBACK.md").read_text() == "# Way back\n"
+
+
 def test_the_world_as_it_was_ends_a_release_whose_journal_was_damaged(host: Host) -> None:
     begun, _evidence = _damaged(host, DAMAGES["altered"][0])
     taken = host("claimed", takeover=begun["id"], damaged_journal="set_aside")
@@ -860,6 +883,7 @@ def _no_file_larger_than(octets: int) -> t.Callable[[], None]:
 @pytest.mark.parametrize("octets", [0, 1, 20, 100, 250])
 def test_where_no_more_can_be_written_nothing_begins_and_no_lock_is_left(host: Host, octets: int) -> None:
     host("judged", verdict=_verdict())
+    Record(str(host.state_dir), "archive").reserve_room()
     before = host("read")
     answer = release_in_child(host.begin_arguments(), prepare=_no_file_larger_than(octets))
     assert answer is not None
@@ -876,7 +900,7 @@ def test_where_no_more_can_be_written_nothing_begins_and_no_lock_is_left(host: H
 def _small_disk(path: Path) -> t.Iterator[None]:
     path.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(path)], check=False, capture_output=True
     )
     if mounted.returncode != 0:
         pytest.skip(f"mount: this machine lets nobody mount a file system: {mounted.stderr.decode()}")
@@ -914,17 +938,111 @@ def test_a_full_disk_stops_a_release_before_it_begins_and_never_the_way_back(hos
         assert forward["failed"] is True
         assert "Nothing more is changed" in forward["msg"]
         assert small("read")["head"] == head
-        back = small(
-            "step",
-            release=begun["token"],
-            opens={"name": "back_stop", "direction": "back"},
-            closes={"name": "stop", "status": "failed", "detail": "x" * 9000},
-        )
-        assert back.get("failed", False) is False
+        way_back = {
+            "release": begun["token"],
+            "opens": {"name": "back_stop", "direction": "back"},
+            "closes": {"name": "stop", "status": "failed", "detail": "x" * 9000},
+        }
+        kept = small("step", **way_back)  # in the room that the release had reserved
+        assert kept["head"] == small("read")["head"] != head
+        _fill(ballast.with_name("more"))
+        back = small("step", **way_back)
+        assert (back.get("failed", False), back["head"]) == (False, "")
         assert "the way back goes on without it" in json.dumps(back)
         ended = small("ended", release=begun["token"], outcome="rolled_back", detail="x" * 9000)
         assert ended.get("failed", False) is False
         assert small("read")["lock"] is None
+
+
+def test_a_full_disk_does_not_keep_a_dead_runs_release_from_being_ended(host: Host, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("root: only root can mount a small disk")
+    with _small_disk(tmp_path / "disk"):
+        small = Host(host.run, tmp_path / "disk" / "state")
+        begun = small.begin()
+        small("step", release=begun["token"], opens={"name": "stop"})
+        _fill(tmp_path / "disk" / "ballast")
+        taken = small("claimed", takeover=begun["id"])
+        ended = small("ended", release=taken["token"], closes={"name": "current"}, outcome="aborted")
+        assert ended["entries"] == 5  # begun, stop begins, claimed, stop done, ended
+        assert small("read")["lock"] is None
+        (tmp_path / "disk" / "ballast").unlink()
+        assert "token" in small.begin()
+        assert (small.root / "reserve").stat().st_size == 1 << 20
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "null", "{}", '{"release": 1, "number": "2", "nonce": ""}'])
+def test_without_its_lock_a_release_that_has_not_ended_is_still_in_the_way(host: Host, content: str | None) -> None:
+    begun = host.begin()
+    host("step", release=begun["token"], opens={"name": "stop"})
+    lock = host.root / "lock.json"
+    lock.unlink()
+    if content is not None:
+        lock.write_text(content)
+    for check in (True, False):
+        refused = host("begun", check=check, version="2.0.0", verdict=_verdict(), subject=SUBJECT)
+        assert refused["failed"] is True
+        assert "has not ended" in refused["msg"] if content is None else str(lock) in refused["msg"], refused["msg"]
+    read = host("read")
+    assert (read["id"], read["lock"], "has not ended" in read["msg"]) == (begun["id"], None, True)
+    assert list(read["unreadable"]) == ([] if content is None else ["lock"])
+    taken = host("claimed", takeover=begun["id"])
+    host("ended", release=taken["token"], outcome="aborted")
+    assert "token" in host.begin()
+
+
+def test_a_release_that_was_left_on_stays_in_the_way_without_its_lock(host: Host) -> None:
+    begun = host.begin()
+    host("ended", release=begun["token"], outcome="left_on")
+    (host.root / "lock.json").unlink()
+    assert f"golive_takeover={begun['id']}" in host.begin()["msg"]
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "judged.json", "sign_offs.jsonl"])
+def test_what_is_damaged_beside_the_releases_is_named_and_blocks_no_way_back(host: Host, name: str) -> None:
+    begun = host.begin()
+    (host.root / name).write_text("{torn\n")
+    read = host("read")
+    assert read["id"] == begun["id"]
+    (said,) = read["unreadable"].values()
+    assert str(host.root / name) in said
+    taken = host("claimed", takeover=begun["id"])
+    assert host("settled", release=taken["token"])["settlement"]["action"] == "finish"
+
+
+def test_tokens_order_the_releases_whatever_the_clock_said(host: Host) -> None:
+    ahead = _live(host)
+    later = host.root / "releases" / "r99991231T235959-0000"
+    host.journal(ahead["id"]).parent.rename(later)
+    second = host.begin(redeploy=True)
+    host("ended", release=second["token"], outcome="live")
+    assert host("read")["id"] == second["id"]
+    assert f"Take {second['id']} back first" in host("claimed", takeover=later.name)["msg"]
+    assert "token" in host("claimed", takeover=second["id"])
+
+
+def test_a_journal_made_of_a_damaged_one_keeps_its_place_among_the_releases(host: Host) -> None:
+    first, _evidence = _damaged(host, DAMAGES["altered"][0])
+    taken = host("claimed", takeover=first["id"], damaged_journal="set_aside")
+    host("ended", release=taken["token"], outcome="aborted")
+    second = _live(host)
+    again = host.journal(first["id"])
+    again.write_bytes(again.read_bytes().replace(b"aborted", b"abandon"))
+    assert host("read")["releases"] == [first["id"], second["id"]]
+
+
+def test_a_release_that_is_open_says_that_maintenance_is_on_and_what_leads_on(host: Host) -> None:
+    begun = host.begin()
+    host.plan(begun["token"], way_out=["abort <release>"], opens={"name": "maintenance_on"})
+    assert "maintenance is on" not in host("read")["text"]
+    host("step", release=begun["token"], closes={"name": "maintenance_on"}, opens={"name": "stop"})
+    text = host("read")["text"]
+    assert "  maintenance is on since 20" in text
+    assert f"  way out: abort {begun['id']}" in text
+    host("step", release=begun["token"], closes={"name": "stop"}, opens={"name": "traffic"})
+    assert "maintenance is on" not in host("read")["text"]
+    host("ended", release=begun["token"], closes={"name": "traffic"}, outcome="live")
+    assert "way out" not in host("read")["text"]
 
 
 class _DieAt:

@@ -77,13 +77,17 @@ def parse_chain(content: bytes, *, where: str = "the journal") -> Chain:
     return Chain(tuple(entries), head, bool(lines[-1]))
 
 
-def has_a_line(path: str) -> bool:
-    """Whether something was ever acknowledged in this journal; half a line is what a kill while beginning left."""
+def first_line(path: str) -> Entry | None:
+    """A journal's first line, empty where it is no entry any more.
+
+    None where nothing was ever acknowledged: half a line is what a kill while beginning left.
+    """
     try:
         with open(path, "rb") as stream:
-            return stream.readline().endswith(b"\n")
+            line = stream.readline()
     except FileNotFoundError:
-        return False
+        return None
+    return (_entry(line) or {}) if line.endswith(b"\n") else None
 
 
 def read_chain(path: str) -> Chain:
@@ -172,8 +176,8 @@ def _is_telling(entry: Entry) -> bool:
 def set_aside(path: str, entries: t.Sequence[Entry], *, note: Entry, token: int, clock: Clock = CLOCK) -> str:
     """Keep the file beside, untouched, and put a new journal in its place; returns the kept file's path.
 
-    The new one holds these entries, which keep their times, then ``note`` with ``kept_as``. A kill leaves the old journal or
-    the new one. Raises OSError.
+    The new one holds these entries, which keep their times and tokens, then ``note`` with ``kept_as``. A kill leaves the old
+    journal or the new one. Raises OSError.
     """
     with open(path, "ab") as held:  # one that is gone is kept as the empty file it is worth
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -201,7 +205,7 @@ def _chained(records: t.Sequence[Entry], *, head: str, number: int, token: int, 
     """The lines of these records, to stand after ``number`` lines that end in ``head``."""
     lines = b""
     for count, record in enumerate(records, start=number + 1):
-        entry = {"at": utc_text(clock.now()), **record, "n": count, "token": token, "prev": head}
+        entry = {"at": utc_text(clock.now()), "token": token, **record, "n": count, "prev": head}
         line = json.dumps(entry, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
         lines += line + b"\n"
         head = _line_hash(line)

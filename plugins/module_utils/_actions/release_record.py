@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import re
 import secrets
@@ -38,6 +39,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.fencing impo
 #: Lock and token are read and written in milliseconds; who waits longer waits for something that hangs.
 _MUTEX_SECONDS = 30.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
+#: Room that a release takes when it begins, for its way back: a full disk then blocks neither journal nor takeover.
+_RESERVE_OCTETS = 1 << 20
 
 
 class Record:
@@ -102,11 +105,13 @@ class Record:
         Raises ActionFailed when it cannot be written: then everything is as it was.
         """
         path = self.journal_path(release)
-        entries = [{**entry, "salvaged": True} for entry in found.entries]
+        entries = [{**entry, "salvaged": True, "token": _believable(entry, token)} for entry in found.entries]
         if not any(entry["event"] == "begun" for entry in entries):
             verdict = self.document(release, "verdict.json") or {}
             told = {"version": str(verdict.get("version", "")), "digest": str(verdict.get("digest", ""))}
-            entries.insert(0, {"event": "begun", **told, "operator": "", "job": "", "host": "", "salvaged": True})
+            began_with = entries[0]["token"] if entries else token.number
+            entries.insert(0, {"event": "begun", **told, "operator": "", "job": "", "host": "", "salvaged": True,
+                               "token": began_with})  # fmt: skip
         note = {"event": "damaged", "line": found.line, "unreadable": list(found.unreadable), "sha256": found.sha256,
                 "ended": found.ended}  # fmt: skip
         try:
@@ -163,15 +168,30 @@ class Record:
             return None
         except PermissionError:
             raise self._unreadable(path) from None
-        except ValueError:
-            raise UnexpectedAnswer(
-                f"{path} is damaged.", remedy="Look at the journal beside it, then remove the file."
+        except OSError as problem:
+            raise ActionFailed(
+                f"{path} cannot be read: {problem.strerror}.", remedy="See to the state host's disk, then try again."
             ) from None
-        return content if isinstance(content, dict) else None
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise UnexpectedAnswer(f"{path} is damaged.", remedy="Look at the journal beside it, then remove the file.")
+        return content
 
     def lock(self) -> dict[str, t.Any] | None:
-        """Who holds the system now, or None."""
-        return self._read_json(os.path.join(self.root, "lock.json"))
+        """Who holds the system now, or None. Raises UnexpectedAnswer for a lock that does not say who."""
+        path = os.path.join(self.root, "lock.json")
+        remedy = (
+            "Read `status`: end the release that is open with `abort` and its golive_takeover, which writes the lock anew; "
+            "remove the file where none is open."
+        )
+        try:
+            lock = self._read_json(path)
+        except UnexpectedAnswer as problem:
+            raise UnexpectedAnswer(problem.message, remedy=remedy) from None
+        if lock is not None and [type(lock.get(name)) for name in ("release", "number", "nonce")] != [str, int, str]:
+            raise UnexpectedAnswer(f"{path} does not say who holds the lock.", remedy=remedy)
+        return lock
 
     def document(self, release: str, name: str) -> dict[str, t.Any] | None:
         """``plan.json``, ``rollback_plan.json``, … of a release, or None."""
@@ -240,9 +260,27 @@ class Record:
             raise UnexpectedAnswer(f"{path} does not hold eight hexadecimal digits.")
         return identity
 
+    def reserve_room(self) -> None:
+        """Take the room that a way back may need. Raises ActionFailed where there is none."""
+        path = os.path.join(self.root, "reserve")
+        if not os.path.exists(path):
+            journal.write_whole(path, "\0" * _RESERVE_OCTETS)
+
+    def give_room_back(self) -> bool:
+        """Let a way back write its token, lock and journal, whoever filled the disk; whether there was room to give."""
+        try:
+            os.unlink(os.path.join(self.root, "reserve"))
+        except OSError:  # gone already, or as unwritable as the rest: who writes next says so
+            return False
+        return True
+
     def new_id(self) -> str:
-        """``r20261122T010203``, unique among the system's releases."""
-        base = "r" + self.clock.now().strftime("%Y%m%dT%H%M%S")
+        """``r20261122T010203-5e1f``, unique among the system's releases; call it inside ``exclusively``.
+
+        The record's own digits keep it apart from a release of another record, which begins in the same second: the id
+        marks databases, flags and files on hosts that both may use.
+        """
+        base = f"r{self.clock.now().strftime('%Y%m%dT%H%M%S')}-{self._identity()[:4]}"
         candidate, count = base, 1
         while os.path.exists(self.folder(candidate)):
             count += 1
@@ -283,11 +321,16 @@ class Record:
         shutil.rmtree(self.folder(release), ignore_errors=True)
 
     def verify(self, token: Token) -> None:
-        """Raise Refused unless this token holds the system's lock now."""
+        """Raise Refused unless this token holds the system's lock now, and ActionFailed where the record is gone."""
         held = self.lock()
         if token.system != self.system:
             raise BadInput(f"The token is of system {token.system}, not {self.system}.")
         if held is None or held["number"] != token.number or held["nonce"] != token.nonce:
+            if not os.path.isdir(self.root):
+                raise ActionFailed(
+                    f"The record of {self.system} is gone: there is no {self.root}.",
+                    remedy="See to the state host's disk; this run must end.",
+                )
             owner = f"release {held['release']} holds it" if held else "nobody holds it"
             raise Refused(
                 f"This run no longer holds the lock of {self.system}: {owner}.",
@@ -306,15 +349,37 @@ class Record:
         )
 
     def releases(self) -> list[str]:
-        """Ids of all releases that began, oldest first; a folder without a journal is what a kill while beginning left."""
+        """Ids of all releases that began, oldest first; a folder without a journal is what a kill while beginning left.
+
+        Tokens order them: they only grow, and a clock may have been ahead.
+        """
         try:
-            names = sorted(os.listdir(os.path.join(self.root, "releases")))
+            names = os.listdir(os.path.join(self.root, "releases"))
         except FileNotFoundError:
             return []
-        return [name for name in names if _NAME.fullmatch(name) and self._began(name)]
+        began = [(self._began_with(name), name) for name in names if _NAME.fullmatch(name)]
+        return [name for number, name in sorted(began) if number]
 
-    def _began(self, release: str) -> bool:
-        return journal.has_a_line(self.journal_path(release)) or self._was_planned(release)
+    def _began_with(self, release: str) -> float:
+        """The token that a release began with; 0 for one that did not begin, infinity for one that nobody can place."""
+        line = journal.first_line(self.journal_path(release))
+        if line is None:
+            return math.inf if self._was_planned(release) else 0
+        number = line.get("token")
+        return number if isinstance(number, int) and number > 0 else math.inf
+
+    def open_without_lock(self) -> str | None:
+        """A release that has not ended though nobody holds the lock, as where lock.json was lost; only the newest can be."""
+        if self.lock() is not None:
+            return None
+        for release in self.releases()[-1:]:
+            try:
+                last = self.chain(release).entries[-1]
+            except UnexpectedAnswer:  # the lock is gone, as after an end; more is not to be known
+                return None
+            if last["event"] != "ended" or last["outcome"] == "left_on":
+                return release
+        return None
 
     def _live(self) -> t.Iterator[tuple[str, tuple[journal.Entry, ...]]]:
         """Releases that ended live with their journals, newest first; of a damaged one nobody can say how it ended."""
@@ -340,6 +405,12 @@ class Record:
         for _release, entries in self._live():
             return {step["name"]: step["seconds"] for step in steps_of(entries) if step["status"] == "done"}
         return {}
+
+
+def _believable(entry: journal.Entry, token: Token) -> int:
+    """The token that a salvaged line names; none is above the one that salvages it."""
+    named = entry.get("token")
+    return named if isinstance(named, int) and 0 < named < token.number else token.number
 
 
 def steps_of(entries: t.Sequence[journal.Entry]) -> list[dict[str, t.Any]]:

@@ -134,7 +134,16 @@ def test_ids_are_told_apart_within_a_second(record: Record) -> None:
     os.makedirs(record.folder(first))
     second = record.new_id()
     os.makedirs(record.folder(second))
-    assert (first, second, record.new_id()) == ("r20261122T010203", "r20261122T010203-2", "r20261122T010203-3")
+    assert (second, record.new_id()) == (f"{first}-2", f"{first}-3")
+
+
+def test_releases_of_two_records_have_two_ids_within_a_second(record: Record, tmp_path: Path, clock: HandClock) -> None:
+    other = Record(str(tmp_path / "elsewhere"), "archive", clock=clock)
+    other.create()
+    first, second = record.new_id(), other.new_id()
+    assert first[:17] == second[:17] == "r20261122T010203-"
+    assert first != second
+    assert first[17:] == _begin(record, first).record[:4]
 
 
 def test_a_folder_without_a_journal_is_no_release(record: Record) -> None:
@@ -154,14 +163,27 @@ def test_documents_are_read_as_they_were_written(record: Record) -> None:
     record.write("r1", "ROLLBACK.md", "# way back\n")
     assert Path(record.folder("r1"), "ROLLBACK.md").read_text() == "# way back\n"
     record.write("r1", "list.json", [1])
-    assert record.document("r1", "list.json") is None
+    with pytest.raises(UnexpectedAnswer, match=r"list\.json is damaged"):
+        record.document("r1", "list.json")
     record.keep_verdict({"decision": "GO"})
     assert record.last_verdict() == {"decision": "GO"}
 
 
 def test_a_damaged_document_is_named(record: Record) -> None:
     Path(record.root, "lock.json").write_text("{torn")
-    with pytest.raises(UnexpectedAnswer, match=r"lock\.json is damaged\. Look at the journal"):
+    with pytest.raises(UnexpectedAnswer, match=r"lock\.json is damaged\. Read `status`"):
+        record.lock()
+    Path(record.root, "lock.json").write_text("{}")
+    with pytest.raises(UnexpectedAnswer, match=r"lock\.json does not say who holds the lock"):
+        record.lock()
+    Path(record.root, "verdict.json").write_text("{torn")
+    with pytest.raises(UnexpectedAnswer, match=r"verdict\.json is damaged\. Look at the journal"):
+        record.last_verdict()
+
+
+def test_a_disk_that_does_not_answer_is_no_damage(record: Record) -> None:
+    Path(record.root, "lock.json").mkdir()
+    with pytest.raises(ActionFailed, match=r"lock\.json cannot be read: Is a directory"):
         record.lock()
 
 

@@ -192,6 +192,12 @@ options:
   consecutive: &consecutive
     description: Number of answers in a row that must all be right, each over a connection of its own. Default is V(1).
     type: int
+  proves: &proves
+    description:
+      - What a good answer proves, for the reader of the report. V(liveness) says that a process answers and nothing of what it needs,
+        as where the endpoint's answer is constant.
+    type: str
+    choices: [liveness, readiness]
   requests:
     description: Several requests, sent at the same time. Each has the options above, and those above are the defaults of each.
     type: list
@@ -220,6 +226,7 @@ options:
       samples: *samples
       warmup: *warmup
       consecutive: *consecutive
+      proves: *proves
 """
 
 EXAMPLES = r"""

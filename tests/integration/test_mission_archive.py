@@ -195,6 +195,29 @@ def test_a_limit_that_is_none_lets_large_bodies_in(archive: Archive) -> None:
 STATES = {"pass": ["gesund"], "warn": [], "fail": ["beeintraechtigt", "kritisch"]}
 
 
+def liveness(archive: Archive) -> dict[str, t.Any]:
+    gesund = [{"path": "$.status", "equals": "gesund"}]
+    return archive.judged(archive.asked("/health", json=gesund, max_ms=5000, proves="liveness"))[0]
+
+
+@serves("S0.16", "S1.40", case="pass")
+def test_liveness_says_that_it_is_no_more_than_that(archive: Archive) -> None:
+    """The store is away, which the constant answer does not know."""
+    with archive.without("s3"):
+        found = liveness(archive)
+    assert found["status"] == "pass", found["summary"]
+    (asked,) = found["evidence"]["requests"]
+    assert (asked["status"], asked["proves"], len(asked["milliseconds"])) == (200, "liveness", 1)
+    assert "gesund" in found["measured"].values()
+
+
+@serves("S0.16", "S1.40", case="fail")
+def test_liveness_fails_where_only_the_proxy_answers(archive: Archive) -> None:
+    with archive.without("backend"):
+        found = liveness(archive)
+    assert (found["status"], found["evidence"]["requests"][0]["status"]) == ("fail", 502), found["summary"]
+
+
 def readiness(archive: Archive) -> dict[str, t.Any]:
     states = {"paths": ["$.status", "$.komponenten.*.status"], **STATES}
     return archive.judged(archive.asked("/health/detailed", states=states))[0]
@@ -499,12 +522,17 @@ FLAG = "the proxy's flag file, for an ingress annotation"
 
 @pytest.fixture
 def maintenance(archive: Archive, run_module_here: t.Any) -> t.Iterator[t.Callable[..., dict[str, t.Any]]]:
-    def run(state: str, flag: str | None = None, **verify: t.Any) -> dict[str, t.Any]:
+    def run(
+        state: str, flag: str | None = None, switch: dict[str, t.Any] | None = None, **verify: t.Any
+    ) -> dict[str, t.Any]:
         facts = archive.facts
         path = flag or facts["maintenance_flag"]
         arguments = {
             "state": state,
-            "layers": [{"name": "proxy", "backend": "file", "path": path, "survives_stop": True}],
+            "layers": [
+                {"name": "proxy", "backend": "file", "path": path, "survives_stop": True},
+                *([switch] if switch else []),
+            ],
             "bypass_header": {"name": facts["bypass_header"], "value": facts["bypass_token"]},
             "verify_bypass": state == "enabled",
             "verify": {"url": archive.url("/health"), "ca_file": facts["ca_file"], "timeout": 10, **verify},
@@ -535,3 +563,100 @@ def test_a_flag_that_the_proxy_does_not_look_at_fails(maintenance: t.Any, tmp_pa
     assert failed["failed"]
     assert "Status is 200, expected 503" in failed["msg"]
     assert failed["layers"][0]["state"] == "enabled"
+
+
+@pytest.fixture
+def switch(archive: Archive) -> t.Iterator[dict[str, t.Any]]:
+    """The application's own switch, as its administrator turns it."""
+    facts = archive.facts
+    login = {"username": facts["admin_name"], "password": facts["admin_password"]}
+    answer = http.request(
+        "POST",
+        archive.url("/auth/login"),
+        deadline=Deadline(10),
+        ca_file=facts["ca_file"],
+        body=json.dumps(login).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    token = answer.json()["access_token"]
+    archive.secrets.append(token)
+
+    def url(word: str) -> str:
+        """Asked of the backend itself, since the proxy lets nobody through in maintenance."""
+        return f"{facts['backend_url']}/api/v1/admin/maintenance/{word}"
+
+    yield {
+        "name": "application", "backend": "http", "bearer": token,
+        "enable": {"url": url("enable")}, "disable": {"url": url("disable")},
+        "read": {"url": url("status"), "path": "$.maintenance"},
+    }  # fmt: skip
+    off = http.request("POST", url("disable"), deadline=Deadline(10), secret_headers=http.bearer(token))
+    assert off.status == 200
+
+
+@serves("S1.28", case="pass")
+def test_the_applications_own_switch_is_turned_read_back_and_seen_by_users(
+    archive: Archive, maintenance: t.Any, switch: dict[str, t.Any]
+) -> None:
+    done = maintenance("enabled", switch=switch)
+    assert (done["diff"]["before"]["application"], done["diff"]["after"]["application"]) == ("disabled", "enabled")
+    assert "503" in done["proofs"][0]["last"]
+    assert not maintenance("enabled", switch=switch)["changed"], "the switch was asked, and says that it is on"
+    Path(archive.facts["maintenance_flag"]).unlink()
+    assert archive.answer("/documents").status == 503, "kept out by the application alone"
+    off = maintenance("disabled", switch=switch)
+    assert off["diff"]["before"]["application"] == "enabled"
+    assert archive.answer("/documents").status == 401
+
+
+@serves("S1.28", case="fail")
+def test_a_switch_that_refuses_or_that_ends_with_the_application_fails(
+    archive: Archive, maintenance: t.Any, switch: dict[str, t.Any]
+) -> None:
+    refused = maintenance("enabled", switch={**switch, "bearer": "nobody's"})
+    assert refused["failed"]
+    assert "401" in refused["msg"]
+    unread = {name: value for name, value in switch.items() if name != "read"}
+    elsewhere = {**unread, "enable": {"url": f"{archive.facts['backend_url']}/api/v1/health", "method": "GET"}}
+    failed = maintenance("enabled", flag=str(archive.folder / "elsewhere.flag"), switch=elsewhere, timeout=1)
+    assert failed["failed"]
+    assert "Status is 200, expected 503" in failed["msg"], "an answer of 200 is no proof"
+
+
+@pytest.fixture
+def measured(archive: Archive, run_module_here: t.Any, tmp_path: Path) -> t.Iterator[t.Callable[..., dict[str, t.Any]]]:
+    """How long users were without the system since now, against a budget in seconds."""
+    arguments = {"path": str(tmp_path / "probe.jsonl"), "release": TOKEN}
+    asked = {"url": archive.url("/health"), "ca_file": archive.facts["ca_file"], "interval_ms": 20}
+    started = run_module_here("downtime_probe", {"state": "started", **asked, **arguments})
+    assert started["changed"], started
+
+    def stop(budget: float) -> dict[str, t.Any]:
+        stopped = {"state": "stopped", "max_downtime": budget, "enforce": False, **arguments}
+        return t.cast("dict[str, t.Any]", run_module_here("downtime_probe", stopped))
+
+    yield stop
+    run_module_here("downtime_probe", {"state": "stopped", "enforce": False, **arguments})
+
+
+@serves("S1.44", case="pass")
+def test_maintenance_goes_off_users_are_served_and_the_downtime_is_told(maintenance: t.Any, measured: t.Any) -> None:
+    assert maintenance("enabled")["changed"]
+    done = maintenance("disabled")
+    assert (done["diff"]["after"]["proxy"], "200" in done["proofs"][0]["last"]) == ("disabled", True), done
+    told = measured(60)
+    assert told["finding"]["status"] == "pass", told
+    assert 0 < told["downtime"]["seconds"] < 60
+
+
+@serves("S1.44", case="fail")
+def test_maintenance_that_goes_off_over_a_dead_backend_fails_and_so_does_its_downtime(
+    archive: Archive, maintenance: t.Any, measured: t.Any
+) -> None:
+    assert maintenance("enabled")["changed"]
+    with archive.without("backend"):
+        failed = maintenance("disabled", timeout=1)
+    assert failed["failed"]
+    assert "502" in failed["msg"]
+    told = measured(0.01)
+    assert told["finding"]["status"] == "fail", told

@@ -50,7 +50,8 @@ def read(context: Context, record: Record) -> Result:
         context.warn(sentence)
     if release is None:
         return {**answer, "steps": [], "msg": f"No release of {params['system']} is on record."}
-    return {**answer, **told(params, record, release, lock)}
+    found = told(params, record, release, lock)
+    return {**answer, **found, "text": "\n".join([found["text"], *_way_out(found)])}
 
 
 Part = t.TypeVar("Part")
@@ -152,15 +153,22 @@ def _status_text(
         lines.append(f"  {decision['sentence']}")
         lines += [f"    choice: {choice}" for choice in decision["choices"]]
     if not ended or ended["outcome"] == "left_on":
-        lines += _open_ends(chain.entries, plan)
+        lines += _shut_out(chain.entries)
     lines.append(f"  journal head {chain.head}")
     return "\n".join(lines)
 
 
-def _open_ends(entries: t.Sequence[journal.Entry], plan: t.Mapping[str, t.Any]) -> list[str]:
-    """What whoever finds a release open must know first: are users shut out, and which commands lead on."""
+def _shut_out(entries: t.Sequence[journal.Entry]) -> list[str]:
+    """Whether users are kept out, which whoever finds a release open must know first."""
     windows = maintenance_windows(entries)
-    lines = []
-    if windows and "until" not in windows[-1]:
-        lines.append(f"  maintenance is on since {windows[-1]['since']}, as the journal has it.")
-    return lines + [f"  way out: {command}" for command in plan.get("way_out") or []]
+    if not windows or "until" in windows[-1]:
+        return []
+    return [f"  maintenance is on since {windows[-1]['since']}, as the journal has it."]
+
+
+def _way_out(found: t.Mapping[str, t.Any]) -> list[str]:
+    """The commands that lead on from a release that is open."""
+    ended = found["ended"]
+    if ended and ended["outcome"] != "left_on":
+        return []
+    return [f"  way out: {command}" for command in found["plan"].get("way_out") or []]

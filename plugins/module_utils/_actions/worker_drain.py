@@ -623,39 +623,48 @@ def _refuse_running(drain: Drain) -> None:
 # ------------------------------------------------------------------------------------------------------------ resumed
 
 
+@dataclasses.dataclass(frozen=True)
+class _Comeback:
+    """What goes back to its queue, and what stays aside since no worker knows its task."""
+
+    workers: t.Sequence[Worker]
+    #: Consumers that each worker lacks.
+    to_add: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]]
+    aside: t.Sequence[Message]
+    unknown_parked: t.Sequence[Message]
+    #: These wait in a queue that a worker is about to consume.
+    unknown_waiting: t.Sequence[Message]
+    knows: t.Callable[[Message], bool]
+
+    @property
+    def unknown(self) -> list[Message]:
+        return [*self.unknown_parked, *self.unknown_waiting]
+
+    def difference(self) -> Result:
+        before = {"consuming": {worker.name: worker.queues for worker in self.workers}, "parked": len(self.aside)}
+        after = {
+            "consuming": {
+                worker.name: sorted({*worker.queues, *(str(one["queue"]) for one in self.to_add.get(worker.name, []))})
+                for worker in self.workers
+            },
+            "parked": len(self.unknown),
+        }
+        return _difference(before, after)
+
+
 def resumed(drain: Drain) -> Result:
     """Workers consume again, and what was parked is back in its queue, in its order."""
     state = drain.ledger.state()
     workers = _await_workers(drain)
-    registered = {
-        name: {str(task).split(" [", 1)[0] for task in tasks}
-        for name, tasks in drain.broker.ask("registered", {"builtins": True}).answers.items()
-    }
-    cancelled: Cancelled = state.get("cancelled", {})
-    to_add = consumers_to_add(workers, cancelled, drain.params["queues"] if "stage" not in state else [])
-    aside = drain.ledger.parked_messages()
+    comeback = _comeback(drain, state, workers)
     ledger = drain.ledger.entries()
-    queues = drain.queues(workers)
-    parked_ids = {message.id for message in aside}
-    verdict = _parked_balance(drain, ledger, parked_ids, queues, workers)
-    knows = known_tasks(workers, to_add, registered)
-    unknown_parked = [message for message in aside if not knows(message)]
-    idle_queues = {c["queue"] for consumers in to_add.values() for c in consumers} - {
-        queue for worker in workers for queue in worker.queues
-    }
-    waiting = drain.broker.messages(sorted(drain.broker.lengths(sorted(idle_queues))))
-    unknown_waiting = [message for message in waiting if not knows(message)]
-    stays = {message.id for message in (*unknown_parked, *unknown_waiting)}
-    before = {"consuming": {w.name: w.queues for w in workers}, "parked": len(aside)}
-    after = {
-        "consuming": {w.name: sorted({*w.queues, *(str(c["queue"]) for c in to_add.get(w.name, []))}) for w in workers},
-        "parked": len(unknown_parked) + len(unknown_waiting),
-    }
+    parked_ids = {message.id for message in comeback.aside}
+    verdict = _parked_balance(drain, ledger, parked_ids, drain.queues(workers), workers)
     result = {
-        **_difference(before, after),
+        **comeback.difference(),
         "workers": [worker.summary() for worker in workers],
-        "put_back": len(aside) - len(unknown_parked),
-        "parked_unknown": _unknown_tasks((*unknown_parked, *unknown_waiting)),
+        "put_back": len(comeback.aside) - len(comeback.unknown_parked),
+        "parked_unknown": _unknown_tasks(comeback.unknown),
         **_verdict_summary(verdict),
     }
     if drain.check_mode:
@@ -667,38 +676,78 @@ def resumed(drain: Drain) -> Result:
         _fail_on_lost(drain, lost, result)
         drain.ledger.write(lost)
     drain.ledger.remember(stage="resuming")
-    for key in sorted({str(message.key) for message in unknown_waiting}):
-        parked_key = drain.ledger.parked_key(key)
-        drain.broker.park_some(key, parked_key, drain.ledger.parked_index, lambda message: not knows(message))
-    with_unknown = {message.key for message in (*unknown_parked, *unknown_waiting)}
-    for key in drain.ledger.parked_lists():
-        keep = (lambda message: not knows(message)) if key in with_unknown else None
-        drain.broker.unpark_list(key, drain.ledger.parked_key(key), drain.ledger.parked_index, keep)
-    back = {m.id: Entry(m.task, m.key, m.eta, "waiting") for m in aside if m.id not in stays}
-    if state.get("stage") == "resuming":
-        # A resume that was cut short had put these back already.
-        gone = {name: entry for name, entry in ledger.items() if entry.place == "parked" and name not in parked_ids}
-        back.update({name: dataclasses.replace(entry, place="waiting") for name, entry in gone.items()})
-    kept = {m.id: Entry(m.task, m.key, m.eta, "parked") for m in (*unknown_parked, *unknown_waiting)}
-    drain.ledger.write({**back, **kept})
-    left = _resume_consumers(drain, to_add)
+    _put_back(drain, comeback)
+    drain.ledger.write(_entries_after(comeback, ledger, was_cut_short=state.get("stage") == "resuming"))
+    left = _resume_consumers(drain, comeback.to_add)
     if left:
         raise ActionFailed(
             f"{', '.join(left)} did not confirm to consume again; what was parked is back in its queues.",
             remedy="Run state resumed again, or restart these workers.",
             known={**result, "left_quiet": left},
         )
-    if to_add:
-        _await_consuming(drain, to_add)
+    if comeback.to_add:
+        _await_consuming(drain, comeback.to_add)
     drain.ledger.remember(stage="resumed", cancelled={}, resumed_at=utc_text(CLOCK.now()))
-    if stays:
-        text = f"{len(stays)} messages stay parked, since no worker knows their task: {', '.join(result['parked_unknown'])}."
-        if drain.params["fail_on_unregistered"]:
-            raise ActionFailed(
-                text, remedy="Start workers of a version that knows them, and resume again.", known=result
-            )
-        drain.context.warn(text)
+    if comeback.unknown:
+        _tell_what_stays(drain, len({message.id for message in comeback.unknown}), result)
     return result
+
+
+def _comeback(drain: Drain, state: t.Mapping[str, t.Any], workers: t.Sequence[Worker]) -> _Comeback:
+    """Sort what lies aside, and what waits in queues that nobody consumes yet, by whether a worker knows the task."""
+    registered = {
+        name: {str(task).split(" [", 1)[0] for task in tasks}
+        for name, tasks in drain.broker.ask("registered", {"builtins": True}).answers.items()
+    }
+    to_add = consumers_to_add(workers, state.get("cancelled", {}), [] if "stage" in state else drain.params["queues"])
+    aside = drain.ledger.parked_messages()
+    knows = known_tasks(workers, to_add, registered)
+    idle_queues = {consumer["queue"] for consumers in to_add.values() for consumer in consumers} - {
+        queue for worker in workers for queue in worker.queues
+    }
+    waiting = drain.broker.messages(sorted(drain.broker.lengths(sorted(idle_queues))))
+    return _Comeback(
+        workers,
+        to_add,
+        aside,
+        unknown_parked=[message for message in aside if not knows(message)],
+        unknown_waiting=[message for message in waiting if not knows(message)],
+        knows=knows,
+    )
+
+
+def _put_back(drain: Drain, comeback: _Comeback) -> None:
+    """Move messages: what no worker knows aside, what was parked back, each list in its order."""
+
+    def is_unknown(message: Message) -> bool:
+        return not comeback.knows(message)
+
+    for key in sorted({str(message.key) for message in comeback.unknown_waiting}):
+        drain.broker.park_some(key, drain.ledger.parked_key(key), drain.ledger.parked_index, is_unknown)
+    with_unknown = {message.key for message in comeback.unknown}
+    for key in drain.ledger.parked_lists():
+        keep = is_unknown if key in with_unknown else None
+        drain.broker.unpark_list(key, drain.ledger.parked_key(key), drain.ledger.parked_index, keep)
+
+
+def _entries_after(comeback: _Comeback, ledger: t.Mapping[str, Entry], *, was_cut_short: bool) -> dict[str, Entry]:
+    """The ledger's entries for what was put back and what stays."""
+    stays = {message.id for message in comeback.unknown}
+    entries = {m.id: Entry(m.task, m.key, m.eta, "waiting") for m in comeback.aside if m.id not in stays}
+    if was_cut_short:
+        # A resume that was cut short had put these back already.
+        parked_ids = {message.id for message in comeback.aside}
+        gone = {name: entry for name, entry in ledger.items() if entry.place == "parked" and name not in parked_ids}
+        entries.update({name: dataclasses.replace(entry, place="waiting") for name, entry in gone.items()})
+    entries.update({m.id: Entry(m.task, m.key, m.eta, "parked") for m in comeback.unknown})
+    return entries
+
+
+def _tell_what_stays(drain: Drain, count: int, result: Result) -> None:
+    text = f"{count} messages stay parked, since no worker knows their task: {', '.join(result['parked_unknown'])}."
+    if drain.params["fail_on_unregistered"]:
+        raise ActionFailed(text, remedy="Start workers of a version that knows them, and resume again.", known=result)
+    drain.context.warn(text)
 
 
 def _parked_balance(

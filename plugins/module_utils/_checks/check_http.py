@@ -92,6 +92,7 @@ REQUEST: Spec = {
     "samples": {"type": "int"},
     "warmup": {"type": "int"},
     "consecutive": {"type": "int"},
+    "proves": {"type": "str", "choices": ["liveness", "readiness"]},
 }
 
 ARGUMENT_SPEC: Spec = {
@@ -165,6 +166,8 @@ class Seen:
     #: An answer that a client must refuse.
     refusal: str = ""
     remedy: str = ""
+    #: What a good answer proves, where the user said so.
+    proves: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,7 +242,11 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     requests = wanted(params)
     jobs = [lambda request=request: _seen(request, run) for request in requests]
     results = side_by_side(jobs, deadline=run.deadline)
-    return Facts(tuple(_seen_or_not(*pair) for pair in zip(requests, results)), os.uname().nodename)
+    seen = tuple(
+        dataclasses.replace(_seen_or_not(request, result), proves=request.get("proves") or "")
+        for request, result in zip(requests, results)
+    )
+    return Facts(seen, os.uname().nodename)
 
 
 def _seen_or_not(request: t.Mapping[str, t.Any], result: Seen | GoliveError) -> Seen:
@@ -571,6 +578,8 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
 
 def _evidence_of(seen: Seen) -> dict[str, t.Any]:
     told: dict[str, t.Any] = {"method": seen.method, "url": re.sub(r"\?.*", "?…", seen.url)}
+    if seen.proves:
+        told["proves"] = seen.proves
     if seen.problem or seen.refusal:
         return {**told, "problem": seen.problem or seen.refusal}
     last = seen.answers[-1]

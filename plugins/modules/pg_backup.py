@@ -17,6 +17,8 @@ description:
     contents of the same snapshot are counted beside it.
   - The object is committed only after C(pg_dump) ended with 0 and its size and checksum were read back. By default it is then restored into
     a scratch database and compared table by table. The manifest is written last; a backup without one does not exist.
+  - The roles that the database needs, which C(pg_dump) leaves out, lie beside the archive as SQL, without their passwords. C(psql -f) makes those that
+    a server lacks.
   - After any failure, and after SIGTERM, no object, no open upload, no scratch database and no process is left.
 options:
   database:
@@ -203,6 +205,7 @@ backup:
   sample:
     manifest: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
     archive: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump
+    roles: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.roles.sql
     database: archive
     created: "2026-11-22T01:02:03.004Z"
     size_bytes: 1465529

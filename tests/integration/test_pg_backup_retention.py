@@ -38,7 +38,10 @@ def older(manifest: Path, created: str, **changes: t.Any) -> Path:
     told = json.loads(manifest.read_text())
     stem = created.replace("-", "").replace(":", "").replace(".000", "") + "-aaaaaaaa.dump"
     shutil.copy(manifest.with_name(told["archive"]["name"]), manifest.with_name(stem))
-    told.update(name=f"{stem}.manifest.json", created=created, archive={**told["archive"], "name": stem}, **changes)
+    roles = {**told["archive"]["roles"], "name": f"{stem}.roles.sql"}
+    shutil.copy(manifest.with_name(told["archive"]["roles"]["name"]), manifest.with_name(roles["name"]))
+    archive = {**told["archive"], "name": stem, "roles": roles}
+    told.update(name=f"{stem}.manifest.json", created=created, archive=archive, **changes)
     written = manifest.with_name(told["name"])
     written.write_text(json.dumps(told))
     return written
@@ -48,8 +51,10 @@ def files(place: Path) -> set[str]:
     return {path.name for path in place.rglob("*") if path.is_file()}
 
 
-def both(manifest: Path) -> set[str]:
-    return {manifest.name, manifest.name.removesuffix(".manifest.json")}
+def all_of(manifest: Path) -> set[str]:
+    """The manifest's file and those of its archive and roles."""
+    archive = manifest.name.removesuffix(".manifest.json")
+    return {manifest.name, archive, f"{archive}.roles.sql"}
 
 
 def first_backup(run: ModuleRun, sample: Sample, place: Path) -> Path:
@@ -80,10 +85,10 @@ def test_what_check_mode_shows_is_what_goes(run_module_here: ModuleRun, sample: 
     new = Path(done["backup"]["manifest"])
     stays = [last_of_day, unproven, foreign, unreadable]
     left = files(tmp_path)
-    assert both(new) <= left
+    assert all_of(new) <= left
     for one in stays:
-        assert both(one) <= left, one
-    assert left & (both(day_before) | both(same_day) | both(first)) == set()
+        assert all_of(one) <= left, one
+    assert left & (all_of(day_before) | all_of(same_day) | all_of(first)) == set()
 
 
 def test_nothing_goes_when_another_backup_claims_to_be_newer(

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Stored, Writer
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Held, Stored, Writer
 from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import MIB, Bucket
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent, AlreadyThere
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -47,9 +47,9 @@ def store(request: pytest.FixtureRequest) -> t.Any:
     return request.getfixturevalue(request.param)
 
 
-def bucket_of(store: S3 | MotoS3) -> Bucket:
+def bucket_of(store: S3 | MotoS3, **options: t.Any) -> Bucket:
     keys = {"endpoint_url": store.endpoint, "access_key": store.access_key, "secret_key": store.secret_key}
-    made = Bucket(store.create_bucket(), "p", keys, deadline=Deadline(120))
+    made = Bucket(store.create_bucket(**options), "p", keys, deadline=Deadline(120))
     made.preflight()
     return made
 
@@ -71,6 +71,34 @@ def test_what_was_written_is_what_is_read(store: t.Any, boto3: str, size: int) -
     stored = written(bucket, body)
     assert b"".join(bucket.chunks("object", stored.version_id)) == body
     assert stored.proven_by in ("size", "size and CRC32")
+
+
+def test_a_bucket_that_locks_by_default_takes_it_and_tells_the_lock(moto_s3: MotoS3) -> None:
+    """A small one: moto gives a default retention to no upload in parts."""
+    bucket = bucket_of(moto_s3, ObjectLockEnabledForBucket=True)
+    moto_s3.client().put_object_lock_configuration(
+        Bucket=bucket.bucket,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 7}},
+        },
+    )
+    stored = written(bucket, b"abc")
+    held = bucket.held("object", stored.version_id)
+    assert (held.size, held.lock_mode) == (3, "GOVERNANCE")
+    assert held.locked_until is not None
+
+
+def test_what_is_held_is_told_without_reading_it(moto_s3: MotoS3) -> None:
+    bucket = bucket_of(moto_s3)
+    stored = written(bucket, os.urandom(9 * MIB))
+    assert bucket.held("object") == Held(size=9 * MIB, crc32=stored.crc32)
+    older = bucket_of(moto_s3)
+    forget_what_is_newer(older)
+    written(older, os.urandom(9 * MIB))
+    assert older.held("object").crc32 is None
+    with pytest.raises(Absent):
+        bucket.held("another")
 
 
 def test_a_checksum_of_parts_is_not_taken_for_one_of_the_whole(moto_s3: MotoS3) -> None:

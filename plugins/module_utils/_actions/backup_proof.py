@@ -144,7 +144,7 @@ def run_assertions(
 
 @contextlib.contextmanager
 def scratch_database(
-    cluster: Cluster, database: str, *, identity: str, properties: t.Mapping[str, t.Any]
+    cluster: Cluster, database: str, *, identity: str, properties: t.Mapping[str, t.Any], warn: t.Callable[[str], None]
 ) -> t.Iterator[Database]:
     """An empty database of ours that is gone at the end, whatever happens inside."""
     # The random part lets two verifications of one release run side by side.
@@ -154,7 +154,8 @@ def scratch_database(
         raise BadInput(f"Database {name} exists already.")
     problem: BaseException | None = None
     try:
-        _sweep(cluster, database)
+        for left in _sweep(cluster, database):
+            warn(f"A proof that was killed had left the scratch database {left}: it was dropped.")
         # The lock says that we are alive: it ends with our session.
         cluster.rows("select pg_catalog.pg_advisory_lock(%s)", (cluster.lock_key(name),), f"Locking {name}")
         made = cluster.create(name, like=properties)
@@ -177,8 +178,12 @@ def scratch_database(
                 )
 
 
-def _sweep(cluster: Cluster, database: str) -> None:
-    """Drop what killed verifications of this database left: scratch databases with our mark whose maker's session is gone."""
+def _sweep(cluster: Cluster, database: str) -> list[str]:
+    """Drop what killed verifications of this database left: scratch databases with our mark whose maker's session is gone.
+
+    Returns their names.
+    """
+    dropped = []
     for left in cluster.marked(database):
         if left.mark is None or left.mark.kind != "scratch":
             continue
@@ -189,8 +194,10 @@ def _sweep(cluster: Cluster, database: str) -> None:
             try:
                 with contextlib.suppress(Denied):  # another login's; pg_fence's status lists it
                     cluster.drop_ours(left.name, left.oid, left.mark.identity)
+                    dropped.append(left.name)
             finally:
                 cluster.rows("select pg_catalog.pg_advisory_unlock(%s)", key, f"Unlocking {left.name}")
+    return dropped
 
 
 def by_restore(
@@ -205,8 +212,12 @@ def by_restore(
     assertions: t.Sequence[t.Mapping[str, t.Any]],
     deadline: Deadline,
     application_name: str,
+    warn: t.Callable[[str], None],
 ) -> dict[str, t.Any]:
-    """Restore into a scratch database on ``dsn``'s server, compare, drop it. Raises ActionFailed on any difference."""
+    """Restore into a scratch database on ``dsn``'s server, compare, drop it. Raises ActionFailed on any difference.
+
+    ``warn`` is told what an earlier proof that was killed had left there.
+    """
     manifest = archive.manifest
     clock = deadline.clock
     began = clock.monotonic()
@@ -221,7 +232,9 @@ def by_restore(
         keeps_owners = _may_keep_owners(cluster, manifest)
         server_version = cluster.connection.info.server_version
         options = ("--no-subscriptions", *(() if keeps_owners else WITHOUT_OWNERS))
-        scratch = scratch_database(cluster, manifest.database, identity=identity, properties=manifest.properties)
+        scratch = scratch_database(
+            cluster, manifest.database, identity=identity, properties=manifest.properties, warn=warn
+        )
         with scratch as database:
             pg_programs.restore_stream(
                 programs,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import os
 import secrets
@@ -20,6 +21,7 @@ import zlib
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import S3, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
@@ -32,6 +34,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file i
 
 CHUNK_BYTES = 1 << 20
 MANIFEST_SUFFIX = ".manifest.json"
+ROLES_SUFFIX = ".roles.sql"
+
+#: S3 options of whoever writes or reads backups: the connection, and what the server can check.
+S3_PLACE: Spec = {
+    **S3,
+    "checksums": {"type": "str", "choices": ["full_object", "none"], "default": "full_object"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +52,20 @@ class Stored:
     crc32: str
     version_id: str | None = None
     proven_by: str = "size"
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """What a place tells of an object without reading it: size in bytes; None is what it does not tell.
+
+    ``crc32`` is that of the whole, in hex.
+    """
+
+    size: int
+    crc32: str | None = None
+    encryption: str | None = None
+    lock_mode: str | None = None
+    locked_until: datetime.datetime | None = None
 
 
 class Digest:
@@ -114,11 +137,19 @@ class Destination(abc.ABC):
         """The object's bytes. Raises s3.Absent when there is none."""
 
     @abc.abstractmethod
+    def held(self, name: str, version_id: str | None = None) -> Held:
+        """What is told of the object. Raises s3.Absent when there is none."""
+
+    @abc.abstractmethod
     def names(self, below: str = "") -> list[str]:
-        """Names of all objects below a name, sorted."""
+        """Names of all objects below a name, sorted. Raises s3.Absent when the place itself is not there."""
 
     @abc.abstractmethod
     def remove(self, name: str, version_id: str | None = None) -> None: ...
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End the connections to it."""
 
     def with_more_time(self) -> Destination:
         """The same place for cleaning up, when the task's own limit may have passed."""
@@ -141,13 +172,15 @@ class Destination(abc.ABC):
         return bytes(body)
 
 
-def destination(url: str, s3_options: t.Mapping[str, t.Any] | None, *, deadline: Deadline) -> Destination:
+def destination(
+    url: str, s3_options: t.Mapping[str, t.Any] | None, *, deadline: Deadline, session: s3.Session | None = None
+) -> Destination:
     """``s3://bucket/prefix`` or ``file:///directory``. Raises BadInput for anything else."""
     if url.startswith("s3://"):
         from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import Bucket
 
         bucket, prefix = s3.split_url(url)
-        return Bucket(bucket, prefix, s3_options or {}, deadline=deadline)
+        return Bucket(bucket, prefix, s3_options or {}, deadline=deadline, session=session)
     if url.startswith("file:///"):
         return Directory(url[len("file://") :])
     raise BadInput(f"{url} is neither s3://bucket/prefix nor file:///directory.")
@@ -173,6 +206,9 @@ class Directory(Destination):
             raise BadInput(f"{name} is not a name of a backup.")
         return os.path.join(self.path, *parts)
 
+    def close(self) -> None:
+        """A directory keeps none."""
+
     def url(self, name: str) -> str:
         return "file://" + self._place(name)
 
@@ -197,13 +233,23 @@ class Directory(Destination):
                     return
                 yield chunk
 
+    def held(self, name: str, version_id: str | None = None) -> Held:
+        path = self._place(name)
+        with _files(f"Looking at {path}"):
+            return Held(os.stat(path).st_size)
+
     def names(self, below: str = "") -> list[str]:
+        def unreadable(problem: OSError) -> None:
+            raise problem
+
         start = self._place(below) if below else self.path
         found: list[str] = []
         with _files(f"Listing {start}"):
+            if not stat.S_ISDIR(os.stat(self.path).st_mode):
+                raise BadInput(f"{self.path} is not a directory.")
             if not os.path.isdir(start):
                 return []
-            for folder, unused, files in os.walk(start):
+            for folder, unused, files in os.walk(start, onerror=unreadable):
                 found.extend(os.path.relpath(os.path.join(folder, one), self.path) for one in files)
         return sorted(found)
 

@@ -17,15 +17,19 @@ from urllib.parse import quote
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     MANIFEST_SUFFIX,
+    ROLES_SUFFIX,
     Destination,
     split_object_url,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
 
 FORMAT = "opsready.golive/backup/1"
 #: 5,000 tables with long names need 2 MiB.
 LARGEST_BYTES = 64 << 20
+#: What ``archive_name`` makes, the roles beside it, and how a directory calls either until it is whole.
+_ARCHIVE = re.compile(r"/\d{8}T\d{6}Z-[^/]+\.dump(?:\.roles\.sql)?(?:\.partial-[0-9a-f]+)?\Z")
 #: Verification levels, weakest first.
 LEVELS = ("head", "archive", "restore")
 
@@ -117,20 +121,27 @@ def _is_count(value: t.Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_file_name(value: t.Any) -> bool:
+    """Printable: what is no text that can be encoded, or holds a NUL, is not."""
+    return isinstance(value, str) and value.isprintable() and "/" not in value and value not in ("", ".", "..")
+
+
 def _require_parts(values: t.Mapping[str, t.Any], where: str) -> None:
     archive, verified = values["archive"], values["verified"]
     _require(_is_count(archive.get("size")), "archive.size is not a number of bytes", where)
     sha256 = archive.get("sha256")
     _require(isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256) is not None, "archive.sha256", where)
     _require(isinstance(archive.get("name"), str) and bool(archive["name"]), "archive.name is missing", where)
-    _require("/" not in values["name"] and values["name"] not in ("", ".", ".."), "its name is no file's name", where)
-    _require("/" not in archive["name"], "archive.name leads elsewhere", where)
+    _require(_is_file_name(values["name"]), "its name is no file's name", where)
+    _require(_is_file_name(archive["name"]), "archive.name leads elsewhere", where)
+    _require(isinstance(archive.get("version_id"), (str, type(None))), "archive.version_id is no text", where)
+    _require_roles(archive.get("roles"), where)
     _require(verified.get("level") in LEVELS, "verified.level is unknown", where)
     _require(re.fullmatch(r"\d+:\d+:[\d,]*", values["snapshot"]) is not None, "snapshot is unreadable", where)
     try:
-        parse_utc(values["created"])
-        parse_utc(values["finished"])
-    except ValueError:
+        for moment in ("created", "finished"):
+            parse_utc(values[moment]).astimezone(datetime.timezone.utc)
+    except (ValueError, OverflowError):
         _require(False, "its times are unreadable", where)
     for table in values["tables"]:
         good = (
@@ -148,6 +159,20 @@ def _require_parts(values: t.Mapping[str, t.Any], where: str) -> None:
             and isinstance(sequence["last_value"], (int, type(None)))
         )
         _require(good, "a sequence of it is unreadable", where)
+
+
+def _require_roles(roles: t.Any, where: str) -> None:
+    """The SQL beside the archive. A manifest may be without."""
+    if roles is None:
+        return
+    good = (
+        isinstance(roles, dict)
+        and _is_file_name(roles.get("name"))
+        and _is_count(roles.get("size"))
+        and re.fullmatch(r"[0-9a-f]{64}", str(roles.get("sha256"))) is not None
+        and isinstance(roles.get("version_id"), (str, type(None)))
+    )
+    _require(good, "archive.roles is unreadable", where)
 
 
 def folder(database: str) -> str:
@@ -171,6 +196,19 @@ def load(place: Destination, name: str) -> Manifest:
     return parse(place.read(name, limit=LARGEST_BYTES), where=place.url(name))
 
 
+def archive_beside(name: str, manifest: Manifest) -> str:
+    """The archive's name at the place where the manifest has this name."""
+    folder, slash, unused = name.rpartition("/")
+    return f"{folder}{slash}{manifest.archive['name']}"
+
+
+def roles_beside(name: str, manifest: Manifest) -> str | None:
+    """The name, at the same place, of the SQL that makes the roles; None where there is none."""
+    folder, slash, unused = name.rpartition("/")
+    roles = manifest.archive.get("roles")
+    return None if roles is None else f"{folder}{slash}{roles['name']}"
+
+
 def located(url: str) -> tuple[str, str]:
     """A manifest's URL as (place, name); the archive lies beside it."""
     place, name = split_object_url(url)
@@ -189,6 +227,13 @@ class Listed:
     problem: str | None
 
 
+def without_manifest(place: Destination, database: str) -> list[str]:
+    """URLs of archives of this database, whole or begun, that have no manifest. Raises what the place raises."""
+    names = set(place.names(folder(database)))
+    begun = (name for name in sorted(names) if _ARCHIVE.search(name))
+    return [place.url(name) for name in begun if manifest_name(name.removesuffix(ROLES_SUFFIX)) not in names]
+
+
 def listed(place: Destination, database: str | None) -> list[Listed]:
     """All backups at a place, oldest first; an unreadable manifest is listed with its problem and never counts."""
     found = []
@@ -197,6 +242,8 @@ def listed(place: Destination, database: str | None) -> list[Listed]:
             continue
         try:
             manifest = load(place, name)
+        except Absent:  # removed since it was listed
+            continue
         except UnexpectedAnswer as problem:
             found.append(Listed(name, place.url(name), None, str(problem)))
             continue

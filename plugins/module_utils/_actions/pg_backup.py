@@ -21,6 +21,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     admission,
     backup_proof,
     database_facts,
+    database_roles,
     manifest,
     pg_programs,
     retention,
@@ -28,6 +29,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    ROLES_SUFFIX,
+    S3_PLACE,
     Destination,
     Stored,
     destination,
@@ -35,7 +38,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
-from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, S3, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -49,12 +52,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.guard import
 
 if t.TYPE_CHECKING:
     import psycopg
-
-#: S3 options of the backup actions: the connection, and what the server can check.
-S3_PLACE: Spec = {
-    **S3,
-    "checksums": {"type": "str", "choices": ["full_object", "none"], "default": "full_object"},
-}
 
 ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
@@ -89,6 +86,8 @@ ARGUMENT_SPEC: Spec = compose(
 
 #: Stands for the backup that a check mode does not make.
 _THE_NEXT = "\uffff"
+#: How many of the archives that killed runs left a warning names.
+_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,6 +294,7 @@ class Backup:
             problem.known.setdefault("plan", plan)
             problem.known.setdefault("seconds", self.seconds)
             raise
+        self._tell_unproven()
         result = {**self._result(self.place.url(name), finished, changed=True), "plan": plan}
         try:
             return {**result, **({} if params["keep"] is None else self._pruned(name))}
@@ -312,7 +312,8 @@ class Backup:
             "backup": {
                 **made.summary(),
                 "manifest": url,
-                "archive": url.rpartition("/")[0] + "/" + str(made.archive["name"]),
+                "archive": manifest.archive_beside(url, made),
+                "roles": manifest.roles_beside(url, made),
                 "snapshot": made.snapshot,
                 "lsn": made.lsn,
                 "programs": dict(made.programs),
@@ -321,6 +322,20 @@ class Backup:
             "seconds": dict(made.seconds),
             "msg": f"{made.database} {done}: {megabytes:.1f} MB, {len(made.tables)} tables, {made.rows} rows{took}.",
         }
+
+    def _tell_unproven(self) -> None:
+        """Warn of archives that nothing takes for a backup, since what makes a manifest of them was killed before it did."""
+        try:
+            left = manifest.without_manifest(self.place, self.source.known_as)
+        except GoliveError as problem:
+            self.warn(f"What earlier runs left beside the backups could not be listed: {problem}")
+            return
+        if left:
+            shown = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+            self.warn(
+                f"{shown}: no manifest, so no backup. A run that was killed before its proof left it, or one is still at "
+                "work on it; once none is, remove it."
+            )
 
     def _proven(self) -> dict[str, manifest.Listed]:
         """The backups of this database that count, by name."""
@@ -357,12 +372,16 @@ class Backup:
                 raise UnexpectedAnswer(f"{self.place.url(str(newest))} claims to be newer than the backup made now.")
             stays = retention.kept(moments, self.params["keep"])
             for name in sorted(set(moments) - set(stays)):
-                archive = t.cast(manifest.Manifest, proven[name].manifest).archive
+                old = t.cast(manifest.Manifest, proven[name].manifest)
+                beside = manifest.roles_beside(name, old)
                 with uninterrupted():
                     self.place.remove(name)
                     removed.append(proven[name].url)
                     with contextlib.suppress(Absent):
-                        self.place.remove(f"{name.rpartition('/')[0]}/{archive['name']}", archive.get("version_id"))
+                        self.place.remove(manifest.archive_beside(name, old), old.archive.get("version_id"))
+                    if beside is not None:
+                        with contextlib.suppress(Absent):
+                            self.place.remove(beside, old.archive["roles"].get("version_id"))
         except GoliveError as problem:
             self.warn(f"Old backups were not all removed: {problem}")
         return {"pruned": removed}
@@ -379,6 +398,7 @@ class Backup:
         exported, snapshot, lsn, created = t.cast("tuple[str, str, str, str]", row)
         # Before pg_dump starts: it reads sequences outside the snapshot, at some time of its own, and ahead is right.
         sequences = database_facts.sequences(self.connection, deadline=self.deadline)
+        names, roles = database_roles.script(self.connection, self.source.known_as, deadline=self.deadline)
         archive = manifest.archive_name(self.source.known_as, parse_utc(created), self.identity)
         written = manifest.manifest_name(archive)
         with contextlib.ExitStack() as undo:
@@ -388,6 +408,9 @@ class Backup:
                 stored, seen = self._dump(programs, argument, archive, exported)
             with postgres.translated("Ending the snapshot", deadline=self.deadline):
                 self.connection.execute("rollback")
+            beside = archive + ROLES_SUFFIX
+            kept = self.place.put(beside, roles)
+            undo.callback(self._remove, beside, kept)
             made = manifest.Manifest(
                 name=written.rpartition("/")[2],
                 database=self.source.known_as,
@@ -411,6 +434,13 @@ class Backup:
                     "crc32": stored.crc32,
                     "version_id": stored.version_id,
                     "stored_proof": stored.proven_by,
+                    "roles": {
+                        "name": beside.rpartition("/")[2],
+                        "names": names,
+                        "size": kept.size,
+                        "sha256": kept.sha256,
+                        "version_id": kept.version_id,
+                    },
                 },
                 tables=seen.tables,
                 large_objects=seen.large_objects,
@@ -424,6 +454,7 @@ class Backup:
                 seconds={},
             )
             with self.timed("verify"):
+                database_roles.require_intact(self.place, archive, made)
                 proof = self._proof(programs, archive, made, stored)
             made = dataclasses.replace(
                 made,
@@ -436,13 +467,14 @@ class Backup:
             undo.pop_all()
         return written, made
 
-    def _remove(self, archive: str) -> None:
-        if self.stored is None:
+    def _remove(self, archive: str, stored: Stored | None = None) -> None:
+        stored = stored or self.stored
+        if stored is None:
             return
         with uninterrupted():
             try:
                 with contextlib.suppress(Absent):
-                    self.place.with_more_time().remove(archive, self.stored.version_id)
+                    self.place.with_more_time().remove(archive, stored.version_id)
             except GoliveError as problem:
                 raise ActionFailed(
                     f"The backup failed, and its archive {self.place.url(archive)} could not be removed: {problem}",
@@ -502,6 +534,7 @@ class Backup:
             assertions=params["verify_sql"],
             deadline=self.deadline,
             application_name=self.application_name,
+            warn=self.warn,
         )
 
 

@@ -18,6 +18,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     backup_proof,
     data_loss,
     database_facts,
+    database_roles,
     manifest,
     pg_programs,
 )
@@ -30,12 +31,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
     derived_name,
     maintenance_name,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import destination
-from ansible_collections.opsready.golive.plugins.module_utils._actions.pg_backup import S3_PLACE
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import S3_PLACE, destination
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
@@ -49,6 +49,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.guard import
 
 if t.TYPE_CHECKING:
     import psycopg
+
+#: Of so many tables the account is written down with the swap; the sums are of all.
+_NOTED_TABLES = 100
 
 ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
@@ -112,6 +115,7 @@ def body(context: Context) -> dict[str, t.Any]:
             application_name="opsready" if token is None else token.application_name,
             identity=params["restore_id"] or (None if token is None else token.release),
             check_mode=context.check_mode,
+            warn=context.warn,
         )
         if params["state"] == "listed":
             return work.backups()
@@ -163,6 +167,12 @@ class Seen:
             return None
         made = self.failed.mark.note.get("replaced_by") if self.failed.mark is not None else None
         return next((one for one in (self.live, self.fenced) if one is not None and one.oid == made), None)
+
+    @property
+    def loss_at_the_swap(self) -> dict[str, t.Any] | None:
+        """What the restore that swapped counted as lost: it may have been killed before it could tell."""
+        mark = None if self.failed is None else self.failed.mark
+        return None if mark is None else mark.note.get("data_loss")
 
     @property
     def replaced(self) -> Database | None:
@@ -219,7 +229,9 @@ class Work:
         application_name: str,
         identity: str | None,
         check_mode: bool,
+        warn: t.Callable[[str], None],
     ) -> None:
+        self.warn = warn
         self.params = params
         self.deadline = deadline
         self.database = database
@@ -303,6 +315,7 @@ class Work:
             }
         with self.cluster() as cluster:
             version = cluster.connection.info.server_version
+        database_roles.require_intact(archive.place, archive.name, found)
         proof = backup_proof.by_restore(
             archive,
             self.programs(version),
@@ -314,6 +327,7 @@ class Work:
             assertions=self.params["verify_sql"],
             deadline=self.deadline,
             application_name=self.application_name,
+            warn=self.warn,
         )
         return {
             "changed": False,
@@ -384,6 +398,7 @@ class Work:
                     "changed": False,
                     "database": seen.done.name,
                     "failed_database": names.failed,
+                    "data_loss": seen.loss_at_the_swap,
                     "msg": f"{self.database} was brought back already; what it replaced is {names.failed}.",
                 }
             require_safe_target(seen)
@@ -552,7 +567,7 @@ class Work:
                     known={"properties": {key: {"expected": wanted[key], "found": given[key]} for key in unlike}},
                 )
         with self.timed("swap"):
-            ended = self._swap(cluster, names, made, replaced, wanted.get("comment"))
+            ended = self._swap(cluster, names, made, replaced, wanted.get("comment"), loss)
         result = {
             "changed": True,
             "database": names.target,
@@ -589,7 +604,13 @@ class Work:
         return moved
 
     def _swap(
-        self, cluster: Cluster, names: Names, made: Database, replaced: Database | None, comment: str | None
+        self,
+        cluster: Cluster,
+        names: Names,
+        made: Database,
+        replaced: Database | None,
+        comment: str | None,
+        loss: t.Mapping[str, t.Any] | None,
     ) -> list[dict[str, t.Any]]:
         """Both renames in one transaction, with nobody connected and nobody let in until they are done."""
         opened = dataclasses.replace(made, allows_connections=True)
@@ -610,7 +631,11 @@ class Work:
                     original=names.database,
                     identity=names.identity,
                     name=names.failed,
-                    note={"replaced_by": made.oid},
+                    note={
+                        "replaced_by": made.oid,
+                        "at": utc_text(cluster.deadline.clock.now()),
+                        "data_loss": None if loss is None else {**loss, "tables": loss["tables"][:_NOTED_TABLES]},
+                    },
                 )
             cluster.rename(made.name, names.target)
             if stays_fenced and mark is not None:

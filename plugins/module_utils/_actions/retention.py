@@ -23,6 +23,9 @@ PERIODS: dict[str, t.Callable[[datetime.datetime], tuple[int, ...]]] = {
     "yearly": lambda moment: (moment.year,),
 }
 
+#: No backup is of an earlier year: where a rule that asks for a million hours ends.
+_NO_POSTGRES = 1996
+
 SPEC: Spec = {
     "last": {"type": "int", "default": 0},
     **{period: {"type": "int", "default": 0} for period in PERIODS},
@@ -39,6 +42,52 @@ def require_rules(rules: t.Mapping[str, int]) -> None:
         raise BadInput("keep names no rule, so nothing would be kept.", remedy=f"Give last, {', '.join(PERIODS)}.")
     if rules["min_keep"] < 1:
         raise BadInput("keep.min_keep is 0, and without any backup there is no way back.")
+
+
+_STEPS = {
+    "hourly": datetime.timedelta(hours=1),
+    "daily": datetime.timedelta(days=1),
+    "weekly": datetime.timedelta(weeks=1),
+}
+
+
+def _before(rule: str, moment: datetime.datetime) -> datetime.datetime:
+    """A moment of the period before this one's."""
+    if rule in _STEPS:
+        return moment - _STEPS[rule]
+    return moment.replace(day=1, month=1 if rule == "yearly" else moment.month) - datetime.timedelta(days=1)
+
+
+def _named(rule: str, period: tuple[int, ...]) -> str:
+    """A period as people write it: ``2026-11-22T03``, ``2026-11-22``, ``2026-W47``, ``2026-11``, ``2026``."""
+    if rule == "weekly":
+        return f"{period[0]}-W{period[1]:02d}"
+    day = "-".join(f"{part:02d}" for part in period[:3])
+    return f"{day}T{period[3]:02d}" if rule == "hourly" else day
+
+
+def missing(
+    moments: t.Iterable[datetime.datetime], rules: t.Mapping[str, int], *, first: datetime.datetime | None = None
+) -> dict[str, list[str]]:
+    """By rule, the periods that lack a backup: of so many up to the newest one's, but none before ``first``.
+
+    It is stricter than ``kept``, which passes over a period without any. ``moments`` are those of at least one backup.
+    """
+    made = [moment.astimezone(datetime.timezone.utc) for moment in moments]
+    lacking: dict[str, list[str]] = {}
+    for rule in (rule for rule in PERIODS if rules[rule] > 0):
+        period, moment = PERIODS[rule], max(made)
+        there = {period(one) for one in made}
+        oldest = (_NO_POSTGRES,) if first is None else period(first.astimezone(datetime.timezone.utc))
+        lacking[rule] = []
+        for unused in range(rules[rule]):
+            wanted = period(moment)
+            if wanted < oldest:
+                break
+            if wanted not in there:
+                lacking[rule].append(_named(rule, wanted))
+            moment = _before(rule, moment)
+    return lacking
 
 
 def kept(moments: t.Mapping[str, datetime.datetime], rules: t.Mapping[str, int]) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup i
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     CHUNK_BYTES,
     Destination,
+    Held,
     Stored,
     Writer,
 )
@@ -83,15 +84,26 @@ def _crc_text(crc: int) -> str:
 class Bucket(Destination):
     """A prefix in a bucket."""
 
-    def __init__(self, bucket: str, prefix: str, options: t.Mapping[str, t.Any], *, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        options: t.Mapping[str, t.Any],
+        *,
+        deadline: Deadline,
+        session: s3.Session | None = None,
+    ) -> None:
         self.bucket = bucket
         self.prefix = prefix
         self.options = options
         self.deadline = deadline
-        self.client = s3.s3_client(options, deadline=deadline)
+        self.client = s3.s3_client(options, deadline=deadline, session=session)
         #: Servers that keep no versions may still name one, and then refuse to be asked for it.
         self.keeps_versions = False
         self.sends_checksums = (options.get("checksums") or "full_object") == "full_object"
+
+    def close(self) -> None:
+        self.client.close()
 
     def with_more_time(self) -> Bucket:
         bucket = Bucket(self.bucket, self.prefix, self.options, deadline=Deadline(GRACE_SECONDS))
@@ -129,6 +141,17 @@ class Bucket(Destination):
             request["VersionId"] = version_id
         with self.translated(f"Looking at {self.url(name)}"):
             return dict(self.client.head_object(**request))
+
+    def held(self, name: str, version_id: str | None = None) -> Held:
+        seen = self.head(name, version_id)
+        crc = seen.get("ChecksumCRC32") if seen.get("ChecksumType") == "FULL_OBJECT" else None
+        return Held(
+            size=int(seen["ContentLength"]),
+            crc32=None if crc is None else base64.b64decode(crc).hex(),
+            encryption=seen.get("ServerSideEncryption"),
+            lock_mode=seen.get("ObjectLockMode"),
+            locked_until=seen.get("ObjectLockRetainUntilDate"),
+        )
 
     def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
         request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name)}
@@ -250,6 +273,8 @@ class _S3Writer(Writer):
         full = {"ChecksumCRC32": _crc_text(self.digest.crc32)} if self.bucket.sends_checksums else {}
         if self._upload is None:
             request: dict[str, t.Any] = {**self._target, "Body": bytes(self._filling), **full}
+            if full:  # named too: a bucket with a default retention asks for it
+                request["ChecksumAlgorithm"] = "CRC32"
             if self.bucket.accepts("PutObject", "IfNoneMatch"):
                 request["IfNoneMatch"] = "*"
             answer = self._made(lambda: self.bucket.client.put_object(**request))

@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     Directory,
+    Held,
     Writer,
     destination,
     split_object_url,
@@ -47,6 +48,22 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert place.with_more_time() is place
     place.remove("db/a.dump")
     assert place.names("db") == place.names("nothing") == []
+
+
+def test_what_is_held_is_told_without_reading_it(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    place.put("db/a.dump", b"abc")
+    assert place.held("db/a.dump") == Held(3)
+    with pytest.raises(Absent):
+        place.held("db/b.dump")
+
+
+def test_a_place_that_is_not_there_is_not_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(Absent):
+        Directory(str(tmp_path / "nowhere")).names()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match="not a directory"):
+        Directory(str(tmp_path / "file")).names("db")
 
 
 def write(place: Directory, name: str, *, commit: bool, then: t.Callable[[Writer], None] = lambda writer: None) -> None:
@@ -135,6 +152,19 @@ def as_somebody_else() -> t.Iterator[None]:
         os.seteuid(65534)
     yield
     os.seteuid(before)
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(as_somebody_else: None) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        place = Directory(folder)
+        place.put("db/a.dump", b"abc")
+        os.chmod(os.path.join(folder, "db"), 0)
+        try:
+            for below in ("", "db"):
+                with pytest.raises(Denied, match="Listing"):
+                    place.names(below)
+        finally:
+            os.chmod(os.path.join(folder, "db"), 0o700)
 
 
 def test_a_place_that_cannot_be_written_is_refused(as_somebody_else: None) -> None:

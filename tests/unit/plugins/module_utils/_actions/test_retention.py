@@ -15,6 +15,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.retention
     PERIODS,
     SPEC,
     kept,
+    missing,
     require_rules,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
@@ -105,3 +106,66 @@ def test_what_was_removed_once_is_not_missed_the_next_time(
 ) -> None:
     found = kept(moments, rules)
     assert set(kept({name: moments[name] for name in found}, rules)) == set(found)
+
+
+# ---- what should be there
+
+
+def days(*numbers: int) -> list[datetime.datetime]:
+    """A backup on each of these days of November."""
+    return [at(f"2026-11-{number:02d}T03:00") for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("rules", "there", "lacking"),
+    [
+        ({"daily": 3}, days(20, 21, 22), {"daily": []}),
+        ({"daily": 3}, days(20, 22), {"daily": ["2026-11-21"]}),
+        ({"daily": 3}, days(22), {"daily": ["2026-11-21", "2026-11-20"]}),
+        # older ones stand in for nobody
+        ({"daily": 3}, days(1, 2, 3, 22), {"daily": ["2026-11-21", "2026-11-20"]}),
+        ({"hourly": 2}, days(22), {"hourly": ["2026-11-22T02"]}),
+        ({"weekly": 3}, days(8, 22), {"weekly": ["2026-W46"]}),
+        ({"monthly": 3}, [at("2026-01-31T00:00"), at("2025-11-30T00:00")], {"monthly": ["2025-12"]}),
+        ({"yearly": 2}, days(22), {"yearly": ["2025"]}),
+        ({"last": 5, "min_keep": 5}, days(22), {}),
+    ],
+)
+def test_a_period_without_a_backup_is_named(
+    rules: dict[str, int], there: list[datetime.datetime], lacking: dict[str, list[str]]
+) -> None:
+    assert missing(there, {**NOTHING, **rules}) == lacking
+
+
+def test_nothing_is_asked_of_a_time_before_the_first() -> None:
+    rules = {**NOTHING, "daily": 30, "weekly": 8, "monthly": 12, "yearly": 1_000_000, "hourly": 3}
+    first = at("2026-11-20T12:00")
+    assert missing(days(20, 21, 22), rules, first=first) == {
+        "hourly": ["2026-11-22T02", "2026-11-22T01"],
+        "daily": [],
+        "weekly": [],
+        "monthly": [],
+        "yearly": [],
+    }
+    assert missing(days(22), rules, first=first)["daily"] == ["2026-11-21", "2026-11-20"]
+    assert missing(days(22), rules)["yearly"][-1] == "1996"
+
+
+rules_of = st.fixed_dictionaries({name: st.integers(0, 20) for name in (*PERIODS, "last", "min_keep")})
+instants = st.integers(1_600_000_000, 2**31).map(lambda seconds: datetime.datetime.fromtimestamp(seconds, UTC))
+
+
+@given(st.lists(instants, min_size=1, max_size=20), rules_of)
+def test_what_is_missing_is_missing_and_what_is_kept_is_not(
+    moments: list[datetime.datetime], rules: dict[str, int]
+) -> None:
+    lacking = missing(moments, rules)
+    named = {str(number): moment for number, moment in enumerate(moments)}
+    for rule, periods in lacking.items():
+        assert len(periods) < rules[rule]
+        assert len(set(periods)) == len(periods)
+        # Where no period is missing, the rule keeps one of each of them.
+        if not periods:
+            kept_by = [name for name, why in kept(named, rules).items() if rule in why]
+            assert len(kept_by) == rules[rule]
+    assert missing(moments, rules, first=max(moments)) == {rule: [] for rule in lacking}

@@ -1,0 +1,283 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Is there a new backup that is proven and whole, as large as usual, kept as asked, and elsewhere too?"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: check_backup
+short_description: Judge the backups of a PostgreSQL database
+version_added: 1.0.0
+author:
+  - The opsready.golive authors (@opsready)
+description:
+  - Reads the manifests that M(opsready.golive.pg_backup) wrote, and asks for the archive of each. What has no manifest is no backup.
+  - A backup counts when its manifest says that it was proven, and its archive is there with the size, and where the store tells one the CRC32, that
+    the manifest names. An archive that is missing or another one, a manifest that is damaged, and no backup at all are V(fail).
+  - A destination that is not there is V(fail). One that does not answer, or refuses the keys, is V(unknown). A backup that is dated more than five
+    minutes from now does not count and is V(unknown), since no age can be trusted then.
+  - All manifests of the database are read, one after the other. With hundreds of them, or over a slow line, raise O(timeout).
+extends_documentation_fragment:
+  - opsready.golive.check
+  - opsready.golive.attributes
+requirements:
+  - boto3 >= 1.34 (Python library, on the host that runs the module), for an object store
+  - psycopg >= 3.1 (Python library, on the host that runs the module), for O(dsn)
+options:
+  destination:
+    description: Where the backups lie, as V(s3://bucket/prefix) or V(file:///directory), just as M(opsready.golive.pg_backup) was given it.
+    type: str
+    required: true
+  s3:
+    description: How to reach the object store, where O(destination) is in one.
+    type: dict
+    suboptions: &s3
+      endpoint_url:
+        description: Where the object store is, such as V(https://minio.example.org:9000). Without it, Amazon's endpoint of the region.
+        type: str
+      region:
+        description: Region that requests are signed for.
+        type: str
+        default: us-east-1
+      access_key:
+        description: Id of the access key. Without it, the keys that boto3 finds on the host. Reading and listing is all that it must be allowed.
+        type: str
+      secret_key:
+        description: Secret of the access key. It is never printed.
+        type: str
+      ca_file:
+        description: Certificate authorities, in PEM, that the endpoint's certificate must chain to. Without it, those of the host.
+        type: path
+      addressing_style:
+        description: Whether the bucket stands in the path, in the host name, or is left to boto3.
+        type: str
+        choices: [auto, path, virtual]
+        default: path
+      checksums:
+        description: Of no meaning here. It is taken so that the options of M(opsready.golive.pg_backup) can be given as they are.
+        type: str
+        choices: [full_object, none]
+        default: full_object
+  database:
+    description: Name of the database whose backups are judged.
+    type: str
+    required: true
+  max_age:
+    description:
+      - Highest age of the newest backup that counts, such as V(26h), from the moment of its snapshot. What was written since is what a restore
+        loses, so this is the recovery point objective (RPO).
+    type: str
+    required: true
+  verify:
+    description: How the newest backup must be proven at least, as the option of M(opsready.golive.pg_backup).
+    type: str
+    choices: [head, archive, restore]
+    default: restore
+  max_restore_time:
+    description:
+      - Longest time that restoring may have taken, such as V(30m), when the newest backup that was proven by a restore was proven. This is the part
+        of the recovery time objective (RTO) that a backup can tell. When none was restored it is V(unknown).
+    type: str
+  archive:
+    description:
+      - How the newest backup's archive is looked at. V(head) asks the place for its size and checksum. V(sha256) reads all of it and compares its
+        SHA-256 with the manifest's, which takes as long as the line does.
+    type: str
+    choices: [head, sha256]
+    default: head
+  min_size_share:
+    description:
+      - Lowest size of the newest backup as a share of the usual one, which is the median of those before it, at most O(history) of them. Less is
+        V(warn).
+      - What is usual is not known before there are three earlier ones, which is V(warn) too. V(0) leaves the size out.
+    type: float
+    default: 0.5
+  history:
+    description: How many backups before the newest say what size is usual. At least V(3).
+    type: int
+    default: 7
+  keep:
+    description:
+      - Which backups must be there, by the rules of O(opsready.golive.pg_backup#module:keep). Each of the last so many hours, days, weeks, months and
+        years up to the newest backup's must have one; a period without any is named. Times are in UTC.
+    type: dict
+    suboptions:
+      last:
+        description: So many must be there.
+        type: int
+        default: 0
+      hourly:
+        description: One in each of so many hours.
+        type: int
+        default: 0
+      daily:
+        description: One in each of so many days.
+        type: int
+        default: 0
+      weekly:
+        description: One in each of so many weeks, which begin on Mondays.
+        type: int
+        default: 0
+      monthly:
+        description: One in each of so many months.
+        type: int
+        default: 0
+      yearly:
+        description: One in each of so many years.
+        type: int
+        default: 0
+      min_keep:
+        description: At least so many must be there.
+        type: int
+        default: 1
+  first_backup:
+    description:
+      - Since when backups are made, such as V(2026-11-01) or V(2026-11-01T03:00:00Z). Without it, O(keep) and O(max_gap) ask for all of the past
+        that they name, since backups that are lost cannot be told from those that were never made.
+    type: str
+  max_gap:
+    description:
+      - Longest time between two neighbours, such as V(25h), which is how the schedule that makes them is seen to have run.
+    type: str
+  gap_window:
+    description: How far back O(max_gap) is held against, such as V(14d). Before that O(keep) may have thinned them out. Default is six times O(max_gap).
+    type: str
+  copies:
+    description:
+      - Other places that hold copies of the backups, under the same names. The newest backup that lies there with the same SHA-256, in its
+        manifest, and with an archive of that size must not be too old. One that is not the backup of its name fails.
+      - A copy in the same bucket, or on the same file system, fails too. What takes one away takes the other.
+    type: list
+    elements: dict
+    suboptions:
+      destination:
+        description: Where the copies lie, as V(s3://bucket/prefix) or V(file:///directory).
+        type: str
+        required: true
+      s3:
+        description: How to reach that object store.
+        type: dict
+        suboptions: *s3
+      max_age:
+        description: Highest age of the newest backup that lies there too. Default is O(max_age).
+        type: str
+  encryption:
+    description:
+      - Whether the newest backup's archive must be encrypted, for C(age) by what it begins with, or by the store as it tells. Where neither says so
+        and the store, or a directory, cannot tell, it is V(unknown).
+    type: str
+    choices: [required, any]
+    default: any
+  object_lock:
+    description: Whether the newest backup's archive and manifest must be held by an object lock. A directory has none.
+    type: str
+    choices: [required, any]
+    default: any
+  min_lock_days:
+    description: Shortest time from the newest backup to the end of its object lock in days.
+    type: float
+  dsn:
+    description:
+      - Where the database is, such as V(postgresql://golive@db.example.org:5432/archive). With it, the databases that releases and restores kept are
+        named with their sizes and ages, as a reminder.
+      - A DSN that holds a password is refused, since option values are printed at high verbosity; use O(password).
+    type: str
+  password:
+    description: Password of the login of O(dsn). Without it, libpq's password file on the host. It is never printed.
+    type: str
+  max_kept_age:
+    description: From what age on a database that was kept is V(warn).
+    type: str
+    default: 7d
+"""
+
+EXAMPLES = r"""
+- name: Last night's backup was restored, and lies at the other site too
+  opsready.golive.check_backup:
+    destination: s3://backups/nightly
+    s3:
+      endpoint_url: https://minio.example.org:9000
+      access_key: "{{ backup_access_key }}"
+      secret_key: "{{ backup_secret_key }}"
+    database: archive
+    max_age: 26h
+    max_restore_time: 30m
+    max_gap: 25h
+    keep: {daily: 7, weekly: 4}
+    first_backup: "2026-11-01"
+    copies:
+      - destination: s3://backups-elsewhere/nightly
+        s3:
+          endpoint_url: https://minio.example.com:9000
+          access_key: "{{ copies_access_key }}"
+          secret_key: "{{ copies_secret_key }}"
+        max_age: 30h
+    encryption: required
+    object_lock: required
+
+- name: There is a backup of the last hour, and nothing of old restores is left
+  opsready.golive.check_backup:
+    destination: file:///var/backups/archive
+    database: archive
+    max_age: 1h
+    archive: sha256
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+"""
+
+RETURN = r"""
+msg:
+  description: The summary of the finding.
+  returned: always
+  type: str
+finding:
+  description: What was found. RV(finding.status) is V(pass), V(warn), V(unknown) or V(fail).
+  returned: always
+  type: dict
+  contains:
+    status:
+      description: The worst status of all criteria.
+      type: str
+      sample: fail
+    summary:
+      description: One sentence that names every criterion that did not pass.
+      type: str
+      sample: "The newest backup that is proven by restore is 3.2 days old, expected at most 26h."
+    expected:
+      description: What was expected, by criterion.
+      type: dict
+    measured:
+      description: What was measured, by criterion.
+      type: dict
+    evidence:
+      description:
+        - The backups, newest first, each with where its archive is, its size and SHA-256, how it was proven and how long restoring took; what was
+          asked of the newest; the copies; and the databases that were kept.
+      type: dict
+    remedy:
+      description: What to do.
+      type: str
+    check:
+      description: Name of the check.
+      type: str
+      sample: check_backup
+    started:
+      description: When the check began, in UTC.
+      type: str
+    seconds:
+      description: How long it took.
+      type: float
+"""
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_backup
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import main_of
+
+
+def main() -> None:
+    main_of(check_backup)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,9 @@ import tempfile
 import threading
 import time
 import typing as t
+import urllib.error
 import urllib.parse
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -509,9 +511,6 @@ class _ObjectStore(Program):
         return f"http://{HOST}:{self.port}"
 
     def is_ready(self) -> bool:
-        import urllib.error
-        import urllib.request
-
         try:
             urllib.request.urlopen(self.endpoint, timeout=2).close()
         except urllib.error.HTTPError as answer:
@@ -856,6 +855,119 @@ class FilteredPort(RefusedPort):
         for knocking in self._waiting:
             knocking.close()
         super().stop()
+
+
+# --------------------------------------------------------------------------------------------------- Prometheus
+
+
+class _Monitoring(Program):
+    program = ""
+
+    def __init__(self, configuration: t.Mapping[str, t.Any]) -> None:
+        super().__init__()
+        found = shutil.which(self.program)
+        if found is None:
+            raise ServerFailed(f"{self.program} is not installed (Debian package {self.program})")
+        self.found = found
+        self.configuration_path = self.directory / "configuration.yml"
+        self.configure(configuration)
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def configure(self, configuration: t.Mapping[str, t.Any]) -> None:
+        """What it reads when it starts, and when it is told to. JSON is YAML."""
+        self.configuration_path.write_text(json.dumps(configuration))
+
+
+class Prometheus(_Monitoring):
+    """Debian's Prometheus, which scrapes every two seconds and evaluates every second, unless a job says otherwise.
+
+    ``web`` is its web configuration: users and TLS.
+    """
+
+    name = program = "prometheus"
+
+    def __init__(
+        self,
+        *,
+        jobs: t.Mapping[str, t.Mapping[str, t.Any]],
+        rules: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]],
+        alertmanagers: t.Sequence[str] = (),
+        flags: t.Sequence[str] = (),
+        web: t.Mapping[str, t.Any] | None = None,
+    ) -> None:
+        often = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
+        self.configuration = {
+            "global": often,
+            "rule_files": ["rules.yml"],
+            "scrape_configs": [{"job_name": name, **job} for name, job in jobs.items()],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
+        }
+        super().__init__(self.configuration)
+        groups = [{"name": name, "rules": list(listed)} for name, listed in rules.items()]
+        (self.directory / "rules.yml").write_text(json.dumps({"groups": groups}))
+        (self.directory / "web.yml").write_text(json.dumps(web or {}))
+        self.flags = list(flags)
+
+    def command(self) -> list[str]:
+        return [
+            self.found,
+            *(f"--config.file={self.configuration_path}", f"--storage.tsdb.path={self.directory / 'samples'}"),
+            *(f"--web.listen-address={HOST}:{self.port}", f"--web.config.file={self.directory / 'web.yml'}"),
+            "--web.enable-lifecycle",
+            *self.flags,
+        ]
+
+    def is_ready(self) -> bool:
+        # It may ask for a password, so it is not asked itself.
+        return "Server is ready to receive web requests" in self.log()
+
+    def reload(self) -> bool:
+        """Read the configuration again, and say whether that succeeded."""
+        try:
+            urllib.request.urlopen(urllib.request.Request(f"{self.url}/-/reload", method="POST"), timeout=20).close()
+        except urllib.error.HTTPError as problem:
+            problem.close()
+            return False
+        return True
+
+    def api(self, path: str) -> t.Any:
+        """The ``data`` of an answer of the API."""
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=5) as answer:
+            return json.load(answer)["data"]
+
+
+class Alertmanager(_Monitoring):
+    """Debian's Alertmanager, alone, with one receiver that does nothing."""
+
+    name = "alertmanager"
+    program = "prometheus-alertmanager"
+
+    def __init__(self) -> None:
+        super().__init__({"route": {"receiver": "none", "group_wait": "10ms"}, "receivers": [{"name": "none"}]})
+
+    def command(self) -> list[str]:
+        return [
+            self.found,
+            *(f"--config.file={self.configuration_path}", f"--storage.path={self.directory / 'state'}"),
+            *(f"--web.listen-address={HOST}:{self.port}", "--cluster.listen-address="),
+        ]
+
+    def silence(self, alert: str, *, minutes: int = 60) -> None:
+        """Silence the alerts of this name."""
+        now = dt.datetime.now(dt.timezone.utc)
+        silence = {
+            "matchers": [{"name": "alertname", "value": alert, "isRegex": False}],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + dt.timedelta(minutes=minutes)).isoformat(),
+            "createdBy": "a test",
+            "comment": "a test",
+        }
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/api/v2/silences", json.dumps(silence).encode(), headers)
+        urllib.request.urlopen(request, timeout=20).close()
 
 
 # ---------------------------------------------------------------------------------------------------------- DNS

@@ -19,6 +19,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import reg
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from tests import nvml_stub
+from tests.integration.written_backups import HOUR, Backups
 from tests.servers import HOST, Answer, HttpServer, MotoS3, Postgres, Redis, free_port
 
 #: Lists whose entries are parts of one thing.
@@ -40,6 +42,30 @@ def _file(folder: Path, name: str, text: str) -> str:
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
     return str(path)
+
+
+def _backup(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    server: Postgres = request.getfixturevalue("postgres")
+    backups, copies = (Backups(f"file://{folder}/{name}") for name in ("here", "there"))
+    for place in (backups, copies):
+        Path(place.url.removeprefix("file://")).mkdir()
+    backups.copy_to(copies, *backups.nightly(4))
+    backups.replace(backups.write(HOUR), b"damaged")
+    backups.place.remove(backups.archive_of(backups.write(HOUR)))
+    return {
+        "destination": backups.url,
+        "database": backups.database,
+        "max_age": "1h",
+        "archive": "sha256",
+        "max_restore_time": "1s",
+        "keep": {"last": 9, "min_keep": 9, "hourly": 9, "daily": 9, "weekly": 9, "monthly": 9, "yearly": 9},
+        "max_gap": "1h",
+        "copies": [{"destination": copies.url}],
+        "encryption": "required",
+        "min_lock_days": 1,
+        "dsn": server.dsn(password=None),
+        "password": server.password,
+    }
 
 
 def _celery(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
@@ -87,6 +113,22 @@ def _env(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     }
 
 
+def _gpu(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    request.getfixturevalue("monkeypatch").setenv("LD_LIBRARY_PATH", str(nvml_stub.compiled(folder / "nvml")))
+    return {
+        "devices": ["0", "7"],
+        "no_errors": ["ecc", "retired_pages", "row_remap", "recovery", "throttle", "xid"],
+        "allowed_processes": ["python"],
+        "required_processes": ["python", "celery"],
+        "memory_limit": "13.6GB",
+        "max_memory_used_percent": 85,
+        "min_memory_total": "16GB",
+        "min_memory_free": "1GB",
+        "max_power_watts": 1,
+        "min_power_limit_watts": 1,
+    }
+
+
 def _host(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     path = _file(folder, "a.txt", "text")
     return {
@@ -127,6 +169,25 @@ def _http(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     return {"requests": [everything, {"url": url, "headers": {"X-Tenant": "b"}}, {"url": nowhere}]}
 
 
+def _k8s(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    containers = "containers: [{name: a, image: a}, {name: a, image: a}]"
+    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{{containers}}}\n---\n"
+    return {
+        "paths": [_file(folder, "pods.yaml", text * 2), str(folder / "none.yaml")],
+        "workloads": ["Pod/p", "Pod/q"],
+        "containers": ["a", "*"],
+        "liveness": {"path": "/", "port": 80, "min_period_seconds": 1, "max_period_seconds": 9},
+        "readiness": {},
+        "startup": {},
+        "requests": ["cpu"],
+        "limits": ["cpu"],
+        "security": ["run_as_non_root", "no_host_path"],
+        "image": "tag",
+        "min_replicas": 2,
+        "accepted_kinds": ["Rollout"],
+    }
+
+
 def _logs(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     path = _file(folder, "app.log", "2026-11-22 05:00:00 ERROR it broke\n")
     return {
@@ -160,6 +221,39 @@ def _postgres(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
         "min_sync_replicas": 0,
         "max_lag_bytes": 1,
         "max_lag_seconds": 1,
+    }
+
+
+def _prometheus(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    server: HttpServer = request.getfixturevalue("http_server")
+    last, kinds = "2026-11-22T05:00:00Z", ("alerting", "recording")
+    target = {"labels": {"job": "a", "instance": "a:1"}, "health": "up", "lastError": "", "lastScrape": last}
+    rules = [{"name": "x", "type": kind, "health": "ok", "lastEvaluation": last} for kind in kinds]
+    told = {
+        "activeTargets": [target],
+        "groups": [{"name": "x", "interval": 1, "rules": rules}],
+        "alerts": [{"labels": {"alertname": "x"}, "state": "firing", "activeAt": last}] * 2,
+        "activeAlertmanagers": [],
+        "lastConfigTime": last,
+        "storageRetention": "1d",
+        "resultType": "vector",
+        "result": [{"metric": {}, "value": [1, "1"]}] * 2,
+    }
+    server.route("*", Answer(200, {"status": "success", "data": told}))
+    return {
+        "url": server.url,
+        "all_up": True,
+        "jobs": [{"name": "a", "instances": ["a:1", "b:1"]}, {"name": "b"}],
+        "rules_healthy": True,
+        "rule_groups": ["x", "y"],
+        "rules": ["x", "y"],
+        "alerts": {"states": ["firing"], "ignored": ["y"], "ignored_severities": ["info"]},
+        "min_alertmanagers": 1,
+        "min_retention": "1d",
+        "config_loaded": True,
+        "config_loaded_since": last,
+        "queries": [{"name": "q", "query": "x", "at_least": 2, "at_most": 0, "min_series": 2}],
+        "fresh": [{"series": "x"}],
     }
 
 
@@ -200,6 +294,15 @@ def _s3(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     }
 
 
+def _secrets(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    _file(folder, "a.py", "password = 'q7Yt2mZ4Vb9X'\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
+    return {"path": str(folder), "exclude": ["b/*"], "ignored_rules": ["Twilio API Key"], "history": {}}
+
+
 def _tls(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     issued = request.getfixturevalue("demo_ca").issue().write(folder)
     files = {"certificate": str(issued.certificate), "key": str(issued.key), "names": ["a.example.org"]}
@@ -214,18 +317,23 @@ def _vcs(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
 
 
 SAMPLES: dict[str, Sample] = {
+    "check_backup": _backup,
     "check_celery": _celery,
     "check_command": _command,
     "check_doc": _doc,
     "check_env": _env,
+    "check_gpu": _gpu,
     "check_host": _host,
     "check_http": _http,
+    "check_k8s": _k8s,
     "check_logs": _logs,
     "check_net": _net,
     "check_postgres": _postgres,
+    "check_prometheus": _prometheus,
     "check_redis": _redis,
     "check_report": _report,
     "check_s3": _s3,
+    "check_secrets": _secrets,
     "check_tls": _tls,
     "check_vcs": _vcs,
 }

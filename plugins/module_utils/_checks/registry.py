@@ -32,18 +32,23 @@ class Check(t.Protocol):
 
 
 _NAMES = (
+    "check_backup",
     "check_celery",
     "check_command",
     "check_doc",
     "check_env",
+    "check_gpu",
     "check_host",
     "check_http",
+    "check_k8s",
     "check_logs",
     "check_net",
     "check_postgres",
+    "check_prometheus",
     "check_redis",
     "check_report",
     "check_s3",
+    "check_secrets",
     "check_tls",
     "check_vcs",
 )

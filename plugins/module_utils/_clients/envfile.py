@@ -20,7 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
     Unreachable,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import are_in, compiled
 
 _MOST_BYTES = 4 * 1024 * 1024
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(?P<sign>=)?[ \t]*")
@@ -208,7 +208,8 @@ def matching(pattern: str, *, proc: str = "/proc") -> list[int]:
     searched = compiled(pattern, option="pattern")
     ourselves = _ancestors(os.getpid(), proc)
     lines = {int(name): command_line(int(name), proc=proc) for name in os.listdir(proc) if name.isdigit()}
-    return sorted(pid for pid, line in lines.items() if line and pid not in ourselves and searched.search(line))
+    others = {pid: line for pid, line in lines.items() if line and pid not in ourselves}
+    return sorted(pid for pid, is_match in zip(others, are_in(searched, list(others.values()))) if is_match)
 
 
 def _ancestors(pid: int, proc: str) -> set[int]:

@@ -29,6 +29,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
     Unreachable,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 _MOST_OUTPUT = 16 * 2**20
 #: Options that put out of force what a repository's configuration may run.
@@ -208,4 +209,4 @@ def without_userinfo(url: str) -> str:
 def describe_ended(ended: Ran) -> str:
     """The end of what a command that failed said, in one line."""
     lines: t.Sequence[str] = ended.stderr.text.strip().splitlines()
-    return lines[-1].strip()[:300] if lines else f"it ended with exit code {ended.returncode}"
+    return beginning_of(lines[-1].strip(), 300) if lines else f"it ended with exit code {ended.returncode}"

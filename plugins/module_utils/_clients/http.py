@@ -11,6 +11,7 @@ Certificates are always verified; a private authority is given as ``ca_file``.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import http.client
@@ -352,6 +353,13 @@ def checked_headers(headers: t.Mapping[str, t.Any]) -> dict[str, str]:
 def bearer(token: str | None) -> dict[str, str]:
     """The header of a bearer token; none without one."""
     return {"Authorization": f"Bearer {token.strip()}"} if token else {}
+
+
+def basic(username: str | None, password: str | None) -> dict[str, str]:
+    """The header of a user name and password; none without one."""
+    if not username:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password or ''}".encode()).decode("ascii")}
 
 
 class HttpClient:

@@ -28,6 +28,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
     Unreachable,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -363,7 +364,7 @@ def _said(problem: BaseException) -> str:
     primary = getattr(diagnosis, "message_primary", None)
     text = primary or str(problem)
     lines = [line.strip() for line in str(text).splitlines() if line.strip()]
-    return (lines[0] if lines else type(problem).__name__).rstrip(".")[:500]
+    return beginning_of((lines[0] if lines else type(problem).__name__).rstrip("."), 500)
 
 
 def _connection_error(problem: t.Any, where: str, deadline: Deadline) -> Exception:

@@ -24,6 +24,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
     Unreachable,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 _DENIED = frozenset(
     (
@@ -126,7 +127,7 @@ def _require_plain_endpoint(endpoint: str) -> None:
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip().rstrip(".")[:300]
+    return beginning_of(re.sub(r"\s+", " ", text).strip().rstrip("."), 300)
 
 
 @contextlib.contextmanager

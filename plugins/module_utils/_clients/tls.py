@@ -30,6 +30,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
     Unreachable,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 #: From old to new, as OpenSSL names them.
 VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
@@ -313,7 +314,7 @@ def _expect(plug: socket.socket, prefix: bytes, *, where: str, deadline: Deadlin
         line = _line(plug, where=where, deadline=deadline)
         if not line.startswith(prefix):
             raise UnexpectedAnswer(
-                f"{where} does not offer STARTTLS: it said {line.decode('utf-8', 'replace').strip()[:80]!r}."
+                f"{where} does not offer STARTTLS: it said {beginning_of(line.decode('utf-8', 'replace').strip(), 80)!r}."
             )
         if line[len(prefix) : len(prefix) + 1] != b"-":  # 250-SIZE: more lines follow
             return

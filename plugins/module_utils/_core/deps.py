@@ -21,9 +21,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.versions imp
 FLOORS: dict[str, tuple[str, str]] = {
     "boto3": ("boto3", "1.34"),
     "cryptography": ("cryptography", "42.0"),
+    "detect_secrets": ("bc-detect-secrets", "1.5.52"),
     "dns": ("dnspython", "2.6"),
     "psycopg": ("psycopg[binary]", "3.1"),
+    "pynvml": ("nvidia-ml-py", "12.535.108"),
     "redis": ("redis", "5.0"),
+    "yaml": ("PyYAML", "6.0"),
 }
 
 
@@ -44,7 +47,8 @@ def require(name: str) -> types.ModuleType:
     except ImportError as problem:
         text = f"The Python library {package} >= {floor} is missing for {where}: {problem}."
         raise MissingLibrary(text, remedy=remedy) from None
-    found = str(getattr(library, "__version__", None) or _installed(package))
+    said = getattr(library, "__version__", None)  # detect_secrets has a module of this name
+    found = said if isinstance(said, str) else _installed(package)
     if not is_at_least(found, floor):
         raise MissingLibrary(
             f"The Python library {package} is {found} for {where}, but {floor} is needed.", remedy=remedy

@@ -1,0 +1,453 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_gpu through the real pynvml, over an NVML of our own: no GPU is needed, and each way of being broken can be had."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_gpu, check_http, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
+from ansible_collections.opsready.golive.plugins.module_utils._clients import nvml, nvml_reading
+from ansible_collections.opsready.golive.plugins.module_utils._core import deps
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Denied, Unreachable
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
+from tests import nvml_stub
+from tests.module_examples import examples_of
+from tests.servers import Answer, HttpServer
+
+if t.TYPE_CHECKING:
+    from tests.conftest import ModuleRun
+
+serves = pytest.mark.serves
+STUB = "NVML stub"
+ALL_ERRORS = ["ecc", "retired_pages", "row_remap", "recovery", "throttle", "xid"]
+Judge = t.Callable[..., dict[str, t.Any]]
+
+
+class Later(Clock):
+    """A host that runs for a day at least, whatever this one does."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() + 86400.0
+
+
+def finding(timeout: float = 20.0, shared: Shared | None = None, **params: t.Any) -> dict[str, t.Any]:
+    checked = validated(check_gpu.ARGUMENT_SPEC, params, where="check_gpu", **check_gpu.CONSTRAINTS)
+    found = judged(registry.load("check_gpu"), checked, Run(timeout_seconds=timeout, shared=shared, clock=Later()))
+    json.dumps(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("nvml")
+    return {
+        "new": nvml_stub.compiled(folder / "new"),
+        "old": nvml_stub.compiled(folder / "old", old_driver=True),
+    }
+
+
+@pytest.fixture
+def gpu(libraries: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Judge:
+    """Judge the stub's GPUs. Its settings are named as ``temperature=95``, for one GPU of several ``temperature_1=95``."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(libraries["new"]))
+    log = tmp_path / "kmsg"
+    log.write_text("6,0,0,-;Linux version\n")
+    monkeypatch.setattr(nvml, "KERNEL_LOG", str(log))
+
+    def judge(settings: t.Mapping[str, t.Any] | None = None, **params: t.Any) -> dict[str, t.Any]:
+        for name, value in (settings or {}).items():
+            monkeypatch.setenv(f"NVML_STUB_{name.upper()}", str(value))
+        return finding(**params)
+
+    return judge
+
+
+def log_of(folder: Path, *records: tuple[int, float, str], first: int = 0) -> None:
+    """A kernel log: number, age in seconds and text of each record."""
+    now = Later().monotonic()
+    lines = [f"4,{first + number},{max(0, int((now - age) * 1e6))},-;{text}\n" for number, age, text in records]
+    (folder / "kmsg").write_text("".join(lines))
+
+
+@serves("S1.23", case="pass", stand_in=STUB)
+def test_a_gpu_that_is_there_and_without_errors_passes_and_all_that_it_tells_is_evidence(gpu: Judge) -> None:
+    found = gpu(
+        {"pid": os.getpid()},
+        count=1,
+        name="RTX 4080",
+        min_driver="535",
+        min_memory_total="16GB",
+        min_memory_free="13.6GB",
+        max_temperature=80,
+        max_utilization_percent=50,
+        max_power_watts=400,
+        min_power_limit_watts=300,
+        no_errors=ALL_ERRORS,
+        required_processes=["py"],
+        allowed_processes=["py"],
+    )
+    assert found["status"] == "pass", found["summary"]
+    evidence = found["evidence"]
+    assert (evidence["driver"], evidence["cuda"], evidence["count"], evidence["xids"]) == ("570.86.15", "12.8", 1, [])
+    told = evidence["gpus"][0]
+    assert told["uuid"] == "GPU-00000000-0000-0000-0000-000000000000"
+    assert told["memory"]["total"] == 16376 * 2**20
+    assert (told["temperature"], told["throttle_reasons"], told["recovery_action"]) == (41, 1, 0)
+    assert (told["ecc_uncorrected"], told["retired_pages"], told["row_remap"]["failed"]) == (0, 0, 0)
+    assert told["pci"] == "00000000:01:00.0"
+    assert [process["pid"] for process in told["processes"]] == [os.getpid()]
+    assert told["not_known"] == {}
+
+
+@serves("S1.23", case="fail", stand_in=STUB)
+@pytest.mark.parametrize(
+    ("settings", "params", "said"),
+    [
+        ({"count": 0}, {}, "Number of GPUs is 0, expected at least 1"),
+        ({"count": 1}, {"count": 2}, "Number of GPUs is 1, expected 2"),
+        ({"lost": 1}, {}, "GPU 0 is lost"),
+        ({"lost_later": 1}, {}, "GPU 0 is lost"),
+        ({"count": 2, "lost_1": 1}, {"count": 2}, "GPU 1 is lost"),
+        ({"name": "Tesla T4"}, {"name": "RTX 4080"}, "GPU 0 name is 'Tesla T4'"),
+        ({"driver": "470.9"}, {"min_driver": "535"}, "Driver is 470.9, expected at least 535"),
+        ({"temperature": 95}, {"max_temperature": 80}, "temperature is 95 °C, expected at most 80 °C"),
+        ({"utilization": 99}, {"max_utilization_percent": 5}, "utilisation is 99 %"),
+        ({"milliwatts": 410000}, {"max_power_watts": 400}, "power is 410 W"),
+        ({"limit_milliwatts": 200000}, {"min_power_limit_watts": 300}, "power limit is 200 W, expected at least 300 W"),
+        ({"ecc": 2}, {"no_errors": ["ecc"]}, "uncorrected ECC errors is 2, expected at most 0"),
+        ({"retired_pending": 1}, {"no_errors": ["retired_pages"]}, "retired pages is waiting for a reboot"),
+        ({"remap_pending": 1}, {"no_errors": ["row_remap"]}, "row remapping is pending, expected none pending"),
+        ({"remap_failed": 1}, {"no_errors": ["row_remap"]}, "row remapping is failed"),
+        ({"recovery": 2}, {"no_errors": ["recovery"]}, "recovery action is reboot the host"),
+        ({"recovery": 77}, {"no_errors": ["recovery"]}, "recovery action is action 77"),
+        ({"throttle": 0x41}, {"no_errors": ["throttle"]}, "slowdown is hardware thermal slowdown, expected none"),
+        ({"pid": 1}, {"allowed_processes": ["no such program"]}, "foreign processes is"),
+        ({}, {"required_processes": ["celery"]}, "processes of /celery/ is 0, expected at least 1"),
+        ({}, {"devices": ["3"]}, "GPU 3 is absent"),
+        ({}, {"devices": ["GPU-ffff"]}, "GPU GPU-ffff is absent"),
+    ],
+)
+def test_each_way_of_being_broken_fails(
+    gpu: Judge, settings: dict[str, t.Any], params: dict[str, t.Any], said: str
+) -> None:
+    found = gpu(settings, **params)
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+def health(server: HttpServer, shared: Shared) -> dict[str, t.Any]:
+    """What the application says of its GPU."""
+    params = {
+        "url": f"{server.url}/health/gpu-memory",
+        "json": [{"path": "$.status", "equals": "gesund"}, {"path": "$.used_bytes", "at_most": 0.85 * 16376 * 2**20}],
+    }
+    checked = validated(check_http.ARGUMENT_SPEC, params, where="check_http", **check_http.CONSTRAINTS)
+    return judged(registry.load("check_http"), checked, Run(timeout_seconds=20.0, shared=shared))
+
+
+@serves("S1.43", case="pass", stand_in=STUB)
+def test_what_the_application_says_of_its_gpu_stands_beside_what_nvml_says(gpu: Judge, http_server: HttpServer) -> None:
+    http_server.route("/health/gpu-memory", Answer(200, {"status": "gesund", "used_bytes": 2**30}))
+    shared = Shared()
+    said, found = health(http_server, shared), gpu(count=1, max_memory_used_percent=85, shared=shared)
+    assert (said["status"], found["status"]) == ("pass", "pass"), (said["summary"], found["summary"])
+    assert f"{http_server.url}/health/gpu-memory $.used_bytes (at most)" in said["measured"]
+    assert found["measured"]["GPU 0 memory used"].startswith("1.1 GB (1.0 GiB), 6.25 %")
+
+
+@serves("S1.43", case="fail", stand_in=STUB)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"count": 0}, "Number of GPUs is 0, expected 1"),
+        ({"lost": 1}, "GPU 0 is lost"),
+        ({"used": 16 * 10**9}, "GPU 0 memory used is 16.0 GB (14.9 GiB), 93.18 % of 17.2 GB"),
+    ],
+)
+def test_an_application_that_calls_itself_well_without_a_gpu_does_not_decide(
+    gpu: Judge, http_server: HttpServer, settings: dict[str, t.Any], said: str
+) -> None:
+    http_server.route("/health/gpu-memory", Answer(200, {"status": "gesund", "used_bytes": 0}))
+    shared = Shared()
+    assert health(http_server, shared)["status"] == "pass"
+    found = gpu(settings, count=1, max_memory_used_percent=85, shared=shared)
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+@pytest.mark.parametrize("settings", [{"remap_pending": 1}, {"ecc": 2}, {"temperature": 95}, {"throttle": 0x40}])
+def test_what_was_not_asked_for_is_evidence_only(gpu: Judge, settings: dict[str, t.Any]) -> None:
+    assert gpu(settings)["status"] == "pass"
+
+
+def test_only_the_devices_that_are_named_are_judged(gpu: Judge) -> None:
+    settings = {"count": 2, "temperature_1": 95}
+    assert gpu(settings, max_temperature=80)["status"] == "fail"
+    for devices in (["0"], ["GPU-00000000-0000-0000-0000-000000000000"], ["0", "0"]):
+        assert gpu(settings, max_temperature=80, devices=devices)["status"] == "pass"
+    assert "GPU 1 temperature is 95" in gpu(settings, max_temperature=80, devices=["1"])["summary"]
+
+
+@pytest.mark.parametrize(
+    ("used", "params", "status", "said"),
+    [
+        (2**30, {"min_memory_total": "16GB"}, "pass", ""),
+        # The box says 16 GB, and the card has 16376 MiB: of 16 GiB it falls short.
+        (2**30, {"min_memory_total": "16GiB"}, "fail", "memory total is 17.2 GB (16.0 GiB), expected at least 17.2 GB"),
+        (10 * 2**30, {"min_memory_free": "8GB"}, "fail", "memory free is 6.1 GB (5.7 GiB), expected at least 8.0 GB"),
+        (14 * 10**9, {"max_memory_used_percent": 85}, "pass", ""),
+        (15 * 10**9, {"max_memory_used_percent": 85}, "fail", "87.35 % of 17.2 GB (16.0 GiB), expected at most 85 %"),
+        (0, {"memory_limit": "13.6GB", "max_memory_limit_percent": 85}, "pass", ""),
+        (0, {"memory_limit": "13.6GiB", "max_memory_limit_percent": 85}, "fail", "85.04 % of 17.2 GB"),
+        (0, {"memory_limit": "16GiB"}, "fail", "expected at most 100 %"),
+    ],
+)
+def test_memory_is_judged_in_bytes_with_its_units_said(
+    gpu: Judge, used: int, params: dict[str, t.Any], status: str, said: str
+) -> None:
+    found = gpu({"used": used}, **params)
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+
+
+@serves("S1.54", case="pass", stand_in=STUB)
+def test_memory_below_its_bound_for_as_long_as_it_was_watched_passes(gpu: Judge) -> None:
+    found = gpu({"pid": os.getpid(), "used": 9 * 10**9}, watch="1.2s", max_memory_used_percent=85)
+    assert found["status"] == "pass", found["summary"]
+    told = found["evidence"]["gpus"][0]
+    assert (told["memory"]["used"], told["memory"]["total"], told["looks"] >= 2) == (9 * 10**9, 16376 * 2**20, True)
+    assert told["processes"][0]["used_bytes"] == 9 * 10**9
+    assert "52.41 %" in found["measured"]["GPU 0 memory used"]
+
+
+@serves("S1.54", case="fail", stand_in=STUB)
+def test_a_peak_while_it_is_watched_fails_though_it_is_over_by_then(gpu: Judge) -> None:
+    settings = {"used": 10**9, "peak_used": 16 * 10**9}
+    assert gpu(settings, max_memory_used_percent=85)["status"] == "pass"
+    found = gpu(settings, watch="1.2s", max_memory_used_percent=85)
+    assert (found["status"], "16.0 GB (14.9 GiB), 93.18 %" in found["summary"]) == ("fail", True), found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"no_errors": ["row_remap"]}, "row remapping is not known: the driver is too old to tell"),
+        ({"no_errors": ["recovery"]}, "recovery action is not known: the driver is too old to tell"),
+        ({}, ""),
+        ({"no_errors": ["throttle", "ecc"], "min_memory_free": "1GB", "max_temperature": 80}, ""),
+    ],
+)
+def test_an_old_driver_leaves_only_what_it_lacks_unknown(
+    gpu: Judge, libraries: dict[str, Path], monkeypatch: pytest.MonkeyPatch, params: dict[str, t.Any], said: str
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(libraries["old"]))
+    found = gpu(**params)
+    assert (found["status"], said in found["summary"]) == ("unknown" if said else "pass", True), found["summary"]
+
+
+@pytest.mark.parametrize("kind", ["ecc", "retired_pages", "row_remap", "recovery"])
+def test_what_a_model_does_not_measure_is_unknown_where_it_is_asked_for(gpu: Judge, kind: str) -> None:
+    found = gpu({"geforce": 1}, no_errors=[kind])
+    assert (found["status"], "this model does not tell" in found["summary"]) == ("unknown", True), found["summary"]
+    assert gpu({"geforce": 1}, no_errors=["throttle"])["status"] == "pass"
+
+
+def test_no_nvml_no_driver_and_a_library_that_dies_are_unknown(
+    gpu: Judge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for code, said in ((9, "driver is not loaded"), (18, "different versions"), (999, "NVML does not start")):
+        found = gpu({"init": code}, count=1)
+        assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+    found = gpu({"crash": 1}, count=1)
+    assert (found["status"], "SIGABRT" in found["summary"]) == ("unknown", True), found["summary"]
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    found = gpu(count=1)
+    assert (found["status"], "libnvidia-ml.so.1) is not on" in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_a_host_without_the_library_is_unknown(gpu: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(deps.FLOORS, "pynvml", ("nvidia-ml-py", "999.0"))
+    found = gpu()
+    assert (found["status"], "nvidia-ml-py" in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_a_hang_is_ended_at_the_limit_and_what_was_told_before_is_judged(gpu: Judge) -> None:
+    found = gpu({"hang": 1}, timeout=1.0, count=1)
+    assert (found["status"], found["summary"]) == ("unknown", "NVML did not answer within 1 s.")
+    found = gpu({"hang": 0, "count": 3, "temperature_0": 95, "hang_questions_1": 1}, timeout=1.0, max_temperature=80)
+    assert found["status"] == "fail"
+    assert "GPU 0 temperature is 95 °C" in found["summary"]
+    assert "GPU 1 did not answer: NVML did not answer within 1 s" in found["summary"]
+    assert "GPU 2 did not answer" in found["summary"]
+    assert [told["index"] for told in found["evidence"]["gpus"]] == [0]
+
+
+def test_a_process_that_sleeps_in_the_kernel_is_left_behind(gpu: Judge, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    answers: list[dict[str, t.Any]] = []
+    asking = threading.Thread(target=lambda: answers.append(gpu({"stuck": release}, timeout=1.0)), daemon=True)
+    asking.start()
+    try:
+        asking.join(20.0)
+        assert [answer["summary"] for answer in answers] == ["NVML did not answer within 1 s."]
+    finally:
+        release.touch()
+        asking.join(20.0)
+
+
+def test_two_items_of_different_limits_on_a_slow_one_each_get_their_own_answer(gpu: Judge) -> None:
+    shared = Shared()
+    short = gpu({"hang": 1}, timeout=0.5, shared=shared)
+    assert (short["status"], "within 0.5 s" in short["summary"]) == ("unknown", True)
+    assert gpu({"hang": 0}, timeout=20.0, shared=shared)["status"] == "pass"
+
+
+def test_twenty_items_ask_once(gpu: Judge, libraries: dict[str, Path], tmp_path: Path) -> None:
+    shared = Shared()
+    assert gpu(shared=shared)["status"] == "pass"
+    # What is not there any more cannot be asked again.
+    assert gpu({"count": 0}, shared=shared, count=1)["status"] == "pass"
+    assert gpu({"count": 0}, count=1)["status"] == "fail"
+
+
+XID = "NVRM: Xid (PCI:0000:01:00): 79, pid=1, GPU has fallen off the bus."
+
+
+@pytest.mark.parametrize(
+    ("records", "first", "params", "status", "said"),
+    [
+        (
+            [(0, 1e9, "Linux"), (1, 3600, XID)],
+            0,
+            {},
+            "fail",
+            "Xid errors is 79 on 0000:01:00 60.0 min ago, expected none",
+        ),
+        ([(0, 1e9, "Linux"), (1, 3600, XID)], 0, {"ignored_xids": [79]}, "pass", ""),
+        ([(0, 1e9, "Linux"), (1, 3600, XID)], 0, {"xid_within": "30m"}, "pass", ""),
+        ([(0, 1e9, "Linux"), (1, 3600, XID)], 0, {"xid_within": "2h"}, "fail", "none within 2h"),
+        ([(0, 3000, "usb"), (1, 40, "usb")], 900, {}, "unknown", "reaches back 50.0 min only"),
+        ([(0, 3000, "usb")], 900, {"xid_within": "2h"}, "unknown", "reaches back 50.0 min only"),
+        ([(0, 3000, "usb")], 900, {"xid_within": "30m"}, "pass", ""),
+        ([(0, 3000, XID)], 900, {"xid_within": "2h"}, "fail", "79 on 0000:01:00"),
+        ([], 0, {}, "unknown", "holds no record"),
+    ],
+)
+def test_xid_errors_of_the_kernels_log(
+    gpu: Judge, tmp_path: Path, records: t.Any, first: int, params: dict[str, t.Any], status: str, said: str
+) -> None:
+    log_of(tmp_path, *records, first=first)
+    found = gpu(no_errors=["xid"], **params)
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+
+
+def test_a_log_that_is_not_there_or_may_not_be_read_is_unknown(gpu: Judge, tmp_path: Path) -> None:
+    (tmp_path / "kmsg").unlink()
+    found = gpu(no_errors=["xid"])
+    assert (found["status"], "cannot be read" in found["summary"]) == ("unknown", True), found["summary"]
+    assert gpu()["status"] == "pass"
+    with pytest.raises(Unreachable, match="cannot be read"):
+        nvml.kernel_log(str(tmp_path), now=0.0)
+
+
+def test_a_log_of_somebody_else_is_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_unused: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(Denied, match="may not be read"):
+        nvml.kernel_log(str(tmp_path / "kmsg"), now=0.0)
+
+
+def test_the_pci_bus_tells_of_gpus_that_nvml_hides(tmp_path: Path) -> None:
+    for name, vendor, kind in (
+        ("0000:01:00.0", "0x10de", "0x030000"),
+        ("0000:01:00.1", "0x10de", "0x040300"),
+        ("0000:02:00.0", "0x8086", "0x030000"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vendor").write_text(vendor + "\n")
+        (tmp_path / name / "class").write_text(kind + "\n")
+    (tmp_path / "0000:03:00.0").mkdir()
+    assert nvml.pci_gpus(str(tmp_path)) == 1
+    assert nvml.pci_gpus(str(tmp_path / "absent")) is None
+
+
+def test_the_childs_program_in_this_process(libraries: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same lines as the child prints, with a process that is gone and one look that is worse than the next."""
+    import pynvml
+
+    monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(libraries["new"] / "libnvidia-ml.so.1")))
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    settings = {"COUNT": "2", "LOST_1": "1", "PID": str(2**22 - 3), "PEAK_USED": str(3 * 10**9)}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"NVML_STUB_{name}", value)
+    told = list(nvml_reading.lines(pynvml, watch_seconds=1.2))
+    assert [sorted(line)[0] for line in told] == ["host", "facts", "facts", "facts", "end"]
+    assert told[1]["facts"]["processes"][0]["name"] is None
+    assert told[2]["problems"] == {"handle": "GpuIsLost"}
+    assert told[3]["facts"]["memory"]["used"] == 3 * 10**9
+    monkeypatch.setenv("NVML_STUB_INIT", "9")
+    assert list(nvml_reading.lines(pynvml, watch_seconds=0)) == [{"refused": "DriverNotLoaded"}]
+
+
+def test_a_process_of_another_container_is_unknown_and_not_allowed(gpu: Judge) -> None:
+    found = gpu({"pid": 2**22 - 3}, allowed_processes=["python"])
+    assert (found["status"], "whose name is not seen from here" in found["summary"]) == ("unknown", True)
+    assert "processes of /python/ is 0" in gpu(required_processes=["python"])["summary"]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"count": 0}, "demands no GPU"),
+        ({"min_count": 0}, "demands no GPU"),
+        ({"no_errors": []}, "no_errors is empty"),
+        ({"devices": []}, "devices is empty"),
+        ({"name": "("}, "not a regular expression"),
+        ({"allowed_processes": ["("]}, "not a regular expression"),
+        ({"min_driver": "new"}, "expected a version"),
+        ({"min_memory_free": "16G"}, "not a size"),
+        ({"xid_within": "1h"}, "without xid"),
+        ({"xid_within": "soon", "no_errors": ["xid"]}, "not a span"),
+        ({"watch": "20s"}, "the whole check has 20 s"),
+    ],
+)
+def test_what_cannot_be_used_is_unknown_and_says_why(gpu: Judge, params: dict[str, t.Any], said: str) -> None:
+    found = gpu(**params)
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_the_examples_run_and_tell_good_from_bad(
+    gpu: Judge, run_module_here: ModuleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path("/proc/self/comm").read_text().strip()
+    examples = examples_of("check_gpu", {"[celery]": f"[{own}]"}).values()
+
+    def statuses() -> list[str]:
+        return [run_module_here("check_gpu", {**args, "enforce": False})["finding"]["status"] for args in examples]
+
+    monkeypatch.setenv("NVML_STUB_PID", str(os.getpid()))
+    assert statuses() == ["pass", "pass", "pass"]
+    for name, value in {"TEMPERATURE": 95, "USED": 14 * 10**9, "TOTAL": 15 * 10**9}.items():
+        monkeypatch.setenv(f"NVML_STUB_{name}", str(value))
+    assert statuses() == ["fail", "fail", "fail"]
+
+
+def test_as_a_task_it_is_packed_with_its_childs_program(
+    libraries: dict[str, Path], ansible_environment: dict[str, str]
+) -> None:
+    environment = {**ansible_environment, "LD_LIBRARY_PATH": str(libraries["new"]), "NVML_STUB_COUNT": "2"}
+    argv = ["ansible", "localhost", "-m", "opsready.golive.check_gpu", "-a", "count=2 name=4080"]
+    ended = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, '"status": "pass"' in ended.stdout) == (0, True), ended.stdout + ended.stderr

@@ -10,15 +10,27 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
-from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import is_of_this_run, mark_token
+from ansible_collections.opsready.golive.plugins.plugin_utils.forged_variables import (
+    OUR_PLAYBOOKS,
+    refuse_forged,
+    refuse_roles_variables,
+)
+from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import (
+    is_of_this_run,
+    is_verdict_of_this_run,
+    mark_token,
+)
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_options import run_options
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
 from ansible_collections.opsready.golive.plugins.plugin_utils.terminal import printable
 
 _DISPLAY = Display()
+#: The states of ``release`` that begin or keep on a verdict's word (law 2).
+_TAKES_A_VERDICT = ("begun", "judged")
 
 
 class ActionModule(ActionBase):
@@ -52,14 +64,20 @@ class ActionModule(ActionBase):
             }
         result.update(answer)
         token = result.get("token")
-        if self._task.action.rpartition(".")[2] == "release" and isinstance(token, str) and not result.get("failed"):
+        if self._is_release() and isinstance(token, str) and not result.get("failed"):
             mark_token(token)
         if isinstance(result.get("text"), str) and result["text"]:
             _DISPLAY.display(printable(result["text"]))
         return result
 
     def _arguments(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        extra_vars = load_extra_vars(self._loader)
+        refuse_forged(extra_vars)
+        if OUR_PLAYBOOKS in variables:
+            refuse_roles_variables(extra_vars)
         arguments = dict(plain(self._task.args, variables.get("omit")))
+        if self._is_release() and arguments.get("state") in _TAKES_A_VERDICT:
+            _require_own_verdict(arguments.get("verdict"))
         if isinstance(arguments.get("way_out"), list):
             options = run_options()
             arguments["way_out"] = [str(line).replace("<options>", options) for line in arguments["way_out"]]
@@ -77,5 +95,17 @@ class ActionModule(ActionBase):
             )
         return arguments
 
+    def _is_release(self) -> bool:
+        return str(self._task.action).rpartition(".")[2] == "release"
+
     def _target(self, variables: t.Mapping[str, t.Any]) -> str:
         return str(self._task.delegate_to or variables.get("inventory_hostname", "the target"))
+
+
+def _require_own_verdict(verdict: t.Any) -> None:
+    """Raise Refused for a verdict that nothing in this run judged; whether it is a GO is the module's to say."""
+    if verdict is not None and not is_verdict_of_this_run(verdict):
+        raise Refused(
+            "The verdict was not made in this run.",
+            remedy="opsready.golive.verdict makes it, over what opsready.golive.plan expects in the same run.",
+        )

@@ -10,6 +10,7 @@ import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
@@ -26,8 +27,12 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items im
     label,
     parse,
 )
+from ansible_collections.opsready.golive.plugins.plugin_utils.forged_variables import (
+    refuse_forged,
+    refuse_roles_variables,
+)
 from ansible_collections.opsready.golive.plugins.plugin_utils.host_patterns import Hosts
-from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
+from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import mark_plan, run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_json, write_file
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import Undefined, plain, templated
 
@@ -54,6 +59,7 @@ class ActionModule(ActionBase):
         return result
 
     def _plan(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        refuse_forged(load_extra_vars(self._loader))
         options = validated(_OPTIONS, plain(self._task.args, variables.get("omit")), where="plan")
         faults: list[str] = []
         if options["system_file"]:
@@ -85,6 +91,7 @@ class ActionModule(ActionBase):
 
     def _check_system_file(self, variables: t.Mapping[str, t.Any]) -> None:
         """Raise BadInput with everything that is wrong at once."""
+        refuse_roles_variables(load_extra_vars(self._loader))
         system_file.check_names(variables)
         faults: list[str] = []
         values: dict[str, t.Any] = {}
@@ -197,7 +204,9 @@ class ActionModule(ActionBase):
             },
         }
         path = os.path.join(directory, "expected.json")
-        write_file(path, as_json(document))
+        content = as_json(document)
+        write_file(path, content)
+        mark_plan(content)
         findings = sum(len(item["hosts"]) for item in expected)
         return {
             "changed": False,

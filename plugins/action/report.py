@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import typing as t
@@ -15,13 +16,23 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import STEPS
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import (
+    STEPS,
+    TOUCHING,
+    parts_of,
+    title_of,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import PHASES
 from ansible_collections.opsready.golive.plugins.plugin_utils.report_model import (
+    BUDGET_UNKNOWN,
+    OVER_BUDGET,
     ReportError,
+    budget_verdict,
     build_report,
+    human_time,
     word,
     write_all,
 )
@@ -40,11 +51,15 @@ _OPTIONS: Spec = {
     },
     "record": {"type": "dict", "default": {}},
     "downtime": {"type": "dict", "default": {}},
+    "kept": {"type": "str"},
     "copy_to": {"type": "str"},
     "system": {"type": "str", "default": ""},
     "version": {"type": "str", "default": ""},
 }
 _DISPLAY = Display()
+_DOWNTIME_CHECK = "downtime_probe"
+#: The end was decided and done, and the disk took no line of it.
+_UNWRITTEN = "This could not be written into the release's journal, which shows the release as it stood before."
 _NO_VERDICT: dict[str, t.Any] = {
     "decision": "NO-GO",
     "blocking": [
@@ -85,14 +100,16 @@ class ActionModule(ActionBase):
             copied = {"failed": True, "msg": lost.message}
         if copied.get("failed"):
             raise ActionFailed(
-                f"The report is at {source}, and could not be put into {target}: {copied.get('msg') or 'no reason given'}.",
-                remedy="Copy it there.",
+                f"The report is at {source}, and could not be put into {target}: {_reason_of(copied)}.",
+                remedy="Make room or give rights there, then copy it.",
             )
 
     def _report(self, options: dict[str, t.Any]) -> dict[str, t.Any]:
         directory = options["directory"] or run_directory()
         record = options["record"]
-        verdict = _verdict(directory, record)
+        kept = _kept(options["kept"], record)
+        verdict = _verdict(directory, record, kept)
+        judged = _latest(kept.get("findings") or [], _findings(directory))
         outcome, sentence = _outcome(verdict, record, self._task.check_mode)
         try:
             report = build_report(
@@ -101,7 +118,9 @@ class ActionModule(ActionBase):
                 verdict={key: value for key, value in verdict.items() if key in _VERDICT_KEYS},
                 outcome=outcome,
                 outcome_text=sentence,
-                findings=[*_findings(directory), *_downtime_findings(options["downtime"])],
+                findings=_latest(judged, _downtime_findings(options["downtime"])),
+                # A run that died kept its verdict, and none of what it had judged.
+                findings_are_all=bool(judged) or not verdict.get("counts"),
                 release=release_part(record, options["downtime"]) if record.get("id") and record.get("begun") else None,
                 environment={
                     "ansible": ansible_version,
@@ -125,7 +144,7 @@ class ActionModule(ActionBase):
         if head:
             lines.append(f"journal head: {head}")
         if report["release"]:
-            lines += _over_budget(outcome, report["release"]["downtime"])
+            lines += _beside_budget(outcome, report["release"]["downtime"])
         _DISPLAY.display(printable("\n".join(lines)))
         return {
             "changed": True,
@@ -135,6 +154,17 @@ class ActionModule(ActionBase):
             "head": head,
             "msg": report["outcome_text"],
         }
+
+
+def _reason_of(failed: t.Mapping[str, t.Any]) -> str:
+    """Why Ansible's own module failed; from ansible-core 2.19 on a raised error stands beside the message, cause by cause."""
+    told = [str(failed["msg"])] if failed.get("msg") else []
+    event = getattr(failed.get("exception"), "event", None)
+    while event is not None:
+        told.append(str(event.msg))
+        event = getattr(event.chain, "event", None)
+    causes = [cause for number, cause in enumerate(told) if not any(cause in other for other in told[:number])]
+    return ": ".join(cause.strip().rstrip(".") for cause in causes) or "no reason given"
 
 
 _VERDICT_KEYS = {
@@ -151,9 +181,25 @@ def _load(path: str) -> t.Any:
         return None
 
 
-def _verdict(directory: str, record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The go-live verdict: this run's, else the one in the release record; later phases' blockers are added to it."""
-    first = _load(os.path.join(directory, "verdict.pre_deploy.json")) or record.get("release_verdict") or None
+def _kept(path: str | None, record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The verdict and findings of an earlier report of this very release, empty where there is none that can be read."""
+    try:
+        kept = (_load(path) if path else None) or {}
+        own = (kept.get("release") or {}).get("id")
+        if not own or own != record.get("id"):
+            return {}
+        # What the probe found is asked of the probe.
+        judged = [finding for finding in kept["findings"] if finding["check"] != _DOWNTIME_CHECK]
+        return {"verdict": kept["verdict"], "findings": judged}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # cut by a full disk, or no report at all
+        _DISPLAY.warning(f"{path} cannot be read as a report; what was judged is told by the verdict alone.")
+        return {}
+
+
+def _verdict(directory: str, record: t.Mapping[str, t.Any], kept: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The go-live verdict: this run's, else what was kept of the release; later phases' blockers are added to it."""
+    own = _load(os.path.join(directory, "verdict.pre_deploy.json"))
+    first = own or kept.get("verdict") or record.get("release_verdict") or None
     verdict: dict[str, t.Any] = dict(first or _NO_VERDICT)
     for phase in PHASES[1:]:
         later = _load(os.path.join(directory, f"verdict.{phase}.json"))
@@ -169,18 +215,22 @@ def _verdict(directory: str, record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def _findings(directory: str) -> list[dict[str, t.Any]]:
     """Every finding beside its decision. One that was judged in several phases stands once, with the last word."""
-    latest: dict[tuple[str, str], dict[str, t.Any]] = {}
-    for phase in PHASES:
-        for finding in _load(os.path.join(directory, f"decided.{phase}.json")) or []:
-            latest[(finding["id"], finding["host"])] = finding
-    return list(latest.values())
+    by_phase = [_load(os.path.join(directory, f"decided.{phase}.json")) or [] for phase in PHASES]
+    return _latest(*by_phase)
+
+
+def _latest(*lists: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The findings of several lists, each item of a host once: as the last list that has it says."""
+    return list({(finding["id"], finding["host"]): finding for listed in lists for finding in listed}.values())
 
 
 def _outcome(verdict: t.Mapping[str, t.Any], record: t.Mapping[str, t.Any], check_mode: bool) -> tuple[str, str]:
-    ended = record.get("ended")
+    ended, decided = record.get("ended"), record.get("decided")
     if ended:
         outcome = str(ended["outcome"])
         return outcome, str(ended.get("detail", ""))
+    if decided:
+        return str(decided["outcome"]), f"{decided.get('detail', '')} {_UNWRITTEN}".strip()
     if record.get("begun") and record.get("id"):
         return "left_on", str(record.get("settlement", {}).get("sentence", ""))
     if verdict["decision"] == "NO-GO":
@@ -198,8 +248,9 @@ def _known(steps: t.Sequence[t.Mapping[str, t.Any]], name: str, key: str) -> dic
 def release_part(record: t.Mapping[str, t.Any], downtime: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The report's view of a release record, as ``release`` with state read returned it."""
     begun, plan, rollback, steps = record["begun"], record["plan"], record["rollback"], record["steps"]
-    ended = record.get("ended") or {}
+    ended = record.get("ended") or record.get("decided") or {}
     by_name = {step.name: step for step in STEPS}
+    parts = parts_of(rollback)
     predicted = {step["name"]: step["predicted_seconds"] for step in plan.get("steps", [])}
     return {
         "id": record["id"],
@@ -214,7 +265,7 @@ def release_part(record: t.Mapping[str, t.Any], downtime: t.Mapping[str, t.Any])
         "steps": [
             {
                 "name": step["name"],
-                "title": step["title"],
+                "title": title_of(step, parts),
                 "phase": "rollback" if step["direction"] == "back" else by_name[step["name"]].phase,
                 "status": step["status"],
                 "started": step["started"],
@@ -229,11 +280,17 @@ def release_part(record: t.Mapping[str, t.Any], downtime: t.Mapping[str, t.Any])
         "irreversible": plan.get("irreversible", []),
         # What was printed before the first change; it matters while the release is not settled.
         "way_out": [] if ended and ended["outcome"] != "left_on" else plan.get("way_out") or [],
-        "rollback": {key: rollback.get(key) for key in ("database", "reason", "services")},
+        "rollback": _rollback_part(rollback, parts),
         "backup": _backup_part(_known(steps, "backup", "backup")),
-        "downtime": _downtime_part(downtime, plan.get("downtime_budget")),
+        "downtime": _downtime_part(downtime, plan.get("downtime_budget"), steps),
         "drain": _known(steps, "watch", "drain"),
     }
+
+
+def _rollback_part(rollback: t.Mapping[str, t.Any], parts: t.Collection[str] | None) -> dict[str, t.Any]:
+    told = {key: rollback.get(key) for key in ("database", "reason", "services")}
+    # Where there is no database, nothing of one is taken back or left as it is.
+    return {**told, "database": None, "reason": None} if parts is not None and "database" not in parts else told
 
 
 def _backup_part(backup: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
@@ -249,21 +306,37 @@ def _backup_part(backup: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
     }
 
 
-def _downtime_part(downtime: t.Mapping[str, t.Any], budget: float | None) -> dict[str, t.Any] | None:
-    if not downtime:
+def _downtime_part(
+    downtime: t.Mapping[str, t.Any], budget: float | None, steps: t.Sequence[t.Mapping[str, t.Any]]
+) -> dict[str, t.Any] | None:
+    """What was measured beside the budget; None where nothing was measured of what touched nobody, or has no budget."""
+    went_on = [step for step in steps if downtime.get("until") and _began_after(step, downtime["until"])]
+    if any(step["direction"] == "back" for step in went_on):
+        downtime = {}  # of this way back there is nothing: what was measured is an earlier run's
+    if not downtime and not (budget and any(map(_is_felt, steps))):
         return None
-    wanted = ("seconds", "resolution_seconds", "samples", "unknown_seconds", "intervals")
+    wanted = ("resolution_seconds", "samples", "unknown_seconds", "since", "until")
     return {
-        **{key: downtime.get(key) for key in wanted},
+        **{key: downtime[key] for key in wanted if downtime.get(key) is not None},
+        "seconds": downtime.get("seconds"),
+        "intervals": downtime.get("intervals") or [],
         "budget_seconds": budget or None,
         "job_delay_seconds": downtime.get("job_delay_seconds"),
-        "verdict": None if not budget else "over budget" if _is_over(downtime, budget) else "within budget",
+        "verdict": budget_verdict(
+            seconds=downtime.get("seconds"),
+            at_most=downtime.get("at_most_seconds"),
+            unknown=math.inf if went_on else downtime.get("unknown_seconds"),
+            budget=budget,
+        ),
     }
 
 
-def _is_over(downtime: t.Mapping[str, t.Any], budget: float) -> bool:
-    """By the most that it can have been, as the probe's finding has it."""
-    return bool(downtime.get("at_most_seconds", downtime["seconds"]) > budget)
+def _is_felt(step: t.Mapping[str, t.Any]) -> bool:
+    return step["name"] in TOUCHING or step["direction"] == "back"
+
+
+def _began_after(step: t.Mapping[str, t.Any], moment: str) -> bool:
+    return _is_felt(step) and bool(step["started"]) and parse_utc(step["started"]) > parse_utc(moment)
 
 
 def _downtime_findings(downtime: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
@@ -278,18 +351,27 @@ def _downtime_findings(downtime: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]
             "phase": ["watch"],
             "severity": "warning",
             "host": "controller",
-            "check": "downtime_probe",
+            "check": _DOWNTIME_CHECK,
             "satisfies": [],
             **{name: found[name] for name in ("status", "summary", "expected", "measured", "remedy")},
         }
     ]
 
 
-def _over_budget(outcome: str, downtime: t.Mapping[str, t.Any] | None) -> list[str]:
-    """The last words where users waited longer than they should have."""
-    if not downtime or downtime["verdict"] != "over budget":
+def _beside_budget(outcome: str, downtime: t.Mapping[str, t.Any] | None) -> list[str]:
+    """The last words where users waited longer than they should have, or may have."""
+    if not downtime or downtime["verdict"] not in (OVER_BUDGET, BUDGET_UNKNOWN):
         return []
-    return [f"{word(outcome)}, over budget: {downtime['seconds']:.1f} s of {downtime['budget_seconds']:g} s"]
+    budget = f"{downtime['budget_seconds']:g} s"
+    if downtime["verdict"] == OVER_BUDGET:
+        return [f"{word(outcome)}, over budget: {downtime['seconds']:.1f} s of {budget}"]
+    known = "nothing was measured" if downtime["seconds"] is None else _measured(downtime)
+    return [f"{word(outcome)}, and the downtime budget of {budget} cannot be judged: {known}"]
+
+
+def _measured(downtime: t.Mapping[str, t.Any]) -> str:
+    unknown = downtime.get("unknown_seconds")
+    return f"{downtime['seconds']:.1f} s" + (f" and {unknown:.1f} s unknown" if unknown else "")
 
 
 def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
@@ -299,8 +381,10 @@ def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
     if downtime and downtime.get("seconds") is not None:
         budget = downtime.get("budget_seconds")
         allowed = f" of {budget:g} s allowed" if budget is not None else ", no budget was given"
+        # A way back days later has a window of its own.
+        since = f" since {human_time(downtime['since'])}" if _is_later(downtime, release) else ""
         lines.append(
-            f"downtime: {downtime['seconds']:.1f} s{allowed}, measured on the user path every "
+            f"downtime{since}: {_measured(downtime)}{allowed}, measured on the user path every "
             f"{downtime['resolution_seconds']:g} s"
         )
     if backup:
@@ -309,3 +393,9 @@ def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
             f"tables, restored and compared in {backup.get('restore_seconds') or 0:.1f} s"
         )
     return lines
+
+
+def _is_later(downtime: t.Mapping[str, t.Any], release: t.Mapping[str, t.Any]) -> bool:
+    """Whether it was measured only after the release had gone its way."""
+    began = [step["started"] for step in release["steps"] if step["name"] == TOUCHING[0] and step["started"]]
+    return bool(began and downtime.get("since") and parse_utc(downtime["since"]) > parse_utc(began[0]))

@@ -16,7 +16,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.argspec impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.plugin_utils import spool
-from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
+from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import mark_verdict, run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
 from ansible_collections.opsready.golive.plugins.plugin_utils.terminal import printable
 from ansible_collections.opsready.golive.plugins.plugin_utils.verdict_rules import (
@@ -66,10 +66,11 @@ class ActionModule(ActionBase):
         directory = options["directory"] or run_directory()
         path = os.path.join(directory, "expected.json")
         try:
-            with open(path, encoding="utf-8") as stream:
-                expected = json.load(stream)
+            with open(path, "rb") as stream:
+                planned = stream.read()
         except FileNotFoundError:
             raise BadInput(f"There is no {path}: opsready.golive.plan comes before verdict.") from None
+        expected = json.loads(planned)
         subject = {
             "artefacts": options["artefacts"],
             "migration_preview": options["migration_preview"],
@@ -99,6 +100,7 @@ class ActionModule(ActionBase):
             version=options["version"],
             check_mode=self._task.check_mode,
         )
+        mark_verdict(verdict, expected=planned)
         spool.write_file(os.path.join(directory, f"verdict.{phase}.json"), spool.as_json(verdict))
         spool.write_file(os.path.join(directory, f"decided.{phase}.json"), spool.as_json(findings))
         text = in_words(verdict)

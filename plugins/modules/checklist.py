@@ -126,7 +126,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import strings_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Ended
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import ended_by_signals, finish
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, in_use
 
 
 def main():
@@ -149,7 +149,7 @@ def main():
     secrets = module.params["secrets"] or []
     scrub = Scrubber(strings_in(secrets))
     try:
-        with ended_by_signals():
+        with ended_by_signals(), in_use(scrub):
             findings = judge_all(
                 module.params["checks"],
                 secrets,

@@ -87,6 +87,12 @@ options:
   until:
     description: End of the window to judge. By default the recording's end, or now while the probe runs.
     type: str
+  from_last_start:
+    description:
+      - Judge only from where the probe was last started on, or from the start before it where maintenance was on meanwhile.
+      - A release that is taken back days later is measured once more into the same recording. This tells the second window alone.
+    type: bool
+    default: false
   maintenance:
     description: Windows in which maintenance was on and proven. In them every answer must be 503 with Retry-After.
     type: list

@@ -41,7 +41,7 @@ options:
     description: The version that goes live. Required with O(state=begun).
     type: str
   verdict:
-    description: What M(opsready.golive.verdict) decided. Required with O(state=begun) and O(state=judged).
+    description: What M(opsready.golive.verdict) decided in the same run; another one is refused. Required with O(state=begun) and O(state=judged).
     type: dict
   verdict_max_age:
     description: How old the verdict may be when the release begins, in seconds.
@@ -165,6 +165,11 @@ options:
       - With O(outcome=rolled_back) the module adds what a restore left behind of the rows written inside the fence.
     type: str
     default: ''
+  tells:
+    description: Which release O(state=read) tells of in RV(text), which is printed. V(open) leaves out one that has ended as it should.
+    type: str
+    choices: [always, open]
+    default: always
   world:
     description: What was seen of the world, for the decision that O(state=read) and O(state=settled) return.
     type: dict

@@ -30,15 +30,22 @@ options:
     choices: [json, html, markdown, junit]
     default: [json, html, markdown, junit]
   record:
-    description: What M(opsready.golive.release) with O(opsready.golive.release#module:state=read) returned, where there was a release.
+    description:
+      - What M(opsready.golive.release) with O(opsready.golive.release#module:state=read) returned, where there was a release.
+      - With C(decided), an outcome and its detail, added where the end was reached and the journal could not be written.
     type: dict
     default: {}
   downtime:
     description:
       - What M(opsready.golive.downtime_probe) measured. With its C(finding) in it, budget and maintenance are judged in the report
-        as the finding C(downtime); over budget, the last line that is printed says so.
+        as the finding C(downtime); over budget, or where seconds that nobody measured keep it from being judged, the last line that is printed says so.
     type: dict
     default: {}
+  kept:
+    description:
+      - An earlier report of this release, as JSON on the controller. Its verdict and findings are told where this run judged nothing anew.
+      - One of another release, or none at that path, is left alone.
+    type: str
   copy_to:
     description: A directory on the task's host, such as that of the release record, that the report is put into, too.
     type: str

@@ -698,6 +698,10 @@ finding:
   description: Status, summary, expected, measured, remedy, evidence, start and seconds.
   returned: always, on failure too
   type: dict
+text:
+  description: How many steps passed and in how many seconds. It is printed.
+  returned: when every step passed
+  type: str
 """
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.smoke_http import ARGUMENT_SPEC, body

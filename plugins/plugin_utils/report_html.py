@@ -17,9 +17,14 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.opsready.golive.plugins.plugin_utils.report_model import (
+    BUDGET_UNKNOWN,
     DECISION_RANK,
     DECISIONS,
+    OVER_BUDGET,
+    WITHIN_BUDGET,
     as_text,
+    budget_headline,
+    budget_sentence,
     decision_of,
     encode,
     group_blocking,
@@ -30,12 +35,14 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     lost_jobs,
     names,
     natural_key,
+    not_listed,
     parse_time,
     part_lines,
     printable,
     rows,
     section,
     some_hosts,
+    spans,
     tone,
     uncovered,
     waiver_sentence,
@@ -61,6 +68,13 @@ def escape(value: object) -> str:
     """Return a value as text that is inert in HTML content and in a quoted attribute."""
     text = printable(value) if isinstance(value, str) else as_text(value)
     return text if _META.search(text) is None else _META.sub(lambda found: _ENTITIES[found.group()], text)
+
+
+def prose(value: object) -> str:
+    """Return a value as inert HTML in which what stands between backticks is code."""
+    return "".join(
+        f"<code>{escape(text)}</code>" if is_code else escape(text) for is_code, text in spans(as_text(value))
+    )
 
 
 def write_html(report: Mapping[str, Any], path: str | os.PathLike[str]) -> str:
@@ -103,7 +117,9 @@ def _policy(source: str) -> str:
 
 
 def _head(report: Mapping[str, Any]) -> str:
-    title = f"{report['verdict']['decision']}, {word(report['outcome'])}: {report['system']} {report['version']}"
+    waited = budget_headline(report)
+    said = f"{report['verdict']['decision']}, {word(report['outcome'])}" + (f", {waited}" if waited else "")
+    title = f"{said}: {report['system']} {report['version']}"
     # Bars of the time line are placed by style attributes, so styles are allowed inline; nothing may be loaded at all.
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; script-src {_policy(SCRIPT)}; "
@@ -131,6 +147,9 @@ def _band(report: Mapping[str, Any]) -> str:
         f'<span class="{place}">{escape(text)}</span>'
         for place, text in zip(("first", "second"), headline, strict=False)
     )
+    waited = budget_headline(report)
+    if waited:
+        heading += f' <span class="waited">{escape(waited)}</span>'
     release = section(report, "release")
     facts = [f"decided {human_time(verdict['decided'])}"] if verdict.get("decided") else []
     if release.get("previous_version"):
@@ -143,7 +162,7 @@ def _band(report: Mapping[str, Any]) -> str:
         '<header class="band"><div class="inner">\n'
         f'<p class="system">{escape(report["system"])} <b>{escape(report["version"])}</b></p>\n'
         f"<h1>{heading}</h1>\n"
-        f'<p class="sentence">{escape(report["outcome_text"])}</p>\n'
+        f'<p class="sentence">{prose(report["outcome_text"])}</p>\n'
         f'<p class="facts">{" ".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>\n'
         "</div></header>\n"
     )
@@ -182,7 +201,7 @@ def _broken_steps(report: Mapping[str, Any]) -> str:
     items = "".join(
         f"<li>{_badge('fail' if step['status'] == 'failed' else 'unknown', word(step['status']))}"
         f"<div><h3>{escape(step.get('title') or step.get('name'))}</h3>"
-        f"<p>{escape(step.get('detail')) or 'The journal gives no reason.'}</p></div></li>\n"
+        f"<p>{prose(step.get('detail')) or 'The journal gives no reason.'}</p></div></li>\n"
         for step in broken
     )
     if not items:
@@ -222,7 +241,7 @@ def _blocking(report: Mapping[str, Any], anchors: Mapping[tuple[str, str], str])
         parts.append(
             f"<li>{_badge(as_text(entry.get('status')))}<div><h3>{escape(entry.get('summary')) or 'no summary'}</h3>"
             f'<p class="where">{_linked(entry.get("id"), hosts[0], anchors)} on {escape(some_hosts(hosts))}</p>'
-            + (f'<p class="remedy"><b>Do</b> {escape(remedy)}</p>' if remedy else "")
+            + (f'<p class="remedy"><b>Do</b> {prose(remedy)}</p>' if remedy else "")
             + "</div></li>\n"
         )
     if len(groups) > BLOCKING_SHOWN:
@@ -321,17 +340,17 @@ def _downtime_tile(downtime: Mapping[str, Any]) -> list[str]:
     allowed = human_seconds(budget)
     if allowed:
         figure += f"<small> of {escape(allowed)}</small>"
-    notes = [] if allowed else ["no budget was given"]
-    if isinstance(seconds, (int, float)) and isinstance(budget, (int, float)):
-        notes.append("within the budget" if seconds <= budget else f"{human_seconds(seconds - budget)} over the budget")
+    notes = [budget_sentence(downtime) if allowed else "no budget was given"]
     if downtime.get("resolution_seconds") is not None:
         notes.append(f"measured every {human_seconds(downtime['resolution_seconds'])}")
     if downtime.get("unknown_seconds"):
         notes.append(f"{human_seconds(downtime['unknown_seconds'])} unknown")
     if downtime.get("job_delay_seconds") is not None:
         notes.append(f"job delay {human_seconds(downtime['job_delay_seconds'])}")
-    state = as_text(downtime.get("verdict"))
-    return [_tile("Downtime", figure, ", ".join(notes), state if state in DECISION_RANK else "")]
+    state = {WITHIN_BUDGET: "pass", OVER_BUDGET: "fail", BUDGET_UNKNOWN: "unknown"}.get(
+        as_text(downtime.get("verdict")), ""
+    )
+    return [_tile("Downtime", figure, ", ".join(note for note in notes if note), state)]
 
 
 def _proportions(counts: Mapping[str, Any], total: int) -> str:
@@ -492,10 +511,11 @@ def _way_back(report: Mapping[str, Any]) -> str:
     parts = [
         '<section id="way-back" aria-labelledby="way-back-h"><h2 id="way-back-h">Way back</h2>\n<dl class="facts">\n'
     ]
-    if rollback:
+    if rollback.get("database"):
         method = f"<b>{escape(word(rollback.get('database')))}</b>"
         reason = escape(rollback.get("reason"))
         parts.append(_fact("Database", f"{method}: {reason}" if reason else method))
+    if rollback:
         services = [escape(service) for service in part_lines(rollback.get("services"))]
         if services:
             parts.append(_fact("Services", "<br>".join(services)))
@@ -585,6 +605,8 @@ def _findings(report: Mapping[str, Any], entries: Sequence[Sequence[Finding]]) -
         '<section id="findings" aria-labelledby="findings-h"><h2 id="findings-h">Findings '
         f"<small>{len(findings):,} on {len(hosts):,} host{'' if len(hosts) == 1 else 's'}</small></h2>\n"
     )
+    if not_listed(report):
+        yield f'<p class="hint">{not_listed(report):,} more were judged, and not kept with the release.</p>\n'
     if not findings:
         yield '<p class="empty">There are no findings.</p></section>\n'
         return
@@ -678,7 +700,7 @@ def _body(finding: Finding, decision: str, *, laid_out: bool, shared: bool = Fal
     criteria = _criteria(finding)
     for label, name in (("Expected", "expected"), ("Measured", "measured"), ("Remedy", "remedy")):
         if finding.get(name) not in (None, "", {}) and not (criteria and name in ("expected", "measured")):
-            facts.append((label, escape(finding[name])))
+            facts.append((label, prose(finding[name])))
     waiver = section(finding, "waiver")
     if waiver:
         facts.append(("Waiver", escape(waiver_sentence(waiver))))

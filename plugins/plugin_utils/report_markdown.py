@@ -17,6 +17,8 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     DECISION_RANK,
     DECISIONS,
     as_text,
+    budget_headline,
+    budget_sentence,
     decision_of,
     group_blocking,
     human_bytes,
@@ -26,11 +28,13 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     lost_jobs,
     names,
     natural_key,
+    not_listed,
     part_lines,
     printable,
     rows,
     section,
     some_hosts,
+    spans,
     uncovered,
     waiver_sentence,
     word,
@@ -46,7 +50,8 @@ FOLDED_LINES_PER_ITEM = 50
 
 Finding = Mapping[str, Any]
 
-_META = re.compile(r"[\\`*_\[\]<>|~&#]")
+# An underscore between two letters or digits begins and ends no emphasis: names stay as they can be copied.
+_META = re.compile(r"[\\`*\[\]<>|~&#]|(?<![^\W_])_|_(?![^\W_])")
 _BREAKS = re.compile(r"\s*\n\s*|\t")
 _BACKTICKS = re.compile("`+")
 
@@ -57,6 +62,16 @@ def escape(value: object) -> str:
     if "\n" in text or "\t" in text:
         text = _BREAKS.sub(" ", text.strip())
     return text if _META.search(text) is None else _META.sub(r"\\\g<0>", text)
+
+
+def prose(value: object, *, in_table: bool = False) -> str:
+    """Return a value as one line of Markdown text in which what stands between backticks is code, as it can be copied."""
+    pieces = []
+    for is_code, text in spans(_BREAKS.sub(" ", as_text(value)).strip()):
+        piece = code(text) if is_code else escape(text)
+        # A table's row is cut at its bars before anything else is read.
+        pieces.append(piece.replace("|", "\\|") if is_code and in_table else piece)
+    return "".join(pieces)
 
 
 def code(value: object) -> str:
@@ -95,16 +110,19 @@ def render_markdown(report: Mapping[str, Any]) -> Iterator[str]:
 def _verdict(report: Mapping[str, Any]) -> str:
     verdict, outcome = report["verdict"], report["outcome"]
     said = "" if outcome in ("no_go", "checked") else f", {word(outcome)}"
+    waited = budget_headline(report)
+    said += f", {waited}" if waited else ""
     lines = [
         f"# {verdict['decision']}{said}: {escape(report['system'])} {escape(report['version'])}",
         "",
-        escape(report["outcome_text"]),
+        prose(report["outcome_text"]),
         "",
     ]
     counts = section(verdict, "counts")
     told = ", ".join(f"{human_number(counts[name])} {word(name)}" for name in reversed(DECISIONS) if counts.get(name))
     lines += [
         f"Findings: {told or 'none'}."
+        + (f" Of these {not_listed(report):,} were not kept with the release." if not_listed(report) else "")
         + (f" Decided {human_time(verdict['decided'])}." if verdict.get("decided") else ""),
         "",
     ]
@@ -112,8 +130,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
     if broken:
         lines += ["## Where it stopped", ""]
         lines += [
-            f"- **{word(step['status'])}** {escape(step.get('title') or step.get('name'))}: "
-            f"{escape(step.get('detail'))}"
+            f"- **{word(step['status'])}** {escape(step.get('title') or step.get('name'))}: {prose(step.get('detail'))}"
             for step in broken
         ]
         lines.append("")
@@ -125,7 +142,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
         groups = group_blocking(rows(verdict, name))
         listed = [
             f"- **{word(entry.get('status'))}** {code(entry.get('id'))} on {escape(some_hosts(hosts))}: "
-            f"{escape(entry.get('summary'))}"
+            f"{prose(entry.get('summary'))}"
             for entry, hosts in groups[:FOLDED_LINES_PER_ITEM]
         ]
         if len(groups) > FOLDED_LINES_PER_ITEM:
@@ -138,7 +155,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
     if conditional:
         lines += [f"## GO if these {len(conditional):,} hold", ""]
         lines += [
-            f"- {code(entry.get('id'))} on {escape(entry.get('host'))}: {escape(entry.get('reason'))}"
+            f"- {code(entry.get('id'))} on {escape(entry.get('host'))}: {prose(entry.get('reason'))}"
             for entry in conditional
         ]
         lines.append("")
@@ -173,7 +190,7 @@ def _steps(report: Mapping[str, Any]) -> str:
                 word(step.get("status")),
                 human_seconds(step.get("seconds")),
                 human_seconds(step.get("predicted_seconds")),
-                escape(step.get("detail")),
+                prose(step.get("detail"), in_table=True),
             )
             for step in rows(release, "steps")
         ),
@@ -186,7 +203,7 @@ def _downtime(downtime: Mapping[str, Any]) -> str:
     facts = [
         ("Measured from outside", human_seconds(downtime.get("seconds")) or "unknown"),
         ("Budget", human_seconds(downtime.get("budget_seconds")) or "none was given"),
-        ("Verdict", word(downtime.get("verdict"))),
+        ("Verdict", budget_sentence(downtime)),
         ("Resolution", human_seconds(downtime.get("resolution_seconds"))),
         ("Samples", human_number(downtime.get("samples"))),
         ("Unknown", human_seconds(downtime.get("unknown_seconds"))),
@@ -224,11 +241,11 @@ def _way_back(report: Mapping[str, Any]) -> str:
     release = section(report, "release")
     rollback, ledger = section(release, "rollback"), section(section(release, "drain"), "ledger")
     lines = []
-    if rollback:
-        reason = escape(rollback.get("reason"))
+    if rollback.get("database"):
+        reason = prose(rollback.get("reason"))
         lines.append(f"- Database: **{word(rollback.get('database'))}**" + (f", {reason}" if reason else ""))
-        lines += [f"- Service {escape(line)}" for line in part_lines(rollback.get("services"))]
-    lines += [f"- Cannot be undone: {escape(line)}" for line in names(release, "irreversible")]
+    lines += [f"- Service {escape(line)}" for line in part_lines(rollback.get("services"))]
+    lines += [f"- Cannot be undone: {prose(line)}" for line in names(release, "irreversible")]
     if ledger:
         lost = names(ledger, "lost")
         told = [
@@ -319,18 +336,18 @@ def _finding_lines(finding: Finding, hosts: Sequence[str]) -> list[str]:
     where = escape(some_hosts(hosts)) if len(hosts) <= LINES_PER_ITEM or decision != "pass" else f"{len(hosts):,} hosts"
     # Of many hosts that pass, the sentence and the evidence are the first one's.
     of = f" of {escape(hosts[0])}" if len(hosts) > 1 else ""
-    told = escape(finding.get("summary"))
+    told = prose(finding.get("summary"))
     sentence = f"{'such as' if of and decision == 'pass' else ''} {told}".strip()
     lines = [f"  - {word(decision)} on {where} ({code(finding['id'])}): {sentence}"]
     if decision != "pass":
         lines += [
-            f"    - {label}: {escape(finding[name])}"
+            f"    - {label}: {prose(finding[name])}"
             for label, name in (("expected", "expected"), ("measured", "measured"), ("remedy", "remedy"))
             if finding.get(name) not in (None, "")
         ]
         waiver = section(finding, "waiver")
         if waiver:
-            lines.append(f"    - waived: {escape(waiver_sentence(waiver))}")
+            lines.append(f"    - waived: {prose(waiver_sentence(waiver))}")
     evidence = finding.get("evidence")
     if evidence not in (None, "", [], {}):
         text = as_text(evidence)
@@ -353,7 +370,7 @@ def _waivers(report: Mapping[str, Any]) -> str:
                 word(waiver.get("state")),
                 escape(waiver.get("owner")),
                 escape(waiver.get("approver")),
-                escape(waiver.get("reason")),
+                prose(waiver.get("reason"), in_table=True),
                 escape(waiver.get("scope")),
                 escape(human_time(waiver.get("expires"))),
             )

@@ -39,6 +39,8 @@ OUTCOMES = {
     "failed": "The release of {system} {version} failed.",
     "aborted": "The release of {system} {version} ended before anything was changed.",
 }
+#: What becomes of a downtime beside its budget. Seconds that nobody measured may lie on either side of it.
+WITHIN_BUDGET, OVER_BUDGET, BUDGET_UNKNOWN = "within budget", "over budget", "unknown"
 FILE_NAMES = {"json": "report.json", "html": "index.html", "markdown": "report.md", "junit": "junit.xml"}
 
 WORDS = {
@@ -111,6 +113,20 @@ def as_text(value: object) -> str:
     if value is None:
         return ""
     return printable(encode(value))
+
+
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(.*?[^`])\1(?!`)", re.DOTALL)
+
+
+def spans(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield text in pieces, each with whether it stands between backticks, and so is code to be copied as it is."""
+    end = 0
+    for found in _CODE.finditer(text):
+        if found.group(2).strip():
+            yield False, text[end : found.start()]
+            yield True, found.group(2).strip()
+            end = found.end()
+    yield False, text[end:]
 
 
 def word(name: object) -> str:
@@ -224,18 +240,54 @@ def part_lines(parts: object) -> list[str]:
 
 
 def tone(report: Mapping[str, Any]) -> str:
-    """Return pass, warn or fail: the worse of the verdict and of how the release ended."""
+    """Return pass, warn or fail: the worst of the verdict, of how the release ended and of how long users waited."""
     by_verdict = {"GO": "pass", "GO WITH WARNINGS": "warn", "NO-GO": "fail"}[report["verdict"]["decision"]]
     by_outcome = {"rolled_back": "warn", "aborted": "warn", "no_go": "fail", "left_on": "fail", "failed": "fail"}.get(
         report["outcome"], "pass"
     )
-    return min(by_verdict, by_outcome, key=lambda name: DECISION_RANK[name])
+    by_downtime = "warn" if budget_headline(report) else "pass"
+    return min(by_verdict, by_outcome, by_downtime, key=lambda name: DECISION_RANK[name])
+
+
+def budget_verdict(
+    *, seconds: float | None, at_most: float | None = None, unknown: float | None, budget: float | None
+) -> str | None:
+    """Return what a downtime is beside its budget (all in seconds), None without a budget; by the most that it can have been."""
+    if not budget:
+        return None
+    if seconds is None:
+        return BUDGET_UNKNOWN
+    most = seconds if at_most is None else at_most
+    if most > budget:
+        return OVER_BUDGET
+    return WITHIN_BUDGET if most + (unknown or 0.0) <= budget else BUDGET_UNKNOWN
+
+
+def budget_headline(report: Mapping[str, Any]) -> str:
+    """Return what a headline says of the downtime: nothing where it was within the budget, or where there is none."""
+    verdict = section(section(report, "release"), "downtime").get("verdict")
+    return {OVER_BUDGET: OVER_BUDGET, BUDGET_UNKNOWN: "downtime not known"}.get(as_text(verdict), "")
+
+
+def budget_sentence(downtime: Mapping[str, Any]) -> str:
+    """Return the downtime beside its budget in a few words; "" where no budget was given."""
+    seconds, budget, verdict = downtime.get("seconds"), downtime.get("budget_seconds"), downtime.get("verdict")
+    if verdict == OVER_BUDGET and isinstance(seconds, (int, float)) and isinstance(budget, (int, float)):
+        return f"{human_seconds(max(seconds - budget, 0.0))} over the budget" if seconds > budget else "over the budget"
+    if verdict == WITHIN_BUDGET:
+        return "within the budget"
+    return "whether it was within the budget is not known" if verdict == BUDGET_UNKNOWN else ""
 
 
 def uncovered(verdict: Mapping[str, Any]) -> list[str]:
     """Return the required items that nothing covers, but for those that already stand among what blocks."""
     told = {as_text(entry.get("id")) for entry in rows(verdict, "blocking")}
     return [name for name in names(section(verdict, "coverage"), "missing") if name not in told]
+
+
+def not_listed(report: Mapping[str, Any]) -> int:
+    """Return how many findings the verdict counted that the report does not have: a run that died kept none."""
+    return int(sum(section(report["verdict"], "counts").values())) - len(report["findings"])
 
 
 def waiver_sentence(waiver: Mapping[str, Any]) -> str:
@@ -298,6 +350,7 @@ def build_report(
     outcome: str,
     findings: Iterable[Mapping[str, Any]],
     outcome_text: str = "",
+    findings_are_all: bool = True,
     release: Mapping[str, Any] | None = None,
     environment: Mapping[str, Any] | None = None,
     generated: str | None = None,
@@ -305,6 +358,7 @@ def build_report(
 ) -> dict[str, Any]:
     """Assemble the report, sorted by item and host, with absent parts filled in.
 
+    The counts are those of the findings; where they are not all that was judged, the verdict's own and theirs.
     Raises ReportError where a part has the wrong type or an unknown word; inputs are not changed.
     """
     if not isinstance(verdict, Mapping) or verdict.get("decision") not in VERDICTS:
@@ -322,7 +376,7 @@ def build_report(
         "generator": generator or generator_name(),
         "system": str(system),
         "version": str(version),
-        "verdict": _checked_verdict(verdict, ordered),
+        "verdict": _checked_verdict(verdict, ordered, findings_are_all),
         "outcome": outcome,
         "outcome_text": outcome_text or OUTCOMES[outcome].format(system=system, version=version),
         "findings": ordered,
@@ -348,7 +402,9 @@ def _checked_finding(finding: Mapping[str, Any], index: int) -> dict[str, Any]:
     return finding if isinstance(finding, dict) else dict(finding)
 
 
-def _checked_verdict(verdict: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _checked_verdict(
+    verdict: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], findings_are_all: bool
+) -> dict[str, Any]:
     filled: dict[str, Any] = dict(verdict)
     for name in ("blocking", "warnings", "conditional", "loosened", "changed", "waivers", "sign_offs"):
         filled[name] = _checked_list(verdict, name, "verdict")
@@ -356,11 +412,11 @@ def _checked_verdict(verdict: Mapping[str, Any], findings: Sequence[Mapping[str,
         filled[name].sort(key=lambda entry: (natural_key(str(entry.get("id"))), natural_key(str(entry.get("host")))))
     if not isinstance(verdict.get("coverage"), Mapping):
         filled["coverage"] = {"required": [], "covered": [], "missing": []}
-    if not isinstance(verdict.get("counts"), Mapping):
-        counts = dict.fromkeys(reversed(DECISIONS), 0)
-        for finding in findings:
-            counts[finding["decision"]] += 1
-        filled["counts"] = counts
+    # What a reader can count in the list is what the headline says.
+    counts = dict.fromkeys(reversed(DECISIONS), 0) | ({} if findings_are_all else section(verdict, "counts"))
+    for finding in findings:
+        counts[finding["decision"]] += 1
+    filled["counts"] = counts
     for name in ("digest", "decided"):
         filled[name] = filled.get(name) or None
     for sign_off in filled["sign_offs"]:

@@ -46,8 +46,8 @@ main:focus{outline:none}
 h1{font-size:clamp(2.5rem,1.6rem + 4.4vw,4.75rem);line-height:1.04;letter-spacing:-.025em;font-weight:750;
 margin:.15em 0 .22em;
 text-wrap:balance;overflow-wrap:normal}
-h1 .second{font-weight:350}
-h1 .first:not(:last-child)::after{content:"\\00a0\\00b7";font-weight:350}
+h1 .second,h1 .waited{font-weight:350}
+h1 .first:not(:last-child)::after,h1 .second:not(:last-child)::after{content:"\\00a0\\00b7";font-weight:350}
 .sentence{font-size:1.1875rem;line-height:1.4;max-width:60ch;text-wrap:pretty}
 .band .facts{margin-top:.9rem;font-size:.875rem}
 .band .facts:empty{display:none}

@@ -25,30 +25,44 @@ LOOSENED = "loosened"
 CHANGED = "changed"
 
 #: What an entry of a list is known by, so that one put before it is not a change of all that follow.
-_NAMES = ("name", "path", "certificate", "url", "prefix", "bucket", "pattern", "port", "argv")
+_NAMES = ("name", "path", "certificate", "url", "prefix", "bucket", "pattern", "port", "argv", "destination")
 #: Where to ask and as whom: without it the question is another one, not a milder one.
 _TARGETS = {
     "url", "dsn", "endpoint_url", "region", "access_key", "username", "ca_file", "connect_to", "addressing_style", "method",
     "headers", "body", "follow", "host", "process", "pid", "pid_file", "global_keyprefix", "canary_prefix", "canary_bytes",
-    "table", "schema", "top", "changes_nothing",
+    "table", "schema", "top", "changes_nothing", "destination", "database",
 }  # fmt: skip
 #: What may hold anything is kept by its digest.
 _OPAQUE = {"headers", "body"}
 #: Stricter the higher, beside names that begin with min.
-_HIGHER = {"at_least", "count_at_least", "samples", "consecutive", "size", "instances", "sample", "max_listed"}
+_HIGHER = {
+    "at_least", "count_at_least", "samples", "consecutive", "size", "instances", "sample", "max_listed", "last", "hourly",
+    "daily", "weekly", "monthly", "yearly", "gap_window",
+}  # fmt: skip
 #: Stricter the lower, beside names that begin with max.
 _LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout"}
 #: Lists of what is let through: each entry more is milder.
 _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",
     "allowed_users", "allowed_applications", "exit_codes", "ignore", "placeholder_exceptions", "unaudited", "fingerprints",
+    "exclude", "ignored_rules", "accepted_kinds",
 }  # fmt: skip
 _TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated"}
 _FALSE_IS_STRICTER = {"allow_private"}
 #: An option that is there only to excuse.
-_EXCUSES = {"optional"}
+_EXCUSES = {"optional", "first_backup", "accepted_file", "after"}
 #: Choices that demand less than the others beside them.
-_MILD_CHOICES = {"any": 2, "optional": 2, "either": 1, "present": 1, "warn": 1}
+_MILD_CHOICES = {
+    "any": 2,
+    "optional": 2,
+    "either": 1,
+    "present": 1,
+    "warn": 1,
+    "head": 2,
+    "archive": 1,
+    "allowed": 1,
+    "tag": 1,
+}
 _SHOWN = 100
 #: A size, span, version or mode.
 _MEASURE = re.compile(r"\d{1,12}(?:\.\d{1,6}){0,3} ?[A-Za-z]{0,3}")

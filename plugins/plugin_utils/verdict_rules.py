@@ -107,6 +107,7 @@ def signed_findings(
     phase: str,
     bindings: t.Mapping[str, str],
     now: datetime.datetime,
+    check_mode: bool = False,
 ) -> list[Finding]:
     """A finding for each item that a person signs; ``bindings`` holds the current digest of what is signed."""
     findings = []
@@ -125,7 +126,8 @@ def signed_findings(
                 best = (status, sentence, dict(record))
         finding = _finding(item, CONTROLLER, best[0], best[1], now)
         if best[0] != "pass":
-            finding["remedy"] = _how_to_sign(item["id"], wanted["team"], bindings.get(wanted["binds_to"], ""))
+            to_sign = bindings.get(wanted["binds_to"], "")
+            finding["remedy"] = _how_to_sign(item["id"], wanted["team"], to_sign, check_mode=check_mode)
         finding["evidence"] = {
             "team": wanted["team"],
             **best[2],
@@ -138,14 +140,16 @@ def signed_findings(
     return findings
 
 
-def _how_to_sign(item: str, team: str, digest: str) -> str:
+def _how_to_sign(item: str, team: str, digest: str, *, check_mode: bool) -> str:
     """The command that keeps the attestation, bound to what this verdict is about."""
     if not digest:
         return "Run it where the migration can be read: what is to be signed cannot be determined here."
+    # Check mode keeps nothing that a signature could be bound to.
+    first = "Run pre_deploy, without --check, which keeps what is to be signed. Then a" if check_mode else "A"
     return (
-        f"A person of team {team} reads it, then: ansible-playbook opsready.golive.sign_off <-i and -e @files of this run> "
-        f"-e signed_item={item} -e signed_team={shlex.quote(team)} -e signed_digest={digest} "
-        "-e \"signed_by='<first and last name>'\""
+        f"{first} person of team {team} reads it, and: `ansible-playbook opsready.golive.sign_off <-i and -e @files of this "
+        f"run> -e signed_item={item} -e signed_team={shlex.quote(team)} -e signed_digest={digest} "
+        "-e \"signed_by='<first and last name>'\"`"
     )
 
 
@@ -352,7 +356,7 @@ def decide(
     items = {item["id"]: item for item in expected["items"]}
     judged = _counting(findings, items, phase)
     judged += missing_findings(expected, judged, phase, now)
-    judged += signed_findings(expected, sign_offs, phase=phase, bindings=bindings or {}, now=now)
+    judged += signed_findings(expected, sign_offs, phase=phase, bindings=bindings or {}, now=now, check_mode=check_mode)
     accepted = _Accepted(waivers, force, now)
     sorted_out = _SortedOut()
     for finding in judged:

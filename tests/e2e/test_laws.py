@@ -97,7 +97,7 @@ class TestWhileTheLockOfADeadRunIsHeld:
 
     @pytest.mark.parametrize(
         "start_at",
-        ["", "Begin | Measure from outside, from now on", "Main | Switch maintenance and prove it on the user path"],
+        ["", "Probe | Measure from outside, from now on", "Main | Switch maintenance and prove it on the user path"],
     )  # fmt: skip
     def test_law_2_a_token_from_another_run_opens_nothing(self, system: System, died: str, start_at: str) -> None:
         """The token is the very one that holds the lock; only it was not given out in this run."""

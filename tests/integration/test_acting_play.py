@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 import typing as t
 from pathlib import Path
@@ -20,16 +19,15 @@ NONCE = "0123456789abcdef"
 STATE = {"system": "archive", "state_dir": "{{ playbook_dir }}/state"}
 
 
-def _verdict() -> dict[str, t.Any]:
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "decision": "GO",
-        "decided": now,
-        "digest": "d" * 64,
-        "system": "archive",
-        "version": "2.0.0",
-        "subject": {},
-    }
+CHECKLIST = [{"id": "good", "title": "good", "check_host": {"files": [{"path": "/etc/passwd"}]}}]
+#: A GO of the same run, which a release begins on.
+JUDGED: list[dict[str, t.Any]] = [
+    {"name": "Plan", "opsready.golive.plan": {"checklist": "what_is_judged"}, "register": "planned",
+     "vars": {"what_is_judged": CHECKLIST}},
+    {"name": "Judge", "opsready.golive.checklist": {"checks": "what_is_judged"}, "vars": {"what_is_judged": CHECKLIST}},
+    {"name": "Decide", "opsready.golive.verdict": {"system": "archive", "version": "2.0.0"}, "register": "decided"},
+]  # fmt: skip
+SUBJECT = {name: f"{{{{ planned.{name} }}}}" for name in ("checklist_sha256", "system_file_sha256", "hosts_sha256")}
 
 
 def _release(name: str, state: str, **more: t.Any) -> dict[str, t.Any]:
@@ -37,7 +35,9 @@ def _release(name: str, state: str, **more: t.Any) -> dict[str, t.Any]:
 
 
 def _begin(name: str = "Begin") -> dict[str, t.Any]:
-    return _release(name, "begun", version="2.0.0", verdict=_verdict(), subject={}) | {"register": "begun"}
+    return _release(name, "begun", version="2.0.0", verdict="{{ decided.verdict }}", subject=SUBJECT) | {
+        "register": "begun"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Played]:
         yield run_playbook(
             [
                 {"hosts": "localhost", "gather_facts": False, "tasks": [
+                    *JUDGED,
                     _begin(),
                     {"name": "Release", "block": [
                         _release("On a lost host", "step", **step) | {"delegate_to": "gone"},
@@ -93,6 +94,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Played:
             _release("No token", "step", release="let me in", **opens) | ignored,
             _release("No text", "step", release=["a"], **opens) | ignored,
             _release("Asked for", "step", release="{{ other }}", **opens) | ignored,
+            *JUDGED,
             _begin(),
             _release("With it", "step", release="{{ begun.token }}", **opens),
             _release("Of another number", "step", release="{{ begun.token | regex_replace('/1/', '/2/') }}", **opens) | ignored,
@@ -127,7 +129,7 @@ def test_the_token_of_this_run_works_to_the_end(tokens: Played) -> None:
 
 
 def test_a_token_of_an_earlier_run_is_refused_even_while_its_release_is_open(tmp_path: Path) -> None:
-    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [_begin()]}]
+    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [*JUDGED, _begin()]}]
     token = run_playbook(plays, directory=tmp_path).of("Begin").result["token"]
     journals = list((tmp_path / "state").rglob("journal.jsonl"))
     before = [path.read_bytes() for path in journals]
@@ -140,9 +142,12 @@ def test_a_token_of_an_earlier_run_is_refused_even_while_its_release_is_open(tmp
 
 
 def test_taking_over_gives_out_a_token_of_this_run(tmp_path: Path) -> None:
-    first = run_playbook([{"hosts": "localhost", "gather_facts": False, "tasks": [_begin()]}], directory=tmp_path)
+    first = run_playbook(
+        [{"hosts": "localhost", "gather_facts": False, "tasks": [*JUDGED, _begin()]}], directory=tmp_path
+    )
     identity = first.of("Begin").result["id"]
     played = run_playbook([{"hosts": "localhost", "gather_facts": False, "tasks": [
+        *JUDGED,
         _begin("Begin again") | {"ignore_errors": True},
         _release("Claim", "claimed", takeover=identity) | {"register": "claimed"},
         _release("End", "ended", release="{{ claimed.token }}", outcome="aborted"),
@@ -155,6 +160,7 @@ def test_a_short_name_works_as_the_full_one_does(tmp_path: Path) -> None:
     tasks = [_begin(), _release("End", "ended", release="{{ begun.token }}", outcome="aborted")]
     for task in tasks:
         task["release"] = task.pop("opsready.golive.release")
+    tasks = JUDGED + tasks
     played = run_playbook([{"hosts": "localhost", "gather_facts": False, "collections": ["opsready.golive"], "tasks": tasks}],
                           directory=tmp_path)  # fmt: skip
     assert played.of("End").status == "ok", played.text

@@ -137,7 +137,7 @@ def test_one_server_that_lags_behind_is_named(names: DnsServer, run_module_here:
 def test_without_a_server_the_hosts_own_resolver_is_asked(run_module_here: ModuleRun) -> None:
     assert judged(run_module_here, dns=[{"name": "localhost", "expect": ["127.0.0.1"]}])["status"] == "pass"
     finding = judged(run_module_here, dns=[{"name": "localhost", "expect": ["127.0.0.2"]}])
-    assert "Localhost A is 127.0.0.1, expected 127.0.0.2" in finding["summary"]
+    assert "localhost A is 127.0.0.1, expected 127.0.0.2" in finding["summary"]
 
 
 def test_a_host_without_the_library_is_unknown_and_needs_none_for_addresses(

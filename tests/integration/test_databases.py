@@ -106,7 +106,7 @@ def test_a_database_is_made_where_it_is_wanted(cluster: Cluster, postgres: Postg
 def test_a_scratch_database_is_gone_also_after_a_session_was_lost(postgres: Postgres) -> None:
     before = names(postgres)
     with opened(postgres) as cluster:
-        with scratch_database(cluster, "archive", identity="r1", properties={}) as made:
+        with scratch_database(cluster, "archive", identity="r1", properties={}, warn=pytest.fail) as made:
             assert made.name in names(postgres) - before
             cluster.connection.close()
     assert names(postgres) == before

@@ -63,6 +63,13 @@ def shown(
         def store(endpoint: str) -> dict[str, t.Any]:
             return {"endpoint_url": endpoint, "access_key": "a", "secret_key": "{{ secrets.store }}", "buckets": ["b"]}
 
+        def backups(endpoint: str) -> dict[str, t.Any]:
+            """Secrets in a dict, and in a dict in a list."""
+            keys = {name: value for name, value in store(endpoint).items() if name != "buckets"}
+            copy = {"destination": "s3://copies/x", "s3": keys}
+            return {"destination": "s3://backups/x", "s3": keys, "copies": [copy], "max_age": "1h", **database(nobody.port),
+                    "database": "archive"}  # fmt: skip
+
         checks: dict[str, dict[str, t.Any]] = {
             "database-refused": {"check_postgres": database(postgres.port)},
             "database-gone": {"check_postgres": database(nobody.port)},
@@ -73,6 +80,7 @@ def shown(
             "store-refused": {"check_s3": store(s3.endpoint)},
             "store-gone": {"check_s3": store(f"http://127.0.0.1:{nobody.port}")},
             "store-hangs": {"check_s3": store(f"http://127.0.0.1:{hanging.port}")},
+            "backups-refused": {"check_backup": backups(s3.endpoint)},
             "password-in-url": {"check_redis": {"url": "redis://:{{ secrets.broker | urlencode }}@127.0.0.1:1/0"}},
             "password-in-dsn": {"check_postgres": {"dsn": "host=127.0.0.1 port=1 password='{{ secrets.database }}'"}},
             "wrong-type": {"check_s3": {**store("http://127.0.0.1:1"), "canary_bytes": "{{ secrets.store }}x", "secret_key": "{{ secrets.store }}"}},
@@ -87,6 +95,7 @@ def shown(
             {"hosts": "all", "gather_facts": False, "tasks": [
                 {"name": "Judge", "opsready.golive.checklist": {**RUN, "full": True}},
                 {"name": "Alone", "opsready.golive.check_redis": broker(redis_server.port), "ignore_errors": True},
+                {"name": "Alone with lists", "opsready.golive.check_backup": backups(s3.endpoint), "ignore_errors": True},
                 {"name": "Looped", "opsready.golive.check_postgres": database(postgres.port), "loop": [1, 2],
                  "loop_control": {"label": "{{ item }}"}, "ignore_errors": True},
                 {"name": "Back up", "opsready.golive.pg_backup": backup, "ignore_errors": True}]},
@@ -113,9 +122,9 @@ def test_the_run_went_to_its_end_and_everything_failed_as_meant(shown: tuple[Pla
     played, folder = shown
     assert played.rc == 0, played.text[-5000:]
     findings = played.of("Judge").result["findings"]
-    assert len(findings) == 13
+    assert len(findings) == 14
     assert "pass" not in {finding["status"] for finding in findings}
-    assert played.of("Alone").status == played.of("Back up").status == "ignored"
+    assert {played.of(task).status for task in ("Alone", "Alone with lists", "Back up")} == {"ignored"}
     assert (folder / "started").stat().st_size > 0
     assert "Invoked with checks=" in (folder / "syslog").read_text()
 

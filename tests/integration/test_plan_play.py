@@ -316,11 +316,13 @@ def test_a_good_system_file_is_accepted_with_what_our_playbooks_add(tmp_path: Pa
         "golive_secrets": {"database": Vaulted(vaulted), "smoke": {"password": Vaulted(vaulted)}},
         "golive_database": {"dsn": "postgresql://app@{{ golive_state_host }}/archive"},
         "golive_waivers": [{"item": "x", "owner": "a", "approver": "b", "reason": "c", "expires": "2026-12-31"}],
-        "golive_run": {"of": "ours"},
         "not_ours_at_all": 1,
     }
     played = run_playbook(
-        _play({"name": "Plan", "opsready.golive.plan": {"system_file": True, "directory": str(tmp_path / "run")}}),
+        _play(
+            {"name": "Ours", "ansible.builtin.set_fact": {"golive_release": {"token": "ours"}}},
+            {"name": "Plan", "opsready.golive.plan": {"system_file": True, "directory": str(tmp_path / "run")}},
+        ),
         extra_vars=variables,
         args=["-vvv", "--vault-password-file", str(tmp_path / "vault")],
         directory=tmp_path,

@@ -166,6 +166,7 @@ def test_a_release_left_on_keeps_the_lock(host: Host) -> None:
         ({"decided": "2026-01-01T00:00:00Z"}, "s old, and may be at most 3600 s"),
         ({"decided": "2126-01-01T00:00:00Z"}, "s old"),
         ({"decided": "yesterday"}, "does not say when it was made"),
+        ({"phase": "watch"}, "of phase watch, and only one of pre_deploy lets a release begin"),
     ],
 )
 def test_without_a_fresh_go_for_this_version_nothing_begins(host: Host, changes: dict[str, t.Any], said: str) -> None:

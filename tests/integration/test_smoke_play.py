@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def test_an_item_that_fails_on_one_host_fails_the_smoke_test(
     http_server.route("/", Answer(200, "here"))
     played = _smoke(http_server, tmp_path, [_item(phase)])
     assert (played.rc == 0) is ended, played.text
+    assert re.search(r"^smoke test: 1 step passed in \d+\.\d s$", played.stdout, re.MULTILINE)
     if not ended:
         blocking = played.of("Main | Decide").result["verdict"]["blocking"]
         assert [(entry["id"], entry["host"], entry["status"]) for entry in blocking] == [("file", "web2", "fail")]
@@ -53,4 +55,6 @@ def test_an_item_that_fails_on_one_host_fails_the_smoke_test(
 
 def test_a_system_that_does_not_answer_fails_it(http_server: HttpServer, tmp_path: Path) -> None:
     http_server.route("/", Answer(500, "gone"))
-    assert _smoke(http_server, tmp_path, [_item("watch")]).rc != 0
+    played = _smoke(http_server, tmp_path, [_item("watch")])
+    assert played.rc != 0
+    assert "smoke test: " not in played.stdout

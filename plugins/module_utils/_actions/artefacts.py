@@ -200,6 +200,13 @@ def _write_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) 
         os.fsync(target.fileno())
 
 
+def _another_one(source: str | None, found: str, wanted: str) -> Refused:
+    return Refused(
+        f"The artefact {source} is not the one that was named: its sha256 is {found[:12]}…, expected {wanted[:12]}….",
+        remedy="Copy it again, or correct the digest: nothing was unpacked.",
+    )
+
+
 @contextlib.contextmanager
 def unpacked_aside(source: str, sha256: str, *, strip: int, deadline: Deadline) -> t.Iterator[str]:
     """A version's archive, verified and unpacked in a private folder that is gone afterwards: for a look at what will come."""
@@ -211,9 +218,7 @@ def unpacked_aside(source: str, sha256: str, *, strip: int, deadline: Deadline) 
                 for chunk in iter(lambda: archive.read(_CHUNK), b""):
                     digest.update(chunk)
                 if digest.hexdigest() != wanted:
-                    raise Refused(
-                        f"The artefact {source} is not the one that was named: its digest is {digest.hexdigest()}."
-                    )
+                    raise _another_one(source, digest.hexdigest(), wanted)
                 archive.seek(0)
                 _unpack(archive, folder, strip, deadline)
         except OSError as problem:
@@ -337,10 +342,7 @@ class Artefact:
             digest.update(chunk)
             size += len(chunk)
         if digest.hexdigest() != self.sha256:
-            raise Refused(
-                f"The artefact {self.source} has sha256 {digest.hexdigest()}, expected {self.sha256}.",
-                remedy="Copy it again, or correct the digest: nothing was unpacked.",
-            )
+            raise _another_one(self.source, digest.hexdigest(), self.sha256)
         source.seek(0)
         return size
 

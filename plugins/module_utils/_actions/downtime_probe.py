@@ -76,6 +76,7 @@ ARGUMENT_SPEC: Spec = compose(
         },
         "since": {"type": "str"},
         "until": {"type": "str"},
+        "from_last_start": {"type": "bool", "default": False},
         "maintenance": {
             "type": "list",
             "elements": "dict",
@@ -128,10 +129,12 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """What a probe's file holds. ``began`` and ``ended`` are seconds since 1970; no end means that none was written."""
+    """What a probe's file holds. Its moments are seconds since 1970; no end means that none was written."""
 
     samples: tuple[Sample, ...]
     began: float | None
+    #: When each probe that wrote here was started, in order; a way back days later starts one again.
+    starts: tuple[float, ...]
     ended: float | None
     ended_by: str
     interval: float | None
@@ -145,6 +148,7 @@ def read_recording(lines: t.Iterable[bytes]) -> Recording:
     """Read a probe's lines; a torn one is counted and left out, a later probe in the same file goes on with it."""
     samples: list[Sample] = []
     began: float | None = None
+    starts: list[float] = []
     ended: float | None = None
     ended_by = ""
     interval: float | None = None
@@ -160,7 +164,8 @@ def read_recording(lines: t.Iterable[bytes]) -> Recording:
             if "began" in line:
                 # Within one run of the probe only the monotonic clock counts: NTP may step the wall clock meanwhile.
                 offset = float(line["began"]["t"]) - float(line["began"]["m"])
-                began = float(line["began"]["t"]) if began is None else began
+                starts.append(float(line["began"]["t"]))
+                began = starts[0]
                 interval = float(line["began"]["interval"])
                 tells_version = tells_version and bool(line["began"].get("version_header"))
                 ended, ended_by = None, ""
@@ -182,7 +187,9 @@ def read_recording(lines: t.Iterable[bytes]) -> Recording:
         except (ValueError, KeyError, TypeError):
             unreadable += 1
     samples.sort(key=lambda sample: sample.at)
-    return Recording(tuple(samples), began, ended, ended_by, interval, unreadable, worst_skew, tells_version)
+    return Recording(
+        tuple(samples), began, tuple(starts), ended, ended_by, interval, unreadable, worst_skew, tells_version
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -716,6 +723,7 @@ def measure(
     max_downtime: float | None = None,
     gap_after: float | None = None,
     clock_tolerance: float = 0.0,
+    from_last_start: bool = False,
 ) -> Measured:
     """Judge what a probe wrote so far; times in RFC 3339. Raises BadInput and ActionFailed where there is no recording."""
     recording = _read(path)
@@ -735,6 +743,9 @@ def measure(
         )
         for window in maintenance
     ]
+    if from_last_start:
+        begin = max(begin, _last_start(recording.starts, windows))
+        windows = [window for window in windows if window[1] > begin]
     found = downtime(
         recording.samples,
         since=begin,
@@ -747,6 +758,15 @@ def measure(
     )
     criteria = judge(found, max_downtime=max_downtime, maintenance=windows, unreadable_lines=recording.unreadable_lines)
     return Measured(recording, found, Judgement.of(criteria))
+
+
+def _last_start(starts: t.Sequence[float], windows: t.Iterable[tuple[float, float]]) -> float:
+    """The last start; with maintenance on at that moment the one before it, since what nobody measured meanwhile is unknown."""
+    moment = starts[-1]
+    for since, until in sorted(windows, reverse=True):
+        if since <= moment < until:
+            moment = max((start for start in starts if start <= since), default=since)
+    return moment
 
 
 def _judged(context: Context, path: str) -> dict[str, t.Any]:
@@ -762,6 +782,7 @@ def _judged(context: Context, path: str) -> dict[str, t.Any]:
         max_downtime=params["max_downtime"],
         gap_after=params["gap_after"],
         clock_tolerance=params["clock_tolerance"],
+        from_last_start=params["from_last_start"],
     )
     recording, judgement = seen.recording, seen.judgement
     result: dict[str, t.Any] = {

@@ -34,6 +34,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     TimedOut,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of, end_of
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -315,7 +316,7 @@ class Migration:
             )
         except CommandFailed as problem:
             lines = [line.strip() for line in problem.stderr.splitlines() if line.strip()]
-            return None, f"{CANNOT_RENDER}: {lines[-1][:300] if lines else problem}"
+            return None, f"{CANNOT_RENDER}: {beginning_of(lines[-1], 300) if lines else problem}"
         return ended.stdout, None
 
     @contextlib.contextmanager
@@ -434,11 +435,11 @@ class Migration:
         elif "No module named" in stderr:
             remedy = "Name the application's interpreter: command: [/path/to/python, -m, alembic]."
         lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-        said = lines[-1][:400] if lines else str(problem)
+        said = beginning_of(lines[-1], 400) if lines else str(problem)
         return ActionFailed(
             f"alembic {verb} failed: {said.rstrip('.')}. {where}.",
             remedy=remedy,
-            known={"migration": dict(plan), "current": now, "output": stderr[-4000:], "changed": now != before},
+            known={"migration": dict(plan), "current": now, "output": end_of(stderr, 4000), "changed": now != before},
         )
 
     def roll_back(self, *, check_mode: bool) -> dict[str, t.Any]:
@@ -492,4 +493,4 @@ class Migration:
 
 
 def _tail(ended: Completed) -> str:
-    return (ended.stdout + ended.stderr)[-4000:]
+    return end_of(ended.stdout + ended.stderr, 4000)

@@ -40,6 +40,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     MissingLibrary,
     TimedOut,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import end_of
 
 _F_SETPIPE_SZ = 1031
 _VERSION = re.compile(r"\(PostgreSQL\)\s+(\d+)(?:\.(\d+))?")
@@ -144,6 +145,7 @@ class Drained:
 
     def __init__(self, stream: t.IO[bytes]) -> None:
         self._kept: collections.deque[bytes] = collections.deque(maxlen=64)
+        self._begins_inside = False
         self._stream = stream
         self._thread = threading.Thread(target=self._drain, name="opsready-stderr", daemon=True)
         self._thread.start()
@@ -151,11 +153,15 @@ class Drained:
     def _drain(self) -> None:
         with contextlib.suppress(ValueError, OSError):
             for line in iter(lambda: self._stream.readline(8192), b""):
+                if len(self._kept) == self._kept.maxlen:
+                    self._begins_inside = not self._kept[0].endswith(b"\n")
                 self._kept.append(line)
 
     def text(self) -> str:
+        """The last lines, each of them whole: half a secret is not recognised."""
         self._thread.join(5)
-        return b"".join(self._kept).decode("utf-8", "replace")
+        said = b"".join(self._kept)
+        return (said.partition(b"\n")[2] if self._begins_inside else said).decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
@@ -323,6 +329,6 @@ def restore_stream(
             feed(process, chunks, doing="pg_restore", deadline=deadline)
         except GoliveError as problem:
             if process.poll() is not None:
-                problem.known.setdefault("pg_restore", said.text()[-500:])
+                problem.known.setdefault("pg_restore", end_of(said.text(), 500))
             raise
         ended_well(programs.pg_restore, process, said, deadline=deadline)

@@ -95,6 +95,7 @@ ARGUMENT_SPEC: Spec = compose(
         "outcome": {"type": "str", "choices": OUTCOMES},
         "detail": {"type": "str", "default": ""},
         "world": {"type": "dict", "default": {}},
+        "tells": {"type": "str", "choices": ["always", "open"], "default": "always"},
         "sign_off": {
             "type": "dict",
             "options": {
@@ -242,7 +243,7 @@ def _planned(context: Context, record: Record) -> Result:
     record.write(release, "rollback_plan.json", rollback)
     record.write(release, "ROLLBACK.md", rollback_text)
     planned = {"event": "planned", "previous_version": rollback["previous_version"], "rollback": rollback["database"]}
-    entries = [planned, *_opening(params["opens"])]
+    entries = [planned, *_opening(params["opens"], rollback)]
     answer["head"] = _append(record, token, entries, way_back=False).head
     return answer
 
@@ -255,7 +256,7 @@ def _plan(params: Params, record: Record, release: str, verdict: Params, rollbac
         "version": str(verdict.get("version", "")),
         "previous_version": rollback["previous_version"],
         "digest": verdict.get("digest", ""),
-        "steps": release_steps.predicted(record.history()),
+        "steps": release_steps.of_system(release_steps.predicted(record.history()), release_steps.parts_of(rollback)),
         "point_of_no_return": release_steps.POINT_OF_NO_RETURN,
         "irreversible": rollback["irreversible"],
         "downtime_budget": params["downtime_budget"] or None,
@@ -306,7 +307,7 @@ def _step(context: Context, record: Record) -> Result:
         raise BadInput("With state=step a step is closed or opened, or both.")
     way_back = bool(opens and opens["direction"] == "back") or bool(closes and closes["status"] in ("failed", "undone"))
     entries = _closing(record, token, closes, way_back=way_back)
-    entries += _opening(opens)
+    entries += _opening(opens, record.document(token.release, "rollback_plan.json") or {})
     if context.check_mode or not entries:
         return {"changed": bool(entries), "id": token.release, "msg": "The journal would be written."}
     if params["probe"] is not None:
@@ -352,13 +353,14 @@ def _note_backup(record: Record, release: str, backup: Params) -> Result:
     return {"rollback_md": text}
 
 
-def _opening(opens: Params | None) -> list[journal.Entry]:
-    """The journal line that opens a step."""
+def _opening(opens: Params | None, rollback: Params) -> list[journal.Entry]:
+    """The journal line that opens a step, in the words of what this system has."""
     if opens is None:
         return []
     titles = {step.name: step.title for step in (*release_steps.STEPS, *release_steps.WAY_BACK)}
+    step = {"name": opens["name"], "title": titles.get(opens["name"], opens["name"].replace("_", " "))}
     return [{"event": "step_started", "step": opens["name"], "direction": opens["direction"],
-             "title": titles.get(opens["name"], opens["name"].replace("_", " "))}]  # fmt: skip
+             "title": release_steps.title_of(step, release_steps.parts_of(rollback))}]  # fmt: skip
 
 
 def _closing(record: Record, token: Token, closes: Params | None, *, way_back: bool) -> list[journal.Entry]:

@@ -51,6 +51,8 @@ def read(context: Context, record: Record) -> Result:
     if release is None:
         return {**answer, "steps": [], "msg": f"No release of {params['system']} is on record."}
     found = told(params, record, release, lock)
+    if params["tells"] == "open" and _is_over(found):
+        return {**answer, **found, "text": ""}
     return {**answer, **found, "text": "\n".join([found["text"], *_way_out(found)])}
 
 
@@ -168,7 +170,10 @@ def _shut_out(entries: t.Sequence[journal.Entry]) -> list[str]:
 
 def _way_out(found: t.Mapping[str, t.Any]) -> list[str]:
     """The commands that lead on from a release that is open."""
-    ended = found["ended"]
-    if ended and ended["outcome"] != "left_on":
+    if _is_over(found):
         return []
     return [f"  way out: {command}" for command in found["plan"].get("way_out") or []]
+
+
+def _is_over(found: t.Mapping[str, t.Any]) -> bool:
+    return bool(found["ended"]) and found["ended"]["outcome"] != "left_on"

@@ -322,7 +322,7 @@ _BY = {
 
 
 def _by(kind: str, began: t.Sequence[str]) -> str:
-    if "migration" in began:
+    if "migration" in began or "start" in began:
         return _BY[kind]
     if "fence" in began:
         return "the fence is lifted, and the previous version starts again"

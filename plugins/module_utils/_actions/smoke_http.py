@@ -42,6 +42,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     worst,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 _STEP: Spec = {
     "name": {"type": "str", "required": True},
@@ -545,7 +546,7 @@ def excerpt_of(response: http.Response) -> str:
         text = " ".join(response.text().split())
     else:
         text = f"{len(response.body)} bytes of {kind or 'unknown type'}"
-    return text if len(text) <= _EXCERPT_CHARACTERS else text[:_EXCERPT_CHARACTERS] + "…"
+    return text if len(text) <= _EXCERPT_CHARACTERS else beginning_of(text, _EXCERPT_CHARACTERS) + "…"
 
 
 def judged(walk: Walk) -> Judgement:
@@ -586,6 +587,9 @@ def body(context: Context) -> dict[str, t.Any]:
     result = _result(walk, judgement, started, CLOCK.monotonic() - began)
     if context.params["enforce"] and judgement.status in ("fail", "unknown"):
         raise ActionFailed(judgement.summary, remedy=judgement.remedy, known=result)
+    if judgement.status == "pass":
+        steps, took = len(walk.outcomes), result["finding"]["seconds"]
+        result["text"] = f"smoke test: {steps} step{'' if steps == 1 else 's'} passed in {took:.1f} s"
     return result
 
 

@@ -629,7 +629,7 @@ class _Comeback:
 
     workers: t.Sequence[Worker]
     #: Consumers that each worker lacks.
-    to_add: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]]
+    to_add: Cancelled
     aside: t.Sequence[Message]
     unknown_parked: t.Sequence[Message]
     #: These wait in a queue that a worker is about to consume.

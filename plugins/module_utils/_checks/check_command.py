@@ -22,7 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import jso
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ran, run_bounded
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, TimedOut
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, TimedOut
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
     apart,
@@ -32,9 +32,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     plain,
     unknown,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled, is_in, occurrences
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, beginning_of
 
 NAME = "check_command"
 
@@ -264,10 +264,8 @@ def _document(ended: Ran, label: str) -> tuple[t.Any, str]:
 def _number(wanted: t.Mapping[str, t.Any], ended: Ran) -> Number:
     """The one number that the pattern finds in the standard output; several are as bad as none."""
     name, pattern = wanted["name"], wanted.get("pattern")
-    found = list(re.finditer(pattern or _ONLY_A_NUMBER, ended.stdout.text))
-    texts = list(
-        dict.fromkeys((match["number"] if "number" in match.re.groupindex else match[1]) or "" for match in found)
-    )
+    found = occurrences(re.compile(pattern or _ONLY_A_NUMBER), ended.stdout.text)
+    texts = list(dict.fromkeys(match.named.get("number", match.groups[0]) or "" for match in found))
     if not found:
         why = f"nothing that matches /{pattern}/" if pattern else "not one number and nothing else"
         return Number(name, problem=f"{name} was not found: the output holds {why}")
@@ -283,10 +281,10 @@ def _number(wanted: t.Mapping[str, t.Any], ended: Ran) -> Number:
     if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
         return Number(
             name,
-            problem=f"{name} is {text[:40]!r}, which is not a number that can be read without guessing",
+            problem=f"{name} is {beginning_of(text, 40)!r}, which is not a number that can be read without guessing",
             remedy="Numbers are read with a decimal point and without separators of thousands; set LC_ALL=C for the program.",
         )
-    units_seen = {(match["unit"] or "").strip() for match in found if "unit" in match.re.groupindex}
+    units_seen = {(match.named.get("unit") or "").strip() for match in found}
     unit = next(iter(units_seen - {""}), "")
     return Number(name, float(text), unit)
 
@@ -345,12 +343,15 @@ def _signal_name(number: int) -> str:
 
 
 def _after_colon(lines: t.Sequence[str]) -> str:
-    return f": {lines[-1].strip()[:200]}" if lines else ""
+    return f": {beginning_of(lines[-1].strip(), 200)}" if lines else ""
 
 
 def _judge_pattern(label: str, stream: str, pattern: str, text: str, is_cut: bool, *, is_wanted: bool) -> Criterion:
-    found = re.search(pattern, text) is not None
     name = f"{label} {stream} /{pattern}/"
+    try:
+        found = is_in(re.compile(pattern), text)
+    except GoliveError as problem:
+        return unknown(name, problem.message.rstrip("."), remedy=problem.remedy)
     sentence = f"{label} {stream} {'holds no' if is_wanted else 'holds a'} match of /{pattern}/"
     if is_cut and not found:
         return unknown(

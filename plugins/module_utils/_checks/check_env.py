@@ -32,7 +32,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     told_apart,
     unknown,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import are_in, compiled, is_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 NAME = "check_env"
@@ -485,7 +485,7 @@ def _number(value: str) -> float | None:
 
 
 def _pattern_fault(rule: t.Mapping[str, t.Any], value: str) -> t.Iterator[str]:
-    if not re.search(rule["pattern"], value):
+    if not is_in(re.compile(rule["pattern"]), value):
         yield f"does not match /{rule['pattern']}/"
 
 
@@ -517,12 +517,11 @@ def _forbidden(values: _Values, params: t.Mapping[str, t.Any]) -> tuple[tuple[st
     found = []
     for pattern in dict.fromkeys(params.get("forbidden_patterns") or ()):
         searched = compiled(pattern, option="forbidden_patterns", flags=re.IGNORECASE)
-        hits = [
-            f"{name} {where}".strip()
-            for name in names
-            for value, where in values.everywhere(name).items()
-            if searched.search(value)
+        held = [
+            (f"{name} {where}".strip(), value) for name in names for value, where in values.everywhere(name).items()
         ]
+        are_hits = are_in(searched, [value for _place, value in held])
+        hits = [place for (place, _value), is_hit in zip(held, are_hits) if is_hit]
         found.append((pattern, tuple(dict.fromkeys(hits))))
     return tuple(found)
 

@@ -48,6 +48,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 NAME = "check_host"
 
@@ -594,7 +595,7 @@ def _judge_command(name: str, wanted: t.Mapping[str, t.Any], ended: Completed | 
         yield _unseen(name, ended)
         return
     said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
-    told = f": {said[0][:160]}" if said else ""
+    told = f": {beginning_of(said[0], 160)}" if said else ""
     expected = f"code {wanted['returncode']}"
     sentence = f"{name} ended with code {ended.returncode}, expected {expected}{told}"
     good = ended.returncode == wanted["returncode"]
@@ -603,7 +604,7 @@ def _judge_command(name: str, wanted: t.Mapping[str, t.Any], ended: Completed | 
     )
     if wanted.get("stdout_matches"):
         first = ended.stdout.strip()
-        shown = first if len(first) <= 160 else f"{first[:160]}…"
+        shown = first if len(first) <= 160 else f"{beginning_of(first, 160)}…"
         found = matches(f"{name} output", first, wanted["stdout_matches"], level=level)
         yield dataclasses.replace(
             found, measured=shown, sentence=f"{name} output is {shown!r}, expected {found.expected}"

@@ -42,7 +42,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     plain,
     unknown,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import (
+    are_in,
+    compiled,
+    is_in,
+    may_take_long,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import SHORTEST
 
@@ -306,9 +311,10 @@ class _Searched:
 
     def lines_with(self, texts: t.Sequence[str], whole: str) -> list[int]:
         """The numbers of the lines that match; ``whole`` is all of them in one."""
-        if self._whole is not None and not self._whole.search(whole):
+        first = self._whole
+        if first is not None and not may_take_long(first.pattern, [whole]) and not is_in(first, whole):
             return []
-        return [number for number, text in enumerate(texts) if self._pattern.search(text)]
+        return [number for number, is_match in enumerate(are_in(self._pattern, texts)) if is_match]
 
 
 class _Count:

@@ -285,7 +285,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     for query in params["queries"] or []:
         if all(query[name] is None for name in ("value", "at_least", "at_most")):
             raise BadInput(f"The query {query['name']} expects nothing: give value, at_least or at_most.")
-    target = (NAME, params["dsn"], params["password"])
+    target = ("postgres", params["dsn"], params["password"])
     lender = run.once(
         target,
         lambda: postgres.Lender(params["dsn"], password=params["password"], application_name="opsready/check"),

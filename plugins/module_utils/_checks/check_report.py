@@ -167,12 +167,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
 
 def _expiry(waiver: t.Mapping[str, t.Any]) -> datetime.datetime:
     """When a waiver ends; of a day without a time, its end."""
-    text = waiver["expires"].strip()
-    try:
-        moment = parse_utc(text)
-    except ValueError:
-        raise BadInput(f"waived {waiver['id']}: expires is {text!r}, expected a day such as 2026-12-31, or a time.")
-    return moment + datetime.timedelta(days=1) if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else moment
+    return units.moment_of(waiver["expires"], option=f"waived {waiver['id']}: expires")
 
 
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:

@@ -26,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, one_of, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 NAME = "check_vcs"
 
@@ -269,7 +270,8 @@ def _what_is_wrong(said: str) -> str:
         "cannot run": "the program that verifies it is not on this host",
     }
     return next(
-        (words for mark, words in known.items() if mark in said), (said.strip().splitlines() or ["no answer"])[-1][:200]
+        (words for mark, words in known.items() if mark in said),
+        beginning_of((said.strip().splitlines() or ["no answer"])[-1], 200),
     )
 
 

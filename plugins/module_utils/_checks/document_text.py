@@ -11,6 +11,8 @@ import re
 import typing as t
 import unicodedata
 
+from ansible_collections.opsready.golive.plugins.module_utils._core import patterns
+
 _FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*")
 _ASCIIDOC = re.compile(r"(={1,6})[ \t]+(\S.*?)[ \t]*")
@@ -87,16 +89,21 @@ def read(text: str, *, extra: t.Sequence[re.Pattern[str]] = (), excepted: t.Coll
     defined = {normalised(name) for name in _DEFINED.findall(text)}
     found: list[Placeholder] = []
 
+    def note(word: str, start: int, where: str) -> None:
+        if len(found) < _MOST_PLACEHOLDERS and word not in excepted:
+            found.append(Placeholder(word[:80], where.count("\n", 0, start) + 1))
+
     def look(pattern: re.Pattern[str], where: str, *, is_free: t.Callable[[str], bool] = lambda _word: True) -> None:
         for match in pattern.finditer(where):
-            if len(found) < _MOST_PLACEHOLDERS and match[0] not in excepted and is_free(match[0]):
-                found.append(Placeholder(match[0][:80], where.count("\n", 0, match.start()) + 1))
+            if is_free(match[0]):
+                note(match[0], match.start(), where)
 
     look(_WORDS, visible, is_free=lambda word: word == word.upper() or word.lower() == "lorem ipsum")
     look(_BRACKETED, prose, is_free=lambda word: normalised(word[1:-1]) not in defined | {"unreleased", "x"})
     look(_TEMPLATES, prose)
     for pattern in extra:
-        look(pattern, visible)
+        for match in patterns.occurrences(pattern, visible):
+            note(match.text, match.start, visible)
     found.sort(key=lambda placeholder: placeholder.line)
     return Document(visible, tuple(_sections(visible, marks)), tuple(found))
 

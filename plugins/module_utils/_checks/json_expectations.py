@@ -19,6 +19,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     plain,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 _LEVEL: dict[str, t.Any] = {"type": "str", "choices": ["fail", "warn"], "default": "fail"}
 #: The option ``json`` of a check.
@@ -103,4 +104,4 @@ def _comparison(called: str, how: str, value: t.Any, bound: t.Any, level: str) -
 def short(value: t.Any) -> str:
     """A value as it stands in a sentence, at most 80 characters."""
     text = plain(value) if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return text if len(text) <= 80 else beginning_of(text, 79) + "…"

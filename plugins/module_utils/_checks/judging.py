@@ -20,7 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.guard import
     where_it_broke,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded, in_use
 
 
 def judged(check: registry.Check, params: t.Mapping[str, t.Any], run: Run) -> dict[str, t.Any]:
@@ -69,7 +69,7 @@ def main_of(check: registry.Check) -> None:
     began, started = run.clock.monotonic(), utc_text(run.clock.now())
     was_ended = False
     try:
-        with ended_by_signals():
+        with ended_by_signals(), in_use(scrubber):
             finding = judged(check, params, run)
             run.close()
     except Ended as problem:

@@ -21,6 +21,7 @@ from fractions import Fraction
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import text_of
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 _MOST_DEPTH = 200
 _SHOWN = 20
@@ -430,7 +431,7 @@ def read_mypy(octets: bytes) -> Report:
         elif clean:
             declared, checked = 0, int(clean[1])
         elif "INTERNAL ERROR" in line or line.startswith(("mypy: ", "Traceback ")):
-            doubts.append(f"mypy stopped: {line.strip()[:160]}")
+            doubts.append(f"mypy stopped: {beginning_of(line.strip(), 160)}")
         elif is_json and line.startswith("{"):
             entry = _json(line.encode("utf-8"))
             if entry.get("severity", "error") == "error":
@@ -480,7 +481,7 @@ def read_ruff_format(octets: bytes) -> Report:
     for number, what in _FORMATTED.findall((text.strip().splitlines() or [""])[-1]):
         counted["reformatted" in what] = int(number)
     doubts = [] if counted or not text.strip() else ["it has no last line that says how many files ruff looked at"]
-    errors = [line.strip()[:160] for line in text.splitlines() if line.startswith(("error: ", "error["))]
+    errors = [beginning_of(line.strip(), 160) for line in text.splitlines() if line.startswith(("error: ", "error["))]
     doubts.extend(f"ruff could not read a file: {line}" for line in errors[:3])
     names.extend(["not listed"] * min(counted.get(True, 0) - len(names), 100_000))
     found = tuple(Found("unformatted", name) for name in names)

@@ -53,6 +53,11 @@ _HINTS: dict[str, tuple[str, ...]] = {
 GROUPS: dict[str, tuple[str, ...]] = {"secrets": tuple(_SECRETS), "personal_data": tuple(_PERSONAL)}
 
 
+def forms_of(kinds: t.Iterable[str]) -> dict[str, str]:
+    """The patterns of these kinds of secrets, for a search elsewhere; they are meant for ASCII."""
+    return {kind: _SECRETS[kind] for kind in kinds}
+
+
 def _luhn(text: str) -> bool:
     digits = [int(letter) for letter in reversed(text) if letter.isdigit()]
     doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])

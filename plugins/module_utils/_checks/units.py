@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 
 _SIZES = {
@@ -62,3 +64,13 @@ def span_text(seconds: float) -> str:
     if abs(seconds) >= 120:
         return f"{seconds / 60:.1f} min"
     return f"{seconds:.0f} s"
+
+
+def moment_of(text: str, *, option: str) -> datetime.datetime:
+    """``2026-12-31``, of which the end is meant, or a time in RFC 3339. Raises BadInput naming the option."""
+    text = text.strip()
+    try:
+        moment = parse_utc(text)
+    except ValueError:
+        raise BadInput(f"{option} is {text!r}, expected a day such as 2026-12-31, or a time.")
+    return moment + datetime.timedelta(days=1) if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else moment

@@ -21,6 +21,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 
 #: How often a program is asked whether it has ended while nothing of it can be read, in seconds.
 _LOOK_SECONDS = 0.05
+#: How long a killed program may take to be gone. One that sleeps in the kernel takes as long as that does.
+_REAP_SECONDS = 2.0
 _PIECE = 65536
 
 
@@ -98,7 +100,7 @@ def run_bounded(
                 if has_ended and (has_expired or all(isinstance(key.data, _Feeding) for key, _mask in events)):
                     break  # all that it printed was read; who still holds the pipe is not it
     finally:
-        kill_group(process)
+        kill_group(process, reap_seconds=_REAP_SECONDS)
         for pipe in (process.stdin, process.stdout, process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 t.cast("t.IO[bytes]", pipe).close()

@@ -25,6 +25,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     MissingLibrary,
     TimedOut,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import end_of
 
 _PR_SET_PDEATHSIG = 1
 
@@ -127,11 +128,15 @@ def start(
         raise MissingLibrary(f"The program {argv[0]} cannot be run: {problem.strerror}.") from None
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End a program and everything it started, and reap it."""
+def kill_group(process: subprocess.Popen[bytes], *, reap_seconds: float | None = None) -> None:
+    """End a program and everything it started, and reap it.
+
+    What sleeps in the kernel does not end before that wakes up: with ``reap_seconds`` it is left to die by itself after that.
+    """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(reap_seconds)
 
 
 def run_command(
@@ -182,6 +187,6 @@ def _signal_name(number: int) -> str:
 
 def failure_of(program: str, returncode: int, stderr: str) -> CommandFailed:
     """The error of a program that ended badly, with the end of what it said."""
-    said = stderr.strip()[-1500:] or "it printed nothing"
+    said = end_of(stderr.strip(), 1500) or "it printed nothing"
     ended = f"was killed by {_signal_name(-returncode)}" if returncode < 0 else f"ended with code {returncode}"
     return CommandFailed(f"{os.path.basename(program)} {ended}: {said}.", returncode=returncode, stderr=said)

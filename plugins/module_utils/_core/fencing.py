@@ -21,6 +21,7 @@ import json
 import os
 import re
 import stat
+import tempfile
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, Deadline
@@ -31,7 +32,7 @@ PATIENCE_SECONDS = 120.0
 _STEP_SECONDS = 0.1
 #: Where every user's folder is, whatever TMPDIR says of one of them. Sticky: nobody takes away what is another's.
 PLACE = os.path.join(os.sep, "tmp")
-_FOLDER = re.compile(r"opsready-golive-(?P<user>[0-9]{1,10})")
+_FOLDER = re.compile(r"opsready-golive-(?P<user>[0-9]{1,10})(?:\.[A-Za-z0-9_]+)?")
 
 _TOKEN = re.compile(
     r"(?P<system>[A-Za-z0-9_.-]{1,64})/(?P<release>[A-Za-z0-9_.-]{1,64})/(?P<number>[0-9]{1,12})/(?P<nonce>[0-9a-f]{16})"
@@ -72,23 +73,39 @@ class Token:
 
 
 def lock_directory() -> str:
-    """A directory that only this user can write or list, for locks that end with the boot or with us."""
-    path = os.path.join(PLACE, f"opsready-golive-{os.geteuid()}")
+    """A directory that only this user can write or list, for locks that end with the boot or with us.
+
+    Its name can be taken by anybody before us: then it is one of a name that nobody could guess. That there may be
+    several of one user harms nothing, since each lock looks at all the others.
+    """
+    usual = os.path.join(PLACE, f"opsready-golive-{os.geteuid()}")
     with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-    seen = os.lstat(path)
-    if not _is_folder_of(seen, os.geteuid()):
-        raise Refused(f"{path} is not a private directory of this user; remove it and try again.")
-    if stat.S_IMODE(seen.st_mode) != _PASSABLE:
+        os.mkdir(usual, 0o700)
+    candidates = [usual, *(path for path, user in _folders() if user == os.geteuid() and path != usual)]
+    path = next((one for one in candidates if _is_folder_of(one, os.geteuid())), None)
+    path = path or tempfile.mkdtemp(prefix=f"{os.path.basename(usual)}.", dir=PLACE)
+    if stat.S_IMODE(os.lstat(path).st_mode) != _PASSABLE:
         os.chmod(path, _PASSABLE)
     return path
+
+
+def _folders() -> t.Iterator[tuple[str, int]]:
+    """Every user's folders, and those that others only called so, with the user of the name."""
+    for entry in sorted(os.listdir(PLACE)):
+        match = _FOLDER.fullmatch(entry)
+        if match is not None:
+            yield os.path.join(PLACE, entry), int(match["user"])
 
 
 #: Others may reach a file whose name they know, and list or write nothing.
 _PASSABLE = 0o711
 
 
-def _is_folder_of(seen: os.stat_result, user: int) -> bool:
+def _is_folder_of(path: str, user: int) -> bool:
+    try:
+        seen = os.lstat(path)
+    except FileNotFoundError:
+        return False
     return stat.S_ISDIR(seen.st_mode) and seen.st_uid == user and not seen.st_mode & 0o022
 
 
@@ -104,9 +121,8 @@ def held(release: str | None, *, doing: str, clock: Clock = CLOCK) -> t.Iterator
         return
     token = Token.parse(release)
     name = f"{token.system}-{token.record}.lock"
-    descriptor = os.open(
-        os.path.join(lock_directory(), name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-    )
+    own = lock_directory()
+    descriptor = os.open(os.path.join(own, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         deadline = Deadline(PATIENCE_SECONDS, clock=clock)
         _wait_for(descriptor, fcntl.LOCK_EX, token, deadline)
@@ -115,7 +131,7 @@ def held(release: str | None, *, doing: str, clock: Clock = CLOCK) -> t.Iterator
         os.fchmod(descriptor, 0o644)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(note).encode(), 0)
-        for other in _other_users(name):
+        for other in _others(name, own):
             try:
                 _wait_for(other, fcntl.LOCK_SH, token, deadline)
                 _refuse_stale(token, _read(other))
@@ -156,26 +172,24 @@ def _refuse_stale(token: Token, seen: dict[str, t.Any]) -> None:
         )
 
 
-def _other_users(name: str) -> t.Iterator[int]:
-    """The same lock's files of other users, open for reading; the caller closes each.
+def _others(name: str, own: str) -> t.Iterator[int]:
+    """The same lock's files in all other folders, open for reading; the caller closes each.
 
     A folder that is closed to us holds no module at work: each opens its own before it begins.
     """
-    for entry in sorted(os.listdir(PLACE)):
-        match = _FOLDER.fullmatch(entry)
-        if match is None or int(match["user"]) == os.geteuid():
+    for folder, user in _folders():
+        if folder == own:
             continue
-        folder = os.path.join(PLACE, entry)
+        if not _is_folder_of(folder, user):
+            continue
         try:
-            if not _is_folder_of(os.lstat(folder), int(match["user"])):
-                continue
             # A pipe in the file's place is not waited for.
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(os.path.join(folder, name), flags)
         except OSError:
             continue
         seen = os.fstat(descriptor)
-        if stat.S_ISREG(seen.st_mode) and seen.st_uid == int(match["user"]):
+        if stat.S_ISREG(seen.st_mode) and seen.st_uid == user:
             yield descriptor
         else:
             os.close(descriptor)

@@ -13,6 +13,10 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._core import patterns
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
+
 #: From good to bad. ``waived`` and ``not_applicable`` are never a criterion's: the verdict and the plan give them.
 ORDER = ("pass", "warn", "unknown", "fail")
 STATUSES = (*ORDER, "not_applicable")
@@ -94,7 +98,11 @@ def matches(name: str, measured: str | None, pattern: str, *, remedy: str = "", 
         return unknown(name, f"{name} could not be read", remedy=remedy)
     expected = f"a match of /{pattern}/"
     sentence = f"{name} is {measured!r}, expected {expected}"
-    return _judged(name, re.search(pattern, measured) is not None, measured, expected, sentence, remedy, level)
+    try:
+        is_match = patterns.is_in(re.compile(pattern), measured)
+    except GoliveError as problem:
+        return unknown(name, f"{name} could not be judged: {problem.message.rstrip('.')}", remedy=problem.remedy)
+    return _judged(name, is_match, measured, expected, sentence, remedy, level)
 
 
 def holds(
@@ -143,6 +151,14 @@ def worst(statuses: t.Iterable[str]) -> str:
     return ORDER[max(seen)] if seen else "unknown"
 
 
+#: What is a word and no name: a URL, a host, a path or a setting is written as it is.
+_WORD = re.compile(r"(?!localhost\b)[a-z]+(?:-[a-z]+)*[,;:]?(?=\s|$)")
+
+
+def _as_sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] if _WORD.match(text) else text
+
+
 @dataclasses.dataclass(frozen=True)
 class Judgement:
     """All criteria of one item on one host, folded into what a finding says."""
@@ -176,12 +192,12 @@ class Judgement:
         elif len(listed) == 1:
             summary = f"{listed[0].name} is {plain(listed[0].measured)} ({listed[0].expected})."
         else:
-            summary = "All hold: " + ", ".join(f"{c.name} {plain(c.measured)}"[:80] for c in listed[:4])
+            summary = "All hold: " + ", ".join(beginning_of(f"{c.name} {plain(c.measured)}", 80) for c in listed[:4])
             summary += f" and {len(listed) - 4} more." if len(listed) > 4 else "."
         remedies = dict.fromkeys(item.remedy for item in bad if item.remedy)
         return Judgement(
             status=status,
-            summary=summary[:1].upper() + summary[1:],
+            summary=_as_sentence(summary),
             expected={item.name: item.expected for item in listed},
             measured={item.name: item.measured for item in listed},
             remedy=" ".join(remedies),

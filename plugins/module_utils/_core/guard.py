@@ -20,7 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, secrets_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Ended, GoliveError
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded, in_use
 
 Result = dict[str, t.Any]
 
@@ -101,7 +101,7 @@ def run_module(
     failure: Result = {}
     result: Result = {}
     try:
-        with ended_by_signals():
+        with ended_by_signals(), in_use(scrubber):
             result = body(context)
     except (GoliveError, Ended) as problem:
         failure = {**problem.known, "msg": str(problem), "error": type(problem).__name__}

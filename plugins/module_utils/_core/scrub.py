@@ -5,12 +5,15 @@
 
 Ansible's own ``no_log`` masks results, but warnings, deprecations and unhandled exceptions bypass it on
 ansible-core 2.19 to 2.21. So every user-visible string of this collection passes through a Scrubber, which also knows
-the URL-quoted and base64 forms of each secret, and passwords inside URLs that nobody declared.
+each secret in base64 and as JSON, HTML and URLs write it, one inside the other, and passwords inside URLs that nobody
+declared. What is cut is scrubbed before it is cut, since half a secret is not recognised.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import html.entities
 import json
 import re
 import threading
@@ -69,25 +72,95 @@ def spellings(secret: str) -> set[str]:
     return {form for form in forms if len(form) >= SHORTEST}
 
 
+#: Three encodings, one inside the other. Each number is bounded, so that a text of nothing else is read in linear time.
+_PERCENT = "%(?:25){0,3}"
+_BACKSLASH = rf"(?:\\|{_PERCENT}5[cC]|&#(?:92|x5[cC]);)"
+_AND = f"(?:&|{_PERCENT}26|{_BACKSLASH}{{1,15}}u0026)(?:amp(?:;|{_PERCENT}3[bB])){{0,3}}"
+_END = f"(?:;|{_PERCENT}3[bB])"
+_NUMBER = f"(?:#|{_PERCENT}23)"
+_CONTROL = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}
+_PLAIN = re.compile(r"[0-9A-Za-z]+")
+_PIECES = re.compile(r"[0-9A-Za-z]+|\\+|.", re.DOTALL)
+
+
+def _hex(number: int, digits: int) -> str:
+    """A pattern of a number in hexadecimal digits of either case."""
+    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{number:0{digits}x}")
+
+
+def _encoded_character(character: str) -> str:
+    """A pattern of all that JSON, HTML and URLs write for a character that is no letter or digit of ASCII."""
+    octets, number = _octets(character), ord(character)
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    named = html.entities.codepoint2name.get(number, "apos" if character == "'" else "")
+    entity = f"{_NUMBER}(?:0{{0,4}}{number}|[xX]0{{0,4}}{_hex(number, 1)})" + (f"|{named}" if named else "")
+    again = f"{_BACKSLASH}{{1,15}}"
+    forms = [
+        re.escape(character),
+        again.join(f"u{_hex(int(units[at : at + 4], 16), 4)}" for at in range(0, len(units), 4)),
+        again.join(f"x{_hex(octet, 2)}" for octet in octets),
+        "".join(f"{_PERCENT}{_hex(octet, 2)}" for octet in octets),
+        f"{_AND}(?:{entity}){_END}",
+        f"x{_hex(number, 2)}" if 127 < number < 256 else "",
+        rf"\+|{_PERCENT}2[bB]" if character == " " else "",
+        f"(?<=[\\\\cC;]){_CONTROL[character]}" if character in _CONTROL else "",
+    ]
+    return f"{_BACKSLASH}{{0,15}}(?:{'|'.join(filter(None, forms))})"
+
+
+def encoded(secret: str) -> str:
+    """A pattern of the secret as JSON, HTML and URLs write it, each on its own or one inside the other."""
+    pieces = []
+    for piece in _PIECES.findall(secret):
+        if piece[0] == "\\":
+            pieces.append(f"{_BACKSLASH}{{{len(piece)},{16 * len(piece)}}}")
+        else:
+            pieces.append(piece if _PLAIN.fullmatch(piece) else _encoded_character(piece))
+    return "".join(pieces)
+
+
+class _Encoded:
+    """A secret that is written in many ways. Their pattern is large, and made where a text holds what all of them share."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        #: The longest part that is the same in each of them.
+        self._core = max(_PLAIN.findall(secret), key=len, default="")
+        self._pattern: re.Pattern[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self._secret)
+
+    def out_of(self, text: str) -> str:
+        """The text without it."""
+        if self._core in text:
+            text = text.replace(self._secret, MASK)
+        if self._core not in text:
+            return text
+        if self._pattern is None:
+            self._pattern = re.compile(encoded(self._secret))
+        return self._pattern.sub(MASK, text)
+
+
 class Scrubber:
     """Masks the secrets it was told of, and what looks like one."""
 
     def __init__(self, secrets: t.Iterable[str] = ()) -> None:
         self._pattern: re.Pattern[str] | None = None
+        self._encoded: tuple[_Encoded, ...] = ()
         self._forms: set[str] = set()
         self._learning = threading.Lock()
         self.learn(secrets)
 
     def learn(self, secrets: t.Iterable[str]) -> None:
         """Add secrets; values shorter than four characters are left alone. Any thread may."""
-        told: set[str] = set()
-        for secret in secrets:
-            if len(secret) >= SHORTEST:
-                told |= spellings(secret)
-            for line in secret.splitlines():
-                if len(line) >= _SHORTEST_LINE:
-                    told |= spellings(line)
+        known = {secret for secret in secrets if len(secret) >= SHORTEST}
+        known |= {line for secret in known for line in secret.splitlines() if len(line) >= _SHORTEST_LINE}
+        told = {form for secret in known for form in spellings(secret)}
         with self._learning:
+            # Letters and digits alone are the same in every encoding.
+            new = [_Encoded(secret) for secret in sorted(known - self._forms) if not _PLAIN.fullmatch(secret)]
+            self._encoded = tuple(sorted((*self._encoded, *new), key=len, reverse=True))
             if not told <= self._forms:
                 self._forms |= told
                 longest_first = sorted(self._forms, key=len, reverse=True)
@@ -95,6 +168,8 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """The text without secrets."""
+        for secret in self._encoded:
+            text = secret.out_of(text)
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
         if "://" in text:
@@ -123,6 +198,36 @@ class Scrubber:
         if isinstance(value, bytes):
             return self.text(value.decode("utf-8", "replace"))
         return self.text(str(value))
+
+
+#: The scrubbers of what runs in this process; a module has one.
+_IN_USE: list[Scrubber] = []
+
+
+@contextlib.contextmanager
+def in_use(scrubber: Scrubber) -> t.Iterator[None]:
+    """While this lasts, :func:`beginning_of` and :func:`end_of` know the scrubber's secrets, in whatever thread."""
+    _IN_USE.append(scrubber)
+    try:
+        yield
+    finally:
+        _IN_USE.remove(scrubber)
+
+
+def _scrubbed(text: str) -> str:
+    for scrubber in tuple(_IN_USE):
+        text = scrubber.text(text)
+    return text
+
+
+def beginning_of(text: str, most: int) -> str:
+    """At most so many characters from the beginning of what a program or server said, cut once no secret is in it."""
+    return _scrubbed(text)[:most]
+
+
+def end_of(text: str, most: int) -> str:
+    """The same from its end."""
+    return _scrubbed(text)[-most:]
 
 
 def bounded(value: t.Any, *, text: int = 2000, items: int = 100) -> t.Any:

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.plugin_utils import report_html
@@ -104,7 +104,9 @@ def test_the_verdict_comes_before_everything_else_and_what_blocks_comes_next() -
 def test_a_release_that_was_rolled_back_does_not_open_with_go() -> None:
     page = page_of(samples.rolled_back())
     assert re.search(
-        r'<h1><span class="first">Rolled back</span> <span class="second">GO WITH WARNINGS</span></h1>', page
+        r'<h1><span class="first">Rolled back</span> <span class="second">GO WITH WARNINGS</span> '
+        r'<span class="waited">over budget</span></h1>',
+        page,
     )
     assert "Where it stopped" in page
     assert "answered 500" in page
@@ -116,6 +118,13 @@ def test_each_blocking_item_shows_its_remedy_and_links_to_its_finding() -> None:
     anchor = re.search(r'<a href="#(f\d+)"><code>tls-public</code></a>', page)
     assert anchor
     assert re.search(rf'<li id="{anchor.group(1)}" [^>]*data-i="tls-public S1.21 S0.9"', page)
+
+
+def test_a_command_in_a_remedy_is_code() -> None:
+    report = samples.no_go()
+    report["findings"][0].update(remedy="Then: `sign_off -e \"a='<b>'\"`, or `wait")
+    page = page_of(report)
+    assert "Then: <code>sign_off -e &quot;a=&#39;&lt;b&gt;&#39;&quot;</code>, or `wait" in page
 
 
 def test_what_nobody_covers_is_told_where_the_blocking_items_are() -> None:
@@ -131,6 +140,32 @@ def test_the_downtime_is_marked_on_every_step_and_told_in_figures() -> None:
     assert enlarged.count('class="track"') < len(samples.STEPS)
     assert "22.6 s<small> of 60.0 s</small>" in page
     assert "within the budget" in page
+
+
+def _with_downtime(**changes: Any) -> dict[str, Any]:
+    report = samples.live()
+    report["release"]["downtime"].update(changes)
+    return report
+
+
+def test_over_the_budget_is_in_the_headline_the_title_and_the_colour() -> None:
+    calm, late = page_of(_with_downtime()), page_of(_with_downtime(seconds=71.3, verdict="over budget"))
+    headline = '<span class="second">live</span> <span class="waited">over budget</span></h1>'
+    assert (headline in calm, headline in late) == (False, True)
+    assert "<title>GO WITH WARNINGS, live, over budget: ablage 2.0.0</title>" in late
+    assert "11.3 s over the budget" in late
+    assert '<body class="pass">' in page_of({**_with_downtime(), "verdict": samples.verdict()})
+    quiet = {**_with_downtime(verdict="over budget"), "verdict": samples.verdict()}
+    assert '<body class="warn">' in page_of(quiet)
+
+
+def test_seconds_that_nobody_measured_are_told_and_never_within_the_budget() -> None:
+    page = page_of(_with_downtime(seconds=12.0, unknown_seconds=106.0, verdict="unknown"))
+    assert "within the budget" not in page.replace("whether it was within the budget is not known", "")
+    assert "whether it was within the budget is not known" in page
+    assert "1 min 46 s unknown" in page
+    assert '<span class="waited">downtime not known</span>' in page
+    assert '<div class="tile unknown"><dt>Downtime' in page
 
 
 def test_without_a_budget_the_tile_says_so() -> None:
@@ -177,6 +212,13 @@ def test_a_verdict_over_nothing_says_that_it_is_no_pass() -> None:
     assert "There are no findings." in page
 
 
+def test_findings_that_were_not_kept_are_told_where_the_list_is() -> None:
+    report = samples.live()
+    assert "not kept with the release" not in page_of(report)
+    report["verdict"]["counts"]["pass"] += 9
+    assert "9 more were judged, and not kept with the release." in page_of(report)
+
+
 def test_an_unverified_backup_is_told_in_words() -> None:
     report = samples.live()
     report["release"]["backup"]["verified"] = None
@@ -190,6 +232,7 @@ def test_a_release_record_with_nothing_in_it_renders() -> None:
 
 
 @given(st.text(), st.text(), st.text())
+@example("`<b>` and `<i>`", "", "")
 def test_no_text_becomes_markup(title: str, summary: str, evidence: str) -> None:
     found = samples.finding("a", "fail", title=title, summary=summary, evidence={"raw": evidence}, remedy=title)
     report = samples.build_report(
@@ -205,7 +248,9 @@ def test_no_text_becomes_markup(title: str, summary: str, evidence: str) -> None
     # Empty texts leave their element out, so the plain page is the upper bound.
     allowed, made = Outline(page_of(plain)), Outline(page_of(report))
     assert (made.mismatched, made.unclosed) == ([], [])
-    assert all(made.tags.count(tag) <= allowed.tags.count(tag) for tag in set(made.tags))
+    # What the remedy and the outcome's sentence have between backticks is code, and nothing but text.
+    spans = {"code": title.count("`") // 2 + f"{title} {summary}".count("`") // 2}
+    assert all(made.tags.count(tag) <= allowed.tags.count(tag) + spans.get(tag, 0) for tag in set(made.tags))
 
 
 def test_escape_leaves_no_quote_and_no_angle() -> None:

@@ -13,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ansible_collections.opsready.golive.plugins.plugin_utils.report_markdown import code, escape, render_markdown
+from ansible_collections.opsready.golive.plugins.plugin_utils.report_markdown import (
+    code,
+    escape,
+    prose,
+    render_markdown,
+)
 from ansible_collections.opsready.golive.tests.unit.plugins.plugin_utils import test_report_samples as samples
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -39,7 +44,7 @@ def tick(text: str, item: str) -> str:
 
 def test_the_first_line_is_the_verdict_and_the_outcome() -> None:
     assert markdown_of(samples.live()).startswith("# GO WITH WARNINGS, live: ablage 2.0.0\n")
-    assert markdown_of(samples.rolled_back()).startswith("# GO WITH WARNINGS, rolled back: ablage 2.0.0\n")
+    assert markdown_of(samples.rolled_back()).startswith("# GO WITH WARNINGS, rolled back, over budget: ablage 2.0.0\n")
 
 
 @pytest.mark.parametrize("decision", ["fail", "unknown", "warn", "waived", "not_applicable"])
@@ -114,6 +119,55 @@ def test_without_a_budget_that_is_said_and_nothing_is_judged() -> None:
     text = markdown_of(report)
     assert re.search(r"Budget\W+none was given", text)
     assert "within budget" not in text
+
+
+def test_a_downtime_with_unknown_seconds_is_not_called_within_the_budget() -> None:
+    report = samples.live()
+    assert "| Verdict | within the budget |" in markdown_of(report)
+    report["release"]["downtime"].update(seconds=12.0, unknown_seconds=106.0, verdict="unknown")
+    text = markdown_of(report)
+    assert text.startswith("# GO WITH WARNINGS, live, downtime not known: ablage 2.0.0\n")
+    assert "| Verdict | whether it was within the budget is not known |" in text
+    assert "| Unknown | 1 min 46 s |" in text
+
+
+COMMAND = "ansible-playbook opsready.golive.sign_off <-i and -e @files> -e signed_item=a_b -e \"signed_by='<name>'\""
+
+
+def test_a_command_can_be_copied_as_it_is() -> None:
+    remedy = f"Read it, then: `{COMMAND}`. It needs golive_takeover=r1_2, *not* a <b>."
+    text = of_findings(samples.finding("a", "fail", remedy=remedy, satisfies=["S1.1"]))
+    line = next(line for line in text.splitlines() if "remedy:" in line)
+    assert f"then: `{COMMAND}`. It needs golive_takeover=r1_2, " in line
+    assert line.endswith("\\*not\\* a \\<b\\>.")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("`a|b` and a|b", "`a|b` and a\\|b"),
+        ("a `` `x` `` b_", "a `` `x` `` b\\_"),
+        ("an `open one", "an \\`open one"),
+        ("` `", "\\` \\`"),
+        ("__a__ b_c_d _e_", "\\_\\_a\\_\\_ b_c_d \\_e\\_"),
+    ],
+)
+def test_only_what_would_be_markup_is_escaped(text: str, shown: str) -> None:
+    assert prose(text) == shown
+
+
+@given(st.text(alphabet="`|ab\\_ *", min_size=1))
+def test_in_a_table_code_keeps_its_cell(text: str) -> None:
+    table = f"| a | b |\n| --- | --- |\n| {prose(text, in_table=True)} | c |\n"
+    tokens = MARKDOWN.parse(table)
+    assert [token.content for token in tokens if token.type == "inline"][-1] == "c"
+    assert sum(token.type == "td_open" for token in tokens) == 2
+
+
+@given(st.text(alphabet="`ab_* \\", min_size=1))
+def test_prose_reads_as_what_went_in(text: str) -> None:
+    children = MARKDOWN.parse(f"x{prose(text)}")[1].children or []
+    assert {child.type for child in children} <= {"text", "text_special", "code_inline"}
 
 
 @given(st.text(min_size=1))

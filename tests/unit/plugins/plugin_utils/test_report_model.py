@@ -37,11 +37,38 @@ def test_a_finding_without_a_decision_keeps_its_status_and_the_input_is_not_chan
     assert found == {"id": "a", "host": "h", "status": "unknown"}
 
 
-def test_counts_are_filled_from_decisions_and_given_counts_are_kept() -> None:
+def test_the_counts_are_those_of_the_listed_findings_whatever_the_verdict_had_counted() -> None:
     findings = [samples.finding("a"), samples.finding("b", "fail", decision="waived")]
-    counts = build(findings=findings)["verdict"]["counts"]
-    assert counts == {"pass": 1, "not_applicable": 0, "waived": 1, "warn": 0, "unknown": 0, "fail": 0}
-    assert build(verdict={"decision": "GO", "counts": {"pass": 9}})["verdict"]["counts"] == {"pass": 9}
+    counted = {"pass": 1, "not_applicable": 0, "waived": 1, "warn": 0, "unknown": 0, "fail": 0}
+    assert build(findings=findings)["verdict"]["counts"] == counted
+    given_more = {"decision": "GO", "counts": {**counted, "pass": 9}}
+    assert build(findings=findings, verdict=given_more)["verdict"]["counts"] == counted
+
+
+def test_what_a_release_did_not_keep_is_counted_by_its_verdict_beside_what_is_listed() -> None:
+    verdict = {"decision": "GO", "counts": {"pass": 9}}
+    report = build(verdict=verdict, findings=[samples.finding("a", "fail")], findings_are_all=False)
+    counts = report["verdict"]["counts"]
+    assert (counts["pass"], counts["fail"], sum(counts.values()), model.not_listed(report)) == (9, 1, 10, 9)
+    assert model.not_listed(build(verdict=verdict, findings=[samples.finding("a")])) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at_most", "unknown", "budget", "verdict"),
+    [
+        (30.0, 30.1, 0.0, 60.0, "within budget"),
+        (59.95, 60.05, 0.0, 60.0, "over budget"),
+        (12.0, 12.1, 106.0, 60.0, "unknown"),
+        (12.0, 12.1, 47.0, 60.0, "within budget"),
+        (61.0, None, 106.0, 60.0, "over budget"),
+        (None, None, None, 60.0, "unknown"),
+        (12.0, 12.1, 106.0, None, None),
+    ],
+)
+def test_a_downtime_is_within_its_budget_only_with_all_that_nobody_measured(
+    seconds: float | None, at_most: float | None, unknown: float | None, budget: float | None, verdict: str | None
+) -> None:
+    assert model.budget_verdict(seconds=seconds, at_most=at_most, unknown=unknown, budget=budget) == verdict
 
 
 def test_the_time_is_utc_and_the_generator_names_the_collection() -> None:

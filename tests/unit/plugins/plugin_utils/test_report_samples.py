@@ -164,7 +164,7 @@ def release() -> dict[str, Any]:
             "samples": 460,
             "unknown_seconds": 0,
             "job_delay_seconds": 24.1,
-            "verdict": "pass",
+            "verdict": "within budget",
         },
         "drain": {
             "ledger": {"before": 21, "finished": 1, "waiting": 20, "lost": []},
@@ -364,7 +364,7 @@ def rolled_back() -> dict[str, Any]:
             step.update(status="skipped", started=None, seconds=None)
         elif step["name"] in ("migrate", "start"):
             step["status"] = "undone"
-    made["downtime"] = {**made["downtime"], "verdict": "fail", "seconds": 71.3}
+    made["downtime"] = {**made["downtime"], "verdict": "over budget", "seconds": 71.3}
     return build_report(
         **{
             **{key: base[key] for key in ("system", "version", "verdict", "findings", "environment")},
@@ -512,6 +512,7 @@ MUTATIONS: dict[str, Any] = {
     "a waiver without an approver": lambda report: report["verdict"]["waivers"][0].pop("approver"),
     "a step in no state": lambda report: report["release"]["steps"][0].update(status="maybe"),
     "a backup verified by hope": lambda report: report["release"]["backup"].update(verified="hope"),
+    "a downtime judged in other words": lambda report: report["release"]["downtime"].update(verdict="pass"),
     "a time without a zone": lambda report: report.update(generated="2026-11-22 01:02:03"),
 }
 

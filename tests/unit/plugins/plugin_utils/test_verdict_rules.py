@@ -341,6 +341,16 @@ def test_a_missing_signature_says_the_command_that_gives_it() -> None:
     assert decided[0]["remedy"] == ""
 
 
+def test_in_check_mode_the_command_says_what_has_to_come_before_it() -> None:
+    def remedy(**more: t.Any) -> str:
+        return str(_decide([SIGNED], [], bindings={"release": "d1"}, **more)[1][0]["remedy"])
+
+    assert remedy(check_mode=True).startswith(
+        "Run pre_deploy, without --check, which keeps what is to be signed. Then a person"
+    )
+    assert remedy().startswith("A person of team backend")
+
+
 def test_a_renewed_signature_is_good_and_of_those_that_ended_the_newest_is_told() -> None:
     old, older = (_signature(signed=_ago(days=days)) for days in (8, 20))
     assert _signed(old, _signature())["decision"] == _signed(_signature(), old)["decision"] == "GO"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import typing as t
@@ -21,8 +22,10 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.downtime_
     downtime,
     judge,
     look,
+    measure,
     read_recording,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
 
 
@@ -272,6 +275,55 @@ def test_a_second_probe_in_the_same_file_goes_on_with_it() -> None:
     assert [sample.at for sample in recording.samples] == [100.0, 200.5]
     assert (recording.began, recording.ended, recording.ended_by) == (100.0, 201.0, "stop file")
     assert (recording.interval, recording.unreadable_lines, recording.worst_skew_ms) == (0.2, 2, 0.5)
+
+
+def _day(hour: int, second: float = 0.0) -> str:
+    return utc_text(
+        datetime.datetime(2026, 11, 22, hour, tzinfo=datetime.timezone.utc) + datetime.timedelta(seconds=second)
+    )
+
+
+def _at(hour: int, second: float = 0.0) -> float:
+    return parse_utc(_day(hour, second)).timestamp()
+
+
+def _recorded(path: Path, *runs: tuple[int, str]) -> str:
+    """A recording of probes, each of an hour and a pattern of seconds: ``.`` is good, ``x`` is not."""
+    lines = []
+    for hour, pattern in runs:
+        lines.append(line(began={"t": _at(hour), "m": 0.0, "interval": 1.0}))
+        lines += [
+            line(n=n, t=0.0, m=float(n), ms=5.0, skew=0.5, status=200 if state == "." else 503, retry_after="9",
+                 version=None, error="")
+            for n, state in enumerate(pattern)
+        ]  # fmt: skip
+        lines.append(line(ended={"t": 0.0, "m": float(len(pattern)), "reason": "stop file"}))
+    path.write_bytes(b"".join(lines))
+    return str(path)
+
+
+def test_a_way_back_hours_later_is_told_by_its_own_window(tmp_path: Path) -> None:
+    path = _recorded(tmp_path / "probe.jsonl", (1, "..xxx..."), (5, "..xxxxx.."))
+    windows = [{"since": _day(1, 2), "until": _day(1, 5)}, {"since": _day(5, 2), "until": _day(5, 7)}]
+    whole = measure(path, since=_day(1), maintenance=windows).downtime
+    assert (whole.seconds, whole.unknown_seconds > 14_000) == (8.0, True)
+    own = measure(path, since=_day(1), maintenance=windows, from_last_start=True).downtime
+    assert (own.seconds, own.unknown_seconds, own.since, own.maintenance_seconds) == (5.0, 0.0, _at(5), 5.0)
+
+
+def test_maintenance_that_was_on_while_nobody_measured_is_unknown_and_not_left_out(tmp_path: Path) -> None:
+    path = _recorded(tmp_path / "probe.jsonl", (1, "..xxx"), (5, "xxx.."))
+    seen = measure(
+        path, maintenance=[{"since": _day(1, 2), "until": _day(5, 3)}], max_downtime=60, from_last_start=True
+    )
+    assert (seen.downtime.since, seen.downtime.maintenance_unknown_seconds > 14_000) == (_at(1), True)
+    assert seen.downtime.unknown_seconds > 14_000
+    assert seen.judgement.status == "unknown"
+
+
+def test_one_probe_that_went_on_is_told_whole(tmp_path: Path) -> None:
+    path = _recorded(tmp_path / "probe.jsonl", (1, "..xxx..."))
+    assert measure(path, from_last_start=True).downtime == measure(path).downtime
 
 
 def test_an_empty_file_says_nothing() -> None:

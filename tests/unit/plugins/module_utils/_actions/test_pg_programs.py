@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import typing as t
 from pathlib import Path
 
@@ -139,6 +140,15 @@ def test_what_a_program_says_is_drained_and_its_end_kept() -> None:
             pg_programs.ended_well("sh", process, said, deadline=Deadline(DEADLINE_SECONDS))
     assert "line 2999" in caught.value.stderr
     assert "line 0\n" not in caught.value.stderr
+
+
+def test_what_is_kept_of_a_programs_words_begins_with_a_whole_line() -> None:
+    """Of a line longer than all that is kept its end alone would be left, and in it half a secret."""
+    code = "import sys; sys.stderr.write('x' * 8192 * 70 + ' half\\nwhole\\n')"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    said = pg_programs.Drained(t.cast("t.IO[bytes]", process.stderr))
+    process.wait()
+    assert said.text() == "whole\n"
 
 
 def test_a_program_that_never_ends_is_ended_at_the_limit() -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import (
@@ -13,8 +15,10 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_s
     STEPS,
     TOUCHING,
     WAY_BACK,
+    of_system,
     plan_text,
     predicted,
+    title_of,
     way_back,
 )
 
@@ -59,6 +63,20 @@ def test_the_way_back_undoes_what_was_done_and_no_more(last: str, back: list[str
     assert way_back(NAMES[: NAMES.index(last) + 1]) == back
 
 
+@pytest.mark.parametrize(
+    ("began", "back"),
+    [
+        (["maintenance_on", "stop"], ["back_maintenance", "back_start", "back_traffic"]),
+        (["maintenance_on", "stop", "start"], [name for name in ALL_BACK if name != "back_database"]),
+        (["maintenance_on", "stop", "start", "traffic"], [name for name in ALL_BACK if name != "back_database"]),
+        (["maintenance_on", "stop", "fence", "start"], ALL_BACK),
+        (["maintenance_on", "stop", "migration"], ALL_BACK),
+    ],
+)
+def test_of_a_part_that_a_system_does_not_have_nothing_is_undone(began: list[str], back: list[str]) -> None:
+    assert way_back(["images", *began]) == back
+
+
 def test_every_way_back_ends_with_users_let_in() -> None:
     for number in range(len(TOUCHING)):
         assert way_back([*NAMES[:1], *TOUCHING[: number + 1]])[-1] == "back_traffic"
@@ -84,7 +102,7 @@ def test_an_earlier_releases_seconds_are_better_than_ours() -> None:
     assert set(steps) == set(NAMES)
 
 
-def _text(**changes: object) -> str:
+def _text(parts: list[str] | None = None, **changes: object) -> str:
     plan: dict[str, object] = {
         "system": "archive",
         "release": "r20261122T010203",
@@ -95,7 +113,11 @@ def _text(**changes: object) -> str:
         "downtime_budget": 60.0,
         "way_out": ["ansible-playbook opsready.golive.abort -e golive_takeover=r20261122T010203"],
     }
-    return plan_text({**plan, **changes}, {"database": "forward_only", "reason": "a column is dropped"})
+    rollback: dict[str, object] = {"database": "forward_only", "reason": "a column is dropped"}
+    if parts is not None:
+        rollback["where"] = {"parts": parts}
+    plan.update(changes)
+    return plan_text({**plan, "steps": of_system(t.cast("list[dict[str, t.Any]]", plan["steps"]), parts)}, rollback)
 
 
 def test_the_plan_says_everything_before_the_first_change() -> None:
@@ -127,3 +149,21 @@ def test_a_plan_with_nothing_to_say_says_that() -> None:
     assert "archive (none) → 2.0.0" in text
     assert "cannot be undone: nothing" in text
     assert "s, no budget was given (from an earlier release)" in text
+
+
+def test_the_plan_names_no_step_of_a_part_that_the_system_does_not_have() -> None:
+    text = _text(parts=["smoke_outside"])
+    numbered = [line.split(maxsplit=1)[0] for line in text.splitlines() if line.rstrip().endswith(" s")]
+    assert [number for number in numbered if number.isdigit()] == [str(number) for number in range(1, 8)]
+    for word in ("fence", "backup", "migration", "worker", "scheduler", "inside", "database"):
+        assert word not in text, word
+    assert " ▮ backend stopped " in text
+    seconds = sum(step.seconds for step in STEPS if step.is_downtime and not step.needs)
+    assert f"downtime about {seconds:.0f} s" in text
+
+
+def test_a_system_of_all_parts_has_every_step_under_its_own_title() -> None:
+    everything = ["database", "backup", "migration", "workers", "schedulers", "smoke_inside", "smoke_outside"]
+    assert _text(parts=everything) == _text()
+    for step in (*STEPS, *WAY_BACK):
+        assert title_of({"name": step.name, "title": step.title}, everything) == step.title

@@ -36,12 +36,12 @@ def judged(options: t.Mapping[str, t.Any], *sources: Source, **fields: t.Any) ->
 
 CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     (ERROR, {}, "pass", "All hold"),
-    (ERROR, {"lines": 0}, "unknown", "App.log has no line"),
+    (ERROR, {"lines": 0}, "unknown", "app.log has no line"),
     ({"since": "1h", **ERROR}, {"lines": 0}, "unknown", "has no line since 1h"),
     (ERROR, {"lines": 0, "ignored": 3}, "pass", "All hold"),
     ({"min_lines": 101, **ERROR}, {}, "fail", "Lines of app.log is 100, expected at least 101"),
-    (ERROR, {"gaps": ("the time was up",)}, "unknown", "App.log was not read in full: the time was up"),
-    (ERROR, {"problem": "app.log cannot be read: no.", "lines": 0}, "unknown", "App.log cannot be read: no"),
+    (ERROR, {"gaps": ("the time was up",)}, "unknown", "app.log was not read in full: the time was up"),
+    (ERROR, {"problem": "app.log cannot be read: no.", "lines": 0}, "unknown", "app.log cannot be read: no"),
     (ERROR, {"forbidden": {0: 2}}, "fail", "Lines with /ERROR/ is 2, expected at most 0"),
     (ERROR, {"forbidden": {0: 2}, "gaps": ("x",)}, "fail", "Lines with /ERROR/ is 2"),
     ({"forbidden": [{"pattern": "E", "max": 2}]}, {"forbidden": {0: 2}}, "pass", "All hold"),

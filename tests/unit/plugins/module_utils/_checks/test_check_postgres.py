@@ -134,7 +134,7 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"slots": "healthy"}, {}, "unknown", "Replication slots is unknown"),
     ({"max_slot_bytes": 49}, {"rows": {"slots": [SLOT]}}, "fail", "WAL kept for the slowest slot is 50 bytes"),
     ({"archiver": "required"}, {"rows": {"archiver": [ARCHIVER]}}, "pass", "All hold"),
-    ({"archiver": "required"}, {"rows": {"archiver": [{**ARCHIVER, "mode": "off"}]}}, "fail", "Archive_mode is off"),
+    ({"archiver": "required"}, {"rows": {"archiver": [{**ARCHIVER, "mode": "off"}]}}, "fail", "archive_mode is off"),
     ({"archiver": "required"}, {"rows": {"archiver": [{**ARCHIVER, "is_failing": True}]}}, "fail", "failing, 3 times"),
     ({"archiver": "required"}, {}, "unknown", "Archiver is unknown"),
     ({"max_archive_age": 59}, {"rows": {"archiver": [ARCHIVER]}}, "fail", "Age of the last archived WAL is 60 s"),

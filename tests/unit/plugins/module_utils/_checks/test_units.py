@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import (
+    moment_of,
     size_bytes,
     size_text,
     span_seconds,
@@ -68,3 +71,21 @@ def test_a_span_is_shown_in_the_unit_that_suits_it() -> None:
     assert [span_text(seconds) for seconds in (40, 600, 7200, 3 * 86400, -300)] == [
         "40 s", "10.0 min", "2.0 h", "3.0 days", "-5.0 min",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-12-31", "2027-01-01T00:00:00+00:00"),
+        (" 2026-12-31 ", "2027-01-01T00:00:00+00:00"),
+        ("2026-12-31T10:00:00Z", "2026-12-31T10:00:00+00:00"),
+        ("2026-12-31T10:00:00+02:00", "2026-12-31T08:00:00+00:00"),
+    ],
+)
+def test_a_day_lasts_until_its_end_and_a_time_until_then(text: str, moment: str) -> None:
+    assert moment_of(text, option="expires") == datetime.datetime.fromisoformat(moment)
+
+
+def test_what_is_no_day_is_refused() -> None:
+    with pytest.raises(BadInput, match="expires is 'soon', expected a day"):
+        moment_of("soon", option="expires")

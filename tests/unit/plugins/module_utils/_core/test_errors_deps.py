@@ -52,6 +52,17 @@ def test_an_old_library_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, foun
         require(library.__name__)
 
 
+def test_a_version_that_is_no_text_is_asked_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = types.ModuleType("a_library_of_this_test")
+    library.__version__ = types.ModuleType("__version__")  # type: ignore[attr-defined]  # as detect_secrets has it
+    monkeypatch.setitem(sys.modules, library.__name__, library)
+    monkeypatch.setitem(FLOORS, library.__name__, ("pytest", "1.0"))
+    assert require(library.__name__) is library
+    monkeypatch.setitem(FLOORS, library.__name__, ("pytest", "999.0"))
+    with pytest.raises(MissingLibrary, match=r"pytest is \d+\.\S+ for .* but 999\.0 is needed"):
+        require(library.__name__)
+
+
 @pytest.mark.parametrize("name", sorted(FLOORS))
 def test_every_library_of_the_list_can_be_had(name: str) -> None:
     assert require(name).__name__ == name

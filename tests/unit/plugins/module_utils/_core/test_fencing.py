@@ -193,17 +193,50 @@ def test_the_lock_directory_is_written_and_listed_by_this_user_alone() -> None:
     os.chmod(lock_directory(), 0o700)
     path = lock_directory()
     assert os.stat(path).st_mode & 0o777 == 0o711
-    os.chmod(path, 0o777)  # noqa: S103 - the very mistake that has to be refused
-    with pytest.raises(Refused, match=r"is not a private directory of this user; remove it"):
-        lock_directory()
+    os.chmod(path, 0o777)  # noqa: S103 - the very mistake that is not used
+    assert lock_directory() != path
 
 
-def test_a_planted_symbolic_link_is_refused(tmp_path: Path) -> None:
-    planted = tmp_path / "elsewhere"
-    planted.mkdir(mode=0o700)
-    (tmp_path / f"opsready-golive-{os.geteuid()}").symlink_to(planted)
-    with pytest.raises(Refused, match="not a private directory"):
-        lock_directory()
+def _planted_link(usual: Path) -> None:
+    usual.with_name("elsewhere").mkdir(mode=0o700)
+    usual.symlink_to(usual.with_name("elsewhere"))
+
+
+def _planted_folder(usual: Path) -> None:
+    usual.mkdir()
+    usual.chmod(0o777)
+
+
+PLANTED: dict[str, t.Callable[[Path], None]] = {
+    "a link": _planted_link,
+    "a file": Path.touch,
+    "a folder open to all": _planted_folder,
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_whoever_takes_our_folders_name_keeps_nobody_from_the_lock_and_gets_no_part_in_it(
+    tmp_path: Path, planted: str
+) -> None:
+    usual = tmp_path / f"opsready-golive-{os.geteuid()}"
+    PLANTED[planted](usual)
+    with held(f"archive/r1/7/{NONCE}", doing="x"):
+        place = Path(lock_directory())
+        assert (place.parent, place.stat().st_mode & 0o777) == (tmp_path, 0o711)
+        assert (place / LOCK).is_file()
+        assert place != usual and place.name.startswith(f"{usual.name}.")
+        # gone as suddenly as it came: the next module takes the usual name, and still sees who is at work
+        (shutil.rmtree if usual.is_dir() and not usual.is_symlink() else os.unlink)(usual)
+        assert lock_directory() == str(usual)
+        with (
+            pytest.raises(Refused, match="Another step of archive is at work"),
+            held(f"archive/r1/7/{NONCE}", doing="y"),
+        ):
+            pass
+    with held(f"archive/r1/8/{NONCE}", doing="y"):
+        pass
+    with pytest.raises(Refused, match="is stale"), held(f"archive/r1/7/{NONCE}", doing="z"):
+        pass
 
 
 def test_a_planted_lock_file_link_is_not_followed(tmp_path: Path) -> None:
@@ -215,18 +248,18 @@ def test_a_planted_lock_file_link_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
-def test_another_users_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    lock_directory()
+def test_another_users_directory_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = lock_directory()
     real = os.lstat
 
     def foreign(path: t.Any) -> t.Any:
         seen = list(real(path))
-        seen[4] = os.geteuid() + 1
+        if path == usual:
+            seen[4] = os.geteuid() + 1
         return os.stat_result(seen)
 
     monkeypatch.setattr(os, "lstat", foreign)
-    with pytest.raises(Refused):
-        lock_directory()
+    assert lock_directory() != usual
 
 
 def test_two_processes_never_hold_the_lock_at_once(tmp_path: Path) -> None:

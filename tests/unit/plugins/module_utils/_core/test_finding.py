@@ -198,3 +198,20 @@ def test_an_error_says_what_and_how_out_and_is_unknown() -> None:
 
 def test_the_words_of_the_design_are_the_statuses() -> None:
     assert finding.STATUSES == ("pass", "warn", "unknown", "fail", "not_applicable")
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("free space", "Free space is 1, "),
+        ("append-only file", "Append-only file is 1, "),
+        ("https://archive.example.org/health status", "https://archive.example.org/health status is 1, "),
+        ("localhost:443 days left", "localhost:443 days left is 1, "),
+        ("localhost A", "localhost A is 1, "),
+        ("archive.example.org days left", "archive.example.org days left is 1, "),
+        ("db1 lag", "db1 lag is 1, "),
+        ("max_connections", "max_connections is 1, "),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_a_name_as_it_is_written(name: str, begins: str) -> None:
+    assert Judgement.of([at_least(name, 1, 2)]).summary.startswith(begins)

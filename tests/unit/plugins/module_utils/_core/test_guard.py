@@ -17,6 +17,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
+from ansible_collections.opsready.golive.plugins.module_utils._core.command import failure_of
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import (
     Context,
@@ -55,6 +56,17 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 def test_a_result_comes_out_without_its_secrets(run: Run) -> None:
     answer, _unused = run(lambda context: {"changed": True, "said": f"with {context.params['password']} in it", "n": 3})
     assert (answer["changed"], answer["said"], answer["n"]) == (True, "with ******** in it", 3)
+
+
+def test_a_programs_last_words_are_cut_once_the_secret_is_out_of_them(run: Run) -> None:
+    """The cut would leave the secret's end standing at the beginning, where nothing knows it any more."""
+
+    def body(context: Context) -> Result:
+        said = f"...{SECRET} is wrong" + "." * (1500 - len(SECRET[8:]) - len(" is wrong"))
+        raise failure_of("tool", 1, said)
+
+    answer, _unused = run(body)
+    assert SECRET[8:] not in answer["msg"] and "is wrong...." in answer["msg"]
 
 
 def test_a_secret_deep_in_a_list_of_mappings_is_masked_too(run: Run) -> None:

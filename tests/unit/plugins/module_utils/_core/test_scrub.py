@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import html
 import json
 import re
 import string
@@ -18,7 +19,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import MASK, Scrubber, bounded, spellings
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import (
+    MASK,
+    Scrubber,
+    beginning_of,
+    bounded,
+    encoded,
+    end_of,
+    in_use,
+    spellings,
+)
 
 SECRET = 'Pa55/w0rd:with@every+thing&"quoted" ü'
 #: Long enough that its base64 form is no ordinary word, and without the mask's own character.
@@ -62,6 +72,64 @@ def test_a_secret_inside_json_is_gone(secret: str) -> None:
     for ascii_only in (True, False):
         written = json.dumps({"line": f"x{secret}y"}, ensure_ascii=ascii_only)
         assert json.dumps(secret, ensure_ascii=ascii_only)[1:-1] not in scrubber.text(written)
+
+
+def _json_word(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+def _json_word_as_it_is(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _json_word_for_html(text: str) -> str:
+    """As Go and Django write it: no sign of HTML stays."""
+    return re.sub("[<>&']", lambda sign: f"\\u{ord(sign[0]):04x}", _json_word(text))
+
+
+def _numbered(text: str) -> str:
+    """As Jinja and Go write quotes in HTML."""
+    return html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+
+
+def _quoted_for_paths(text: str) -> str:
+    return quote(text.encode("utf-8", "surrogatepass"))
+
+
+def _quoted_small(text: str) -> str:
+    return re.sub("%[0-9A-F]{2}", lambda octet: octet[0].lower(), _quoted_for_paths(text))
+
+
+def _quoted_plus(text: str) -> str:
+    return quote_plus(text.encode("utf-8", "surrogatepass"))
+
+
+ENCODERS = [html.escape, _json_word, _json_word_as_it_is, _json_word_for_html, _numbered, _quoted_for_paths,
+            _quoted_plus, _quoted_small]  # fmt: skip
+#: Rich in what encoders change.
+awkward = st.text(st.one_of(st.sampled_from("\"'\\&<>%+/ #;\n\tüß€𝄞"), st.characters(exclude_categories=("Cs",), exclude_characters="*")),
+                  min_size=6, max_size=30)  # fmt: skip
+
+
+@given(
+    secret=awkward, encoders=st.lists(st.sampled_from(ENCODERS), max_size=3), before=surroundings, after=surroundings
+)
+def test_a_secret_is_gone_however_it_was_encoded_one_inside_the_other(
+    secret: str, encoders: list[t.Callable[[str], str]], before: str, after: str
+) -> None:
+    form = secret
+    for encode in encoders:
+        form = encode(form)
+    assume(form not in before + after)
+    shown = Scrubber([secret]).text(f"{before}{form}{after}")
+    assert form not in shown and MASK in shown
+
+
+@given(secret=awkward, encode=st.sampled_from(ENCODERS), text=st.text(max_size=60))
+def test_what_is_no_form_of_a_secret_is_left_alone(secret: str, encode: t.Callable[[str], str], text: str) -> None:
+    assume(re.search(encoded(secret), text) is None and "://" not in text and "assword" not in text)
+    assert MASK not in Scrubber([secret]).text(text.replace(MASK, ""))
+    assert re.fullmatch(encoded(secret), encode(secret))
 
 
 @given(secret=secrets, times=st.integers(min_value=1, max_value=5))
@@ -154,13 +222,18 @@ def test_what_only_resembles_a_secret_stays_readable(text: str) -> None:
         "-----BEGIN PRIVATE KEY-----",
         "-----BEGIN " + "A" * 30,
         "-----END PRIVATE KEY-----",
+        "\\",
+        "%5C",
+        "&amp;",
+        "%26amp%3B",
+        "Pa55\\\\\\",
     ],
 )
 def test_a_megabyte_of_anything_is_read_in_linear_time(piece: str) -> None:
     # A quadratic pattern would need hours here, so that the test's own end is the proof.
     # The head and the tail open every pattern's gate.
     text = "x:// PRIVATE KEY assword earer " + piece * (1_000_000 // len(piece)) + " ://"
-    assert len(Scrubber([SECRET]).text(text)) > 0
+    assert len(Scrubber([SECRET, f"&{SECRET[:4]} {SECRET}"]).text(f"Pa55 {text}")) > 0
 
 
 nested = st.recursive(
@@ -235,3 +308,14 @@ def test_half_a_surrogate_pair_is_replaced_and_a_whole_character_is_not() -> Non
     assert Scrubber().value({"said": ["a\ud800b", "🐘 größer"]}) == {
         "said": ["a\N{REPLACEMENT CHARACTER}b", "🐘 größer"]
     }
+
+
+@given(before=st.integers(min_value=0, max_value=60), most=st.integers(min_value=1, max_value=60))
+def test_what_is_cut_holds_no_half_of_a_secret(before: int, most: int) -> None:
+    text = "." * before + SECRET + "." * 20
+    halves = [SECRET[:4], SECRET[-4:]]
+    with in_use(Scrubber([SECRET])):
+        shown = [beginning_of(text, most), end_of(text, most)]
+    assert not [half for half in halves for cut in shown if half in cut]
+    assert max(map(len, shown)) <= most
+    assert beginning_of(text, before + 4).endswith(SECRET[:4]), "nothing is known of it any more"

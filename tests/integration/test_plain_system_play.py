@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A system of a backend and a proxy, without database, workers or schedulers: what its release prints, reports and takes back."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import typing as t
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.integration.supervised import Supervised
+from tests.playbook import ROOT, Played, run_playbook
+from tests.servers import Answer, HttpServer, Request
+
+#: Parts that this system does not have, in the words of steps and ways back.
+OTHERS = ("fence", "backup", "migration", "database", "worker", "scheduler", "inside")
+
+
+class Site:
+    """The system behind a proxy that answers 503 while a file is there, and the playbooks run on it one after the other."""
+
+    def __init__(self, app: Supervised, proxy: HttpServer, directory: Path) -> None:
+        self.app, self.proxy, self.directory = app, proxy, directory
+        self.flag = directory / "maintenance"
+        self.report = directory / "report"
+        proxy.route("*", self._forwarded)
+        control = [sys.executable, "-m", "supervisor.supervisorctl", "-s", app.server["server"],
+                   "-u", app.server["username"], "-p", app.password]  # fmt: skip
+        subprocess.run([*control, "start", "backend"], check=True, capture_output=True)
+
+    def _forwarded(self, request: Request) -> Answer:
+        if self.flag.exists():
+            return Answer(503, "maintenance", {"Retry-After": "30"})
+        try:
+            with urllib.request.urlopen(self.app.url, timeout=5) as answer:
+                return Answer(200, answer.read(), {"X-Version": answer.headers["X-Version"]})
+        except (urllib.error.URLError, OSError):
+            return Answer(502, "nobody is there")
+
+    def variables(self) -> dict[str, t.Any]:
+        gates = [{"service": "backend", "url": self.app.url, "timeout": 20}]
+        archive = self.app.artefact("2.0.0")
+        health = f"{self.proxy.url}/health"
+        return {
+            "golive_system": "plain",
+            "golive_version": "2.0.0",
+            "golive_state_host": "web1",
+            "golive_state_dir": str(self.directory / "state"),
+            "golive_checklist": [
+                {"id": "there", "title": "It answers", "check_http": {"url": health}},
+                {"id": "room", "title": "Room", "hosts": "web1", "check_host": {"disk": [{"path": "/", "min_free": "1MB"}]}},
+            ],
+            "golive_services": {
+                "supervisor": self.app.server,
+                "artefact": {name: archive[name] for name in ("src", "sha256", "releases_dir", "current")},
+                "backend": ["backend"],
+                "gates": gates,
+                "previous_gates": gates,
+            },
+            "golive_maintenance": {
+                "layers": [{"name": "proxy", "backend": "file", "path": str(self.flag), "survives_stop": True}],
+                "verify": {"url": health, "status": [200], "timeout": 20},
+            },
+            "golive_downtime": {"url": health, "budget_seconds": 300, "version_header": "X-Version"},
+            "golive_smoke": {
+                "base_url": self.proxy.url,
+                "outside": [{"name": "it answers", "request": {"method": "GET", "url": "/health"}}],
+            },
+            "golive_report": {"directory": str(self.report)},
+        }  # fmt: skip
+
+    def play(self, name: str, **more: t.Any) -> Played:
+        played = run_playbook(
+            ROOT / "playbooks" / f"{name}.yml",
+            extra_vars={**self.variables(), **more},
+            directory=self.directory / "play",
+        )
+        assert played.rc == 0, played.text[-6000:]
+        return played
+
+    @property
+    def release(self) -> str:
+        (folder,) = (self.directory / "state" / "plain" / "releases").iterdir()
+        return folder.name
+
+    def written(self) -> dict[str, t.Any]:
+        return t.cast("dict[str, t.Any]", json.loads((self.report / "report.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
+    with Supervised() as app, HttpServer() as proxy:
+        yield Site(app, proxy, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def released(site: Site) -> Played:
+    return site.play("golive")
+
+
+def test_the_printed_plan_names_no_part_that_the_system_does_not_have(released: Played) -> None:
+    plan = released.stdout.partition("PLAN  ")[2].partition("if this run dies")[0]
+    numbered = re.findall(r"^ +(\d+) [▮ ] (.*?) {2,}", plan, re.MULTILINE)
+    assert [(int(number), title) for number, title in numbered] == [
+        (1, "new version fetched and unpacked, beside the old one"),
+        (2, "maintenance on, proven on the user path"),
+        (3, "backend stopped"),
+        (4, "new version started behind its health gates"),
+        (5, "maintenance off"),
+        (6, "smoke test from outside, as a user"),
+        (7, "watch"),
+    ]
+    assert [word for word in OTHERS if word in plan] == []
+
+
+def test_neither_do_the_journal_and_the_report(released: Played, site: Site) -> None:
+    steps = site.written()["release"]["steps"]
+    assert [step["name"] for step in steps] == [
+        "images", "maintenance_on", "stop", "start", "traffic", "smoke_outside", "watch"
+    ]  # fmt: skip
+    assert {step["status"] for step in steps} == {"done"}
+    assert [word for step in steps for word in OTHERS if word in step["title"]] == []
+    assert site.written()["release"]["rollback"]["database"] is None
+
+
+def test_the_smoke_test_says_how_far_it_went(released: Played) -> None:
+    assert re.search(r"^smoke test: 1 step passed in \d+\.\d s$", released.stdout, re.MULTILINE)
+
+
+def test_the_headlines_counts_are_those_of_the_list(released: Played, site: Site) -> None:
+    report = site.written()
+    assert len(report["findings"]) == 3
+    assert sum(report["verdict"]["counts"].values()) == 3
+
+
+def test_the_report_playbook_tells_what_the_run_told(released: Played, site: Site) -> None:
+    told = site.written()
+    shutil.rmtree(site.report)
+    played = site.play("report")
+    again = site.written()
+    assert again["release"]["downtime"] == told["release"]["downtime"]
+    assert again["release"]["downtime"]["seconds"] > 0
+    assert [finding["id"] for finding in again["findings"]] == [finding["id"] for finding in told["findings"]]
+    assert again["verdict"] == told["verdict"]
+    assert re.search(r"^downtime: \d+\.\d s of 300 s allowed", played.stdout, re.MULTILINE)
+
+
+def test_how_an_earlier_release_ended_is_told_where_it_is_asked(released: Played, site: Site) -> None:
+    assert "STATUS  plain" in site.play("status").stdout
+    assert "STATUS  plain" not in site.play("pre_deploy").stdout
+
+
+def test_a_rollback_later_tells_its_own_downtime(released: Played, site: Site) -> None:
+    kept = site.directory / "state" / "plain" / "releases" / site.release / "report" / "report.json"
+    first = json.loads(kept.read_text(encoding="utf-8"))["release"]["downtime"]
+    played = site.play("rollback", golive_takeover=site.release)
+    own = site.written()["release"]["downtime"]
+    assert site.written()["outcome"] == "rolled_back"
+    assert own["since"] > first["until"]
+    assert own["seconds"] > 0 and own["unknown_seconds"] == 0 and own["verdict"] == "within budget"
+    assert all(interval["from"] >= own["since"] for interval in own["intervals"])
+    assert re.search(r"^downtime since 20\d\d-.* UTC: \d+\.\d s of 300 s allowed", played.stdout, re.MULTILINE)
+    back = {step["name"]: step["title"] for step in site.written()["release"]["steps"] if step["phase"] == "rollback"}
+    assert [word for title in back.values() for word in (*OTHERS, "job") if word in title] == []
+    assert list(back) == ["back_maintenance", "back_stop", "back_files", "back_start", "back_traffic"]

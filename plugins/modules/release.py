@@ -199,6 +199,9 @@ options:
       valid_seconds:
         description: How long it holds. By default as long as the verdict that was kept last says.
         type: float
+      details:
+        description: What else the person states, such as C(channel) or C(account). What the item asks for is required.
+        type: dict
 extends_documentation_fragment:
   - opsready.golive.release
   - opsready.golive.attributes

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.attestation import UNBOUND
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 
 PHASES = ("pre_deploy", "post_start", "smoke", "watch", "post_rollback")
@@ -26,7 +27,8 @@ _KEYS = {
 _SIGN_OFF: Spec = {
     "team": {"type": "str", "required": True},
     "expires_after": {"type": "str"},
-    "binds_to": {"type": "str", "choices": ["release", "migration_preview"], "default": "release"},
+    "binds_to": {"type": "str", "choices": ["release", "migration_preview", UNBOUND], "default": "release"},
+    "asks": {"type": "list", "elements": "str", "default": []},
 }
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)?")
@@ -158,6 +160,8 @@ def parse(raw: t.Any, index: int) -> Item:
             sign_off = validated(_SIGN_OFF, raw["sign_off"], where="sign_off")
             if sign_off["expires_after"]:
                 seconds_of(sign_off["expires_after"], where="sign_off.expires_after")
+            elif sign_off["binds_to"] == UNBOUND:
+                raise BadInput(f"sign_off needs expires_after with binds_to: {UNBOUND}: it would hold for ever.")
     except BadInput as problem:
         faults.append(problem.message.rstrip("."))
     if faults:

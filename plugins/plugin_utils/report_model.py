@@ -290,6 +290,13 @@ def not_listed(report: Mapping[str, Any]) -> int:
     return int(sum(section(report["verdict"], "counts").values())) - len(report["findings"])
 
 
+def signer(sign_off: Mapping[str, Any]) -> str:
+    """Return who signed, with what the person stated besides."""
+    details = section(sign_off, "details")
+    stated = ", ".join(f"{as_text(name)} {as_text(value)}" for name, value in details.items())
+    return as_text(sign_off.get("name")) + (f" ({stated})" if stated else "")
+
+
 def waiver_sentence(waiver: Mapping[str, Any]) -> str:
     """Return a waiver in one line: the reason, and who answers for it until when."""
     parts = [as_text(waiver.get("reason")) or "no reason given"]

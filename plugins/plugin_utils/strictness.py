@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes, span_seconds
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
+from ansible_collections.opsready.golive.plugins.module_utils._core.attestation import UNBOUND
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, seconds_of
@@ -179,6 +180,7 @@ def demanded(item: Item, raw: t.Any, value: t.Any) -> dict[str, t.Any]:
         "sign_off": {
             "team": sign_off["team"],
             "binds_to": sign_off["binds_to"],
+            "asks": list(sign_off["asks"]),
             "expires_after": seconds_of(expires, where="expires_after") if expires else None,
         }
         if sign_off
@@ -261,11 +263,12 @@ def _seconds(value: float | None) -> str:
 def _sign_off_changes(was: Strictness, now: Strictness) -> t.Iterator[dict[str, t.Any]]:
     if was["team"] != now["team"]:
         yield _field("sign_off.team", was["team"], now["team"], CHANGED)
-    if (was["binds_to"], now["binds_to"]) == (
-        "release",
-        "migration_preview",
-    ):  # the release's digest covers the preview
-        yield _field("sign_off.binds_to", "release", "migration_preview", LOOSENED)
+    # The release's digest covers the preview, and both are more than a time.
+    order = (UNBOUND, "migration_preview", "release")
+    if order.index(now["binds_to"]) < order.index(was["binds_to"]):
+        yield _field("sign_off.binds_to", was["binds_to"], now["binds_to"], LOOSENED)
+    if set(was.get("asks") or []) - set(now.get("asks") or []):
+        yield _field("sign_off.asks", was["asks"], now.get("asks") or [], LOOSENED)
     before, after = was["expires_after"], now["expires_after"]
     if before is not None and (after is None or after > before):
         yield _field("sign_off.expires_after", _seconds(before), _seconds(after), LOOSENED)

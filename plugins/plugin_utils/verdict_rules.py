@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import re
+import json
 import shlex
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.attestation import UNBOUND, is_blank, unstated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import STATUSES, plain
@@ -29,8 +30,6 @@ _LISTED = 20
 _SHOWN_CHARACTERS = 1000
 #: How far a host's clock may be ahead of the controller's before its findings' age means nothing.
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
-#: What stands in a form where a name should be.
-_NOBODY = re.compile(r"[\W_]*|\[.*|<.*|(tbd|todo|n/?a|n\.?\s?n\.?|nobody|none|name|x+)", re.IGNORECASE)
 
 Finding = dict[str, t.Any]
 Expected = t.Mapping[str, t.Any]
@@ -126,30 +125,39 @@ def signed_findings(
                 best = (status, sentence, dict(record))
         finding = _finding(item, CONTROLLER, best[0], best[1], now)
         if best[0] != "pass":
-            to_sign = bindings.get(wanted["binds_to"], "")
-            finding["remedy"] = _how_to_sign(item["id"], wanted["team"], to_sign, check_mode=check_mode)
+            to_sign = _bound(wanted, bindings)
+            finding["remedy"] = _how_to_sign(item["id"], wanted, to_sign, check_mode=check_mode)
         finding["evidence"] = {
             "team": wanted["team"],
             **best[2],
             "binds_to": wanted["binds_to"],
             "expires": _ends(wanted, best[2]),
-            "to_sign": bindings.get(wanted["binds_to"], ""),
+            "to_sign": _bound(wanted, bindings),
             "valid_seconds": _valid_seconds(wanted),
+            "asks": list(wanted.get("asks") or []),
         }
         findings.append(finding)
     return findings
 
 
-def _how_to_sign(item: str, team: str, digest: str, *, check_mode: bool) -> str:
+def _bound(wanted: t.Mapping[str, t.Any], bindings: t.Mapping[str, str]) -> str:
+    """The digest that a signature has to carry now; empty where it cannot be told."""
+    return UNBOUND if wanted["binds_to"] == UNBOUND else bindings.get(wanted["binds_to"], "")
+
+
+def _how_to_sign(item: str, wanted: t.Mapping[str, t.Any], digest: str, *, check_mode: bool) -> str:
     """The command that keeps the attestation, bound to what this verdict is about."""
     if not digest:
         return "Run it where the migration can be read: what is to be signed cannot be determined here."
     # Check mode keeps nothing that a signature could be bound to.
+    team = wanted["team"]
+    asked = dict.fromkeys(wanted.get("asks") or [], "...")
+    stated = f" -e '{json.dumps({'signed_details': asked})}'" if asked else ""
     first = "Run pre_deploy, without --check, which keeps what is to be signed. Then a" if check_mode else "A"
     return (
         f"{first} person of team {team} reads it, and: `ansible-playbook opsready.golive.sign_off <-i and -e @files of this "
         f"run> -e signed_item={item} -e signed_team={shlex.quote(team)} -e signed_digest={digest} "
-        "-e \"signed_by='<first and last name>'\"`"
+        f"-e \"signed_by='<first and last name>'\"{stated}`"
     )
 
 
@@ -173,8 +181,11 @@ def _judge_sign_off(
     name = str(record.get("name", "")).strip()
     if record.get("team") != wanted["team"]:
         return "unknown", f"{name or 'Somebody'} of team {record.get('team')} signed, but team {wanted['team']} has to."
-    if _NOBODY.fullmatch(name):
+    if is_blank(name):
         return "fail", f"The sign-off names nobody: {name or 'empty'}."
+    lacking = unstated(wanted.get("asks") or [], record.get("details"))
+    if lacking:
+        return "fail", f"The sign-off of {name} does not state {', '.join(lacking)}."
     try:
         signed = parse_utc(str(record.get("signed", "")))
     except ValueError:
@@ -184,7 +195,7 @@ def _judge_sign_off(
     ends = _ends(wanted, record)
     if ends and parse_utc(ends) <= now:
         return "unknown", f"The sign-off of {name} expired at {ends}."
-    bound = bindings.get(wanted["binds_to"], "")
+    bound = _bound(wanted, bindings)
     if not bound:
         return "unknown", f"What {name} signed ({wanted['binds_to']}) cannot be determined now."
     if record.get("digest") != bound:
@@ -456,6 +467,7 @@ def _sign_off_note(finding: Finding) -> dict[str, t.Any]:
         "item": finding["id"], "team": record["team"], "name": record.get("name", ""),
         "signed": record.get("signed", ""), "expires": record["expires"], "binds_to": record["binds_to"],
         "state": finding["status"], "digest": record["to_sign"], "valid_seconds": record["valid_seconds"],
+        "asks": record["asks"], "details": record.get("details") or {},
     }  # fmt: skip
 
 

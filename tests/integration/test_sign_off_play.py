@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import typing as t
 from pathlib import Path
 
@@ -26,10 +27,12 @@ def _variables(directory: Path) -> dict[str, t.Any]:
             "golive_state_dir": str(directory / "state")}  # fmt: skip
 
 
-def _judge(directory: Path, record: Record) -> dict[str, t.Any]:
+REVIEWED = {"id": "reviewed", "title": "Reviewed", "sign_off": {"team": "backend", "expires_after": "7d"}}
+
+
+def _judge(directory: Path, record: Record, item: dict[str, t.Any] = REVIEWED) -> dict[str, t.Any]:
     """Plan, judge and decide as pre_deploy does, on the sign-offs of the record; keeps the verdict."""
     run = {"directory": str(directory / "run")}
-    reviewed = {"id": "reviewed", "title": "Reviewed", "sign_off": {"team": "backend", "expires_after": "7d"}}
     decide = {**run, "system": "archive", "version": "2.0.0", "enforce": False, "sign_offs": record.sign_offs()}
     tasks = [
         {"name": "Plan", "opsready.golive.plan": run},
@@ -37,7 +40,7 @@ def _judge(directory: Path, record: Record) -> dict[str, t.Any]:
     ]
     played = run_playbook(
         [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}],
-        extra_vars={"golive_checklist": [reviewed]},
+        extra_vars={"golive_checklist": [item]},
         directory=directory / "judge",
     )
     verdict = played.of("Decide").result["verdict"]
@@ -91,3 +94,48 @@ def test_what_would_count_for_nothing_is_one_clear_message(
     assert played.rc == 2
     assert [result.msg for result in played.results if result.status == "failed" and said in result.msg]
     assert record.sign_offs() == []
+
+
+CONTACT = {"id": "reviewed", "title": "Somebody is reachable", "sign_off": {
+    "team": "backend", "expires_after": "30d", "binds_to": "none", "asks": ["channel"]}}  # fmt: skip
+
+
+def _stated(channel: str) -> tuple[str, str]:
+    return "-e", json.dumps({"signed_details": {"channel": channel}})
+
+
+@pytest.mark.serves("S1.69", "S1.71", case="pass")
+def test_a_named_contact_says_how_to_be_reached_since_when_and_until_when(tmp_path: Path, record: Record) -> None:
+    assert _judge(tmp_path, record, CONTACT)["decision"] == "NO-GO"
+    signed = _sign(tmp_path, *ASKED, *WHO, *_stated("+49 30 1234567, day and night"))
+    assert signed.rc == 0, signed.text
+    verdict = _judge(tmp_path, record, CONTACT)
+    assert verdict["decision"] == "GO"
+    (told,) = verdict["sign_offs"]
+    assert (told["name"], told["details"]) == (NAME, {"channel": "+49 30 1234567, day and night"})
+    begin, end = (datetime.datetime.fromisoformat(told[name].replace("Z", "+00:00")) for name in ("signed", "expires"))
+    assert end - begin == datetime.timedelta(days=30)
+
+
+@pytest.mark.serves("S1.69", "S1.71", case="fail")
+@pytest.mark.parametrize("by", ["playbook", "file"])
+def test_a_form_that_nobody_filled_in_names_no_contact(tmp_path: Path, record: Record, by: str) -> None:
+    waiting = _judge(tmp_path, record, CONTACT)
+    if by == "playbook":
+        for options, said in (
+            ((*ASKED, "-e", "signed_by=[Name]", *_stated("+49 30 1234567")), "The sign-off names nobody: [Name]."),
+            ((*ASKED, *WHO, *_stated("[phone]")), "asks for channel, and this sign-off does not state it"),
+            ((*ASKED, *WHO), "asks for channel"),
+        ):
+            assert said in _sign(tmp_path, *options).of("Sign | Keep the attestation").msg
+        assert record.sign_offs() == []
+        return
+    now = utc_text(datetime.datetime.now(datetime.timezone.utc))
+    written = {"item": "reviewed", "team": "backend", "digest": waiting["sign_offs"][0]["digest"], "signed": now}
+    for person, said in (
+        ({"name": "[Name]", "details": {"channel": "+49 30 1234567"}}, "names nobody: [Name]"),
+        ({"name": NAME, "details": {"channel": "TBD"}}, f"The sign-off of {NAME} does not state channel"),
+    ):
+        record.sign({**written, **person})
+        (blocking,) = _judge(tmp_path, record, CONTACT)["blocking"]
+        assert (blocking["status"], said in blocking["summary"]) == ("fail", True), blocking

@@ -104,6 +104,7 @@ ARGUMENT_SPEC: Spec = compose(
                 "name": {"type": "str", "required": True},
                 "digest": {"type": "str"},
                 "valid_seconds": {"type": "float"},
+                "details": {"type": "dict"},
             },
         },
     },

@@ -9,6 +9,7 @@ import datetime
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record
+from ansible_collections.opsready.golive.plugins.module_utils._core.attestation import is_blank, unstated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context, Result
@@ -19,9 +20,15 @@ Params = t.Mapping[str, t.Any]
 def signed(context: Context, record: Record) -> Result:
     """Keep an attestation; one that holds is not kept twice, one that ended is renewed and stays on record."""
     given = {key: value for key, value in context.params["sign_off"].items() if value is not None}
-    if not given["name"].strip():
-        raise BadInput("The sign-off names nobody.")
+    if is_blank(given["name"]):
+        raise BadInput(f"The sign-off names nobody: {given['name'].strip() or 'empty'}.")
     awaited = _awaited(given, record)
+    lacking = unstated(awaited.get("asks") or [], given.get("details"))
+    if lacking:
+        raise BadInput(
+            f"{given['item']} asks for {', '.join(lacking)}, and this sign-off does not state it.",
+            remedy='Say it with -e \'{"signed_details": {"' + lacking[0] + '": "..."}}\'.',
+        )
     valid_seconds = given.pop("valid_seconds", None) or awaited.get("valid_seconds")
     sign_off = {"digest": awaited.get("digest"), **given}
     now = record.clock.now()

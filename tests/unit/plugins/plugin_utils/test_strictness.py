@@ -61,6 +61,10 @@ ITEM_CHANGES: list[tuple[dict[str, t.Any], dict[str, t.Any], list[tuple[str, str
     ({"sign_off": TEAM}, {"sign_off": {**TEAM, "expires_after": "2w"}}, [("sign_off.expires_after", "loosened")]),
     ({"sign_off": TEAM}, {"sign_off": {"team": "backend"}}, [("sign_off.expires_after", "loosened")]),
     ({"sign_off": TEAM}, {"sign_off": {**TEAM, "binds_to": "migration_preview"}}, [("sign_off.binds_to", "loosened")]),
+    ({"sign_off": {**TEAM, "binds_to": "migration_preview"}}, {"sign_off": {**TEAM, "binds_to": "none"}},
+     [("sign_off.binds_to", "loosened")]),
+    ({"sign_off": {**TEAM, "asks": ["channel", "hours"]}}, {"sign_off": {**TEAM, "asks": ["hours"]}},
+     [("sign_off.asks", "loosened")]),
 ]  # fmt: skip
 
 

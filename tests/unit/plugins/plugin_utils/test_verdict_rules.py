@@ -295,8 +295,39 @@ def test_a_signature_for_this_release_is_good() -> None:
     assert verdict["decision"] == "GO"
     assert verdict["sign_offs"] == [
         {"item": "s", "team": "backend", "name": "Grete Hermann", "signed": _ago(days=1), "expires": _ago(days=-6),
-         "binds_to": "release", "state": "pass", "digest": "d1", "valid_seconds": 604800.0}
+         "binds_to": "release", "state": "pass", "digest": "d1", "valid_seconds": 604800.0, "asks": [], "details": {}}
     ]  # fmt: skip
+
+
+CONTACT = _item(
+    "s",
+    check="sign_off",
+    hosts=["controller"],
+    sign_off={"team": "backend", "expires_after": "7d", "binds_to": "none", "asks": ["channel", "substitute"]},
+)
+
+
+def test_a_contact_states_what_is_asked_for_and_holds_for_its_time_whatever_is_released() -> None:
+    stated = {"channel": "+49 30 1234567", "substitute": "Emmy Noether"}
+    for digest in ("d1", "d2"):
+        verdict = _signed(_signature(digest="none", details=stated), item=CONTACT, release=digest)
+        assert verdict["decision"] == "GO"
+    assert verdict["sign_offs"][0]["details"] == stated
+    assert _signed(_signature(digest="none", details=stated, signed=_ago(days=8)), item=CONTACT)["decision"] == "NO-GO"
+
+
+@pytest.mark.parametrize(
+    "details", [None, {}, {"channel": "+49 30 1234567"}, {"channel": "x", "substitute": "[Name]"}, {"channel": "TBD"}]
+)
+def test_a_contact_that_does_not_state_it_fails_and_says_what_is_missing(details: dict[str, str] | None) -> None:
+    verdict, decided = _decide(
+        [CONTACT], [], sign_offs=[_signature(digest="none", details=details)], bindings={"release": "d1"}
+    )
+    (blocking,) = verdict["blocking"]
+    assert (blocking["status"], "does not state " in blocking["summary"]) == ("fail", True)
+    assert blocking["summary"].endswith("substitute.")
+    (finding,) = decided
+    assert """-e '{"signed_details": {"channel": "...", "substitute": "..."}}'`""" in finding["remedy"]
 
 
 @pytest.mark.parametrize(
@@ -381,7 +412,7 @@ def test_what_nobody_signed_says_which_team_has_to() -> None:
     verdict = _signed()
     assert verdict["sign_offs"][0] == {
         "item": "s", "team": "backend", "name": "", "signed": "", "expires": "", "binds_to": "release", "state": "unknown",
-        "digest": "d1", "valid_seconds": 604800.0,
+        "digest": "d1", "valid_seconds": 604800.0, "asks": [], "details": {},
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.forged_variables i
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import (
     is_of_this_run,
     is_verdict_of_this_run,
+    keep_way_back,
     mark_token,
 )
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_options import run_options
@@ -66,6 +67,8 @@ class ActionModule(ActionBase):
         token = result.get("token")
         if self._is_release() and isinstance(token, str) and not result.get("failed"):
             mark_token(token)
+        if self._is_release() and isinstance(result.get("rollback_md"), str):
+            keep_way_back(result["rollback_md"])
         if isinstance(result.get("text"), str) and result["text"]:
             _DISPLAY.display(printable(result["text"]))
         return result

@@ -21,6 +21,11 @@ def run_directory() -> str:
     return path
 
 
+def keep_way_back(text: str) -> None:
+    """Keep ``ROLLBACK.md`` as this run knows it, for where the release record is lost; ``settle`` finds it by its name."""
+    write_file(os.path.join(run_directory(), "ROLLBACK.md"), text.encode("utf-8"))
+
+
 def _mark(kind: str, content: bytes) -> str:
     return os.path.join(run_directory(), f"{kind}-{hashlib.sha256(content).hexdigest()}")
 

@@ -441,10 +441,12 @@ def test_the_role_hands_a_persons_word_on(host: Host, tmp_path: Path) -> None:
 
 def test_where_the_record_is_lost_a_person_gets_the_way_back_and_what_stands(host: Host, tmp_path: Path) -> None:
     begun = host.begin()["id"]
+    kept = tmp_path / "ROLLBACK.md"
+    kept.write_text("# Way back\n")
     variables = {
         "release_system": "archive", "release_state_dir": str(host.state_dir), "release_token": "{{ claimed.token }}",
         "release_state_host": "localhost", "report_destination": str(tmp_path / "report"),
-        "settle_release_id": begun, "settle_failure": "Window | Stop: no answer.", "settle_way_back": "# Way back\n",
+        "settle_release_id": begun, "settle_failure": "Window | Stop: no answer.", "settle_way_back": str(kept),
         "__maintenance_switched": {"layers": [{"state": "enabled"}]}, "__backup_fence": {"msg": "it failed"},
     }  # fmt: skip
     tasks = [

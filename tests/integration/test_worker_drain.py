@@ -597,20 +597,42 @@ def test_a_resume_that_was_cut_short_is_carried_on(site: Site, run_module_here: 
     assert settled["ledger"] == {"total": 3, "finished": 3}
 
 
-def test_a_late_message_keeps_its_place_behind_what_was_parked(site: Site, run_module_here: ModuleRun) -> None:
+def test_a_worker_that_ended_a_moment_ago_is_in_nobodys_way(site: Site, run_module_here: ModuleRun) -> None:
+    """Its process is gone, and the broker has not seen yet that its connection is."""
     worker = site.worker()
-    run_module_here("worker_drain", site.args("quieted"))
+    run_module_here("worker_drain", site.args("drained"))
+    assert worker.terminate() == 0
+    site.send("jobs.quick", 1)
+    ghost = site.broker.pubsub()
+    ghost.psubscribe(f"/{site.number}.celery.pidbox")
+    assert ghost.get_message(timeout=5)["type"] == "psubscribe"
+    closing = threading.Timer(0.7, ghost.close)
+    closing.start()
+    try:
+        parked = run_module_here("worker_drain", site.args("parked"))
+    finally:
+        closing.join()
+    assert (parked.get("failed", False), parked["parked"]) == (False, 1), parked
+
+
+def test_a_late_message_keeps_its_place_behind_what_was_parked(site: Site, run_module_here: ModuleRun) -> None:
+    def done(state: str) -> dict[str, t.Any]:
+        answer = run_module_here("worker_drain", site.args(state))
+        assert not answer.get("failed"), answer
+        return answer
+
+    worker = site.worker()
+    done("quieted")
     site.send("jobs.quick", 1)
     site.send("other.task", 2)
     site.send("jobs.quick", 3)
-    run_module_here("worker_drain", site.args("drained"))
+    done("drained")
     assert worker.terminate() == 0
-    run_module_here("worker_drain", site.args("parked"))
+    done("parked")
     new = site.worker(name="w2")
-    run_module_here("worker_drain", site.args("quieted"))
+    done("quieted")
     site.send("jobs.quick", 4)
-    answer = run_module_here("worker_drain", site.args("resumed"))
-    assert list(answer["parked_unknown"]) == ["other.task"]
+    assert list(done("resumed")["parked_unknown"]) == ["other.task"]
     site.await_done([1, 3, 4])
     assert [int(number) for number in site.store.lrange("order", 0, -1)] == [1, 3, 4]
     assert "unregistered" not in new.log()

@@ -91,6 +91,8 @@ CONSTRAINTS: Constraints = {}
 
 #: Celery waits this long in one BRPOP, so a pop that was under way when a consumer was cancelled has ended after it.
 POP_SECONDS = 1.5
+#: How long the broker may take to see that a worker's connection is gone.
+GONE_SECONDS = 2.0
 #: Ids listed in a result; the counts are always whole.
 LISTED = 500
 _CHANGING = ("quieted", "drained", "parked", "resumed", "forgotten")
@@ -611,7 +613,12 @@ def _fail_on_lost(drain: Drain, lost: t.Mapping[str, Entry], result: Result) -> 
 
 
 def _refuse_running(drain: Drain) -> None:
+    """Raise Refused while workers listen. The broker may not have seen yet that one ended a moment ago."""
+    gone = Deadline(min(GONE_SECONDS, drain.deadline.remaining()))
     listeners = drain.broker.listeners()
+    while listeners and not gone.expired():
+        CLOCK.sleep(min(0.1, gone.remaining()))
+        listeners = drain.broker.listeners()
     if listeners:
         names = sorted(drain.broker.heard("ping").answers)
         raise Refused(

@@ -75,6 +75,8 @@ def _is_as_it_was(system: System, user: Archive, document: int, waiting: str) ->
     assert Path(system.facts["current"]).resolve().name == "1.0.0"
     assert [name for name in pictures.databases(system.facts) if name.startswith("ablage")] == ["ablage"]
     assert wait_until(lambda: user.health()["version"] == "1.0.0", seconds=30)
+    # the worker finds its way back to a broker that was away
+    assert wait_until(lambda: user.ask("GET", "/health/pipeline")["status"] == "gesund", seconds=60)
     for job in (waiting, user.submit(document)):
         state = f"/ocr/jobs/{job}"
         assert wait_until(lambda path=state: user.ask("GET", path)["state"] == "fertig", seconds=60), f"{job}: not done"

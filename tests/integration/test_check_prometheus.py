@@ -430,6 +430,15 @@ def test_a_number_made_of_no_data_is_refused(prometheus: Prometheus, query: str)
 def test_a_series_that_nobody_writes_any_more_is_stale(prometheus: Prometheus, application: Application) -> None:
     fresh = [{"series": 'queue_length{job="backend"}', "max_age": "15s"}]
     assert finding(url=prometheus.url, fresh=fresh)["status"] == "pass"
+    looked_back = 'max_over_time(timestamp(queue_length{job="backend"})[1h:15s])'
+    kept = [{"name": "kept", "query": looked_back, "at_least": 1}]
+    # A look back goes by steps of 15 s: the series has to have lived through one of them.
+    await_true(
+        lambda: finding(url=prometheus.url, queries=kept)["status"] == "pass",
+        seconds=PATIENT,
+        what="a step",
+        interval=0.5,
+    )
     application.tells(None)
     try:
 

@@ -205,7 +205,12 @@ def test_every_item_is_expected_from_each_of_its_hosts(planned: Played) -> None:
         ["smoke"],
         30,
     )
-    assert items["signed"]["sign_off"] == {"team": "backend", "expires_after": "7d", "binds_to": "release"}
+    assert items["signed"]["sign_off"] == {
+        "team": "backend",
+        "expires_after": "7d",
+        "binds_to": "release",
+        "asks": [],
+    }
     assert items["on-host"]["undefined"] == ""
     assert document["strictness"]["items"]["webs"]["severity"] == "warning"
 

@@ -30,7 +30,7 @@ def _variables(directory: Path) -> dict[str, t.Any]:
 REVIEWED = {"id": "reviewed", "title": "Reviewed", "sign_off": {"team": "backend", "expires_after": "7d"}}
 
 
-def _judge(directory: Path, record: Record, item: dict[str, t.Any] = REVIEWED) -> dict[str, t.Any]:
+def _judge(directory: Path, record: Record, item: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
     """Plan, judge and decide as pre_deploy does, on the sign-offs of the record; keeps the verdict."""
     run = {"directory": str(directory / "run")}
     decide = {**run, "system": "archive", "version": "2.0.0", "enforce": False, "sign_offs": record.sign_offs()}
@@ -40,7 +40,7 @@ def _judge(directory: Path, record: Record, item: dict[str, t.Any] = REVIEWED) -
     ]
     played = run_playbook(
         [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}],
-        extra_vars={"golive_checklist": [item]},
+        extra_vars={"golive_checklist": [item or REVIEWED]},
         directory=directory / "judge",
     )
     verdict = played.of("Decide").result["verdict"]

@@ -245,7 +245,7 @@ def test_stateful_services_are_not_stopped_by_a_deploy(services: t.Any) -> None:
 def test_a_port_that_somebody_else_holds_is_not_closed(services: t.Any) -> None:
     services("started", "worker")
     with HttpServer() as other:
-        failed = services("stopped", "worker", ports_closed=[f"127.0.0.1:{other.port}"], stop_timeout=0.5)
+        failed = services("stopped", "worker", ports_closed=[f"127.0.0.1:{other.port}"], stop_timeout=3)
     assert "Something still listens" in failed["msg"]
 
 

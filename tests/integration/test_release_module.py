@@ -1013,6 +1013,16 @@ def test_what_is_damaged_beside_the_releases_is_named_and_blocks_no_way_back(hos
     assert host("settled", release=taken["token"])["settlement"]["action"] == "finish"
 
 
+def test_a_way_back_that_cannot_be_read_keeps_no_step_from_being_journalled(host: Host) -> None:
+    begun = host.begin()
+    host.plan(begun["token"], way_back={"parts": ["database"]}, opens={"name": "stop"})
+    (host.journal(begun["id"]).parent / "rollback_plan.json").write_text("{torn")
+    back = host("step", release=begun["token"], opens={"name": "back_stop", "direction": "back"})
+    assert back["msg"] == "back_stop begins"
+    title = json.loads(host.journal(begun["id"]).read_bytes().splitlines()[-1])["title"]
+    assert title == "back: the new version stopped, waiting jobs put aside"
+
+
 def test_tokens_order_the_releases_whatever_the_clock_said(host: Host) -> None:
     ahead = _live(host)
     later = host.root / "releases" / "r99991231T235959-0000"

@@ -244,7 +244,7 @@ def _planned(context: Context, record: Record) -> Result:
     record.write(release, "rollback_plan.json", rollback)
     record.write(release, "ROLLBACK.md", rollback_text)
     planned = {"event": "planned", "previous_version": rollback["previous_version"], "rollback": rollback["database"]}
-    entries = [planned, *_opening(params["opens"], rollback)]
+    entries = [planned, *_opening(params["opens"], release_steps.parts_of(rollback))]
     answer["head"] = _append(record, token, entries, way_back=False).head
     return answer
 
@@ -308,7 +308,7 @@ def _step(context: Context, record: Record) -> Result:
         raise BadInput("With state=step a step is closed or opened, or both.")
     way_back = bool(opens and opens["direction"] == "back") or bool(closes and closes["status"] in ("failed", "undone"))
     entries = _closing(record, token, closes, way_back=way_back)
-    entries += _opening(opens, record.document(token.release, "rollback_plan.json") or {})
+    entries += _opening(opens, _parts(record, token.release) if opens else None)
     if context.check_mode or not entries:
         return {"changed": bool(entries), "id": token.release, "msg": "The journal would be written."}
     if params["probe"] is not None:
@@ -354,14 +354,22 @@ def _note_backup(record: Record, release: str, backup: Params) -> Result:
     return {"rollback_md": text}
 
 
-def _opening(opens: Params | None, rollback: Params) -> list[journal.Entry]:
+def _parts(record: Record, release: str) -> t.Collection[str] | None:
+    """The parts that this system has; of a way back that cannot be read all of them, since only words depend on it."""
+    try:
+        return release_steps.parts_of(record.document(release, "rollback_plan.json") or {})
+    except (ActionFailed, UnexpectedAnswer):
+        return None
+
+
+def _opening(opens: Params | None, parts: t.Collection[str] | None) -> list[journal.Entry]:
     """The journal line that opens a step, in the words of what this system has."""
     if opens is None:
         return []
     titles = {step.name: step.title for step in (*release_steps.STEPS, *release_steps.WAY_BACK)}
     step = {"name": opens["name"], "title": titles.get(opens["name"], opens["name"].replace("_", " "))}
     return [{"event": "step_started", "step": opens["name"], "direction": opens["direction"],
-             "title": release_steps.title_of(step, release_steps.parts_of(rollback))}]  # fmt: skip
+             "title": release_steps.title_of(step, parts)}]  # fmt: skip
 
 
 def _closing(record: Record, token: Token, closes: Params | None, *, way_back: bool) -> list[journal.Entry]:

@@ -173,6 +173,7 @@ def _watched(nvml: t.Any, handles: t.Mapping[int, t.Any], seconds: float) -> t.I
             facts, problems = _asked(nvml, _changing(nvml, handle))
             peaks[index] = _worse(peaks[index], facts)
             lost.setdefault(index, {}).update(problems)
+        # It samples on a schedule; our clock is not in the child.
         time.sleep(max(0.0, min(_INTERVAL, end - time.monotonic())))
     for index, peak in peaks.items():
         yield {"watched": index, "facts": peak, "problems": lost[index], "looks": looks}

@@ -13,7 +13,6 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
-from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import REFERENCE
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
     Spec,
     strings_in,
@@ -161,7 +160,7 @@ class ActionModule(ActionBase):
 
         def move(value: t.Any) -> dict[str, int]:
             secrets.append(value)
-            return {REFERENCE: len(secrets) - 1}
+            return {registry.REFERENCE: len(secrets) - 1}
 
         spec = registry.load(item.check).ARGUMENT_SPEC
         apart = transform_secrets(spec, params, move)

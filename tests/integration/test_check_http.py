@@ -54,6 +54,14 @@ def test_a_healthy_service_passes(http_server: HttpServer) -> None:
     assert found["evidence"]["measured_from"]
 
 
+def test_a_file_of_authorities_that_cannot_be_read_to_its_end_is_unknown_in_time(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ca.pem")
+    found = finding(seconds=0.3, url="https://archive.example/", ca_file=str(tmp_path / "ca.pem"))
+    assert found["status"] == "unknown" and "No answer within 0.3 s" in found["summary"]
+    # What the daemon thread waits for, so that it ends.
+    os.close(os.open(tmp_path / "ca.pem", os.O_WRONLY))
+
+
 def test_an_unexpected_status_fails_and_names_both(http_server: HttpServer) -> None:
     http_server.route("/health", Answer(500))
     found = finding(url=f"{http_server.url}/health")

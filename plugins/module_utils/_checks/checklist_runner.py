@@ -21,8 +21,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.guard import
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 
-#: The key that stands where a secret was: ``{"golive_secret": 3}`` is the fourth of ``secrets``.
-REFERENCE = "golive_secret"
 #: How long after its own limit an item may still answer before it is given up, in seconds.
 GRACE = 0.5
 #: How long a probe may take to remove its trace when the list is at its end, in seconds.
@@ -32,8 +30,8 @@ TRACE_SECONDS = 8.0
 def with_secrets(value: t.Any, secrets: t.Sequence[t.Any]) -> t.Any:
     """The value with every reference replaced by its secret. Raises BadInput for a reference to nothing."""
     if isinstance(value, dict):
-        if set(value) == {REFERENCE}:
-            index = value[REFERENCE]
+        if set(value) == {registry.REFERENCE}:
+            index = value[registry.REFERENCE]
             if not isinstance(index, int) or not 0 <= index < len(secrets):
                 raise BadInput("An item refers to a secret that was not sent.")
             return secrets[index]

@@ -31,6 +31,9 @@ class Check(t.Protocol):
     evidence: t.Callable[[t.Any], dict[str, t.Any]]
 
 
+#: The key that stands where a secret was in an item that is sent: ``{"golive_secret": 3}`` is the fourth of ``secrets``.
+REFERENCE = "golive_secret"
+
 _NAMES = (
     "check_backup",
     "check_celery",

@@ -18,12 +18,20 @@ GRACE_SECONDS = 0.5
 _UNFINISHED: t.Any = object()
 
 
-def side_by_side(jobs: t.Sequence[t.Callable[[], T]], *, deadline: Deadline, width: int = 8) -> list[T | GoliveError]:
+def side_by_side(
+    jobs: t.Sequence[t.Callable[[], T]], *, deadline: Deadline, width: int = 8, watched: bool = False
+) -> list[T | GoliveError]:
     """The value, or the GoliveError, of each job, in the jobs' order; what did not end in time is a TimedOut.
 
-    The threads are daemons: a job that is stuck is left behind and does not keep the module alive. An exception outside
-    the error family is raised here.
+    The threads are daemons: a job that is stuck is left behind and does not keep the module alive. Jobs that watch the
+    deadline in all they do are ``watched``: one that is alone needs no thread then, which is a quarter of a short job's
+    work. An exception outside the error family is raised here.
     """
+    if watched and len(jobs) == 1:
+        try:
+            return [jobs[0]()]
+        except GoliveError as problem:
+            return [problem]
     results: list[t.Any] = [_UNFINISHED] * len(jobs)
     following = iter(range(len(jobs)))
     lock = threading.Lock()
@@ -41,8 +49,6 @@ def side_by_side(jobs: t.Sequence[t.Callable[[], T]], *, deadline: Deadline, wid
                 results[index] = problem
             ended.release()
 
-    if len(jobs) == 1:
-        width = 1
     for number in range(min(width, len(jobs))):
         threading.Thread(target=work, daemon=True, name=f"look {number}").start()
     for _job in jobs:

@@ -206,8 +206,12 @@ def host_and_port(text: str, *, default_port: int | None = None) -> tuple[str, i
 def resolved(host: str, port: int, *, deadline: Deadline) -> list[tuple[int, t.Any]]:
     """Address family and socket address of each address of a name. Raises Unreachable, TimedOut.
 
-    The system's resolver knows no deadline, so it runs in a daemon thread that is left behind when it does not come back.
+    An IP address needs no resolver. The system's knows no deadline, so it runs in a daemon thread that is left behind when
+    it does not come back.
     """
+    literal = _literal(host, port)
+    if literal is not None:
+        return [literal]
     answer: list[t.Any] = []
 
     def look_up() -> None:
@@ -224,6 +228,17 @@ def resolved(host: str, port: int, *, deadline: Deadline) -> list[tuple[int, t.A
     if isinstance(answer[0], Exception):
         raise NoSuchName(f"The name {host} does not resolve: {getattr(answer[0], 'strerror', None) or answer[0]}.")
     return list(dict.fromkeys((entry[0], entry[4]) for entry in answer[0]))
+
+
+def _literal(host: str, port: int) -> tuple[int, t.Any] | None:
+    """Address family and socket address of an IP address; None of a name, and of an address with a scope."""
+    for family, rest in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):  # no address, or characters that stand in none
+            continue
+        return family, (host, port, *rest)
+    return None
 
 
 def connected(host: str, port: int, *, deadline: Deadline) -> socket.socket:

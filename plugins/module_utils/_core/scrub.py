@@ -12,6 +12,7 @@ declared. What is cut is scrubbed before it is cut, since half a secret is not r
 from __future__ import annotations
 
 import base64
+import collections.abc
 import contextlib
 import html.entities
 import json
@@ -189,7 +190,7 @@ class Scrubber:
             return self.text(value)
         if isinstance(value, (bool, int, float)) or value is None:
             return value
-        if isinstance(value, t.Mapping):
+        if isinstance(value, collections.abc.Mapping):
             return {self.text(str(key)): self.value(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(item) for item in value]

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import (
-    REFERENCE,
     judge_all,
     with_secrets,
 )
@@ -228,7 +227,7 @@ def test_a_check_that_cannot_be_imported_is_unknown_at_once(check: Check, monkey
         ({"check": "check_fake", "params": {"number": "many"}}, "check_fake: "),
         ({"check": "check_fake", "params": {"typo": 1}}, "typo"),
         (
-            {"check": "check_fake", "params": {"password": {REFERENCE: 7}}},
+            {"check": "check_fake", "params": {"password": {registry.REFERENCE: 7}}},
             "An item refers to a secret that was not sent.",
         ),
     ],
@@ -240,7 +239,7 @@ def test_an_item_that_cannot_be_meant_is_unknown_and_says_why(check: Check, item
 
 
 def test_secrets_reach_the_check_and_not_the_finding(check: Check) -> None:
-    items = _items("pass", "raise", password={REFERENCE: 1})
+    items = _items("pass", "raise", password={registry.REFERENCE: 1})
     findings = _judge(items, ["other-secret", SECRET])
     assert findings[0]["evidence"]["password"] == "********"
     assert "with ********" in findings[1]["summary"]
@@ -265,7 +264,7 @@ def test_what_holds_no_reference_is_left_as_it_is(value: t.Any) -> None:
 @given(st.lists(st.text(), min_size=1), st.data())
 def test_every_reference_becomes_its_secret(secrets: list[str], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(secrets) - 1))
-    assert with_secrets([{"deep": {"password": {REFERENCE: index}}}], secrets) == [
+    assert with_secrets([{"deep": {"password": {registry.REFERENCE: index}}}], secrets) == [
         {"deep": {"password": secrets[index]}}
     ]
 
@@ -273,4 +272,4 @@ def test_every_reference_becomes_its_secret(secrets: list[str], data: st.DataObj
 @pytest.mark.parametrize("index", [-1, 1, "0", None, 0.0])
 def test_a_reference_to_nothing_is_refused(index: t.Any) -> None:
     with pytest.raises(BadInput):
-        with_secrets({REFERENCE: index}, ["only one"])
+        with_secrets({registry.REFERENCE: index}, ["only one"])

@@ -46,6 +46,15 @@ def test_more_jobs_than_threads_are_all_done() -> None:
     assert side_by_side([lambda n=n: n for n in range(50)], deadline=Deadline(5), width=3) == list(range(50))
 
 
+def test_one_watched_job_needs_no_thread_and_its_error_is_its_answer() -> None:
+    assert side_by_side([threading.current_thread], deadline=Deadline(5), watched=True) == [threading.current_thread()]
+    assert side_by_side([threading.current_thread], deadline=Deadline(5)) != [threading.current_thread()]
+    (refused,) = side_by_side([refuse], deadline=Deadline(5), watched=True)
+    assert isinstance(refused, Denied)
+    with pytest.raises(ZeroDivisionError):
+        side_by_side([lambda: 1 // 0], deadline=Deadline(5), watched=True)
+
+
 def test_nothing_to_do_is_nothing() -> None:
     assert side_by_side([], deadline=Deadline(1)) == []
 

@@ -176,6 +176,28 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
     stop.set()
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("127.0.0.1", (socket.AF_INET, ("127.0.0.1", 80))),
+        ("::1", (socket.AF_INET6, ("::1", 80, 0, 0))),
+        ("2001:db8::7", (socket.AF_INET6, ("2001:db8::7", 80, 0, 0))),
+    ],
+)
+def test_an_address_asks_no_resolver(
+    monkeypatch: pytest.MonkeyPatch, address: str, expected: tuple[int, t.Any]
+) -> None:
+    monkeypatch.delattr(http.socket, "getaddrinfo")
+    assert http.resolved(address, 80, deadline=Deadline(1)) == [expected]
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1.example", "fe80::1%lo", "127.1", "a\0b"])
+def test_what_is_no_plain_address_is_the_resolvers_to_say(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    answer = (socket.AF_INET, ("192.0.2.1", 80))
+    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_unused, **__: [(answer[0], 1, 0, "", answer[1])])
+    assert http.resolved(name, 80, deadline=Deadline(1)) == [answer]
+
+
 def test_each_address_of_a_name_is_tried(
     monkeypatch: pytest.MonkeyPatch, http_server: HttpServer, refused_port: int
 ) -> None:

@@ -79,10 +79,11 @@ options:
     type: int
   min_severity:
     description:
-      - The severity from which on findings count. Only for V(bandit) and V(sarif), where an error is high, a warning medium and a note
-        low unless the rule has a C(security-severity). What has no severity counts.
+      - The severity from which on findings count. Only for V(bandit), whose highest is V(high), for V(sarif), where an error is high, a
+        warning medium and a note low unless the rule has a C(security-severity), and for V(pip_audit) with O(advisories). What has no
+        severity counts.
     type: str
-    choices: [low, medium, high]
+    choices: [low, medium, high, critical]
   min_confidence:
     description: The confidence from which on findings count. Only for V(bandit).
     type: str
@@ -109,6 +110,13 @@ options:
       - The requirements file that is released. Every package that it pins with C(==) has to be among those that were audited, in that
         version; lines with a marker are left aside. Only for V(pip_audit).
     type: path
+  advisories:
+    description:
+      - Files, or patterns of files, with the OSV records of what was found, as C(https://api.osv.dev/v1/vulns/ID) gives them; one record, a
+        list, or an object with C(vulns) in each. They say how severe a finding is, which the report of pip-audit does not. Of several
+        ratings the worst counts. Only for V(pip_audit).
+    type: list
+    elements: path
   unaudited:
     description: Packages that pip-audit may leave out, such as the project itself. Any other that it left out is V(unknown).
     type: list
@@ -158,13 +166,15 @@ EXAMPLES = r"""
     provenance: /srv/build/reports/provenance.json
     min_severity: high
 
-- name: No dependency has a known vulnerability
+- name: No dependency has a critical vulnerability that is known
   opsready.golive.check_report:
     path: /srv/build/reports/pip-audit.json
     format: pip_audit
     commit: 8f14e45fceea167a5a36dedd4bea2543f3c8d1b2
     provenance: /srv/build/reports/provenance.json
     lockfile: /srv/build/requirements.txt
+    advisories: [/srv/build/reports/advisories/*.json]
+    min_severity: critical
     waived:
       - {id: CVE-2026-0001, reason: the function is not called, expires: "2099-12-31"}
 """

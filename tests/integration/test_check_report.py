@@ -201,6 +201,7 @@ SERVED = {
     "ruff.json": ["S1.4"],
     "ruff.sarif": ["S1.4"],
     "format.txt": ["S1.5"],
+    "bandit.json": ["S1.6"],
 }
 EACH: list[tuple[str, str, dict[str, t.Any]]] = [
     ("junit.xml", "junit", {}),
@@ -269,11 +270,12 @@ def test_the_tools_version_is_told_where_the_build_states_it(copy: Build, report
             "1 findings, expected at most 0: unformatted, first at app/calc.py",
             marks=serves("S1.5", case="fail"),
         ),
-        (
+        pytest.param(
             "bandit.json",
             "bandit",
             {"min_severity": "high", "min_confidence": "high"},
             "1 findings, expected at most 0: B602",
+            marks=serves("S1.6", case="fail"),
         ),
     ],
 )
@@ -286,6 +288,12 @@ def test_the_reports_of_a_bad_build_fail_and_say_why(
     if kind in ("mypy", "ruff", "ruff_format"):
         assert told["findings"] == sum(told["by_rule"].values()) == len(told["first"]) > 0
         assert (told["exit_code"], told["commits"]) == (1, [COMMIT])
+    elif kind == "bandit":
+        assert told["by_severity_and_confidence"]["high x high"] == 1
+        waiver = {"id": "B602", "reason": "our own words alone", "expires": "2099-12-31"}
+        found = bad.finding(report, kind, waived=[waiver], **options)
+        assert found["status"] == "warn", found["summary"]
+        assert found["measured"][f"{report} waived findings"] == ["1 by B602 until 2099-12-31: our own words alone"]
 
 
 @serves("S1.2", case="fail")
@@ -532,7 +540,7 @@ ADVISORY = {
     "aliases": ["CVE-2026-0001"],
     "modified": "2026-01-01T00:00:00Z",
     "summary": "made for a test",
-    "affected": [{"package": {"ecosystem": "PyPI", "name": "idna"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}],
+    "affected": [{"package": {"ecosystem": "PyPI", "name": "idna"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "3.8"}]}]}],
 }  # fmt: skip
 
 
@@ -570,6 +578,7 @@ def audited(tmp_path: Path, http_server: HttpServer) -> t.Callable[..., Build]:
 PINS = "idna==3.7\nrequests[socks]==2.32.0\nZope.Interface==7.0\nwin32==1.0 ; sys_platform == 'win32'\n"
 
 
+@serves("S1.7", case="pass")
 def test_pip_audits_report_is_about_the_lock_file(audited: t.Callable[..., Build], tmp_path: Path) -> None:
     build = audited(PINS)
     lockfile = str(build.project / "requirements.txt")
@@ -599,6 +608,46 @@ def test_a_vulnerability_fails_until_it_is_waived_and_again_when_the_waiver_ends
         assert (found["status"], f"the waiver of {identity} ended" in found["summary"]) == ("fail", True)
 
 
+@serves("S1.7", case="fail")
+def test_how_severe_a_vulnerability_is_is_in_its_advisory(audited: t.Callable[..., Build], tmp_path: Path) -> None:
+    build = audited(PINS, vulnerable="idna")
+    records = tmp_path / "advisories"
+    records.mkdir()
+
+    def judged_by(*rated: tuple[str, str | None]) -> dict[str, t.Any]:
+        for number, (identity, severity) in enumerate(rated):
+            specific = {} if severity is None else {"database_specific": {"severity": severity}}
+            record = {"id": identity, "aliases": ["CVE-2026-0001"], **specific}
+            (records / f"{number}.json").write_text(json.dumps(record))
+        return build.finding(
+            "pip-audit.json", "pip_audit", advisories=[str(records / "*.json")], min_severity="critical"
+        )
+
+    found = judged_by(("GHSA-1111-2222-3333", "CRITICAL"))
+    assert (found["status"], "PYSEC-2026-1, first at idna 3.7" in found["summary"]) == ("fail", True), found
+    told = found["evidence"]["reports"][0]
+    assert told["first"] == ["PYSEC-2026-1 idna 3.7 (critical, mended in 3.8)"]
+    assert told["by_severity_and_confidence"] == {"critical": 1}
+    # Two databases rate it: the worse one counts, in whatever order they come.
+    assert judged_by(("PYSEC-2026-1", "MODERATE"), ("GHSA-1111-2222-3333", "critical"))["status"] == "fail"
+    assert judged_by(("PYSEC-2026-1", "CRITICAL"), ("GHSA-1111-2222-3333", "high"))["status"] == "fail"
+    assert judged_by(("PYSEC-2026-1", "MODERATE"), ("GHSA-1111-2222-3333", "HIGH"))["status"] == "pass"
+    # What no record rates may be critical.
+    assert judged_by(("PYSEC-2026-1", None), ("GHSA-1111-2222-3333", None))["status"] == "fail"
+    assert judged_by(("PYSEC-1999-7", "LOW"), ("CVE-1999-7", "LOW"))["status"] == "pass"
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"vulns": [{}]}', '{"summary": "x"}', "{"])
+def test_what_is_no_advisory_is_unknown(audited: t.Callable[..., Build], tmp_path: Path, content: str) -> None:
+    build = audited(PINS)
+    (tmp_path / "odd.json").write_text(content)
+    found = build.finding("pip-audit.json", "pip_audit", advisories=[str(tmp_path / "odd.json")])
+    assert (found["status"], "odd.json cannot be read as advisories" in found["summary"]) == ("unknown", True), found
+    for missing in ("nowhere-*.json", "nowhere.json"):
+        found = build.finding("pip-audit.json", "pip_audit", advisories=[str(tmp_path / missing)])
+        assert (found["status"], "nowhere" in found["summary"]) == ("unknown", True), found
+
+
 @pytest.mark.parametrize(
     ("document", "options", "status"),
     [
@@ -622,6 +671,10 @@ def test_older_and_odd_reports_of_pip_audit(
     ("params", "said"),
     [
         ({"paths": []}, "paths is empty"),
+        ({"format": "bandit", "min_severity": "critical"}, "nothing would ever count"),
+        ({"format": "pip_audit", "min_severity": "high"}, "min_severity needs advisories"),
+        ({"format": "pip_audit", "advisories": []}, "advisories is empty"),
+        ({"advisories": ["a.json"]}, "advisories means nothing for junit"),
         ({"commit": "main"}, "expected a whole commit id"),
         ({"commit": COMMIT[:12]}, "expected a whole commit id"),
         ({"min_percent": 80}, "min_percent means nothing for junit"),
@@ -660,6 +713,9 @@ def test_the_examples_run_and_tell_good_from_bad(
         checked = audited("idna==3.7\nzope.interface==7.0\n", vulnerable)
         shutil.copy(checked.reports / "pip-audit.json", folder / "reports")
         shutil.copy(checked.project / "requirements.txt", folder)
+        (folder / "reports/advisories").mkdir()
+        record = {**ADVISORY, "database_specific": {"severity": "CRITICAL"}}
+        (folder / "reports/advisories/idna.json").write_text(json.dumps(record))
         Build(folder, {**build.codes, **checked.codes}).state()
         examples = examples_of("check_report", {"/srv/build": str(folder), "min_percent: 80": "min_percent: 60"})
         return [

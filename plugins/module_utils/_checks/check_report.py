@@ -51,11 +51,14 @@ _ONLY_FOR = {
     "min_branch_percent": _COVERAGE,
     "max_findings": _FINDINGS,
     "waived": _FINDINGS,
-    "min_severity": ("sarif", "bandit"),
+    "min_severity": ("sarif", "bandit", "pip_audit"),
     "min_confidence": ("bandit",),
     "lockfile": ("pip_audit",),
     "unaudited": ("pip_audit",),
+    "advisories": ("pip_audit",),
 }
+#: bandit knows no more than these, for its severity and its confidence.
+_LEVELS = ("low", "medium", "high")
 
 ARGUMENT_SPEC: Spec = {
     "paths": {"type": "list", "elements": "path", "required": True, "aliases": ["path"]},
@@ -70,7 +73,7 @@ ARGUMENT_SPEC: Spec = {
     "min_branch_percent": {"type": "float"},
     "max_findings": {"type": "int"},
     "min_severity": {"type": "str", "choices": list(report_formats.SEVERITIES)},
-    "min_confidence": {"type": "str", "choices": list(report_formats.SEVERITIES)},
+    "min_confidence": {"type": "str", "choices": list(_LEVELS)},
     "waived": {
         "type": "list",
         "elements": "dict",
@@ -81,6 +84,7 @@ ARGUMENT_SPEC: Spec = {
         },
     },
     "lockfile": {"type": "path"},
+    "advisories": {"type": "list", "elements": "path"},
     "unaudited": {"type": "list", "elements": "str"},
     "max_size": {"type": "str", "default": "32MiB"},
 }
@@ -142,7 +146,7 @@ class Facts:
 
 
 def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
-    for option in ("paths", "waived", "unaudited"):
+    for option in ("paths", "waived", "unaudited", "advisories"):
         if params.get(option) == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
     for option, formats in _ONLY_FOR.items():
@@ -156,6 +160,13 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for option in ("max_findings", "max_skipped", "min_looked_at"):
         if params.get(option) is not None and params[option] < 0:
             raise BadInput(f"{option} is {params[option]}, expected at least 0.")
+    if params["format"] == "bandit" and params.get("min_severity") == "critical":
+        raise BadInput("min_severity is critical, and bandit's highest is high: nothing would ever count.")
+    if params["format"] == "pip_audit" and params.get("min_severity") and not params.get("advisories"):
+        raise BadInput(
+            "min_severity needs advisories: pip-audit does not say how severe a vulnerability is.",
+            remedy="Keep the OSV records beside the report, and name them in advisories.",
+        )
     if params["min_looked_at"] == 0 and params["format"] == "junit":
         raise BadInput("min_looked_at is 0: no test at all is never a pass.")
     for waiver in params.get("waived") or ():
@@ -191,15 +202,25 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
             lockfile = once(params["lockfile"])
         except GoliveError as problem:
             problems.append(("lock file", problem.message.rstrip(".")))
+    severities: dict[str, str] = {}
+    for wanted in params.get("advisories") or ():
+        paths = _matching(wanted)
+        if not paths:
+            problems.append(("advisories", f"No file matches {wanted}"))
+        for path in paths:
+            try:
+                rated = _severities(once(path))
+            except GoliveError as problem:
+                problems.append((f"advisories {os.path.basename(path)}", problem.message.rstrip(".")))
+                continue
+            severities.update({name: _worse(said, severities.get(name)) for name, said in rated.items()})
     now = run.clock.now()
     seen: list[Seen] = []
     for wanted in params["paths"]:
-        paths = sorted(glob.glob(wanted)) if glob.has_magic(wanted) else [wanted]
+        paths = _matching(wanted)
         if not paths:
             seen.append(Seen(wanted, problem=f"No file matches {wanted}"))
-        if len(paths) > _MOST_FILES:
-            raise BadInput(f"{wanted} matches {len(paths)} files, more than {_MOST_FILES}.")
-        seen.extend(_seen(path, params["format"], once, run, provenance, now) for path in paths)
+        seen.extend(_rated(_seen(path, params["format"], once, run, provenance, now), severities) for path in paths)
     return Facts(
         tuple(seen),
         now,
@@ -207,6 +228,37 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         lockfile.sha256 if lockfile else "",
         tuple(_pins(text_of(lockfile.octets))) if lockfile else (),
     )
+
+
+def _matching(wanted: str) -> list[str]:
+    """The files that a path or pattern means, if any. Raises BadInput for too many."""
+    paths = sorted(glob.glob(wanted)) if glob.has_magic(wanted) else [wanted]
+    if len(paths) > _MOST_FILES:
+        raise BadInput(f"{wanted} matches {len(paths)} files, more than {_MOST_FILES}.")
+    return paths
+
+
+def _severities(file: WholeFile) -> dict[str, str]:
+    try:
+        return report_formats.read_advisories(file.octets)
+    except UnexpectedAnswer as problem:
+        raise UnexpectedAnswer(f"{file.path} cannot be read as advisories: {problem.message}")
+
+
+def _worse(severity: str, than: str | None) -> str:
+    return max(severity, than or severity, key=report_formats.SEVERITIES.index)
+
+
+def _rated(seen: Seen, severities: t.Mapping[str, str]) -> Seen:
+    """With the severity that the advisories give each finding that has none; of several the worst."""
+    if seen.report is None or not severities:
+        return seen
+    findings = []
+    for found in seen.report.findings:
+        rated = [severities[name.lower()] for name in (found.rule, *found.aliases) if name.lower() in severities]
+        worst = max(rated, key=report_formats.SEVERITIES.index, default="")
+        findings.append(dataclasses.replace(found, severity=found.severity or worst))
+    return dataclasses.replace(seen, report=dataclasses.replace(seen.report, findings=tuple(findings)))
 
 
 def _seen(
@@ -477,7 +529,8 @@ def _share(name: str, percent: Fraction, bound: float, covered: int, total: int)
 
 def _judge_findings(report: Report, label: str, facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     waivers = {waiver["id"].lower(): waiver for waiver in params.get("waived") or ()}
-    counted, waived = [], []
+    counted: list[Found] = []
+    waived: dict[str, list[Found]] = {}
     for found in report.findings:
         if not _is_at_least(found.severity, params.get("min_severity")):
             continue
@@ -485,7 +538,7 @@ def _judge_findings(report: Report, label: str, facts: Facts, params: t.Mapping[
             continue
         waiver = next((waivers[name.lower()] for name in (found.rule, *found.aliases) if name.lower() in waivers), None)
         if waiver is not None and facts.now < _expiry(waiver):
-            waived.append(found)
+            waived.setdefault(waiver["id"].lower(), []).append(found)
         else:
             counted.append(found)
     bound = params.get("max_findings") or 0
@@ -495,12 +548,16 @@ def _judge_findings(report: Report, label: str, facts: Facts, params: t.Mapping[
         found_criterion, sentence=f"{label} has {len(counted)} findings, expected at most {bound}{said}"
     )
     if waived:
+        excused = [found for several in waived.values() for found in several]
         yield holds(
             f"{label} waived findings",
             False,
-            measured=len(waived),
+            measured=[
+                f"{len(several)} by {waivers[name]['id']} until {waivers[name]['expires']}: {waivers[name]['reason']}"
+                for name, several in waived.items()
+            ],
             expected="none",
-            sentence=f"{label} has {len(waived)} findings that were waived for now: {_named(waived)}",
+            sentence=f"{label} has {len(excused)} findings that were waived for now: {_named(excused)}",
             level="warn",
         )
     names = {name.lower() for found in report.findings for name in (found.rule, *found.aliases)}
@@ -587,7 +644,14 @@ def _evidence_of(seen: Seen) -> dict[str, t.Any]:
                     for found in report.findings
                 )
             )
-        told["first"] = [f"{found.rule} {found.place}".strip() for found in report.findings[:_SHOWN]]
+        told["first"] = [_described(found) for found in report.findings[:_SHOWN]]
     if report.not_judged:
         told["not_judged"] = list(report.not_judged[:_SHOWN])
     return told
+
+
+def _described(found: Found) -> str:
+    """``PYSEC-2026-1 idna 3.7 (high, mended in 3.8)``."""
+    known = [found.severity, f"mended in {', '.join(found.fixed_in)}" if found.fixed_in else ""]
+    details = ", ".join(detail for detail in known if detail)
+    return f"{found.rule} {found.place}".strip() + (f" ({details})" if details else "")

@@ -25,7 +25,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 
 _MOST_DEPTH = 200
 _SHOWN = 20
-SEVERITIES = ("low", "medium", "high")
+SEVERITIES = ("low", "medium", "high", "critical")
 _COMMIT_NAMES = frozenset({"commit", "commit_id", "commit.id", "git_commit", "git.commit", "revision", "vcs.revision"})
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -40,6 +40,8 @@ class Found:
     confidence: str = ""
     #: Further names of the same thing, such as the CVE of an advisory.
     aliases: tuple[str, ...] = ()
+    #: The versions in which it is mended.
+    fixed_in: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -400,7 +402,7 @@ def _sarif_found(
     score = (_entry(rule, "properties", dict) or {}).get("security-severity")
     try:
         number = float(str(score))
-        severity = "high" if number >= 7 else "medium" if number >= 4 else "low"
+        severity = "critical" if number >= 9 else "high" if number >= 7 else "medium" if number >= 4 else "low"
     except ValueError:
         pass
     location = (_objects(result, "locations") or [{}])[0]
@@ -535,6 +537,7 @@ def read_pip_audit(octets: bytes) -> Report:
             str(advisory.get("id") or "?"),
             f"{entry['name']} {entry.get('version')}",
             aliases=tuple(str(alias) for alias in _entry(advisory, "aliases", list) or ()),
+            fixed_in=tuple(str(version) for version in _entry(advisory, "fix_versions", list) or ()),
         )
         for entry in audited
         for advisory in _objects(entry, "vulns")
@@ -547,6 +550,29 @@ def read_pip_audit(octets: bytes) -> Report:
         not_judged=tuple(str(entry["name"]) for entry in entries if "skip_reason" in entry),
         packages=tuple((str(entry["name"]), str(entry.get("version"))) for entry in audited),
     )
+
+
+_OSV_SEVERITIES = {"low": "low", "moderate": "medium", "medium": "medium", "high": "high", "critical": "critical"}
+
+
+def read_advisories(octets: bytes) -> dict[str, str]:
+    """The severity of each advisory by all of its names, of OSV records: one, a list, or the answer of a query.
+
+    A record that rates nothing has no entry: its severity is not known. Of two ratings of one name the worse counts.
+    """
+    document = _json(octets)
+    vulns = document.get("vulns") if isinstance(document, dict) else None
+    records = vulns if isinstance(vulns, list) else document if isinstance(document, list) else [document]
+    if any(not isinstance(record, dict) or "id" not in record for record in records):
+        raise UnexpectedAnswer("it is neither an OSV record nor a list of them")
+    severities: dict[str, str] = {}
+    for record in records:
+        said = str(_entry(_entry(record, "database_specific", dict), "severity", str) or "").lower()
+        for name in [record["id"], *(_entry(record, "aliases", list) or ())]:
+            if said in _OSV_SEVERITIES:
+                rated = (severities.get(str(name).lower(), "low"), _OSV_SEVERITIES[said])
+                severities[str(name).lower()] = max(rated, key=SEVERITIES.index)
+    return severities
 
 
 READERS: dict[str, t.Callable[[bytes], Report]] = {

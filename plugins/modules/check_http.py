@@ -160,6 +160,24 @@ options:
       - Where the answer must redirect to, same scheme, host and port, and a path that begins so. With O(follow=true) it is where
         the last redirect led.
     type: str
+  redirects_with: &redirects_with
+    description:
+      - Parameters that the redirect's query must have, each once and not empty, as a login through OAuth begins with C(client_id),
+        C(redirect_uri) and C(state). Needs O(redirects_to).
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The parameter.
+        type: str
+        required: true
+      equals:
+        description: Its value. Where it is not given the value may be any, and is not told.
+        type: str
+      fresh:
+        description: Whether each answer must have another value, as a C(state) has to. Needs O(consecutive) of 2 or more.
+        type: bool
+        default: false
   cors: &cors
     description: Whether browser pages of other origins may read the answers. Each origin is tried with a preflight, and with the request itself.
     type: dict
@@ -219,6 +237,7 @@ options:
       contains: *contains
       contains_not: *contains_not
       redirects_to: *redirects_to
+      redirects_with: *redirects_with
       cors: *cors
       max_bytes: *max_bytes
       max_ms: *max_ms
@@ -254,6 +273,16 @@ EXAMPLES = r"""
       - url: http://archive.example.org/
         redirects_to: https://archive.example.org/
     timeout: 30
+
+- name: A login is handed to GitHub as ours, and each with a state of its own
+  opsready.golive.check_http:
+    url: https://runner.example.org/auth/login
+    redirects_to: https://github.com/login/oauth/authorize
+    redirects_with:
+      - {name: client_id, equals: Iv1.0123456789abcdef}
+      - {name: redirect_uri, equals: "https://runner.example.org/auth/callback"}
+      - {name: state, fresh: true}
+    consecutive: 2
 """
 
 RETURN = r"""

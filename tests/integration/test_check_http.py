@@ -8,8 +8,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import secrets
 import typing as t
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -210,6 +211,61 @@ def test_a_followed_redirect_is_judged_where_it_ends(http_server: HttpServer) ->
     found = finding(url=http_server.url, follow=True, redirects_to=f"{http_server.url}/new")
     assert found["status"] == "pass"
     assert found["evidence"]["requests"][0]["redirects"] == [[301, f"{http_server.url}/new"]]
+
+
+LOGIN: dict[str, t.Any] = {
+    "redirects_to": "https://github.com/login/oauth/authorize",
+    "redirects_with": [
+        {"name": "client_id", "equals": "Iv1.abc"},
+        {"name": "redirect_uri", "equals": "https://runner.example.org/auth/callback"},
+        {"name": "state", "fresh": True},
+    ],
+    "consecutive": 2,
+}
+
+
+def login_page(client_id: str = "Iv1.abc", state: str = "", more: str = "") -> t.Callable[[Request], Answer]:
+    """Begins a login through OAuth; without a state it makes a new one each time."""
+    back = quote("https://runner.example.org/auth/callback", safe="")
+
+    def answer(_request: Request) -> Answer:
+        query = f"client_id={client_id}&redirect_uri={back}&state={state or secrets.token_urlsafe(16)}{more}"
+        return Answer(302, headers={"Location": f"https://github.com/login/oauth/authorize?{query}"})
+
+    return answer
+
+
+@serves("S0.25", case="pass", stand_in="login page of the tests")
+def test_a_login_is_handed_over_as_ours_with_a_state_of_its_own(http_server: HttpServer) -> None:
+    http_server.route("/auth/login", login_page())
+    found = finding(url=f"{http_server.url}/auth/login", **LOGIN)
+    assert found["status"] == "pass", found["summary"]
+    measured = {name.rpartition(" ")[2]: value for name, value in found["measured"].items() if "redirect's" in name}
+    assert measured["client_id"] == "Iv1.abc"
+    assert measured["redirect_uri"] == "https://runner.example.org/auth/callback"
+    assert "github.com/login/oauth/authorize" in json.dumps(found["measured"])
+    # A state belongs to a session: it is nowhere told.
+    assert "state=" not in json.dumps(found)
+
+
+@serves("S0.25", case="fail", stand_in="login page of the tests")
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (login_page(client_id="Iv1.other"), "redirect's client_id is Iv1.other, expected Iv1.abc"),
+        (login_page(client_id=""), "redirect's client_id is absent or empty, expected Iv1.abc"),
+        (login_page(state="always"), "different values of the redirect's state is 1, expected at least 2"),
+        (login_page(more="&state=twice"), "redirect's state is 2 times, expected present"),
+        (login_page(more="&redirect_uri=https%3A%2F%2Fevil.example"), "redirect's redirect_uri is 2 times"),
+        (lambda _request: Answer(200), "redirect's state is absent or empty"),
+    ],
+)
+def test_a_login_that_begins_in_another_way_fails(
+    http_server: HttpServer, page: t.Callable[[Request], Answer], said: str
+) -> None:
+    http_server.route("/auth/login", page)
+    found = finding(url=f"{http_server.url}/auth/login", **LOGIN)
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
 
 
 def cors_service(*allowed: str, star: bool = False) -> t.Callable[[Request], Answer]:
@@ -517,6 +573,12 @@ def test_items_of_one_call_share_a_request(http_server: HttpServer) -> None:
         ({"url": "http://h/", "states": {"paths": [], "pass": ["x"]}}, "states.paths is empty"),
         ({"url": "http://h/", "states": {"paths": ["$..x"], "pass": ["x"]}}, "cannot be read"),
         ({"url": "http://h/", "redirects_to": "nowhere"}, "is not http"),
+        ({"url": "http://h/", "redirects_to": "http://i/", "redirects_with": []}, "redirects_with is empty"),
+        ({"url": "http://h/", "redirects_with": [{"name": "state"}]}, "redirects_with needs redirects_to"),
+        (
+            {"url": "http://h/", "redirects_to": "http://i/", "redirects_with": [{"name": "state", "fresh": True}]},
+            "fresh needs",
+        ),
         ({"url": "http://h/", "cors": {}}, "cors names no origin"),
         ({"url": "http://h/", "ca_file": "/nonexistent/ca.pem"}, "cannot be used"),
         ({"url": "http://h/", "connect_to": "nonsense"}, "is not host:port"),

@@ -96,7 +96,7 @@ def test_what_would_count_for_nothing_is_one_clear_message(
     assert record.sign_offs() == []
 
 
-CONTACT = {"id": "reviewed", "title": "Somebody is reachable", "sign_off": {
+CONTACT: dict[str, t.Any] = {"id": "reviewed", "title": "Somebody is reachable", "sign_off": {
     "team": "backend", "expires_after": "30d", "binds_to": "none", "asks": ["channel"]}}  # fmt: skip
 
 
@@ -104,15 +104,25 @@ def _stated(channel: str) -> tuple[str, str]:
     return "-e", json.dumps({"signed_details": {"channel": channel}})
 
 
-@pytest.mark.serves("S1.69", "S1.71", case="pass")
-def test_a_named_contact_says_how_to_be_reached_since_when_and_until_when(tmp_path: Path, record: Record) -> None:
-    assert _judge(tmp_path, record, CONTACT)["decision"] == "NO-GO"
-    signed = _sign(tmp_path, *ASKED, *WHO, *_stated("+49 30 1234567, day and night"))
+@pytest.mark.parametrize(
+    ("asked", "stated"),
+    [
+        pytest.param("channel", "+49 30 1234567", marks=pytest.mark.serves("S1.69", "S1.71", case="pass")),
+        pytest.param("account", "ops-test", marks=pytest.mark.serves("S0.25", case="pass", stand_in="login page of the tests")),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_is_stated_since_when_and_until_when(
+    tmp_path: Path, record: Record, asked: str, stated: str
+) -> None:
+    """Of a contact how to reach it, of a login that somebody tried with which account."""
+    item = {**CONTACT, "sign_off": {**CONTACT["sign_off"], "asks": [asked]}}
+    assert _judge(tmp_path, record, item)["decision"] == "NO-GO"
+    signed = _sign(tmp_path, *ASKED, *WHO, "-e", json.dumps({"signed_details": {asked: stated}}))
     assert signed.rc == 0, signed.text
-    verdict = _judge(tmp_path, record, CONTACT)
+    verdict = _judge(tmp_path, record, item)
     assert verdict["decision"] == "GO"
     (told,) = verdict["sign_offs"]
-    assert (told["name"], told["details"]) == (NAME, {"channel": "+49 30 1234567, day and night"})
+    assert (told["name"], told["details"]) == (NAME, {asked: stated})
     begin, end = (datetime.datetime.fromisoformat(told[name].replace("Z", "+00:00")) for name in ("signed", "expires"))
     assert end - begin == datetime.timedelta(days=30)
 

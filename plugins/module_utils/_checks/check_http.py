@@ -15,7 +15,7 @@ import math
 import os
 import re
 import typing as t
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import json_expectations
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
@@ -79,6 +79,15 @@ REQUEST: Spec = {
     "contains": {"type": "list", "elements": "str"},
     "contains_not": {"type": "list", "elements": "str"},
     "redirects_to": {"type": "str"},
+    "redirects_with": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "equals": {"type": "str"},
+            "fresh": {"type": "bool", "default": False},
+        },
+    },
     "cors": {
         "type": "dict",
         "options": {
@@ -206,7 +215,7 @@ def _complete(request: dict[str, t.Any]) -> dict[str, t.Any]:
         request["samples"] = 20
     if request["samples"] and request["method"] not in _SAFE:
         raise BadInput(f"samples needs a method that changes nothing, and {request['method']} may.")
-    for name in ("status", "json", "response_headers", "contains", "contains_not"):
+    for name in ("status", "json", "response_headers", "contains", "contains_not", "redirects_with"):
         if request.get(name) == []:
             raise BadInput(f"{name} is empty, so nothing would be judged by it.")
     if not request.get("status"):
@@ -227,6 +236,10 @@ def _refuse_unreadable(request: t.Mapping[str, t.Any]) -> None:
             jsonpath.parse(path)
     if request.get("redirects_to"):
         http.origin_of(request["redirects_to"])
+    elif request.get("redirects_with"):
+        raise BadInput("redirects_with needs redirects_to: parameters mean something only to whom they are for.")
+    if any(wanted["fresh"] for wanted in request.get("redirects_with") or ()) and request["consecutive"] < 2:
+        raise BadInput("fresh needs consecutive: 2 or more: whether a value is new is seen by two answers.")
     cors = request.get("cors")
     if cors and not cors["origin_allowed"] and not cors["origin_refused"]:
         raise BadInput("cors names no origin, so nothing would be judged by it.")
@@ -390,6 +403,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             yield unknown(seen.label, seen.problem.rstrip("."), remedy=seen.remedy, left_out=seen.left_out)
         else:
             yield from _worst_of_each([apart(_judge_answer(answer, seen, request)) for answer in seen.answers])
+            yield from apart(_judge_freshness(seen, request))
             yield from _judge_timings(seen, request)
             yield from apart(_judge_cors(seen, request))
 
@@ -432,6 +446,7 @@ def _judge_answer(answer: Answer, seen: Seen, request: t.Mapping[str, t.Any]) ->
         yield one_of(f"{label} status", answer.status, request["status"])
     if request.get("redirects_to"):
         yield _redirect(answer, label, request)
+        yield from _redirect_parameters(answer, label, request)
     for expectation in request.get("response_headers") or ():
         yield from _header_criteria(answer, label, expectation)
     yield from _text_criteria(answer, label, request)
@@ -477,8 +492,12 @@ def _document_criteria(answer: Answer, label: str, request: t.Mapping[str, t.Any
         yield from _state_criteria(answer.document, label, request["states"])
 
 
+def _reached(answer: Answer, request: t.Mapping[str, t.Any]) -> str:
+    return answer.url if request.get("follow") else answer.location
+
+
 def _redirect(answer: Answer, label: str, request: t.Mapping[str, t.Any]) -> Criterion:
-    reached = answer.url if request.get("follow") else answer.location
+    reached = _reached(answer, request)
     shown = re.sub(r"[?#].*", "", reached) or "nowhere"
     origin, target = http.origin_of(request["redirects_to"])
     good = False
@@ -489,6 +508,37 @@ def _redirect(answer: Answer, label: str, request: t.Mapping[str, t.Any]) -> Cri
         except BadInput:
             good = False
     return holds(f"{label} redirect", good, measured=shown, expected=request["redirects_to"])
+
+
+def _parameter(answer: Answer, name: str, request: t.Mapping[str, t.Any]) -> list[str]:
+    """The values that the redirect gives a parameter of its query."""
+    try:
+        return parse_qs(urlsplit(_reached(answer, request)).query, keep_blank_values=True).get(name, [])
+    except ValueError:  # no URL, or one with more parameters than anybody sends
+        return []
+
+
+def _redirect_parameters(answer: Answer, label: str, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Each parameter once and not empty. A value that nobody named may be a secret of the session, so it is not told."""
+    for wanted in request.get("redirects_with") or ():
+        values = _parameter(answer, wanted["name"], request)
+        if len(values) > 1:
+            measured = f"{len(values)} times"
+        elif not any(values):
+            measured = "absent or empty"
+        else:
+            measured = "present" if wanted["equals"] is None else values[0]
+        yield one_of(f"{label} redirect's {wanted['name']}", measured, [wanted["equals"] or "present"])
+
+
+def _judge_freshness(seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    for wanted in request.get("redirects_with") or ():
+        if wanted["fresh"]:
+            name = wanted["name"]
+            values = [value for answer in seen.answers for value in _parameter(answer, name, request)]
+            yield at_least(
+                f"{seen.label} different values of the redirect's {name}", len(set(values)), len(seen.answers)
+            )
 
 
 def _header_criteria(answer: Answer, label: str, expectation: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:

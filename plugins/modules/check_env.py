@@ -122,6 +122,44 @@ options:
     description: Names of variables that must all hold different values.
     type: list
     elements: str
+  fits:
+    description: Products of settings that this host has to have room for. The arithmetic stands in the finding.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: What has to fit, in a few words.
+        type: str
+        required: true
+      factors:
+        description:
+          - What is multiplied. Each is the name of a variable, a number, or a size such as V(2GiB). A variable holds a number, or a size
+            with its unit; V(2G) is neither.
+        type: list
+        elements: str
+        required: true
+      unit:
+        description: The unit of the product where no factor has one, such as V(MB).
+        type: str
+      within:
+        description:
+          - What it has to fit in. V(memory) is all of the host's, V(memory_available) what could be given out now, V(disk) what is free at
+            O(fits[].path), V(processors) those that this host's programs may run on.
+        type: str
+        required: true
+        choices: [memory, memory_available, disk, processors]
+      path:
+        description: A path on the disk. Needed for V(disk).
+        type: path
+      share:
+        description: How much of it the product may take, above 0 and at most 1.
+        type: float
+        default: 0.8
+      level:
+        description: How bad it is when it does not fit.
+        type: str
+        choices: [fail, warn]
+        default: fail
   forbidden_patterns:
     description:
       - Regular expressions that no value of the file may match, whatever the case, such as V(localhost).
@@ -156,6 +194,19 @@ EXAMPLES = r"""
         groups: [[GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET], [GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET]]
       - {name: FRONTEND_URL, kind: url, optional: the backend serves the pages itself}
     distinct: [SECRET_KEY, JWT_SECRET_KEY]
+
+- name: What may run and be logged at the same time fits this host
+  opsready.golive.check_env:
+    file: /srv/runner/runner.env
+    rules:
+      - {name: MAX_CONCURRENT_RUNS, kind: number, min: 1, max: 64}
+      - {name: LOG_RETENTION_DAYS, kind: number, min: 7, max: 365}
+      - {name: LOG_RETENTION_RUNS, kind: number, min: 10, max: 10000}
+      - {name: LOG_MAX_SIZE_MB, kind: number, min: 1, max: 1000}
+    fits:
+      - {name: memory of all runs, factors: [MAX_CONCURRENT_RUNS, 512MiB], within: memory}
+      - {name: processors of all runs, factors: [MAX_CONCURRENT_RUNS, "0.25"], within: processors, share: 1}
+      - {name: logs of all runs, factors: [LOG_RETENTION_RUNS, LOG_MAX_SIZE_MB], unit: MB, within: disk, path: /srv/runner/logs}
 """
 
 RETURN = r"""

@@ -41,7 +41,7 @@ _HIGHER = {
     "daily", "weekly", "monthly", "yearly", "gap_window",
 }  # fmt: skip
 #: Stricter the lower, beside names that begin with max.
-_LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout"}
+_LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", "share"}
 #: Lists of what is let through: each entry more is milder.
 _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",
@@ -63,6 +63,7 @@ _MILD_CHOICES = {
     "archive": 1,
     "allowed": 1,
     "tag": 1,
+    "memory": 1,
 }
 _SHOWN = 100
 #: A size, span, version or mode.

@@ -15,9 +15,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import check_env, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_env, registry, units
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._checks.secret_strength import fingerprint
+from ansible_collections.opsready.golive.plugins.module_utils._clients import host
 from ansible_collections.opsready.golive.plugins.module_utils._core import deps
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
@@ -356,6 +357,83 @@ def test_forbidden_patterns_are_told_by_name_only(env: EnvFile) -> None:
     assert "debug" not in found["summary"]
 
 
+RUNS = [{"name": "MAX_CONCURRENT_RUNS", "kind": "number", "min": 1, "max": 10**9}]
+IN_MEMORY = {"name": "memory of all runs", "factors": ["MAX_CONCURRENT_RUNS", "1MiB"], "within": "memory"}
+IN_PROCESSORS = {"name": "processors of all runs", "factors": ["MAX_CONCURRENT_RUNS", "0.001"], "within": "processors"}
+
+
+@serves("S0.22", case="pass")
+def test_the_runs_at_the_same_time_fit_the_host_and_the_arithmetic_is_shown(env: EnvFile) -> None:
+    found = env.finding("MAX_CONCURRENT_RUNS=8\n", RUNS, fits=[IN_MEMORY, IN_PROCESSORS])
+    assert found["status"] == "pass", found["summary"]
+    total = host.memory().total_bytes
+    assert found["measured"]["memory of all runs"] == "8.4 MB (8.0 MiB) (MAX_CONCURRENT_RUNS 8 x 1MiB)"
+    assert found["expected"]["memory of all runs"] == (
+        f"at most {units.size_text(int(0.8 * total))}, which is 80% of the memory"
+    )
+    assert found["measured"]["processors of all runs"] == "0.008 (MAX_CONCURRENT_RUNS 8 x 0.001)"
+    assert found["expected"]["processors of all runs"].startswith(f"at most {0.8 * host.usable_cpus():g}, ")
+
+
+@serves("S0.22", case="fail")
+@pytest.mark.parametrize("claim", [IN_MEMORY, {**IN_MEMORY, "within": "memory_available"}, IN_PROCESSORS])
+def test_more_runs_than_the_host_has_room_for_fail(env: EnvFile, claim: dict[str, t.Any]) -> None:
+    """As many as take this host's whole memory, which is more than its share; processors are fewer."""
+    runs = host.memory().total_bytes // 2**20
+    found = env.finding(f"MAX_CONCURRENT_RUNS={runs}\n", RUNS, fits=[claim])
+    assert (found["status"], f"MAX_CONCURRENT_RUNS {runs} x " in found["summary"]) == ("fail", True), found
+
+
+LOGS = [
+    {"name": "LOG_RETENTION_DAYS", "kind": "number", "min": 7, "max": 365},
+    {"name": "LOG_RETENTION_RUNS", "kind": "number", "min": 10, "max": 10**12},
+    {"name": "LOG_MAX_SIZE_MB", "kind": "number", "min": 1, "max": 1000},
+]
+
+
+def judged_logs(env: EnvFile, days: int, runs: int, **more: t.Any) -> dict[str, t.Any]:
+    text = f"LOG_RETENTION_DAYS={days}\nLOG_RETENTION_RUNS={runs}\nLOG_MAX_SIZE_MB=1\n"
+    logs = {"name": "logs", "factors": ["LOG_RETENTION_RUNS", "LOG_MAX_SIZE_MB"], "unit": "MB", "within": "disk"}
+    return env.finding(text, LOGS, fits=[{**logs, "path": str(env.path.parent), **more}])
+
+
+@serves("S0.21", case="pass")
+def test_logs_are_bounded_and_what_they_may_take_is_free(env: EnvFile) -> None:
+    found = judged_logs(env, 30, 20)
+    assert found["status"] == "pass", found["summary"]
+    assert found["measured"]["logs"] == "20.0 MB (19.1 MiB) (LOG_RETENTION_RUNS 20 x LOG_MAX_SIZE_MB 1 x MB)"
+    assert f"of what is free at {env.path.parent}" in found["expected"]["logs"]
+
+
+@serves("S0.21", case="fail")
+@pytest.mark.parametrize(
+    ("days", "runs", "said"),
+    [(1, 20, "LOG_RETENTION_DAYS (lower bound) is 1"), (30, 10**12, "Logs is 1000000000.0 GB")],
+)
+def test_logs_out_of_bounds_or_larger_than_the_disk_fail(env: EnvFile, days: int, runs: int, said: str) -> None:
+    found = judged_logs(env, days, runs)
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("OTHER=1", "MAX_CONCURRENT_RUNS is not set"),
+        (f"MAX_CONCURRENT_RUNS={STRONG}", "MAX_CONCURRENT_RUNS is neither a number nor a size"),
+        ("MAX_CONCURRENT_RUNS=2g", "is neither a number nor a size"),
+        ("MAX_CONCURRENT_RUNS=2GiB", "is no number of bytes"),
+    ],
+)
+def test_what_cannot_be_reckoned_is_unknown(env: EnvFile, text: str, said: str) -> None:
+    found = env.finding(text + "\n", [{"name": "X", "kind": "absent"}], fits=[IN_MEMORY])
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_a_disk_that_is_not_there_is_unknown(env: EnvFile) -> None:
+    found = judged_logs(env, 30, 20, path="/no/such/disk")
+    assert (found["status"], "/no/such/disk" in found["summary"]) == ("unknown", True), found["summary"]
+
+
 def test_no_file_is_unknown(tmp_path: Path) -> None:
     found = finding(file=str(tmp_path / "absent"), rules=[rule("present")])
     assert (found["status"], "No such file" in found["summary"]) == ("unknown", True)
@@ -515,6 +593,12 @@ def test_a_process_that_is_gone_is_unknown_and_the_file_is_still_judged(env: Env
         ({"rules": [rule("matches", pattern="(")]}, "not a regular expression"),
         ({"rules": [rule("number")]}, "needs min, max or value"),
         ({"rules": [rule("any_of", groups=[[]])]}, "empty group"),
+        ({"rules": [rule("present")], "fits": []}, "fits is empty"),
+        ({"rules": [rule("present")], "fits": [{**IN_MEMORY, "factors": []}]}, "factors is empty"),
+        ({"rules": [rule("present")], "fits": [{**IN_MEMORY, "factors": ["2 G"]}]}, "which is not a size"),
+        ({"rules": [rule("present")], "fits": [{**IN_MEMORY, "share": 1.5}]}, "share is 1.5"),
+        ({"rules": [rule("present")], "fits": [{**IN_MEMORY, "unit": "G"}]}, "which is not a size"),
+        ({"rules": [rule("present")], "fits": [{**IN_PROCESSORS, "unit": "MB"}]}, "processors have no unit"),
         ({"rules": [rule("present")], "max_mode": "rw"}, "max_mode is"),
         ({"rules": [rule("present")], "process": {"pattern": "("}}, "not a regular expression"),
     ],

@@ -18,7 +18,7 @@ import re
 import typing as t
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import secret_strength
+from ansible_collections.opsready.golive.plugins.module_utils._checks import env_arithmetic, secret_strength
 from ansible_collections.opsready.golive.plugins.module_utils._clients import envfile
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
@@ -99,6 +99,7 @@ ARGUMENT_SPEC: Spec = {
         ],
     },
     "distinct": {"type": "list", "elements": "str"},
+    "fits": env_arithmetic.FITS,
     "forbidden_patterns": {"type": "list", "elements": "str"},
     "forbidden_except": {"type": "list", "elements": "str", "default": []},
 }
@@ -157,6 +158,7 @@ class Facts:
     #: Groups of names that hold the same value and must not.
     alike: tuple[tuple[str, ...], ...] = ()
     missing_distinct: tuple[str, ...] = ()
+    reckoned: tuple[env_arithmetic.Reckoned, ...] = ()
     #: Names whose value matches a forbidden pattern, per pattern.
     forbidden: tuple[tuple[str, tuple[str, ...]], ...] = ()
     #: Why the file or the process could not be read.
@@ -170,7 +172,7 @@ def _max_mode(text: str) -> int:
 
 
 def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
-    for option in ("rules", "distinct", "forbidden_patterns"):
+    for option in ("rules", "distinct", "fits", "forbidden_patterns"):
         if params.get(option) == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
     if params.get("distinct") and len(params["distinct"]) < 2:
@@ -189,6 +191,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
             raise BadInput(f"rule {rule['name']}: a number needs min, max or value.")
         if rule["kind"] == "any_of" and not all(rule["groups"]):
             raise BadInput(f"rule {rule['name']}: groups holds an empty group.")
+    env_arithmetic.refuse_unreadable(params.get("fits") or ())
     _max_mode(params["max_mode"])
 
 
@@ -234,6 +237,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         is_stale=any(process.started_at + 1 < file.changed_at for process in running) if file and running else None,
         alike=_alike(values, params.get("distinct") or ()),
         missing_distinct=tuple(name for name in params.get("distinct") or () if not values.get(name)),
+        reckoned=tuple(env_arithmetic.reckoned(claim, values.get, run=run) for claim in params.get("fits") or ()),
         forbidden=_forbidden(values, params),
         problems=tuple(problems),
     )
@@ -557,6 +561,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         )
     if params.get("distinct"):
         yield from _judge_distinct(facts, params)
+    yield from env_arithmetic.judge(facts.reckoned, params.get("fits") or ())
 
 
 def _judge_file(facts: Facts, mode: int, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:

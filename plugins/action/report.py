@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import (
     STEPS,
     TOUCHING,
+    Step,
     parts_of,
     title_of,
 )
@@ -266,7 +267,7 @@ def release_part(record: t.Mapping[str, t.Any], downtime: t.Mapping[str, t.Any])
             {
                 "name": step["name"],
                 "title": title_of(step, parts),
-                "phase": "rollback" if step["direction"] == "back" else by_name[step["name"]].phase,
+                "phase": _phase_of(step, by_name),
                 "status": step["status"],
                 "started": step["started"],
                 "seconds": step["seconds"],
@@ -278,13 +279,28 @@ def release_part(record: t.Mapping[str, t.Any], downtime: t.Mapping[str, t.Any])
         ],
         "point_of_no_return": plan.get("point_of_no_return"),
         "irreversible": plan.get("irreversible", []),
-        # What was printed before the first change; it matters while the release is not settled.
-        "way_out": [] if ended and ended["outcome"] != "left_on" else plan.get("way_out") or [],
+        # What was printed before the first change.
+        "way_out": _ways_out(plan, ended.get("outcome", "")),
         "rollback": _rollback_part(rollback, parts),
         "backup": _backup_part(_known(steps, "backup", "backup")),
         "downtime": _downtime_part(downtime, plan.get("downtime_budget"), steps),
         "drain": _known(steps, "watch", "drain"),
     }
+
+
+def _ways_out(plan: t.Mapping[str, t.Any], outcome: str) -> list[str]:
+    """The commands that lead on: out of a release that is not settled, and back from one that is live."""
+    ways = [str(way) for way in plan.get("way_out") or []]
+    if outcome == "live":
+        return [way for way in ways if " opsready.golive.abort " not in way]
+    return ways if outcome in ("", "left_on") else []
+
+
+def _phase_of(step: t.Mapping[str, t.Any], by_name: t.Mapping[str, Step]) -> str:
+    """When it ran; a step with a name of one's own, which only the module ``release`` makes, is one of the window."""
+    if step["direction"] == "back":
+        return "rollback"
+    return by_name[step["name"]].phase if step["name"] in by_name else "window"
 
 
 def _rollback_part(rollback: t.Mapping[str, t.Any], parts: t.Collection[str] | None) -> dict[str, t.Any]:
@@ -325,10 +341,16 @@ def _downtime_part(
         "verdict": budget_verdict(
             seconds=downtime.get("seconds"),
             at_most=downtime.get("at_most_seconds"),
-            unknown=math.inf if went_on else downtime.get("unknown_seconds"),
+            unknown=math.inf if went_on or _is_still_down(downtime) else downtime.get("unknown_seconds"),
             budget=budget,
         ),
     }
+
+
+def _is_still_down(downtime: t.Mapping[str, t.Any]) -> bool:
+    """Whether measuring ended before the downtime did: it is that long at least, and nobody knows how long."""
+    intervals = downtime.get("intervals") or []
+    return bool(intervals and downtime.get("until") and intervals[-1].get("to") == downtime["until"])
 
 
 def _is_felt(step: t.Mapping[str, t.Any]) -> bool:
@@ -366,6 +388,8 @@ def _beside_budget(outcome: str, downtime: t.Mapping[str, t.Any] | None) -> list
     if downtime["verdict"] == OVER_BUDGET:
         return [f"{word(outcome)}, over budget: {downtime['seconds']:.1f} s of {budget}"]
     known = "nothing was measured" if downtime["seconds"] is None else _measured(downtime)
+    if _is_still_down(downtime):
+        known += ", and it was still down then"
     return [f"{word(outcome)}, and the downtime budget of {budget} cannot be judged: {known}"]
 
 
@@ -378,7 +402,12 @@ def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
     """Downtime and backup in a line each."""
     lines = []
     downtime, backup = release.get("downtime"), release.get("backup")
-    if downtime and downtime.get("seconds") is not None:
+    # Of what ended before anybody could feel it there is nothing to tell.
+    if (
+        downtime
+        and downtime.get("seconds") is not None
+        and any(step["name"] in TOUCHING or step["phase"] == "rollback" for step in release["steps"])
+    ):
         budget = downtime.get("budget_seconds")
         allowed = f" of {budget:g} s allowed" if budget is not None else ", no budget was given"
         # A way back days later has a window of its own.
@@ -390,9 +419,20 @@ def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
     if backup:
         lines.append(
             f"backup: {backup['size_bytes']:,} bytes at {backup['key']}, {backup['rows']:,} rows in {backup['tables']} "
-            f"tables, restored and compared in {backup.get('restore_seconds') or 0:.1f} s"
+            f"tables, {_proof(backup)}"
         )
     return lines
+
+
+def _proof(backup: t.Mapping[str, t.Any]) -> str:
+    """What was seen of a backup, and no more than that."""
+    seconds = f" in {backup['restore_seconds']:.1f} s" if backup.get("restore_seconds") is not None else ""
+    proofs = {
+        "restore": f"restored and compared{seconds}",
+        "archive": "read back and its rows counted, not restored",
+        "head": "its stored bytes compared, neither read back nor restored",
+    }
+    return proofs.get(str(backup.get("verified")), "not proven")
 
 
 def _is_later(downtime: t.Mapping[str, t.Any], release: t.Mapping[str, t.Any]) -> bool:

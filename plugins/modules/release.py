@@ -14,7 +14,7 @@ author:
   - The opsready.golive authors (@opsready)
 description:
   - Keeps the release record on the state host, below C(<state_dir>/<system>/). It outlives the controller.
-  - O(state=begun) takes the system's lock, writes plan, way back and journal, and returns the token that every acting
+  - O(state=begun) takes the system's lock, begins the journal, and returns the token that every acting
     module of this collection presents. Without a GO that is fresh and for this very O(subject) it refuses.
   - The journal is append-only and hash-chained. A stale token is refused. A dead run's lock is reported, never broken;
     taking it over is O(state=claimed), an explicit and recorded word.
@@ -158,7 +158,7 @@ options:
   outcome:
     description: How the release ended. Required with O(state=ended).
     type: str
-    choices: [live, rolled_back, left_on, aborted, failed]
+    choices: [live, rolled_back, left_on, aborted]
   detail:
     description:
       - The outcome in a sentence.

@@ -47,6 +47,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     tone,
     uncovered,
     waiver_sentence,
+    ways_title,
     word,
     write_atomic,
 )
@@ -216,9 +217,8 @@ def _way_out(report: Mapping[str, Any]) -> str:
     if not ways:
         return ""
     items = "".join(f"<li><code>{escape(way)}</code></li>\n" for way in ways)
-    return (
-        f'<section class="ways" aria-labelledby="ways-h"><h2 id="ways-h">Ways out</h2>\n<ul>\n{items}</ul></section>\n'
-    )
+    heading = f'<h2 id="ways-h">{escape(ways_title(report))}</h2>'
+    return f'<section class="ways" aria-labelledby="ways-h">{heading}\n<ul>\n{items}</ul></section>\n'
 
 
 def _blocking(report: Mapping[str, Any], anchors: Mapping[tuple[str, str], str]) -> str:

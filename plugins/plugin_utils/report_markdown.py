@@ -38,6 +38,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     spans,
     uncovered,
     waiver_sentence,
+    ways_title,
     word,
     write_atomic,
 )
@@ -137,7 +138,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
         lines.append("")
     ways = [as_text(way) for way in section(report, "release").get("way_out") or []]
     if ways:
-        lines += ["## Ways out", "", *(f"- {code(way)}" for way in ways), ""]
+        lines += [f"## {ways_title(report)}", "", *(f"- {code(way)}" for way in ways), ""]
     missing = uncovered(verdict)
     for title, name in (("What blocks", "blocking"), ("Warnings", "warnings")):
         groups = group_blocking(rows(verdict, name))

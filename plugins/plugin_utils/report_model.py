@@ -279,6 +279,11 @@ def budget_sentence(downtime: Mapping[str, Any]) -> str:
     return "whether it was within the budget is not known" if verdict == BUDGET_UNKNOWN else ""
 
 
+def ways_title(report: Mapping[str, Any]) -> str:
+    """Return what the commands that lead on are for: out of what is not settled, or back from what is live."""
+    return "The way back; what users wrote since is counted first" if report["outcome"] == "live" else "Ways out"
+
+
 def uncovered(verdict: Mapping[str, Any]) -> list[str]:
     """Return the required items that nothing covers, but for those that already stand among what blocks."""
     told = {as_text(entry.get("id")) for entry in rows(verdict, "blocking")}

@@ -13,7 +13,7 @@ import shlex
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.attestation import UNBOUND, is_blank, unstated
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import STATUSES, plain
 from ansible_collections.opsready.golive.plugins.plugin_utils import strictness
@@ -28,8 +28,6 @@ NO_GO = "NO-GO"
 _LISTED = 20
 #: How much of a finding's summary is printed; all of it is in the report.
 _SHOWN_CHARACTERS = 1000
-#: How far a host's clock may be ahead of the controller's before its findings' age means nothing.
-_CLOCK_SKEW = datetime.timedelta(minutes=5)
 
 Finding = dict[str, t.Any]
 Expected = t.Mapping[str, t.Any]
@@ -190,7 +188,7 @@ def _judge_sign_off(
         signed = parse_utc(str(record.get("signed", "")))
     except ValueError:
         return "unknown", f"The sign-off of {name} has no readable time."
-    if signed > now + _CLOCK_SKEW:
+    if signed > now + datetime.timedelta(seconds=CLOCKS_DIFFER):
         return "unknown", f"The sign-off of {name} lies in the future: {utc_text(signed)}."
     ends = _ends(wanted, record)
     if ends and parse_utc(ends) <= now:
@@ -257,7 +255,7 @@ def _standing(finding: Finding, item: Expected, now: datetime.datetime) -> tuple
         return "unknown", f"When this was judged is not known. It said: {summary}"
     if age > limit:
         return "unknown", f"Judged {age:.0f} s ago, and may be at most {limit:.0f} s old. It said: {summary}"
-    if age < -_CLOCK_SKEW.total_seconds():
+    if age < -CLOCKS_DIFFER:
         return (
             "unknown",
             f"Judged {-age:.0f} s in the future: the clocks differ, so its age is not known. It said: {summary}",
@@ -471,8 +469,9 @@ def _sign_off_note(finding: Finding) -> dict[str, t.Any]:
     }  # fmt: skip
 
 
-def in_words(verdict: t.Mapping[str, t.Any]) -> str:
-    """The verdict as it is printed: the decision first, then what blocks, then what warns."""
+def in_words(verdict: t.Mapping[str, t.Any], findings: t.Iterable[Finding] = ()) -> str:
+    """The verdict as it is printed: the decision first, then what blocks with what to do about it, then what warns."""
+    remedies = {(finding["id"], finding["host"]): finding.get("remedy") for finding in findings}
     counts = ", ".join(f"{count} {status}" for status, count in verdict["counts"].items() if count)
     decision = verdict["decision"]
     if verdict["conditional"] and decision != NO_GO:
@@ -483,6 +482,9 @@ def in_words(verdict: t.Mapping[str, t.Any]) -> str:
             where = "" if entry["host"] == CONTROLLER else f" on {entry['host']}"
             summary = " ".join(entry["summary"].split())  # no server's answer begins a line of its own
             lines.append(f"  {title:7}{entry['status']:8} {entry['id']}{where}: {summary[:_SHOWN_CHARACTERS]}")
+            remedy = " ".join(str(remedies.get((entry["id"], entry["host"])) or "").split())
+            if title == "blocks" and remedy:
+                lines.append(f"  {'':15} → {remedy[:_SHOWN_CHARACTERS]}")
         if len(entries) > 30:
             lines.append(f"  {title:7}and {len(entries) - 30} more")
     lines += [f"  holds? {entry['id']}: {entry['reason']}" for entry in verdict["conditional"]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import release
+from ansible_collections.opsready.golive.plugins.module_utils._actions import journal, release
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
@@ -164,7 +165,7 @@ def test_a_release_left_on_keeps_the_lock(host: Host) -> None:
         ({"version": "1.9.9"}, "is for archive 1.9.9, not for archive 2.0.0"),
         ({"system": "shop"}, "is for shop 2.0.0"),
         ({"decided": "2026-01-01T00:00:00Z"}, "s old, and may be at most 3600 s"),
-        ({"decided": "2126-01-01T00:00:00Z"}, "s old"),
+        ({"decided": "2126-01-01T00:00:00Z"}, "s from now by the clock of the host"),
         ({"decided": "yesterday"}, "does not say when it was made"),
         ({"phase": "watch"}, "of phase watch, and only one of pre_deploy lets a release begin"),
     ],
@@ -992,6 +993,47 @@ def test_without_its_lock_a_release_that_has_not_ended_is_still_in_the_way(host:
     taken = host("claimed", takeover=begun["id"])
     host("ended", release=taken["token"], outcome="aborted")
     assert "token" in host.begin()
+
+
+@pytest.mark.parametrize("name", ["plan.json", "verdict.json"])
+def test_what_only_words_depend_on_may_be_damaged(host: Host, name: str) -> None:
+    begun = host.begin()
+    host.plan(begun["token"])
+    host("step", release=begun["token"], opens={"name": "images"})
+    (host.journal(begun["id"]).parent / name).write_text("{torn\n")
+    read = host("read")
+    assert f"{name} is damaged. Keep it" in read["text"]
+    settled = host("settled", release=begun["token"], closes={"name": "current", "status": "failed"})
+    assert (settled["settlement"]["action"], settled["ended"]["outcome"]) == ("finish", "aborted"), settled
+
+
+def test_without_its_way_back_a_release_that_runs_is_left_on(host: Host) -> None:
+    begun = host.begin()
+    host.plan(begun["token"])
+    host("step", release=begun["token"], opens={"name": "start"})
+    (host.journal(begun["id"]).parent / "rollback_plan.json").unlink()
+    read = host("read", world={"wanted": "roll_back"})
+    assert read["settlement"]["action"] == "leave_on", read
+    assert "how the system goes back is not on record" in read["text"]
+
+
+def test_an_end_that_the_journal_does_not_take_is_warned_of(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = host.begin()
+
+    def full(*_unused: t.Any, **_too: t.Any) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(journal, "append", full)
+    ended = host("ended", release=begun["token"], outcome="rolled_back")
+    assert [warning for warning in ended["warnings"] if "how it ended stands in the report alone" in str(warning)]
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(200, ""), (400, "The verdict was made 400 s from now by the clock of")])
+def test_a_controller_whose_clock_is_ahead_is_told_of_the_clock(host: Host, ahead: int, said: str) -> None:
+    later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=ahead + 0.5)
+    answer = host.begin(verdict=_verdict(decided=utc_text(later)))
+    assert answer.get("failed", False) is bool(said)
+    assert said in answer["msg"]
 
 
 def test_a_release_that_was_left_on_stays_in_the_way_without_its_lock(host: Host) -> None:

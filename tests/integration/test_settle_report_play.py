@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.action.report import release_part
 from ansible_collections.opsready.golive.plugins.module_utils._actions import journal
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record
 from tests.playbook import ROOT, Played, run_playbook
@@ -52,6 +53,28 @@ def _report(directory: Path, release: str, **more: t.Any) -> Played:
     )  # fmt: skip
 
 
+def test_a_loss_that_cannot_be_counted_leaves_the_decision_as_it_was(tmp_path: Path, refused_port: int) -> None:
+    """The database may be down, which may be why the release failed: it is left on then, ended and reported."""
+    files = [str(SETTLE / part / "main.yml") for part in ("defaults", "vars")]
+    settled = {"settlement": {"action": "leave_on", "needs_loss": True}}
+    variables = {
+        "backup_dsn": f"postgresql://archive@127.0.0.1:{refused_port}/archive",
+        "backup_host": "localhost",
+        "__settle_baseline": {"snapshot": "1:1:", "tables": []},
+        "__release_record": settled,
+    }
+    tasks = [
+        {"name": "Count", "ansible.builtin.import_tasks": str(SETTLE / "tasks" / "loss.yml")},
+        {"name": "Goes on", "ansible.builtin.debug": {"msg": "{{ __release_record.settlement.action }}"}},
+    ]
+    played = run_playbook(
+        [{"hosts": "localhost", "gather_facts": False, "vars_files": files, "vars": variables, "tasks": tasks}],
+        directory=tmp_path / "play",
+    )
+    assert played.of("Goes on").msg == "leave_on", played.text
+    assert "connection refused" in played.of("Loss | Say that it could not be counted").msg.lower()
+
+
 def _written(directory: Path) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", json.loads((directory / "out" / "report.json").read_text(encoding="utf-8")))
 
@@ -79,6 +102,44 @@ def test_a_downtime_that_nobody_measured_is_not_within_its_budget(tmp_path: Path
     played = _report(tmp_path, _released(tmp_path, MAINTENANCE), __release_ended=DONE)
     assert _written(tmp_path)["release"]["downtime"]["verdict"] == "unknown"
     assert "rolled back, and the downtime budget of 60 s cannot be judged: nothing was measured" in played.stdout
+
+
+def test_a_step_with_a_name_of_ones_own_is_told(tmp_path: Path) -> None:
+    own = {"event": "step_started", "step": "warm_cache", "direction": "forward", "title": "warm cache"}
+    _report(tmp_path, _released(tmp_path, MAINTENANCE, own), __release_ended=DONE)
+    assert [step["title"] for step in _written(tmp_path)["release"]["steps"]] == ["maintenance on", "warm cache"]
+
+
+@pytest.mark.parametrize(
+    ("proof", "said"),
+    [
+        ({"level": "restore", "restore_seconds": 1.25}, "restored and compared in 1.2 s"),
+        ({"level": "archive"}, "read back and its rows counted, not restored"),
+        ({"level": "head"}, "its stored bytes compared, neither read back nor restored"),
+    ],
+)
+def test_of_a_backup_no_more_is_said_than_was_seen(tmp_path: Path, proof: dict[str, t.Any], said: str) -> None:
+    backup = {"archive": "s3://b/x.dump", "size_bytes": 10, "rows": 5, "tables": 1, "verified": proof}
+    opened = {"event": "step_started", "step": "backup", "direction": "forward", "title": "backup, and proven"}
+    closed = {"event": "step_ended", "step": "backup", "status": "done", "detail": "", "known": {"backup": backup}}
+    played = _report(tmp_path, _released(tmp_path, MAINTENANCE, opened, closed), __release_ended=DONE)
+    assert f"5 rows in 1 tables, {said}" in played.stdout
+    assert ("restored and compared" in played.stdout) is (proof["level"] == "restore")
+
+
+@pytest.mark.parametrize(
+    ("until", "verdict"), [("2026-11-22T01:00:28Z", "unknown"), ("2026-11-22T01:00:29Z", "within budget")]
+)
+def test_a_downtime_that_had_not_ended_when_measuring_did_is_within_no_budget(
+    tmp_path: Path, until: str, verdict: str
+) -> None:
+    down = {"from": "2026-11-22T01:00:00Z", "to": "2026-11-22T01:00:28Z", "seconds": 28.0, "cause": "503"}
+    record = {
+        "id": "r1", "begun": {"at": "2026-11-22T00:59:00Z"}, "plan": {"downtime_budget": 60}, "rollback": {}, "steps": [],
+        "head": "", "entries": 1,
+    }  # fmt: skip
+    downtime = {"seconds": 28.0, "unknown_seconds": 0, "until": until, "intervals": [down], "resolution_seconds": 0.1}
+    assert release_part(record, downtime)["downtime"]["verdict"] == verdict
 
 
 def test_what_is_still_open_is_left_on(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def downtime(
     moment of the window is good, down or unknown. ``maintenance`` holds the windows in which law 5 is judged.
     """
     ordered = sorted(samples, key=lambda sample: sample.at)
-    limit = max(5 * interval, 1.0) if gap_after is None else max(gap_after, interval)
+    limit = _gap(interval, gap_after)
     until = max(since, until)
 
     def answered(sample: Sample) -> bool:
@@ -307,6 +307,11 @@ def downtime(
         maintenance_unknown_seconds=sum(_unknown_between(stretches, begin, end) for begin, end in maintenance),
         maintenance_samples=judged,
     )
+
+
+def _gap(interval: float, gap_after: float | None) -> float:
+    """How many seconds without a sample are a gap."""
+    return max(5 * interval, 1.0) if gap_after is None else max(gap_after, interval)
 
 
 def _stretches(
@@ -735,14 +740,19 @@ def measure(
             remedy="Start it with good.version_header, or leave good.versions out.",
         )
     begin = _moment(since, "since") if since else recording.began
-    end = _moment(until, "until") if until else (recording.ended or CLOCK.now().timestamp())
+    open_until = _moment(until, "until") if until else max(CLOCK.now().timestamp(), recording.ended or 0.0)
     windows = [
         (
             _moment(str(window["since"]), "maintenance.since") + clock_tolerance,
-            (_moment(str(window["until"]), "maintenance.until") if window.get("until") else end) - clock_tolerance,
+            (_moment(str(window["until"]), "maintenance.until") if window.get("until") else open_until)
+            - clock_tolerance,
         )
         for window in maintenance
     ]
+    end = open_until if until else recording.ended or open_until
+    last = max((closed for _opened, closed in windows), default=end)
+    if last - end > _gap(recording.interval, gap_after):
+        end = last  # a probe that ended by itself has not seen the rest of a window: that is unknown, and not over
     if from_last_start:
         begin = max(begin, _last_start(recording.starts, windows))
         windows = [window for window in windows if window[1] > begin]

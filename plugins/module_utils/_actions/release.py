@@ -40,7 +40,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.guard import
 _STEP_STATUSES = ["done", "failed", "undone", "skipped"]
 #: Names the step that is open, whichever it is.
 CURRENT = "current"
-OUTCOMES = ["live", "rolled_back", "left_on", "aborted", "failed"]
+OUTCOMES = ["live", "rolled_back", "left_on", "aborted"]
 
 ARGUMENT_SPEC: Spec = compose(
     RELEASE,
@@ -414,6 +414,10 @@ def _ended(context: Context, record: Record) -> Result:
         chain = _append(record, token, entries, way_back=way_back)
         if params["outcome"] != "left_on":
             record.free()
+    if not chain.head:
+        context.warn(
+            f"The journal of release {token.release} cannot be written: how it ended stands in the report alone."
+        )
     return {
         "changed": True,
         "head": chain.head,

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import journal
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Refused
 
 _JUDGE_AGAIN = "Judge again: run pre_deploy or golive."
@@ -33,7 +33,12 @@ def require_go(verdict: Params, *, now_text: str, max_age_seconds: float) -> Non
         age = (parse_utc(now_text) - parse_utc(str(verdict.get("decided", "")))).total_seconds()
     except ValueError:
         raise Refused("The verdict does not say when it was made.", remedy=_JUDGE_AGAIN) from None
-    if not -60 <= age <= max_age_seconds:
+    if age < -CLOCKS_DIFFER:
+        raise Refused(
+            f"The verdict was made {-age:.0f} s from now by the clock of the host that keeps the record.",
+            remedy="Set the clock of the controller or of that host right, then run it again.",
+        )
+    if age > max_age_seconds:
         raise Refused(
             f"The verdict is {age:.0f} s old, and may be at most {max_age_seconds:.0f} s.",
             remedy=_JUDGE_AGAIN,

@@ -194,8 +194,13 @@ class Record:
         return lock
 
     def document(self, release: str, name: str) -> dict[str, t.Any] | None:
-        """``plan.json``, ``rollback_plan.json``, … of a release, or None."""
-        return self._read_json(os.path.join(self.folder(release), name))
+        """``plan.json``, ``rollback_plan.json``, … of a release, or None. Raises UnexpectedAnswer, ActionFailed."""
+        try:
+            return self._read_json(os.path.join(self.folder(release), name))
+        except UnexpectedAnswer as problem:
+            raise UnexpectedAnswer(
+                problem.message, remedy="Keep it: it is of this release alone. ROLLBACK.md beside it says the way back."
+            ) from None
 
     def write(self, release: str, name: str, content: t.Any) -> None:
         text = (

@@ -50,10 +50,11 @@ def read(context: Context, record: Record) -> Result:
         context.warn(sentence)
     if release is None:
         return {**answer, "steps": [], "msg": f"No release of {params['system']} is on record."}
+    live = _readable(record.serving, "last release that went live", {})  # only told
     found = told(params, record, release, lock)
     if params["tells"] == "open" and _is_over(found):
         return {**answer, **found, "text": ""}
-    return {**answer, **found, "text": "\n".join([found["text"], *_way_out(found)])}
+    return {**answer, **found, "text": "\n".join([found["text"], *_way_out(found), *_serving(live, release)])}
 
 
 Part = t.TypeVar("Part")
@@ -74,12 +75,17 @@ def _shown_lock(lock: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
 
 
 def told(params: Params, record: Record, release: str, lock: t.Mapping[str, t.Any] | None) -> Result:
-    """A release as its record tells it, and what has to happen now. ``lock`` is the one that stands."""
+    """A release as its record tells it, and what has to happen now. ``lock`` is the one that stands.
+
+    Raises UnexpectedAnswer where journal or way back are damaged. Of a plan or verdict that is, nothing depends but words.
+    """
     chain = record.chain(release)
     if not chain.entries:
         raise GoliveError(f"Release {release} of {params['system']} is not on record in {record.root}.")
     steps = steps_of(chain.entries)
-    plan = record.document(release, "plan.json") or {}
+    only_words: dict[str, str] = {}
+    plan = _readable(lambda: record.document(release, "plan.json"), "plan", only_words) or {}
+    verdict = _readable(lambda: record.document(release, "verdict.json"), "verdict", only_words) or {}
     rollback = record.document(release, "rollback_plan.json") or {}
     ended = chain.entries[-1] if chain.entries[-1]["event"] == "ended" else None
     outcomes = [entry["outcome"] for entry in chain.entries if entry["event"] == "ended"]
@@ -98,6 +104,7 @@ def told(params: Params, record: Record, release: str, lock: t.Mapping[str, t.An
         decision=decision,
         lock_text=record.described_lock(lock) if lock else "",
         plan=plan,
+        damaged=list(only_words.values()),
     )
     return {
         "id": release,
@@ -113,7 +120,7 @@ def told(params: Params, record: Record, release: str, lock: t.Mapping[str, t.An
         "measured_from": measured_from(chain.entries),
         "plan": plan,
         "rollback": rollback,
-        "release_verdict": record.document(release, "verdict.json") or {},
+        "release_verdict": verdict,
         "settlement": decision,
         "folder": record.folder(release),
         "text": text,
@@ -132,6 +139,7 @@ def _status_text(
     decision: t.Mapping[str, t.Any],
     lock_text: str,
     plan: t.Mapping[str, t.Any],
+    damaged: t.Sequence[str],
 ) -> str:
     begun = chain.entries[0]
     lines = [
@@ -149,6 +157,7 @@ def _status_text(
         lines.append(
             f"  the journal was damaged at line {damage['line']}; the file as it was is kept as {damage['kept_as']}."
         )
+    lines += [f"  {sentence}" for sentence in damaged]
     if ended and ended["outcome"] == "left_on":
         lines.append(f"  {ended['detail']}")  # what was counted then; this run has not asked the database
     elif not ended:
@@ -173,6 +182,13 @@ def _way_out(found: t.Mapping[str, t.Any]) -> list[str]:
     if _is_over(found):
         return []
     return [f"  way out: {command}" for command in found["plan"].get("way_out") or []]
+
+
+def _serving(live: t.Mapping[str, t.Any] | None, release: str) -> list[str]:
+    """What serves users as this record has it, where that is not the release that is told."""
+    if live is None or live["release"] == release:
+        return []
+    return [f"  last live: {live['version']} since {live['since']}, by release {live['release']}"]
 
 
 def _is_over(found: t.Mapping[str, t.Any]) -> bool:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Finish, roll back, or leave on and say so: decided from the journal and the world, whoever asks.
 
-Automatic rollback, ``rollback`` days later, ``abort`` and ``resume`` enter here from four sides. Pure.
+Automatic rollback, ``rollback`` days later and ``abort`` enter here from three sides. Pure.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import release_steps
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 #: What the caller does next.
 NOTHING = "nothing"
@@ -22,6 +23,13 @@ LEAVE_ON = "leave_on"
 _KINDS = ("image_only", "downgrade", "restore", "forward_only")
 #: Outcomes after which nothing is left to do.
 _ENDINGS = ("live", "rolled_back", "aborted")
+
+_TRAFFIC = next(
+    dataclasses.asdict(step) for step in release_steps.STEPS if step.name == release_steps.POINT_OF_NO_RETURN
+)
+
+#: How many characters of what failed a sentence takes up; the step keeps all of them.
+_SHOWN_OF_CAUSE = 600
 
 World = t.Mapping[str, t.Any]
 Decision = dict[str, t.Any]
@@ -67,7 +75,12 @@ class _Case:
     @property
     def where(self) -> str:
         if self.stuck:
-            return f"It stopped at '{self.stuck['name']}' ({self.stuck['status']})"
+            detail = beginning_of(str(self.stuck.get("detail") or "").strip(), _SHOWN_OF_CAUSE).rstrip(".")
+            said = f"It stopped at '{self.stuck['name']}' ({self.stuck['status']}{f': {detail}' if detail else ''})"
+            if self.stuck["name"] not in (release_steps.POINT_OF_NO_RETURN, "back_traffic"):
+                return said
+            title = self.stuck.get("title") or release_steps.title_of(_TRAFFIC, release_steps.parts_of(self.rollback))
+            return f"{said}, so not all of this is proven: {title}"
         return f"It stands after '{self.began[-1]}'" if self.began else "No step is on record"
 
     @property
@@ -95,7 +108,7 @@ def settle(
     """What has to happen now, in a sentence, with the steps of the way back, and the choices where a person has to choose.
 
     ``world`` may hold ``loss``: what pg_restore assessed since the migration, and ``accept_data_loss``, ``wanted``
-    (``roll_back`` when a person asked for it). ``damage``: the line that says that the journal was damaged and set aside.
+    (``roll_back`` when a person asked for it), ``failure`` (why the run ended). ``damage``: the line that says that the journal was damaged and set aside.
     """
     case = _Case(steps, ended, rollback, world, stood_as, damage)
     for rule in (
@@ -155,7 +168,9 @@ def _is_damaged(case: _Case) -> Decision | None:
 
 def _touched_nothing(case: _Case) -> Decision | None:
     if not case.began:
-        return _decision(FINISH, "Nothing was changed: the release can be ended as it is.", outcome="aborted")
+        cause = beginning_of(str(case.world.get("failure") or "").strip(), _SHOWN_OF_CAUSE).rstrip(".")
+        sentence = "Nothing was changed: the release can be ended as it is."
+        return _decision(FINISH, f"{cause}. {sentence}" if cause else sentence, outcome="aborted")
     if any(name in release_steps.TOUCHING for name in case.began):
         return None
     return _decision(
@@ -198,11 +213,11 @@ def _has_its_database_back(case: _Case) -> Decision | None:
 
 
 def _has_no_known_way_back(case: _Case) -> Decision | None:
-    if not case.has_migrated or case.kind in _KINDS:
+    if case.kind in _KINDS or not (case.has_migrated or "start" in case.began):
         return None
     return _decision(
         LEAVE_ON,
-        f"{case.where}, and how the database goes back is not on record (it says {case.kind}).",
+        f"{case.where}, and how the system goes back is not on record (of the database it says {case.kind}).",
         choices=["read ROLLBACK.md, and take it back by hand", "leave it on and mend forward"],
         outcome=case.stays_as,
     )
@@ -241,6 +256,7 @@ def _is_as_before(rollback: t.Mapping[str, t.Any], world: World, migrated: bool)
         and world.get("all_running")
         and world.get("maintenance") == "disabled"
         and world.get("fence") == "lifted"
+        and world.get("jobs", "consumed") == "consumed"
         and (not migrated or _is_at_revision(rollback, world))
     )
 

@@ -24,7 +24,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import rep
 from ansible_collections.opsready.golive.plugins.module_utils._checks.report_formats import Found, Report
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import WholeFile, read_whole, text_of
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     GoliveError,
@@ -99,8 +99,6 @@ _SHORTEST_COMMIT = 7
 _MOST_FILES = 200
 _MOST_SIZE = 256 * 2**20
 _SHOWN = 20
-#: A clock may be ahead of another by this much, in seconds.
-_CLOCKS_DIFFER = 300
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*==\s*([^\s;\\]+)\s*(\\|--hash\S*|#.*)?\s*$")
 
 
@@ -412,7 +410,7 @@ def _is_commit(said: str, wanted: str) -> bool:
 
 
 def _judge_age(seen: Seen, label: str, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    if seen.age_seconds < -_CLOCKS_DIFFER:
+    if seen.age_seconds < -CLOCKS_DIFFER:
         ahead = units.span_text(-seen.age_seconds)
         yield unknown(f"{label} age", f"{label} says that it was made {ahead} from now, so one of the clocks is wrong")
         return

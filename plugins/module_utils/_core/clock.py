@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 import typing as t
@@ -30,6 +31,8 @@ class Clock:
 
 
 CLOCK = Clock()
+#: How far two hosts' clocks may be apart, in seconds, before what one says of time means nothing to the other.
+CLOCKS_DIFFER = 300.0
 
 
 def utc_text(moment: datetime.datetime) -> str:
@@ -64,6 +67,22 @@ class Deadline:
         if left <= 0.0:
             raise TimedOut(f"{doing} did not end within {self.seconds:g} s.")
         return left
+
+
+class Stopwatch:
+    """How long each phase of something took, in seconds, whether it ended well or not."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def timed(self, phase: str) -> t.Iterator[None]:
+        began = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = round(self._clock.monotonic() - began, 3)
 
 
 def poll(

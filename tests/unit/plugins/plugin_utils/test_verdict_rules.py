@@ -108,6 +108,11 @@ def test_no_summary_begins_a_line_of_its_own_or_fills_the_screen() -> None:
     assert len(lines[1]) < 1200
 
 
+def test_what_to_do_stands_below_what_blocks() -> None:
+    verdict, decided = _decide([_item()], [{**_finding(status="fail"), "remedy": "Renew\nit."}])
+    assert in_words(verdict, decided).splitlines()[2].strip() == "→ Renew it."
+
+
 def test_what_could_not_be_read_blocks_as_unknown() -> None:
     verdict, _unused = _decide([_item()], [_finding()], unreadable={"migration": "Nobody answers."})
     assert verdict["decision"] == "NO-GO"

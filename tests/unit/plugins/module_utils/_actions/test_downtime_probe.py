@@ -321,6 +321,17 @@ def test_maintenance_that_was_on_while_nobody_measured_is_unknown_and_not_left_o
     assert seen.judgement.status == "unknown"
 
 
+@pytest.mark.parametrize("window", [{}, {"until": _day(1, 40)}])
+def test_a_window_that_outlasts_its_probe_is_unknown_from_there_on(tmp_path: Path, window: dict[str, str]) -> None:
+    """The probe ended by its own limit: what it did not see of maintenance may have been anything."""
+    path = _recorded(tmp_path / "probe.jsonl", (1, "..xxxxx"))
+    seen = measure(path, since=_day(1), maintenance=[{"since": _day(1, 2), **window}])
+    assert seen.downtime.maintenance_unknown_seconds > 30
+    assert seen.judgement.status == "unknown"
+    held = measure(path, since=_day(1), maintenance=[{"since": _day(1, 2), "until": _day(1, 6)}])
+    assert (held.downtime.maintenance_unknown_seconds, held.judgement.status) == (0.0, "pass")
+
+
 def test_one_probe_that_went_on_is_told_whole(tmp_path: Path) -> None:
     path = _recorded(tmp_path / "probe.jsonl", (1, "..xxx..."))
     assert measure(path, from_last_start=True).downtime == measure(path).downtime

@@ -173,10 +173,41 @@ def test_a_system_that_somebody_brought_back_by_hand_is_only_noted() -> None:
 
 @pytest.mark.parametrize(
     "difference",
-    [{"version": "2.0.0"}, {"all_running": False}, {"maintenance": "enabled"}, {"fence": "fenced"}, {"revision": "b2"}],
+    [
+        {"version": "2.0.0"},
+        {"all_running": False},
+        {"maintenance": "enabled"},
+        {"fence": "fenced"},
+        {"revision": "b2"},
+        {"jobs": "waiting"},
+        {"jobs": "unknown"},
+    ],
 )
 def test_a_world_that_differs_in_one_thing_is_not_as_before(difference: dict[str, t.Any]) -> None:
     assert _settle(_steps("start"), **{**AS_BEFORE, **difference})["action"] == "roll_back"
+
+
+def test_a_way_back_that_stopped_before_the_jobs_were_back_goes_on() -> None:
+    """A system without schedulers: maintenance is off again, and what was put aside still lies in the broker."""
+    back = _steps("stop", "failed", "back_maintenance", "back_start", "back_traffic")
+    back[-1]["status"] = "failed"
+    assert _settle(back, "image_only", **AS_BEFORE)["outcome"] == "rolled_back"
+    decision = _settle(back, "image_only", **AS_BEFORE, jobs="waiting")
+    assert (decision["action"], decision["steps"][-1]) == ("roll_back", "back_traffic")
+    assert "so not all of this is proven: maintenance off, workers consume" in decision["sentence"]
+
+
+def test_users_that_are_back_without_their_jobs_are_not_told_that_nothing_is_lost_and_no_more() -> None:
+    decision = _settle(_steps("traffic"), loss=LOSS)
+    assert decision["action"] == "leave_on"
+    assert "not all of this is proven: maintenance off, workers consume, schedulers start" in decision["sentence"]
+
+
+@pytest.mark.parametrize("last", ["start", "smoke_inside", "traffic", "watch"])
+def test_a_system_without_a_migration_whose_way_back_is_lost_is_left_on(last: str) -> None:
+    steps = [step for step in _steps(last) if step["name"] != "migration"]
+    decision = _settle(steps, None)
+    assert (decision["action"], "is not on record" in decision["sentence"]) == ("leave_on", True)
 
 
 def test_before_the_migration_the_revision_need_not_be_asked() -> None:

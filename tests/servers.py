@@ -9,6 +9,7 @@ that started them, and are stopped by their own pid. Servers that refuse to run 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import datetime as dt
@@ -1022,6 +1023,139 @@ class DnsServer:
         for server in (self._udp, self._tcp):
             server.stop()
             server.server.server_close()
+
+
+# --------------------------------------------------------------------------------------------------------- mail
+
+
+@dataclass(frozen=True)
+class TakenMail:
+    """A mail that the server took; ``mechanism`` is how its sender logged in."""
+
+    sender: str
+    recipients: list[str]
+    content: bytes
+    client: str
+    is_encrypted: bool
+    mechanism: str
+
+
+class SmtpServer:
+    """A mail server (aiosmtpd) that keeps what it takes. With ``tls`` it insists on STARTTLS, or on TLS from the start.
+
+    ``users`` is passwords by name; one of them has to log in. ``replies`` are given in place of its own, each in its turn and
+    then its own again: to ``"MAIL"``, ``"DATA"`` (the whole mail) and ``"RCPT a@b"``.
+    """
+
+    host = HOST
+
+    def __init__(
+        self,
+        *,
+        tls: Issued | None = None,
+        implicit: bool = False,
+        users: t.Mapping[str, str] | None = None,
+        without: t.Sequence[str] = (),
+        smtputf8: bool = False,
+        replies: t.Mapping[str, t.Sequence[str]] | None = None,
+    ) -> None:
+        self._tls = tls.server_context() if tls else None
+        self._implicit = implicit
+        self._users = dict(users or {})
+        self._without = without
+        self._smtputf8 = smtputf8
+        self._replies = {key: list(turns) for key, turns in (replies or {}).items()}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.AbstractServer | None = None
+        self.port = 0
+        self.mails: list[TakenMail] = []
+        self.logins: list[str] = []
+        self.connections = 0
+
+    def _session(self) -> t.Any:
+        import aiosmtpd.smtp
+
+        self.connections += 1
+        return aiosmtpd.smtp.SMTP(
+            self,
+            hostname="mail.example.org",
+            tls_context=None if self._implicit else self._tls,
+            require_starttls=self._tls is not None and not self._implicit,
+            enable_SMTPUTF8=self._smtputf8,
+            auth_require_tls=self._tls is not None and not self._implicit,
+            auth_exclude_mechanism=self._without,
+            authenticator=self._authenticate,
+            loop=self._loop,
+        )
+
+    def _authenticate(
+        self, unused_server: t.Any, session: t.Any, unused_mail: t.Any, mechanism: str, given: t.Any
+    ) -> t.Any:
+        import aiosmtpd.smtp
+
+        self.logins.append(given.login.decode())
+        session.mechanism = mechanism
+        good = self._users.get(given.login.decode()) == given.password.decode()
+        return aiosmtpd.smtp.AuthResult(success=good, handled=False)
+
+    def _reply(self, key: str, otherwise: str) -> str:
+        turns = self._replies.get(key, [])
+        return turns.pop(0) if turns else otherwise
+
+    async def handle_MAIL(
+        self, unused_server: t.Any, session: t.Any, envelope: t.Any, sender: str, options: list[str]
+    ) -> str:
+        welcome = session.authenticated or not self._users
+        reply = self._reply("MAIL", "250 2.1.0 Ok" if welcome else "530 5.7.0 Authentication required")
+        if reply.startswith("2"):
+            envelope.mail_from = sender
+            envelope.mail_options.extend(options)
+        return reply
+
+    async def handle_RCPT(
+        self, unused_server: t.Any, unused_session: t.Any, envelope: t.Any, recipient: str, unused_options: list[str]
+    ) -> str:
+        reply = self._reply(f"RCPT {recipient}", "250 2.1.5 Ok")
+        if reply.startswith("2"):
+            envelope.rcpt_tos.append(recipient)
+        return reply
+
+    async def handle_DATA(self, server: t.Any, session: t.Any, envelope: t.Any) -> str:
+        reply = self._reply("DATA", f"250 2.0.0 Ok: queued as {len(self.mails) + 1}")
+        if reply.startswith("2"):
+            is_encrypted = server.transport.get_extra_info("ssl_object") is not None
+            mechanism = getattr(session, "mechanism", "")
+            taken = (envelope.mail_from, list(envelope.rcpt_tos), envelope.original_content)
+            self.mails.append(TakenMail(*taken, session.host_name, is_encrypted, mechanism))
+        return reply
+
+    def start(self) -> SmtpServer:
+        context = self._tls if self._implicit else None
+        self._server = self._loop.run_until_complete(self._loop.create_server(self._session, HOST, 0, ssl=context))
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._end())
+        self._loop.close()
+
+    async def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        open_ones = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in open_ones:
+            task.cancel()
+        await asyncio.gather(*open_ones, return_exceptions=True)
+
+    def __enter__(self) -> SmtpServer:
+        return self.start()
+
+    def __exit__(self, *_unused: object) -> None:
+        self.stop()
 
 
 # ---------------------------------------------------------------------------------------------------------- TLS

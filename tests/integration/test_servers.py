@@ -24,6 +24,7 @@ from tests.servers import (
     MotoS3,
     Postgres,
     Redis,
+    SmtpServer,
     TlsServer,
     accepts,
     await_true,
@@ -136,6 +137,31 @@ def test_tls_serves_the_certificate_it_was_given(
                 return
             with pytest.raises(ssl.SSLCertVerificationError, match=message):
                 trusting.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_a_mail_server_insists_on_tls_and_on_a_login(demo_ca: DemoCa) -> None:
+    import smtplib
+
+    trusting = ssl.create_default_context(cadata=demo_ca.pem)
+    with SmtpServer(tls=demo_ca.issue(), users={"u": "right"}, replies={"DATA": ["451 later"]}) as server:
+        with smtplib.SMTP("localhost", server.port, "localhost", timeout=10) as client:
+            assert client.mail("a@example.org")[0] == 530
+            client.starttls(context=trusting)
+            client.ehlo()
+            assert client.mail("a@example.org")[0] == 530
+            with pytest.raises(smtplib.SMTPAuthenticationError):
+                client.login("u", "wrong")
+            client.login("u", "right")
+            with pytest.raises(smtplib.SMTPDataError, match="later"):
+                client.sendmail("a@example.org", ["b@example.org"], "text")
+            client.sendmail("a@example.org", ["b@example.org"], "text")
+    (taken,) = server.mails
+    assert (taken.sender, taken.recipients, taken.content, taken.is_encrypted) == (
+        "a@example.org",
+        ["b@example.org"],
+        b"text\r\n",
+        True,
+    )
 
 
 def test_a_hanging_server_accepts_and_never_answers(hanging_server: HangingServer) -> None:

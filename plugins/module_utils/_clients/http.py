@@ -396,6 +396,8 @@ class HttpClient:
         self._context = context
         self._connect_to = host_and_port(connect_to) if connect_to else None
         self._keep = keep
+        #: Whether a request began to be sent: then the server may have received it, whatever became of its answer.
+        self.has_asked = False
         self._kept: dict[tuple[Origin, bool], http.client.HTTPConnection] = {}
 
     def __enter__(self) -> HttpClient:
@@ -500,6 +502,7 @@ class HttpClient:
             connecting = 0.0 if was_kept else deadline.clock.monotonic() - began
             channel = t.cast(Channel, connection.sock)
             channel.deadline = deadline
+            self.has_asked = True
             try:
                 answer, is_open = _one_answer(
                     connection,

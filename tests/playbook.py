@@ -30,6 +30,7 @@ class TaskResult:
     status: str
     result: dict[str, t.Any]
     action: str = ""
+    uuid: str = ""
 
     @property
     def msg(self) -> str:

@@ -105,6 +105,7 @@ class ActionModule(ActionBase):
                 faults.append(f"in {name}, {problem}")
             except BadInput as problem:
                 faults.append(problem.message.removeprefix("The system file: ").rstrip("."))
+        faults += system_file.check_together(values)
         faults += system_file.check_hosts(values, variables.get("groups", {}).get("all", ()))
         if faults:
             raise BadInput("The system file cannot be used: " + "; ".join(faults) + ".")
@@ -185,7 +186,8 @@ class ActionModule(ActionBase):
             for name in system_file.named_variables(variables)
             if name not in system_file.OWN | {"golive_checklist", "golive_accept_data_loss", "golive_takeover",
                                               "golive_waivers", "golive_sign_offs", "golive_force", "golive_operator",
-                                              "golive_secrets", "golive_loosened_approver", "golive_redeploy"}
+                                              "golive_secrets", "golive_loosened_approver", "golive_redeploy",
+                                              "golive_take_over_maintenance"}
         }  # fmt: skip
         checklist_hash = hashlib.sha256(as_json(plain(raw_items))).hexdigest()
         hosts = sorted({host for item in expected for host in item["hosts"]})

@@ -17,7 +17,8 @@ description:
     times in a row.
   - A flag inside the application ends when the application is stopped. So at least one layer must survive the stop, and it is proven before any inner
     layer could answer in its place.
-  - A flag that another release or a person has set is reported, kept, and not removed without O(force).
+  - A flag that another release or a person has set is reported, kept, and not removed without O(force). With O(release), O(state=enabled) refuses it
+    before anything is switched, since the release could not end it.
   - When it fails, layers are left as they are, and the message says how.
 options:
   state:
@@ -188,6 +189,12 @@ options:
     description: Take over, or remove, a flag that somebody else has set.
     type: bool
     default: false
+  keep_foreign:
+    description:
+      - Leave a flag that somebody else has set where it is, and call that done for O(state=disabled), where no flag of O(release) is there. It is for the
+        way back of a release that O(state=enabled) had refused.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - opsready.golive.attributes
   - opsready.golive.release
@@ -278,6 +285,12 @@ answering:
   description: What a user is answered, V(maintenance), V(service), V(other) or V(nothing); V(not asked) without O(verify).
   returned: with O(state=status)
   type: str
+obstacles:
+  description: What would keep a release from switching maintenance on and off again, each in a sentence, such as a flag that somebody else has set.
+  returned: with O(state=status)
+  type: list
+  elements: str
+  sample: ["Maintenance at proxy was enabled by somebody outside this release (/run/archive/maintenance), so a release could not end it."]
 problems:
   description: Why a layer could not be read, by layer.
   returned: with O(state=status)

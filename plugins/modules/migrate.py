@@ -81,6 +81,13 @@ options:
   role:
     description: The role that migrates, where the login is another one; what the migration makes belongs to it.
     type: str
+  application_roles:
+    description:
+      - Login roles of the application, which O(opsready.golive.pg_fence#module:state=inside) lets in once the migration was applied. V(planned) looks
+        for them, and refuses where the server does not have one.
+    type: list
+    elements: str
+    default: []
   url_variable:
     description: Name of the variable that gets the database's URL, without a password. libpq takes the password from a file in memory.
     type: str

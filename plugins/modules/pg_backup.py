@@ -97,7 +97,9 @@ options:
         type: str
         required: true
   max_age:
-    description: When a backup proven at least as well as O(verify) asks is not older than this many seconds, nothing is done.
+    description:
+      - When a backup is not older than this many seconds, was proven at least as well as O(verify), O(compare) and O(verify_sql) ask, and lies at
+        its place in its full size, nothing is done.
     type: float
   keep:
     description:

@@ -79,7 +79,9 @@ options:
     type: bool
     default: false
   application_roles:
-    description: Login roles that V(inside) lets connect.
+    description:
+      - Login roles that V(inside) lets connect. V(fenced) looks for them before anything is closed, and refuses where the server does not have one.
+        V(status) names those.
     type: list
     elements: str
     default: []
@@ -218,6 +220,12 @@ fence:
     state: fenced
     database: archive
     fenced_database: archive_golive_r-20261122-1
+missing_roles:
+  description: Those of O(application_roles) that the server does not have.
+  type: list
+  elements: str
+  returned: for V(status)
+  sample: []
 prepared_transactions:
   description: Prepared transactions on the database.
   type: list

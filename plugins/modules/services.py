@@ -81,7 +81,10 @@ options:
         type: int
         default: 0
   files:
-    description: Files that the release changes, with absolute paths. A file that was not there is removed by V(restored).
+    description:
+      - Files that the release changes, with absolute paths. A file that was not there is removed by V(restored).
+      - A link is kept, and put back, with the file it leads to, since whoever writes through it changes that file. One that leads to a folder is
+        refused.
     type: list
     elements: path
     default: []
@@ -258,7 +261,9 @@ options:
     choices: [fail, report]
     default: fail
   ports_closed:
-    description: Addresses C(host:port) where nothing may listen after V(stopped).
+    description:
+      - Addresses C(host:port) where nothing may listen after V(stopped). Only a port that refuses is closed; a name that does not resolve and a
+        port that never answers fail the task.
     type: list
     elements: str
     default: []

@@ -17,7 +17,8 @@ description:
   - Redis tells how many workers received a question, so an answer that does not come is seen. A worker that does not
     answer is never taken for an idle one, and the module fails.
   - The ledger is a list of message ids in the broker itself, so that it outlives the controller. It names every message
-    that waited, ran, or was scheduled when the workers were drained.
+    that waited, ran, or was scheduled when the workers were drained. The broker forgets it 30 days after workers consume
+    again and after V(settled), and never while a message is parked, a loss is not accepted, or a worker is quiet.
   - Stopping and starting workers is left to the process manager, whose exit code belongs to the proof.
   - Celery 5.3 to 5.7 with the C(redis) transport. Redis Cluster and Sentinel are not supported by this module.
 extends_documentation_fragment:
@@ -42,7 +43,8 @@ options:
         takes back what workers held unacknowledged. A worker that starts now finds nothing.
       - V(resumed) waits for workers, puts what was parked back in its order, and lets workers consume again. Messages
         whose task no worker knows stay parked, and are named.
-      - V(settled) compares the ledger with the world, and fails when a message is lost.
+      - V(settled) compares the ledger with the world, and fails when a message is lost. It needs a ledger whose last state
+        came to its end.
       - V(forgotten) deletes the ledger, when nothing is parked or lost.
     type: str
     choices: [status, quieted, drained, parked, resumed, settled, forgotten]
@@ -190,7 +192,7 @@ parked_unknown:
   returned: for O(state=resumed)
   type: dict
 lost:
-  description: Ids of messages that vanished while no worker ran.
+  description: Ids of messages that vanished while no worker could take them, or whose workers ended while they were drained.
   returned: for O(state=drained), O(state=parked), O(state=resumed) and O(state=settled)
   type: list
   elements: str

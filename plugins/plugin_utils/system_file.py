@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    artefacts,
     maintenance,
     retention,
     services,
@@ -47,6 +48,7 @@ SYSTEM_FILE: Spec = {
     "golive_takeover": {"type": "str"},
     "golive_damaged_journal": {"type": "str", "choices": ["refuse", "set_aside"]},
     "golive_redeploy": {"type": "bool"},
+    "golive_take_over_maintenance": {"type": "bool"},
     "golive_verdict_max_age": {"type": "float"},
     "golive_secrets": {
         "type": "dict",
@@ -88,7 +90,7 @@ SYSTEM_FILE: Spec = {
             "verify_dsn": {"type": "str"},
             "fence": {"type": "str", "choices": ["rename"]},
             "template_copy": {"type": "bool"},
-            "application_roles": {"type": "list", "elements": "str"},
+            "application_roles": {"type": "list", "elements": "str", "required": True},
             "pg_bindir": {"type": "str"},
         },
     },
@@ -222,6 +224,17 @@ def check_hosts(values: t.Mapping[str, t.Any], inventory: t.Container[str]) -> l
     ]
 
 
+def check_together(values: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong between variables that are each right by themselves."""
+    parts = {name: value for name, value in values.items() if isinstance(value, t.Mapping)}
+    if "golive_workers" in parts and not parts.get("golive_services", {}).get("workers"):
+        return [
+            "golive_workers needs golive_services.workers: workers that the release does not stop go on consuming while the "
+            "database is migrated"
+        ]
+    return []
+
+
 def check_value(name: str, value: t.Any) -> None:
     """Raise BadInput when one variable has a wrong type or unknown keys; the message names variable and key."""
     unknown = list(dict.fromkeys(unknown_keys({name: SYSTEM_FILE[name]}, {name: value})))
@@ -234,9 +247,21 @@ def check_value(name: str, value: t.Any) -> None:
 
 def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
     """Raise BadInput for what would otherwise be said once the lock is held, or inside the window."""
+    if name == "golive_services":
+        artefacts.checked_sha256(read["artefact"]["sha256"], name="golive_services.artefact.sha256")
+        if not read["backend"]:
+            raise BadInput("golive_services.backend is empty: there is nothing that would be released.")
+    if name == "golive_maintenance":
+        _require_layers(read["layers"])
     if name == "golive_backup" and read["keep"]:
         retention.require_rules(read["keep"])
     if name == "golive_database":
+        # Whether the server has them the migration's plan says, or the fence's status.
+        if not read["application_roles"] or not all(read["application_roles"]):
+            raise BadInput(
+                "golive_database.application_roles is empty, so nobody could connect behind the fence: name the "
+                "application's login roles."
+            )
         conninfo.database_of(conninfo.parsed(read["dsn"], name="golive_database.dsn"), name="golive_database.dsn")
         if read["verify_dsn"]:
             conninfo.parsed(read["verify_dsn"], name="golive_database.verify_dsn")
@@ -245,3 +270,12 @@ def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
             redis_client.parsed(read["url"])
         except BadInput as problem:
             raise BadInput(f"golive_workers.url: {problem.message}", remedy=problem.remedy) from None
+
+
+def _require_layers(layers: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+    if not layers:
+        raise BadInput("golive_maintenance.layers is empty: there is nothing to switch.")
+    if not any(layer["survives_stop"] for layer in layers):
+        raise BadInput(
+            "golive_maintenance.layers has none with survives_stop: true: each would end with the backend that the release stops."
+        )

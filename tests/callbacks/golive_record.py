@@ -24,10 +24,12 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "golive_record"
 
     def _keep(self, result, status):
+        task = result.task if hasattr(result, "task") else result._task
         line = {
             "host": result.host.get_name() if hasattr(result, "host") else result._host.get_name(),
             "task": result.task_name,
-            "action": (result.task if hasattr(result, "task") else result._task).action,
+            "uuid": task._uuid,
+            "action": task.action,
             "status": status,
             "result": result.result if hasattr(result, "result") else result._result,
         }

@@ -98,12 +98,13 @@ def test_steps_come_in_the_order_of_the_design(demo: Demo) -> None:
 
 
 def test_a_release_takes_no_more_module_tasks_than_allowed(demo: Demo) -> None:
-    ran = [
-        result["task"]
+    # A task that several hosts run is one task.
+    ran = {
+        result["uuid"]: result["task"]
         for result in demo("release").recorder.task_results()
         if result["status"] != "skipped" and result["action"].rpartition(".")[2] not in BOOKKEEPING
-    ]
-    assert 20 < len(ran) <= MOST_TASKS, "\n".join(ran)
+    }
+    assert 20 < len(ran) <= MOST_TASKS, "\n".join(ran.values())
 
 
 def _is_an_operators(path: Path) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import lock_directory
 from tests.servers import Answer, DemoCa, HangingServer, HttpServer, Request
 
-#: A system of this run only: a host remembers the highest token of each system.
+#: A system of this run only: a host remembers the highest token of each system, so that OTHER's makes TOKEN stale.
 SYSTEM = f"maintenance-{os.urandom(4).hex()}"
 TOKEN = f"{SYSTEM}/r-1/1/0123456789abcdef"
 OTHER = f"{SYSTEM}/r-2/2/0123456789abcdef"
@@ -189,10 +189,11 @@ def test_the_bypass_is_proven_with_its_secret_header(site: Site, maintenance: t.
 
 def test_a_flag_of_somebody_else_is_kept_and_not_removed(site: Site, maintenance: t.Any) -> None:
     maintenance("enabled", release=TOKEN, reason="night shift")
-    kept = maintenance("enabled", release=OTHER)
+    kept = maintenance("enabled")
     assert not kept["changed"]
     assert kept["foreign"]["proxy"]["release"] == "r-1"
-    assert "enabled by release r-1; it is kept" in json.dumps(kept["warnings"])
+    assert "enabled by release r-1" in json.dumps(kept["warnings"])
+    assert "it is kept, and not removed without force" in json.dumps(kept["warnings"])
     refused = maintenance("disabled", release=OTHER)
     assert refused["failed"], "the token is newer, and the flag is still not its own"
     assert "was enabled by release r-1" in refused["msg"]
@@ -201,6 +202,69 @@ def test_a_flag_of_somebody_else_is_kept_and_not_removed(site: Site, maintenance
     assert maintenance("enabled", release=OTHER, force=True)["changed"]
     assert json.loads(site.flag.read_text())["release"] == "r-2"
     assert maintenance("disabled", release=OTHER)["changed"]
+
+
+def test_a_release_does_not_begin_behind_maintenance_that_it_may_not_end(site: Site, maintenance: t.Any) -> None:
+    """At its end, and at the end of its way back, users would stay shut out."""
+    site.flag.write_text("")
+    for check in (True, False):
+        refused = maintenance("enabled", release=OTHER, check=check)
+        assert (refused["error"], refused["changed"]) == ("Refused", False)
+        assert (
+            f"enabled by somebody outside this release ({site.flag}), so this release could not end it"
+            in refused["msg"]
+        )
+        assert "golive_take_over_maintenance=true" in refused["msg"]
+    assert (site.flag.read_text(), site.app_is_on, site.log) == ("", False, []), "nothing was switched"
+    taken = maintenance("enabled", release=OTHER, force=True)
+    assert taken["changed"]
+    assert json.loads(site.flag.read_text())["release"] == "r-2"
+    # a second run of the release: its own flag is not foreign
+    assert not maintenance("enabled", release=OTHER)["changed"]
+    assert maintenance("disabled", release=OTHER)["changed"]
+
+
+def test_the_way_back_of_a_refused_release_leaves_maintenance_as_it_was_found(site: Site, maintenance: t.Any) -> None:
+    site.flag.write_text("")
+    assert maintenance("disabled", release=OTHER)["error"] == "Refused"
+    kept = maintenance("disabled", release=OTHER, keep_foreign=True)
+    assert (kept["changed"], kept["until"], kept["proofs"]) == (False, None, [])
+    assert "stays on as it was found" in json.dumps(kept["warnings"])
+    assert site.flag.exists()
+
+
+def test_what_a_release_has_switched_itself_it_does_not_leave_to_others(
+    site: Site, maintenance: t.Any, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.flag"
+    layers = [site.proxy_layer(), site.proxy_layer(name="second", path=str(other))]
+    maintenance("enabled", release=OTHER, layers=layers)
+    other.write_text("by hand")
+    refused = maintenance("disabled", release=OTHER, layers=layers, keep_foreign=True)
+    assert "Maintenance at second was enabled by somebody outside this release" in refused["msg"]
+    assert site.flag.exists()
+
+
+def test_status_says_what_would_stop_a_release(site: Site, maintenance: t.Any) -> None:
+    assert maintenance("status")["obstacles"] == []
+    (alone,) = maintenance("status", layers=[site.app_layer()])["obstacles"]
+    assert "No layer survives the stop" in alone
+    site.server.route("/admin/status", Answer(500, "x"))
+    (blind,) = maintenance("status")["obstacles"]
+    assert "Layer app: its state was answered with status 500" in blind
+    only = [site.proxy_layer()]
+    site.app_is_on = True
+    (other,) = maintenance("status", layers=only)["obstacles"]
+    assert "answered with maintenance already" in other
+    site.app_is_on = False
+    maintenance("enabled", layers=only)  # of nobody's release: any release that comes is somebody else
+    (flagged,) = maintenance("status", layers=only)["obstacles"]
+    assert f"({site.flag}), so a release could not end it." in flagged
+    assert maintenance("status", layers=only, force=True)["obstacles"] == []
+    maintenance("disabled", layers=only)
+    maintenance("enabled", layers=only, release=OTHER)
+    assert maintenance("status", layers=only, release=OTHER)["obstacles"] == []
+    assert len(maintenance("status", layers=only)["obstacles"]) == 1
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{not json"])

@@ -169,6 +169,17 @@ def test_a_version_that_is_not_deployed_yet_is_planned_from_its_archive(
     assert refused["error"] == "BadInput"
 
 
+def test_a_role_that_is_let_in_afterwards_is_looked_for_in_the_plan(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    directory = release(tmp_path / "one", ("0001", None, NOTES))
+    for roles, is_planned in (([sample.owner], True), ([sample.owner, "archiv_misspelt"], False)):
+        plan = run_module_here("migrate", options(sample, "planned", directory, application_roles=roles))
+        assert ("migration" in plan) is is_planned, plan
+    assert plan["error"] == "BadInput"
+    assert "The server has no role archiv_misspelt, which application_roles names" in plan["msg"]
+
+
 def test_lossy_steps_are_not_taken_back_by_themselves(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:

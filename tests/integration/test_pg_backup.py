@@ -220,6 +220,43 @@ def test_a_query_of_the_user_that_fails_leaves_no_backup(
     assert_nothing_left(sample)
 
 
+def test_the_cause_is_told_first_where_the_store_lets_nothing_be_removed(
+    run_module_here: ModuleRun, sample: Sample, moto_s3: MotoS3
+) -> None:
+    bucket, client = f"locked-{os.urandom(4).hex()}", moto_s3.client()
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    client.put_object_lock_configuration(
+        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
+    wanted = options(sample, f"s3://{bucket}", moto_s3, verify_sql=[{"query": "select 1", "expect": "2"}])
+    failed = run_module_here("pg_backup", wanted, secrets=[sample.password])
+    assert failed["failed"] is True
+    assert failed["msg"].startswith("verify_sql number 1 gave 1, expected 2."), failed
+    left = [f"s3://{bucket}/{key}" for key in keys(moto_s3, bucket)]
+    assert sorted(failed["left_behind"]) == sorted(left) and len(left) == 2
+    assert all(f"{url} could not be removed: " in failed["msg"] for url in left)
+    assert failed["plan"]["verify"] == "restore"
+
+
+def test_a_recent_backup_that_proves_less_or_is_gone_is_made_anew(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    query = {"query": "select 1", "expect": "1"}
+    wanted = options(sample, f"file://{tmp_path}", max_age=3600, verify_sql=[query])
+    made = run_module_here("pg_backup", {**wanted, "compare": "rows"})
+    assert made["changed"] is True, made
+    assert run_module_here("pg_backup", {**wanted, "compare": "rows"}, check=True)["changed"] is False
+    assert run_module_here("pg_backup", {**wanted, "compare": "rows", "verify_sql": []})["changed"] is False
+    assert run_module_here("pg_backup", wanted, check=True)["changed"] is True
+    other = [query, {"query": "select 2", "expect": "2"}]
+    assert run_module_here("pg_backup", {**wanted, "compare": "rows", "verify_sql": other}, check=True)["changed"]
+    os.unlink(made["backup"]["archive"].removeprefix("file://"))
+    anew = run_module_here("pg_backup", {**wanted, "compare": "rows"}, check=True)
+    assert anew["changed"] is True
+    assert f"{made['backup']['archive']} is not there" in str(anew["warnings"])
+
+
 def test_bad_input_is_refused_before_anything_runs(run_module_here: ModuleRun, sample: Sample, tmp_path: Path) -> None:
     for changes, said in (
         ({"dsn": "postgresql://u:canary-77@h/d"}, "holds a password"),

@@ -214,6 +214,30 @@ def test_roles_that_cannot_be_let_in_leave_the_fence_as_it_is(
     assert sample.properties(f"{sample.name}_golive_r1") == before
 
 
+@pytest.mark.parametrize("method", ["rename", "revoke"])
+def test_a_role_that_cannot_be_let_in_later_is_found_before_anything_is_closed(
+    run_module_here: ModuleRun, sample: Sample, method: str
+) -> None:
+    """Neither the way on nor the way back would get past it: both go through the inside stage."""
+    before = sample.properties()
+    wanted = {"application_roles": [sample.owner, "archiv_misspelt"], "method": method}
+    with sample.connect() as connection:
+        for check in (True, False):
+            refused = run_module_here("pg_fence", options(sample, "fenced", **wanted), check=check)
+            assert refused["error"] == "BadInput" if method == "rename" else refused["failed"], refused
+        connection.execute("select 1")
+    if method == "revoke":  # where a session is, that is said first
+        refused = run_module_here("pg_fence", options(sample, "fenced", **wanted))
+    assert "The server has no role archiv_misspelt, which application_roles names" in refused["msg"]
+    assert sample.properties() == before
+    told = run_module_here("pg_fence", options(sample, "status", **wanted))
+    assert told["missing_roles"] == ["archiv_misspelt"]
+    assert told["fence"]["state"] == "open"
+    assert (
+        run_module_here("pg_fence", options(sample, "status", application_roles=[sample.owner]))["missing_roles"] == []
+    )
+
+
 def test_another_releases_inside_stage_is_not_fenced_over(run_module_here: ModuleRun, sample: Sample) -> None:
     before = grants(sample)
     go_inside(run_module_here, sample, sample.owner)

@@ -269,7 +269,7 @@ SYSTEM: dict[str, t.Any] = {
         "backend": ["web"],
     },
     "golive_maintenance": {
-        "layers": [{"name": "proxy", "backend": "file", "path": "/tmp/flag"}],
+        "layers": [{"name": "proxy", "backend": "file", "path": "/tmp/flag", "survives_stop": True}],
         "verify": {"url": "https://a"},
     },
     "golive_downtime": {"url": "https://a"},
@@ -290,6 +290,18 @@ SYSTEM_REFUSED: dict[str, tuple[dict[str, t.Any], list[str]]] = {
             "unknown key 'golive_downtime.budget' (did you mean budget_seconds?)",
             "golive_downtime.host is 'ap1', which is not in the inventory",
             "golive_verdict_max_age",
+        ],
+    ),
+    "what_could_only_fail_in_the_window": (
+        {
+            "golive_workers": {"url": "redis://127.0.0.1/0"},
+            "golive_database": {"dsn": "postgresql://app@127.0.0.1/archive"},
+            "golive_maintenance": {"layers": [], "verify": {"url": "https://a"}},
+        },
+        [
+            "golive_workers needs golive_services.workers",
+            "missing required arguments: application_roles found in golive_database",
+            "golive_maintenance.layers is empty",
         ],
     ),
     "secret_of_wrong_type": ({"golive_secrets": "hunter22-literal"}, ["golive_secrets"]),
@@ -319,7 +331,7 @@ def test_a_good_system_file_is_accepted_with_what_our_playbooks_add(tmp_path: Pa
     variables = {
         **SYSTEM,
         "golive_secrets": {"database": Vaulted(vaulted), "smoke": {"password": Vaulted(vaulted)}},
-        "golive_database": {"dsn": "postgresql://app@{{ golive_state_host }}/archive"},
+        "golive_database": {"dsn": "postgresql://app@{{ golive_state_host }}/archive", "application_roles": ["app"]},
         "golive_waivers": [{"item": "x", "owner": "a", "approver": "b", "reason": "c", "expires": "2026-12-31"}],
         "not_ours_at_all": 1,
     }

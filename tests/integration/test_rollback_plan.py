@@ -17,7 +17,11 @@ from urllib.parse import quote
 import pytest
 from psycopg import sql
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import rollback_document, rollback_plan
+from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    kept_files,
+    rollback_document,
+    rollback_plan,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.drain_ledger import Ledger
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
@@ -549,6 +553,23 @@ def test_files_come_back_with_their_mode_and_links_as_links(tmp_path: Path) -> N
         assert (folder / "gone" / "app.env").stat().st_mode & 0o777 == 0o604
         assert os.readlink(folder / "link") == "-old target"
         assert not (folder / "new").exists()
+
+
+def test_what_a_release_wrote_through_a_link_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / NAME
+    (folder / "shared").mkdir(parents=True)
+    (folder / "kept").mkdir(mode=0o700)
+    (folder / "shared" / ".env").write_text("KEY=old")
+    (folder / "app.env").symlink_to("shared/.env")
+    (folder / "later.env").symlink_to("shared/later")
+    files = kept_files.keep([str(folder / name) for name in ("app.env", "later.env")], str(folder / "kept"))
+    (folder / "app.env").write_text("KEY=new")
+    (folder / "later.env").write_text("came with the release")
+    for _twice in range(2):
+        went_well(follow(made(files=files, snapshot_dir=str(folder / "kept")), tmp_path))
+        assert (folder / "app.env").read_text() == "KEY=old"
+        assert os.readlink(folder / "app.env") == "shared/.env"
+        assert os.listdir(folder / "shared") == [".env"]
 
 
 def test_only_a_flag_of_this_release_is_taken_off(tmp_path: Path) -> None:

@@ -388,6 +388,23 @@ def test_a_snapshot_that_was_altered_is_refused(app: Supervised, services: t.Any
     assert "cannot be read" in services("restored", "backend", **kept)["msg"]
 
 
+def test_what_was_written_through_a_link_is_told_and_put_back(app: Supervised, services: t.Any, tmp_path: Path) -> None:
+    link, led_to = app.root / "linked.env", app.root / "shared.env"
+    led_to.write_text("KEY=old")
+    link.symlink_to("shared.env")
+    kept = {"snapshot_dir": str(tmp_path / "s"), "files": [str(link)], "artefact": app.places()}
+    planned = services("snapshot", "backend", check=True, **kept)
+    taken = services("snapshot", "backend", **kept)
+    paths = [[entry["path"] for entry in answer["snapshot"]["files"]] for answer in (planned, taken)]
+    assert paths == [[str(link), str(led_to)]] * 2
+    assert not services("snapshot", "backend", **kept)["changed"], "nothing differs, so it still holds"
+    link.write_text("KEY=new")
+    assert "Give each release a folder of its own" in services("snapshot", "backend", **kept)["msg"]
+    restored = services("restored", "backend", **kept)
+    assert restored["restored"] == [str(led_to)]
+    assert (link.read_text(), os.readlink(link)) == ("KEY=old", "shared.env")
+
+
 def test_a_restored_version_that_differs_from_the_snapshot_is_said(
     app: Supervised, services: t.Any, tmp_path: Path
 ) -> None:

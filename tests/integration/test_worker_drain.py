@@ -48,6 +48,16 @@ def queued(site: Site, queue: str = "celery") -> list[int]:
     ]
 
 
+def seen_idle(run: ModuleRun, site: Site) -> bool:
+    """A task tells us that it is done a moment before its worker does."""
+    return not any(worker["active"] for worker in run("worker_drain", site.args("status"))["workers"])
+
+
+def expiries(site: Site) -> list[int]:
+    """Seconds after which the broker forgets the ledger and its state; -1 where it does not."""
+    return [site.broker.ttl(f"opsready:shop:ledger:r1{part}") for part in ("", ":state")]
+
+
 @serves("S1.32", case="pass")
 def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_module_here: ModuleRun) -> None:
     old = site.worker()
@@ -103,6 +113,7 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     settled = run_module_here("worker_drain", site.args("settled"))
     assert not settled.get("failed"), settled
     assert site.done() == before  # a worker that starts now finds nothing
+    assert expiries(site) == [-1, -1]
 
     resumed = run_module_here("worker_drain", site.args("resumed"), secrets=[PASSWORD])
     assert not resumed.get("failed"), resumed
@@ -118,6 +129,7 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     balance = run_module_here("worker_drain", site.args("settled"))
     assert balance["lost"] == []
     assert balance["is_closed"]
+    assert all(29 * 86400 < left <= 30 * 86400 for left in expiries(site))
     assert balance["ledger"]["scheduled"] == 1
     assert balance["ledger"]["finished"] == balance["ledger"]["total"] - 1
     assert run_module_here("worker_drain", site.args("forgotten"))["changed"]
@@ -161,6 +173,9 @@ def test_a_drain_may_leave_the_workers_quiet_and_resumed_undoes_it(site: Site, r
     assert not resumed.get("failed"), resumed
     assert resumed["changed"]
     site.await_done([2])
+    assert min(expiries(site)) > 0
+    run_module_here("worker_drain", site.args("quieted"))
+    assert expiries(site) == [-1, -1]  # it is written again, so it is open again
 
 
 def test_quieted_workers_take_nothing_until_they_are_resumed(site: Site, run_module_here: ModuleRun) -> None:
@@ -249,6 +264,13 @@ def test_a_worker_killed_while_it_is_drained_leaves_the_ids_it_ran(
     dead = run_module_here("worker_drain", site.args("drained", expected_workers=0))
     assert dead["failed"]
     assert dead["lost"] == [running]
+    for said in (
+        "nobody saw what became of 1 tasks: jobs.gated.",
+        "The workers' exit codes and logs",
+        "With accept_lost: true",
+    ):
+        assert said in dead["msg"]
+    assert "vanished" not in dead["msg"] and "Who else" not in dead["msg"]
     parked = run_module_here("worker_drain", site.args("parked"))
     assert not parked.get("failed"), parked
     assert parked["moved"] == 1
@@ -258,10 +280,14 @@ def test_a_worker_killed_while_it_is_drained_leaves_the_ids_it_ran(
     settled = run_module_here("worker_drain", site.args("settled"))
     assert settled["failed"]
     assert settled["lost"] == [running]
+    assert "nobody saw what became of 1 tasks: jobs.gated." in settled["msg"] and "vanished" not in settled["msg"]
+    assert expiries(site) == [-1, -1]  # a loss that nobody accepted is open
+    assert not run_module_here("worker_drain", site.args("settled", accept_lost=True)).get("failed")
+    assert min(expiries(site)) > 0
     assert run_module_here("worker_drain", site.args("forgotten"))["failed"]
     accepted = run_module_here("worker_drain", site.args("forgotten", accept_lost=True))
     assert accepted["changed"]
-    assert "vanished" in str(accepted["warnings"])
+    assert "nobody saw what became of 1 tasks" in str(accepted["warnings"])
 
 
 def test_what_a_killed_worker_held_unacknowledged_is_put_back(site: Site, run_module_here: ModuleRun) -> None:
@@ -326,12 +352,14 @@ def test_messages_whose_task_no_worker_knows_stay_parked_and_are_named(site: Sit
     settled = run_module_here("worker_drain", site.args("settled"))
     assert settled["parked"] == [foreign]
     assert not settled["is_closed"]
+    assert expiries(site) == [-1, -1]
     assert known not in settled["parked"]
     # with both versions at work either could take it, so it stays where it is
     site.worker(name="w3", TEST_TASKS="renamed")
     assert run_module_here("worker_drain", site.args("resumed", min_workers=2))["parked_unknown"]
     assert other.terminate() == 0
     assert not run_module_here("worker_drain", site.args("resumed"))["parked_unknown"]
+    assert min(expiries(site)) > 0  # also where nobody asks for the balance any more, as on the way back
     site.await_done([2])
 
 
@@ -345,7 +373,8 @@ def test_a_message_that_vanishes_while_no_worker_runs_is_lost(site: Site, run_mo
     parked = run_module_here("worker_drain", site.args("parked"))
     assert parked["failed"]
     assert parked["lost"] == [ids[0]]
-    assert "1 messages vanished while no worker ran: jobs.quick" in parked["msg"]
+    assert "1 messages vanished while no worker could take them: jobs.quick" in parked["msg"]
+    assert "Who else reads this broker?" in parked["msg"]
     site.broker.rpop("opsready:shop:parked:r1:celery")
     while_parked = run_module_here("worker_drain", site.args("settled"))
     assert sorted(while_parked["lost"]) == sorted(ids[:2])
@@ -396,6 +425,7 @@ def test_results_say_how_the_finished_tasks_ended(site: Site, run_module_here: M
     run_module_here("worker_drain", site.args("drained"))
     run_module_here("worker_drain", site.args("resumed"))
     site.await_done([0, 1, 2])
+    await_true(lambda: seen_idle(run_module_here, site), seconds=SECONDS, what="the end of the last task")
     results = site.server.client(5)
     results.flushdb()
     results.set(f"celery-task-meta-{ids[0]}", json.dumps({"status": "SUCCESS"}))
@@ -527,9 +557,19 @@ def test_workers_that_cannot_be_quieted_go_on(
     site: Site, run_module_here: ModuleRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.worker()
+    under_way: list[int | None] = []
     with monkeypatch.context() as patched:
         break_off(patched, "active_queues", skip=1)
+        broken = Broker.ask
+
+        def ask(self: Broker, name: str, *arguments: t.Any, **options: t.Any) -> t.Any:
+            if name == "add_consumer":
+                under_way.append(self.blocked_pops())
+            return broken(self, name, *arguments, **options)
+
+        patched.setattr(Broker, "ask", ask)
         answer = run_module_here("worker_drain", site.args("drained"))
+    assert under_way == [0]  # told within the pop in which it was told to stop, a worker may never pop again
     assert answer["failed"]
     assert "could not be quieted: 0 of 1 workers answered active_queues" in answer["msg"]
     assert answer["left_quiet"] == []
@@ -589,6 +629,9 @@ def test_a_resume_that_was_cut_short_is_carried_on(site: Site, run_module_here: 
     site.broker.rpoplpush("opsready:shop:parked:r1:celery", "celery")
     site.worker(name="w2")
     site.await_done([0])
+    early = run_module_here("worker_drain", site.args("settled"))
+    assert early["error"] == "Refused"
+    assert "State resumed was cut short" in early["msg"] and "Run state resumed again first." in early["msg"]
     answer = run_module_here("worker_drain", site.args("resumed"))
     assert not answer.get("failed"), answer
     assert answer["put_back"] == 2

@@ -16,7 +16,12 @@ import yaml
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.plugin_utils import checklist_items, verdict_rules
-from ansible_collections.opsready.golive.plugins.plugin_utils.system_file import SYSTEM_FILE, check_names, check_value
+from ansible_collections.opsready.golive.plugins.plugin_utils.system_file import (
+    SYSTEM_FILE,
+    check_names,
+    check_together,
+    check_value,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = sorted((ROOT / "plugins/modules").glob("*.py"))
@@ -136,9 +141,12 @@ def test_the_readmes_system_file_and_checklist_are_accepted() -> None:
     for block in yaml_blocks(ROOT / "README.md"):
         variables.update(block)
     check_names(variables)
+    # As the user's own variable has it.
+    variables["golive_services"]["artefact"]["sha256"] = "0" * 64
     for name, value in variables.items():
         if name != "golive_checklist":
             check_value(name, value)
+    assert check_together(variables) == []
     for index, item in enumerate(variables["golive_checklist"]):
         checklist_items.check_params(*parsed(item, index))
 

@@ -18,8 +18,12 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
+
+if t.TYPE_CHECKING:
+    import psycopg
 
 PUBLIC = "PUBLIC"
 CONNECT = "CONNECT"
@@ -76,17 +80,28 @@ def _held(entries: t.Iterable[Entry]) -> list[dict[str, t.Any]]:
     return [{"role": role, "grantable": grantable} for role, grantable in sorted(found.items())]
 
 
-def _require_roles(cluster: Cluster, roles: t.Sequence[str]) -> None:
+def missing_roles(connection: psycopg.Connection[t.Any], roles: t.Collection[str], *, deadline: Deadline) -> list[str]:
+    """Those of the roles that the server does not have."""
     if not roles:
-        raise BadInput(
-            "application_roles is empty, so nobody could connect.", remedy="Name the application's login roles."
-        )
-    found = cluster.rows(
-        "select rolname::text from pg_catalog.pg_roles where rolname = any(%s)", (list(roles),), "Looking for the roles"
+        return []
+    found = postgres.rows(
+        connection,
+        "select rolname::text from pg_catalog.pg_roles where rolname = any(%s)",
+        (list(roles),),
+        doing="Looking for the roles",
+        deadline=deadline,
     )
-    missing = sorted(set(roles) - {row[0] for row in found})
+    return sorted(set(roles) - {row[0] for row in found})
+
+
+def require_roles(connection: psycopg.Connection[t.Any], roles: t.Collection[str], *, deadline: Deadline) -> None:
+    """Raise BadInput where the server does not have one of them: nobody could be let in, neither forward nor back."""
+    missing = missing_roles(connection, roles, deadline=deadline)
     if missing:
-        raise BadInput(f"The server has no role {', '.join(missing)}.")
+        raise BadInput(
+            f"The server has no role {', '.join(missing)}, which application_roles names.",
+            remedy="Name the application's login roles as the server has them.",
+        )
 
 
 def _grant(cluster: Cluster, name: str, entry: Entry, owner: int) -> None:
@@ -135,7 +150,11 @@ def narrow(cluster: Cluster, name: str, roles: t.Sequence[str]) -> Admission:
 
     Raises BadInput, and Refused or Denied where the grants could not be written back exactly.
     """
-    _require_roles(cluster, roles)
+    if not roles:
+        raise BadInput(
+            "application_roles is empty, so nobody could connect.", remedy="Name the application's login roles."
+        )
+    require_roles(cluster.connection, roles, deadline=cluster.deadline)
     entries = _entries(cluster, name)
     before, was_default = _written(cluster, name)
     login, superuser = cluster.rows(

@@ -42,6 +42,14 @@ def checked_version(version: str) -> str:
     return version
 
 
+def checked_sha256(text: str, *, name: str = "artefact.sha256") -> str:
+    """A SHA-256 in 64 small hexadecimal digits, from one that may be written ``sha256:…``. Raises BadInput naming ``name``."""
+    digits = text.lower().replace("sha256:", "")
+    if not _SHA256.fullmatch(digits):
+        raise BadInput(f"{name} is not 64 hexadecimal digits.")
+    return digits
+
+
 def _is_cache(name: str) -> bool:
     return name == "__pycache__" or name.endswith(".pyc")
 
@@ -233,11 +241,9 @@ class Artefact:
         self.releases_dir: str = os.path.abspath(options["releases_dir"])
         self.current: str = os.path.abspath(options["current"])
         self.source: str | None = options.get("src")
-        self.sha256 = (options.get("sha256") or "").lower().replace("sha256:", "")
+        self.sha256 = checked_sha256(options["sha256"]) if options.get("sha256") else ""
         self.version: str | None = checked_version(options["version"]) if options.get("version") else None
         self.strip = int(options.get("strip_components") or 0)
-        if self.sha256 and not _SHA256.fullmatch(self.sha256):
-            raise BadInput("artefact.sha256 is not 64 hexadecimal digits.")
         if os.path.lexists(self.current) and not os.path.islink(self.current):
             raise BadInput(f"{self.current} is not a symbolic link, so it cannot be switched to another version.")
 

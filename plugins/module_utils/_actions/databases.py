@@ -134,6 +134,14 @@ class Database:
         }
 
 
+#: Where a server's history stands, as columns of one row: snapshot of transaction ids, WAL position, time in RFC 3339.
+POSITION = (
+    "pg_catalog.pg_current_snapshot()::text,"
+    " (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()"
+    "  else pg_catalog.pg_current_wal_lsn() end)::text,"
+    " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+)
+
 _SELECT = """
 select d.oid::bigint, d.datname, pg_catalog.pg_get_userbyid(d.datdba), d.datallowconn,
        pg_catalog.shobj_description(d.oid, 'pg_database'),
@@ -291,14 +299,7 @@ class Cluster:
 
     def position(self) -> dict[str, str]:
         """Where the server's history stands: snapshot of transaction ids, WAL position, time."""
-        found = self.rows(
-            "select pg_catalog.pg_current_snapshot()::text,"
-            " (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()"
-            "  else pg_catalog.pg_current_wal_lsn() end)::text,"
-            " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')",
-            None,
-            "Reading the server's position",
-        )
+        found = self.rows(f"select {POSITION}", None, "Reading the server's position")
         return {"snapshot": found[0][0], "lsn": found[0][1], "at": found[0][2]}
 
     def may_alter(self, database: Database) -> None:

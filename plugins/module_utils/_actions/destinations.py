@@ -276,6 +276,7 @@ class _FileWriter(Writer):
         super().__init__()
         self.path = path
         self.partial = f"{path}.partial-{secrets.token_hex(4)}"
+        self._is_linked = False
         with _files(f"Writing {path}"):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             self._descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -292,8 +293,10 @@ class _FileWriter(Writer):
             os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
-            # A link, unlike a rename, never replaces what is already there.
-            os.link(self.partial, self.path)
+            with uninterrupted():
+                # A link, unlike a rename, never replaces what is already there.
+                os.link(self.partial, self.path)
+                self._is_linked = True
             os.unlink(self.partial)
             sync_folder(os.path.dirname(self.path))
             size = os.stat(self.path).st_size
@@ -306,8 +309,9 @@ class _FileWriter(Writer):
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        with _files(f"Removing {self.partial}"), contextlib.suppress(FileNotFoundError):
-            os.unlink(self.partial)
-        if self.committed:
+        # First what readers would take for a backup.
+        if self._is_linked:
             with _files(f"Removing {self.path}"), contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
+        with _files(f"Removing {self.partial}"), contextlib.suppress(FileNotFoundError):
+            os.unlink(self.partial)

@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The ledger of a drain: which messages there were, where each was seen last, and whether the balance holds.
 
-It lies in the broker, a hash by message id, so that it outlives the controller.
+It lies in the broker, a hash by message id, so that it outlives the controller. A broker for jobs evicts nothing, so what
+is left there stays: a ledger that nothing is open in expires.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -23,6 +25,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_re
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import TimedOut, UnexpectedAnswer
 
+#: How long the broker keeps a ledger that nothing is open in.
+EXPIRES_AFTER = datetime.timedelta(days=30)
+
 # ------------------------------------------------------------------------------------------------------- the ledger
 
 
@@ -35,6 +40,8 @@ class Entry:
     eta: str | None
     #: waiting, running, scheduled, unacked, parked, finished, or lost
     place: str
+    #: Of what is lost: its workers ended while they were drained, so nobody saw what became of it. Else it vanished.
+    is_unwitnessed: bool = False
 
 
 class Ledger:
@@ -58,8 +65,8 @@ class Ledger:
 
     def remember(self, **values: t.Any) -> None:
         encoded = {name: json.dumps(value) for name, value in values.items()}
-        with redis_client.asking(self.broker.server):
-            self.broker.client.hset(self.broker.key(self.state_name), mapping=encoded)
+        with self._writing() as pipe:
+            pipe.hset(self.broker.key(self.state_name), mapping=encoded)
 
     def entries(self) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
@@ -71,10 +78,26 @@ class Ledger:
     def write(self, entries: t.Mapping[str, Entry]) -> None:
         """Add or replace entries."""
         encoded = [(name, json.dumps(dataclasses.astuple(entry))) for name, entry in entries.items()]
-        with redis_client.asking(self.broker.server):
-            pipe = self.broker.client.pipeline(transaction=False)
+        with self._writing() as pipe:
             for start in range(0, len(encoded), 1000):
                 pipe.hset(self.broker.key(self.name), mapping=dict(encoded[start : start + 1000]))
+
+    @contextlib.contextmanager
+    def _writing(self) -> t.Iterator[t.Any]:
+        """What is written to is open again: it no longer expires."""
+        with redis_client.asking(self.broker.server):
+            pipe = self.broker.client.pipeline(transaction=False)
+            yield pipe
+            for name in (self.name, self.state_name):
+                pipe.persist(self.broker.key(name))
+            pipe.execute()
+
+    def expire(self) -> None:
+        """Have the broker forget it after ``EXPIRES_AFTER``, unless it is written to again."""
+        with redis_client.asking(self.broker.server):
+            pipe = self.broker.client.pipeline()
+            for name in (self.name, self.state_name):
+                pipe.expire(self.broker.key(name), int(EXPIRES_AFTER.total_seconds()))
             pipe.execute()
 
     def parked_lists(self) -> list[str]:

@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files that a release changes: copied with their digest, owner and mode, and put back exactly so.
 
+Whoever writes through a link changes the file it leads to, so a link is kept with that file.
 Copies may hold secrets (an environment file does), so they lie in a private folder and are never shown.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import typing as t
@@ -52,13 +54,56 @@ def described(path: str) -> dict[str, t.Any]:
     }
 
 
+def followed(paths: t.Sequence[str]) -> list[dict[str, t.Any]]:
+    """What lies at each path, then what the links among them lead to, hop by hop, each once. Raises BadInput.
+
+    What was not listed says in ``through`` which listed link led there.
+    """
+    for path in paths:
+        if not os.path.isabs(path):
+            raise BadInput(f"files: {path!r} is not an absolute path.")
+    entries = [described(path) for path in paths]
+    known = set(paths)
+    for listed in entries[:]:
+        _refuse_circle(listed["path"])
+        hop = listed
+        while hop["kind"] == "link":
+            path = _led_to(hop)
+            if path in known:
+                break
+            known.add(path)
+            try:
+                hop = {**described(path), "through": listed["path"]}
+            except BadInput as problem:
+                raise BadInput(f"{listed['path']} leads to what cannot be kept: {problem.message}")
+            entries.append(hop)
+    return entries
+
+
+def _led_to(link: t.Mapping[str, t.Any]) -> str:
+    """The path that a link names, without links in its folders: ``..`` leaves the folder that a link led into."""
+    head, tail = os.path.split(os.path.join(os.path.dirname(str(link["path"])), str(link["target"])))
+    return os.path.join(os.path.realpath(head), tail)
+
+
+def _refuse_circle(path: str) -> None:
+    try:
+        os.stat(path)
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            raise BadInput(f"{path} is a link that leads round in a circle.")
+
+
+def listed_paths(kept: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """The paths that ``keep`` was given."""
+    return [entry["path"] for entry in kept if "through" not in entry]
+
+
 def keep(paths: t.Sequence[str], folder: str) -> list[dict[str, t.Any]]:
     """Copy each file into the folder, which is made private; returns the descriptions, each with its copy's name."""
     kept: list[dict[str, t.Any]] = []
-    for index, path in enumerate(paths):
-        if not os.path.isabs(path):
-            raise BadInput(f"files: {path!r} is not an absolute path.")
-        entry = described(path)
+    for index, entry in enumerate(followed(paths)):
+        path = entry["path"]
         if entry["kind"] == "file":
             entry["copy"] = f"{index:03d}"
             copy = os.path.join(folder, entry["copy"])

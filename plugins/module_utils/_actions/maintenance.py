@@ -92,6 +92,7 @@ ARGUMENT_SPEC: Spec = compose(
         "verify_bypass": {"type": "bool", "default": False},
         "reason": {"type": "str", "default": "release"},
         "force": {"type": "bool", "default": False},
+        "keep_foreign": {"type": "bool", "default": False},
     },
 )
 CONSTRAINTS: dict[str, t.Any] = {
@@ -102,6 +103,10 @@ CONSTRAINTS: dict[str, t.Any] = {
     ]
 }
 
+NO_OUTER_LAYER = (
+    "No layer survives the stop of the application: its own flag ends with it, and users see errors or a version that "
+    "nobody let them into."
+)
 #: A flag is a few words; more is not ours.
 _MOST_FLAG_BYTES = 4096
 
@@ -312,6 +317,35 @@ class Work:
     def foreign(self) -> dict[str, dict[str, t.Any]]:
         return {name: shown_flag(seen.flag or {}) for name, seen in self.seen.items() if is_foreign(seen, self.release)}
 
+    @property
+    def flagged(self) -> list[str]:
+        """The layers that carry a flag, whoever has set it."""
+        return [name for name, seen in self.seen.items() if seen.flag is not None]
+
+    @property
+    def has_own(self) -> bool:
+        """Whether a flag of this very release is there."""
+        return any(name not in self.foreign for name in self.flagged)
+
+    def whose(self, name: str) -> str:
+        """``Maintenance at proxy was enabled by release r-1 since … (/run/archive/maintenance)``."""
+        flag = shown_flag(self.seen[name].flag or {})
+        since = f" since {flag['since']}" if flag.get("since") else ""
+        place = next(
+            (f" ({layer.path})" for layer in self.layers if layer.name == name and isinstance(layer, FlagFile)), ""
+        )
+        return f"Maintenance at {name} was enabled by {_whose(flag)}{since}{place}"
+
+    def refuse_foreign(self, then: str) -> None:
+        """Raises Refused for a flag that is not ours, unless that was to be taken over."""
+        if self.foreign and not self.params["force"]:
+            raise Refused(
+                f"{self.whose(next(iter(self.foreign)))}, {then}.",
+                remedy="Ask them to take it away, or take it over: force does, which golive_take_over_maintenance=true is "
+                "for our playbooks.",
+                known=self.told(),
+            )
+
     def switch(self, layer: Layer, state: str, flag: t.Mapping[str, t.Any]) -> None:
         if self.now[layer.name] == state and not (
             state == "enabled" and layer.name in self.foreign and self.params["force"]
@@ -346,7 +380,7 @@ class Work:
                 {"name": layer.name, "state": self.now.get(layer.name, "unknown"), "survives_stop": layer.survives_stop}
                 for layer in self.layers
             ],
-            "flags": {name: shown_flag(seen.flag) for name, seen in self.seen.items() if seen.flag is not None},
+            "flags": {name: shown_flag(self.seen[name].flag or {}) for name in self.flagged},
             "foreign": self.foreign,
             "proofs": self.proofs,
         }
@@ -356,14 +390,16 @@ def enabled(work: Work) -> dict[str, t.Any]:
     """Outer layers first, proven before any inner layer could answer in their place."""
     if not work.outer:
         raise Refused(
-            "No layer survives the stop of the application: its own flag ends with it, and users see errors or a version that "
-            "nobody let them into.",
+            NO_OUTER_LAYER,
             remedy="Add a layer at the proxy or load balancer, and say survives_stop: true of it.",
         )
     work.read_all()
-    for name, flag in work.foreign.items():
+    if work.release is not None:
+        # What the release may not end, it does not build upon: at its end users would stay shut out, whichever way it went.
+        work.refuse_foreign("so this release could not end it, and has switched nothing")
+    for name in work.foreign:
         then = "is taken over" if work.params["force"] else "is kept, and not removed without force"
-        work.context.warn(f"Maintenance at {name} was enabled by {_whose(flag)}; it {then}.")
+        work.context.warn(f"{work.whose(name)}; it {then}.")
     for layer in work.layers:
         taken_over = layer.name in work.foreign and work.params["force"]
         work.comparison.add(layer.name, work.seen[layer.name].state, "enabled anew" if taken_over else "enabled")
@@ -390,13 +426,10 @@ def enabled(work: Work) -> dict[str, t.Any]:
 def disabled(work: Work) -> dict[str, t.Any]:
     """Inner layers first, the outer ones last; then users are served."""
     work.read_all()
-    if work.foreign and not work.params["force"]:
-        name, flag = next(iter(work.foreign.items()))
-        raise Refused(
-            f"Maintenance at {name} was enabled by {_whose(flag)}{' since ' + flag['since'] if flag.get('since') else ''}, so it stays on.",
-            remedy="Ask them, or set force to remove it all the same.",
-            known=work.told(),
-        )
+    if work.foreign and work.params["keep_foreign"] and not work.has_own:
+        work.context.warn(f"{work.whose(next(iter(work.foreign)))}, and stays on as it was found.")
+        return {**work.comparison.told(), **work.told(), "until": None}
+    work.refuse_foreign("so it stays on")
     for layer in work.layers:
         work.comparison.add(layer.name, work.seen[layer.name].state, "disabled")
     asked = utc_text(CLOCK.now())
@@ -426,9 +459,23 @@ def status(work: Work) -> dict[str, t.Any]:
         "changed": False,
         **work.told(),
         "problems": problems,
+        "obstacles": list(_obstacles(work, problems, answer)),
         "maintenance": states.pop() if len(states) == 1 else "mixed",
         "answering": answer,
     }
+
+
+def _obstacles(work: Work, problems: t.Mapping[str, str], answer: str) -> t.Iterator[str]:
+    """Why a release could not switch maintenance on and off again, each in a sentence."""
+    yield from problems.values()
+    if not work.outer:
+        yield NO_OUTER_LAYER
+    if not work.params["force"]:
+        # Asked without a release, every flag is somebody else's to the one that comes.
+        foreign = work.foreign if work.release is not None else work.flagged
+        yield from (f"{work.whose(name)}, so a release could not end it." for name in foreign)
+    if answer == "maintenance" and "enabled" not in work.now.values():
+        yield "Users are answered with maintenance already, and none of the layers has it on."
 
 
 def _answering(work: Work) -> str:

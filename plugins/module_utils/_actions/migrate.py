@@ -16,7 +16,12 @@ import re
 import sys
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import alembic, data_loss, database_facts
+from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    admission,
+    alembic,
+    data_loss,
+    database_facts,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import unpacked_aside
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
 from ansible_collections.opsready.golive.plugins.module_utils._clients import conninfo, postgres
@@ -71,6 +76,7 @@ ARGUMENT_SPEC: Spec = compose(
         "accept_data_loss": {"type": "bool", "default": False},
         "restore_possible": {"type": "bool", "default": True},
         "role": {"type": "str"},
+        "application_roles": {"type": "list", "elements": "str", "default": []},
         "lock_timeout": {"type": "float", "default": 5.0},
         "statement_timeout": {"type": "float"},
         "timeout": {"type": "float", "default": 3600.0},
@@ -114,6 +120,8 @@ def body(context: Context) -> dict[str, t.Any]:
             settings={"lock_timeout": "10s"},
         )
         stack.enter_context(contextlib.closing(connection))
+        if params["state"] == "planned":
+            admission.require_roles(connection, params["application_roles"], deadline=deadline)
         migration = Migration(
             params=params,
             deadline=deadline,

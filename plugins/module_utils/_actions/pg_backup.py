@@ -12,6 +12,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import datetime
 import secrets
 import subprocess
 import threading
@@ -27,7 +28,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     retention,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
-from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Mark
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     ROLES_SUFFIX,
     S3_PLACE,
@@ -39,7 +40,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import po
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import (
+    Deadline,
+    Stopwatch,
+    parse_utc,
+    utc_text,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
@@ -202,16 +208,53 @@ def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline:
 
 
 def fresh_enough(
-    found: t.Sequence[manifest.Listed], *, max_age: float, level: str, now: t.Any
+    found: t.Sequence[manifest.Listed],
+    *,
+    place: Destination,
+    asked: t.Mapping[str, t.Any],
+    now: datetime.datetime,
+    warn: t.Callable[[str], None],
 ) -> manifest.Listed | None:
-    """The newest backup that is verified at least as well as asked and not older than ``max_age`` seconds."""
+    """The newest backup that proves what ``asked`` (the module's options) asks, in time, and is still there."""
     for one in reversed(found):
         seen = one.manifest
-        if seen is None or seen.verified.get("ok") is not True:
+        if seen is None or not _proves_enough(seen, asked) or not 0 <= seen.age_seconds(now) <= asked["max_age"]:
             continue
-        good = manifest.LEVELS.index(seen.verified["level"]) >= manifest.LEVELS.index(level)
-        if good and 0 <= seen.age_seconds(now) <= max_age:
+        gone = _gone(place, one.name, seen)
+        if gone is None:
             return one
+        warn(f"{one.url} is recent, and is no backup any more: {gone}.")
+    return None
+
+
+def _proves_enough(seen: manifest.Manifest, asked: t.Mapping[str, t.Any]) -> bool:
+    proof = seen.verified
+    if proof.get("ok") is not True:
+        return False
+    if manifest.LEVELS.index(proof["level"]) < manifest.LEVELS.index(asked["verify"]):
+        return False
+    if asked["verify"] != "restore":
+        return asked["compare"] == "rows" or all(table["content"] is not None for table in seen.tables)
+    if asked["compare"] == "content" and proof.get("compared") != "rows and content":
+        return False
+    answers = proof.get("assertions")
+    given = answers if isinstance(answers, list) else []
+    return all({"query": one["query"], "found": one["expect"]} in given for one in asked["verify_sql"])
+
+
+def _gone(place: Destination, name: str, seen: manifest.Manifest) -> str | None:
+    """What of a backup is not as it was written, from what its place tells without reading it."""
+    parts = [(manifest.archive_beside(name, seen), seen.archive)]
+    roles = manifest.roles_beside(name, seen)
+    if roles is not None:
+        parts.append((roles, seen.archive["roles"]))
+    for part, written in parts:
+        try:
+            held = place.held(part, written.get("version_id"))
+        except Absent:
+            return f"{place.url(part)} is not there"
+        if held.size != written["size"]:
+            return f"{place.url(part)} has {held.size} bytes, and {written['size']} were written"
     return None
 
 
@@ -240,16 +283,8 @@ class Backup:
         self.identity = identity
         self.release = release
         self.warn = warn
-        self.seconds: dict[str, float] = {}
+        self.watch = Stopwatch(deadline.clock)
         self.stored: Stored | None = None
-
-    @contextlib.contextmanager
-    def timed(self, phase: str) -> t.Iterator[None]:
-        began = self.deadline.clock.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = round(self.deadline.clock.monotonic() - began, 3)
 
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
         params = self.params
@@ -258,9 +293,10 @@ class Backup:
         if params["max_age"] is not None:
             recent = fresh_enough(
                 manifest.listed(self.place, self.source.known_as),
-                max_age=params["max_age"],
-                level=params["verify"],
+                place=self.place,
+                asked=params,
                 now=self.deadline.clock.now(),
+                warn=self.warn,
             )
             if recent is not None and recent.manifest is not None:
                 return self._result(recent.url, recent.manifest, changed=False)
@@ -292,7 +328,7 @@ class Backup:
             name, finished = self._make(programs, method, argument)
         except (GoliveError, Ended) as problem:
             problem.known.setdefault("plan", plan)
-            problem.known.setdefault("seconds", self.seconds)
+            problem.known.setdefault("seconds", self.watch.seconds)
             raise
         self._tell_unproven()
         result = {**self._result(self.place.url(name), finished, changed=True), "plan": plan}
@@ -387,99 +423,110 @@ class Backup:
         return {"pruned": removed}
 
     def _make(self, programs: pg_programs.Programs, method: str, argument: str) -> tuple[str, manifest.Manifest]:
+        """The manifest's name and the manifest, which is written last: what fails before leaves nothing behind."""
+        taken = self._taken()
+        names, script = database_roles.script(self.connection, self.source.known_as, deadline=self.deadline)
+        archive = manifest.archive_name(self.source.known_as, parse_utc(taken.created), self.identity)
+        written, beside = manifest.manifest_name(archive), archive + ROLES_SUFFIX
+        with self._removed_on_failure(archive):
+            with self.watch.timed("dump"):
+                stored, seen = self._dump(programs, argument, archive, taken.exported)
+            with postgres.translated("Ending the snapshot", deadline=self.deadline):
+                self.connection.execute("rollback")
+            roles = self.place.put(beside, script)
+            with self._removed_on_failure(beside, roles):
+                parts = {
+                    **_part(archive, stored),
+                    "format": "custom",
+                    "compression": method,
+                    "crc32": stored.crc32,
+                    "stored_proof": stored.proven_by,
+                    "roles": {**_part(beside, roles), "names": names},
+                }
+                made = self._verified(programs, archive, self._described(programs, written, parts, taken, seen), stored)
+                with self.watch.timed("manifest"):
+                    self.place.put(written, made.body())
+        return written, made
+
+    def _taken(self) -> Taken:
+        """Begin the transaction whose snapshot the dump and the counts share."""
         with postgres.translated("Taking a snapshot", deadline=self.deadline):
             self.connection.execute("begin isolation level repeatable read read only")
-            row = self.connection.execute(
-                "select pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text,"
-                " (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()"
-                "  else pg_catalog.pg_current_wal_lsn() end)::text,"
-                " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
-            ).fetchone()
+            row = self.connection.execute(f"select pg_catalog.pg_export_snapshot(), {POSITION}").fetchone()
         exported, snapshot, lsn, created = t.cast("tuple[str, str, str, str]", row)
         # Before pg_dump starts: it reads sequences outside the snapshot, at some time of its own, and ahead is right.
         sequences = database_facts.sequences(self.connection, deadline=self.deadline)
-        names, roles = database_roles.script(self.connection, self.source.known_as, deadline=self.deadline)
-        archive = manifest.archive_name(self.source.known_as, parse_utc(created), self.identity)
-        written = manifest.manifest_name(archive)
-        with contextlib.ExitStack() as undo:
-            # Once the object exists it must not stay without its manifest.
-            undo.callback(self._remove, archive)
-            with self.timed("dump"):
-                stored, seen = self._dump(programs, argument, archive, exported)
-            with postgres.translated("Ending the snapshot", deadline=self.deadline):
-                self.connection.execute("rollback")
-            beside = archive + ROLES_SUFFIX
-            kept = self.place.put(beside, roles)
-            undo.callback(self._remove, beside, kept)
-            made = manifest.Manifest(
-                name=written.rpartition("/")[2],
-                database=self.source.known_as,
-                created=created,
-                finished=utc_text(self.deadline.clock.now()),
-                server={
-                    "version_num": self.source.version_num,
-                    "version": self.source.version,
-                    "system_identifier": self.source.system_identifier,
-                    "in_recovery": self.source.in_recovery,
-                    "database_bytes": self.source.size_bytes,
-                },
-                snapshot=snapshot,
-                lsn=lsn,
-                archive={
-                    "name": archive.rpartition("/")[2],
-                    "format": "custom",
-                    "compression": method,
-                    "size": stored.size,
-                    "sha256": stored.sha256,
-                    "crc32": stored.crc32,
-                    "version_id": stored.version_id,
-                    "stored_proof": stored.proven_by,
-                    "roles": {
-                        "name": beside.rpartition("/")[2],
-                        "names": names,
-                        "size": kept.size,
-                        "sha256": kept.sha256,
-                        "version_id": kept.version_id,
-                    },
-                },
-                tables=seen.tables,
-                large_objects=seen.large_objects,
-                sequences=sequences,
-                revision=seen.revision,
-                properties=self.source.properties,
-                schema_sha256=seen.schema_sha256,
-                verified={"level": self.params["verify"], "ok": False},
-                release=self.release,
-                programs={"version": programs.version_text, "directory": programs.directory},
-                seconds={},
-            )
-            with self.timed("verify"):
-                database_roles.require_intact(self.place, archive, made)
-                proof = self._proof(programs, archive, made, stored)
-            made = dataclasses.replace(
-                made,
-                verified={**proof, "at": utc_text(self.deadline.clock.now())},
-                finished=utc_text(self.deadline.clock.now()),
-                seconds=dict(self.seconds),
-            )
-            with self.timed("manifest"):
-                self.place.put(written, made.body())
-            undo.pop_all()
-        return written, made
+        return Taken(exported, snapshot, lsn, created, sequences)
 
-    def _remove(self, archive: str, stored: Stored | None = None) -> None:
-        stored = stored or self.stored
-        if stored is None:
-            return
+    def _described(
+        self,
+        programs: pg_programs.Programs,
+        written: str,
+        archive: t.Mapping[str, t.Any],
+        taken: Taken,
+        seen: Seen,
+    ) -> manifest.Manifest:
+        """The manifest of what was stored, before its proof."""
+        return manifest.Manifest(
+            name=written.rpartition("/")[2],
+            database=self.source.known_as,
+            created=taken.created,
+            finished=utc_text(self.deadline.clock.now()),
+            server={
+                "version_num": self.source.version_num,
+                "version": self.source.version,
+                "system_identifier": self.source.system_identifier,
+                "in_recovery": self.source.in_recovery,
+                "database_bytes": self.source.size_bytes,
+            },
+            snapshot=taken.snapshot,
+            lsn=taken.lsn,
+            archive=archive,
+            tables=seen.tables,
+            large_objects=seen.large_objects,
+            sequences=taken.sequences,
+            revision=seen.revision,
+            properties=self.source.properties,
+            schema_sha256=seen.schema_sha256,
+            verified={"level": self.params["verify"], "ok": False},
+            release=self.release,
+            programs={"version": programs.version_text, "directory": programs.directory},
+            seconds={},
+        )
+
+    def _verified(
+        self, programs: pg_programs.Programs, archive: str, made: manifest.Manifest, stored: Stored
+    ) -> manifest.Manifest:
+        """The manifest with its proof."""
+        with self.watch.timed("verify"):
+            database_roles.require_intact(self.place, archive, made)
+            proof = self._proof(programs, archive, made, stored)
+        now = utc_text(self.deadline.clock.now())
+        return dataclasses.replace(made, verified={**proof, "at": now}, finished=now, seconds=dict(self.watch.seconds))
+
+    @contextlib.contextmanager
+    def _removed_on_failure(self, name: str, stored: Stored | None = None) -> t.Iterator[None]:
+        """What is stored must not stay without its manifest. Without ``stored``, what ``_dump`` has committed by then."""
+        try:
+            yield
+        except BaseException as problem:
+            there = stored or self.stored
+            if there is not None:
+                self._remove(name, there, problem)
+            raise
+
+    def _remove(self, name: str, stored: Stored, problem: BaseException) -> None:
+        """Raises ActionFailed, with the failure that led here, when it cannot be removed."""
         with uninterrupted():
             try:
                 with contextlib.suppress(Absent):
-                    self.place.with_more_time().remove(archive, stored.version_id)
-            except GoliveError as problem:
+                    self.place.with_more_time().remove(name, stored.version_id)
+            except GoliveError as left:
+                known = getattr(problem, "known", {})
                 raise ActionFailed(
-                    f"The backup failed, and its archive {self.place.url(archive)} could not be removed: {problem}",
+                    f"{problem} {self.place.url(name)} could not be removed: {left}",
                     remedy="It has no manifest, so nothing takes it for a backup; remove it by hand.",
-                    known={"left_behind": [self.place.url(archive)]},
+                    known={**known, "left_behind": [*known.get("left_behind", []), self.place.url(name)]},
                 )
 
     def _dump(self, programs: pg_programs.Programs, argument: str, archive: str, exported: str) -> tuple[Stored, Seen]:
@@ -536,6 +583,27 @@ class Backup:
             application_name=self.application_name,
             warn=self.warn,
         )
+
+
+def _part(name: str, stored: Stored) -> dict[str, t.Any]:
+    """What the manifest says of each thing that lies beside it."""
+    return {
+        "name": name.rpartition("/")[2],
+        "size": stored.size,
+        "sha256": stored.sha256,
+        "version_id": stored.version_id,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """The exported snapshot, the server's position in it, when that was (RFC 3339), and the sequences of that time."""
+
+    exported: str
+    snapshot: str
+    lsn: str
+    created: str
+    sequences: list[dict[str, t.Any]]
 
 
 @dataclasses.dataclass(frozen=True)

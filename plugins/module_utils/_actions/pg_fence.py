@@ -196,18 +196,18 @@ def body(context: Context) -> dict[str, t.Any]:
         cluster = stack.enter_context(opened)
         names = Names.of(live, identity or _fence_of(cluster, live))
         if params["state"] == "status":
-            return status(cluster, look(cluster, names))
+            return status(cluster, look(cluster, names), params["application_roles"])
         if not context.check_mode:
             stack.enter_context(cluster.exclusive(live, doing="pg_fence"))
         seen = look(cluster, names)
         waived = None
         if params["method"] == "none" and params["state"] in ("fenced", "inside"):
             waived = accepted_waiver(params["waiver"], now=deadline.clock.now())
-        call = Call(cluster, seen, context.check_mode, context.warn)
+        call = Call(cluster, seen, context.check_mode, context.warn, params["application_roles"])
         if waived is not None and seen.state == "open":
             return unfenced(call, waived, copy=params["copy"])
         if params["state"] == "inside":
-            return admit(call, params["application_roles"])
+            return admit(call)
         if params["state"] == "fenced":
             if params["method"] == "revoke" and seen.method != "rename":
                 return revoke(call, copy=params["copy"])
@@ -223,6 +223,8 @@ class Call:
     seen: Seen
     check_mode: bool
     warn: t.Callable[[str], None]
+    #: Who is let in at ``inside``.
+    roles: t.Sequence[str]
 
     @property
     def names(self) -> Names:
@@ -259,13 +261,15 @@ def _fence_of(cluster: Cluster, live: str) -> str:
     return next((mark.identity for mark in marks if mark.kind in ("fenced", *_ON_THE_LIVE_NAME)), "none")
 
 
-def status(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
+def status(cluster: Cluster, seen: Seen, roles: t.Sequence[str]) -> dict[str, t.Any]:
     present = seen.live or seen.fenced
     sessions = cluster.sessions(present.name) if present is not None else []
     prepared = cluster.prepared_transactions(present.name) if present is not None else []
     others = foreign(sessions, _roles_inside(seen))
+    missing = admission.missing_roles(cluster.connection, roles, deadline=cluster.deadline)
     return {
         "changed": False,
+        "missing_roles": missing,
         "fence": {
             "state": seen.state,
             "method": seen.method,
@@ -282,7 +286,8 @@ def status(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
         "prepared_transactions": prepared,
         "position": cluster.position(),
         "msg": f"{seen.names.live} is {seen.state}, with {len(sessions)} sessions, "
-        f"{len(others)} of them foreign, and {len(prepared)} prepared transactions.",
+        f"{len(others)} of them foreign, and {len(prepared)} prepared transactions."
+        + (f" The server has no role {', '.join(missing)}, which application_roles names." if missing else ""),
     }
 
 
@@ -325,6 +330,8 @@ def fence(call: Call, *, copy: bool) -> dict[str, t.Any]:
     if complete and (seen.copy is not None or not copy):
         return _fenced_result(call, seen, changed=False, sessions=[], copy=_copy_told(seen.copy))
     present = t.cast(Database, seen.live or seen.fenced)
+    # Who is let in later is looked for while everybody still is: neither the way on nor the way back goes without them.
+    admission.require_roles(cluster.connection, call.roles, deadline=cluster.deadline)
     sessions = cluster.sessions(present.name)
     cluster.require_no_prepared_transactions(present.name)
     cluster.require_no_subscriptions(present.name)
@@ -424,6 +431,7 @@ def revoke(call: Call, *, copy: bool) -> dict[str, t.Any]:
     stands = seen.state == "fenced"
     if stands and (seen.copy is not None or not copy):
         return _fenced_result(call, seen, changed=False, sessions=[], copy=_copy_told(seen.copy))
+    admission.require_roles(cluster.connection, call.roles, deadline=cluster.deadline)
     cluster.may_alter(present)
     if call.check_mode:
         return {
@@ -586,11 +594,11 @@ def _fenced_result(
     }
 
 
-def admit(call: Call, roles: t.Sequence[str]) -> dict[str, t.Any]:
+def admit(call: Call) -> dict[str, t.Any]:
     """Give the database its live name back, and let nobody connect but the application's roles."""
-    cluster, seen, names = call.cluster, call.seen, call.names
+    cluster, seen, names, roles = call.cluster, call.seen, call.names, call.roles
     if seen.state == "inside" and set(_roles_inside(seen)) == set(roles):
-        return _admitted(call, roles, changed=False, ended=[])
+        return _admitted(call, changed=False, ended=[])
     require_clear(seen)
     present = seen.live if seen.state == "inside" else seen.behind
     if present is None or present.mark is None:
@@ -599,7 +607,7 @@ def admit(call: Call, roles: t.Sequence[str]) -> dict[str, t.Any]:
     if seen.method == "revoke":
         require_nobody_else(cluster, names.live)
     if call.check_mode:
-        return {**_admitted(call, roles, changed=True, ended=[]), "diff": _admission_difference(call, roles)}
+        return {**_admitted(call, changed=True, ended=[]), "diff": _admission_difference(call)}
     cluster.may_alter(present)
     note = {key: value for key, value in present.mark.note.items() if key == "position"}
     ended: list[dict[str, t.Any]] = []
@@ -625,18 +633,18 @@ def admit(call: Call, roles: t.Sequence[str]) -> dict[str, t.Any]:
             f"{len(others)} sessions that are not ours had found {present.name} behind the fence, and were ended: "
             f"{told_sessions(others)}. What they wrote since the backup is in no backup."
         )
-    return {**_admitted(call, roles, changed=True, ended=ended), "diff": _admission_difference(call, roles)}
+    return {**_admitted(call, changed=True, ended=ended), "diff": _admission_difference(call)}
 
 
-def _admission_difference(call: Call, roles: t.Sequence[str]) -> dict[str, str]:
+def _admission_difference(call: Call) -> dict[str, str]:
     if call.seen.fenced is not None:
         return _difference(call.seen, call.names.live)
     before = _admission_of(call.seen.live).get("roles") or ()
-    return _grants_difference(f"CONNECT for {', '.join(before)}", f"CONNECT for {', '.join(roles)}")
+    return _grants_difference(f"CONNECT for {', '.join(before)}", f"CONNECT for {', '.join(call.roles)}")
 
 
-def _admitted(call: Call, roles: t.Sequence[str], *, changed: bool, ended: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    names = call.names
+def _admitted(call: Call, *, changed: bool, ended: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    names, roles = call.names, call.roles
     return {
         "changed": changed,
         "database": names.live,

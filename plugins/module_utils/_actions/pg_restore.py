@@ -35,7 +35,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, Stopwatch, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
@@ -156,6 +156,7 @@ class Seen:
 
     names: Names
     live: Database | None
+    #: What gives way, under whichever name the target is given.
     fenced: Database | None
     restoring: Database | None
     failed: Database | None
@@ -173,11 +174,6 @@ class Seen:
         """What the restore that swapped counted as lost: it may have been killed before it could tell."""
         mark = None if self.failed is None else self.failed.mark
         return None if mark is None else mark.note.get("data_loss")
-
-    @property
-    def replaced(self) -> Database | None:
-        """What gives way: the fenced database, under whichever name the target is given."""
-        return self.fenced
 
 
 def look(cluster: Cluster, names: Names) -> Seen:
@@ -238,15 +234,7 @@ class Work:
         self.application_name = application_name
         self.identity = identity
         self.check_mode = check_mode
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def timed(self, phase: str) -> t.Iterator[None]:
-        began = self.deadline.clock.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = round(self.deadline.clock.monotonic() - began, 3)
+        self.watch = Stopwatch(deadline.clock)
 
     def cluster(self) -> t.ContextManager[Cluster]:
         return cluster_of(
@@ -402,24 +390,24 @@ class Work:
                     "msg": f"{self.database} was brought back already; what it replaced is {names.failed}.",
                 }
             require_safe_target(seen)
-            if seen.replaced is not None:
-                cluster.may_alter(seen.replaced)
-                cluster.require_no_prepared_transactions(seen.replaced.name)
+            if seen.fenced is not None:
+                cluster.may_alter(seen.fenced)
+                cluster.require_no_prepared_transactions(seen.fenced.name)
             loss = self._require_no_loss(seen)
             if self.params["copy"] is not None:
                 return self._from_copy(cluster, seen, loss)
             return self._from_backup(cluster, seen, loss)
 
     def _require_no_loss(self, seen: Seen) -> dict[str, t.Any] | None:
-        if seen.replaced is None:
+        if seen.fenced is None:
             return None
-        loss = self.assessment(seen.replaced.name)
+        loss = self.assessment(seen.fenced.name)
         if loss is None and self.params["copy"] is not None:
-            mark = seen.replaced.mark
+            mark = seen.fenced.mark
             position = dict(mark.note.get("position") or {}) if mark is not None else {}
             if position:
                 since = {"snapshot": position["snapshot"], "at": position["at"], "tables": None}
-                with contextlib.closing(self.connect(seen.replaced.name)) as connection:
+                with contextlib.closing(self.connect(seen.fenced.name)) as connection:
                     loss = data_loss.assess(
                         connection, since=since, deadline=self.deadline, now=self.deadline.clock.now()
                     )
@@ -442,7 +430,7 @@ class Work:
             return self._would(seen, f"restore {url} into {seen.names.restoring}", loss)
         programs = self.programs(cluster.connection.info.server_version)
         try:
-            with self.timed("restore"):
+            with self.watch.timed("restore"):
                 made = self._restored(cluster, seen, archive, programs)
             return self._swapped_in(cluster, seen, made, wanted, loss, {"manifest": url, **archive.manifest.summary()})
         except (GoliveError, Ended) as problem:
@@ -511,15 +499,15 @@ class Work:
         copy = cluster.find(name)
         if copy is None or not copy.is_ours(("copy",), seen.names.identity):
             raise Refused(f"{name} is not a copy that pg_fence made for {seen.names.identity}.")
-        if seen.replaced is None or seen.replaced.mark is None or copy.mark is None:
+        if seen.fenced is None or seen.fenced.mark is None or copy.mark is None:
             raise Refused(f"{seen.names.fenced} is not there, so nothing gives way to the copy.")
-        if copy.mark.note.get("position") != seen.replaced.mark.note.get("position"):
+        if copy.mark.note.get("position") != seen.fenced.mark.note.get("position"):
             raise Refused(f"{name} was made by an earlier fence than the one that stands; it lacks what came between.")
         if self.check_mode:
             return self._would(seen, f"take {name}", loss)
-        wanted = database_facts.properties(cluster.connection, seen.replaced.name, deadline=self.deadline)
-        wanted["comment"] = seen.replaced.own_comment
-        taken = seen.replaced.mark.note.get("admission")
+        wanted = database_facts.properties(cluster.connection, seen.fenced.name, deadline=self.deadline)
+        wanted["comment"] = seen.fenced.own_comment
+        taken = seen.fenced.mark.note.get("admission")
         if taken:
             wanted["grants"] = admission.grants_before(taken)
         try:
@@ -534,7 +522,7 @@ class Work:
             raise
 
     def _would(self, seen: Seen, what: str, loss: dict[str, t.Any] | None) -> dict[str, t.Any]:
-        replaced = seen.replaced.name if seen.replaced is not None else None
+        replaced = seen.fenced.name if seen.fenced is not None else None
         kept = "" if replaced is None else f"; {replaced} is kept as {seen.names.failed}"
         return {
             "changed": True,
@@ -554,10 +542,10 @@ class Work:
         loss: dict[str, t.Any] | None,
         source: dict[str, t.Any],
     ) -> dict[str, t.Any]:
-        names, replaced = seen.names, seen.replaced
-        with self.timed("sequences"):
+        names, replaced = seen.names, seen.fenced
+        with self.watch.timed("sequences"):
             advanced = [] if replaced is None else self._advanced(made.name, replaced.name)
-        with self.timed("properties"):
+        with self.watch.timed("properties"):
             database_facts.apply_properties(cluster.connection, made.name, wanted, deadline=self.deadline)
             given = database_facts.properties(cluster.connection, made.name, deadline=self.deadline)
             unlike = database_facts.differing_properties(wanted, given)
@@ -566,7 +554,7 @@ class Work:
                     f"{made.name} does not have the {', '.join(unlike)} that {self.database} had.",
                     known={"properties": {key: {"expected": wanted[key], "found": given[key]} for key in unlike}},
                 )
-        with self.timed("swap"):
+        with self.watch.timed("swap"):
             ended = self._swap(cluster, names, made, replaced, wanted.get("comment"), loss)
         result = {
             "changed": True,
@@ -576,7 +564,7 @@ class Work:
             "data_loss": loss,
             "sequences_advanced": advanced,
             "ended_sessions": ended,
-            "seconds": dict(self.seconds),
+            "seconds": dict(self.watch.seconds),
             "diff": {
                 "before": f"{names.target}: OID {None if replaced is None else replaced.oid}\n",
                 "after": f"{names.target}: OID {made.oid}\n",

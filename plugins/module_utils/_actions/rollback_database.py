@@ -147,14 +147,35 @@ def _downgrade(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
 
 
 def _restore(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
-    connection = plan["connection"]
-    live, fenced, failed = (connection[kind]["name"] for kind in ("live", "fenced", "failed"))
+    live, fenced, failed = (plan["connection"][kind]["name"] for kind in ("live", "fenced", "failed"))
     dump, fetched = _fetch(plan["release"], where["backup"])
+    again = [
+        *fetched,
+        *_unchanged(dump, str(where["backup"].get("sha256") or "")),
+        f"pg_restore --list {dump} > /dev/null",
+        *_set_aside(live, fenced, failed),
+        # The archive knows the database by its fenced name, and brings grants, limits, settings and comment along.
+        f'pg_restore --create --exit-on-error --no-password -d "$server" {dump}',
+        _numbers_moved_on(plan),
+        _admit(failed, allowed="false"),
+    ]
+    return [
+        "What was written since the backup is lost; while the fence held, nothing was. The failed database is kept as",
+        f"`{failed}`, the backup is restored beside it, no number is given out twice, and the names are swapped.",
+        "What a restore that died half-way had made is dropped and made again.",
+        "",
+        *block(*_decided(plan), 'if [ "$redo" = yes ]; then', *again, "fi", _admit(live, fenced), *_name_back(plan)),
+    ]
+
+
+def _decided(plan: Plan) -> list[str]:
+    """Sets ``redo`` to ``yes`` where the backup is to be restored; stops where a person must say so, or look."""
+    live, fenced, failed = (plan["connection"][kind]["name"] for kind in ("live", "fenced", "failed"))
     lifted = (
         f"the fence is lifted: what was written to {live} since the backup would be lost. "
         "Say export RESTORE=yes, or export RESTORE=no to leave the database as it is, and run this block again"
     )
-    found = [
+    return [
         _there(plan, "fenced", "live", "failed"),
         "redo=yes",
         "case $there in",
@@ -165,39 +186,33 @@ def _restore(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
         f"  *) stop {word(_both(fenced, live))} ;;",
         "esac",
     ]
-    half_made = _sql(
+
+
+def _set_aside(live: str, fenced: str, failed: str) -> list[str]:
+    """What is there becomes the failed database, and what a restore of before had begun goes."""
+    half_made = (
         f"SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname = {_literal(fenced)}\n"
-        f"AND EXISTS (SELECT FROM pg_database WHERE datname = {_literal(failed)})",
-        generated=True,
+        f"AND EXISTS (SELECT FROM pg_database WHERE datname = {_literal(failed)})"
     )
+    return [
+        _admit(live, fenced, failed),
+        _close(live, fenced, failed),
+        _sql(half_made, generated=True),
+        _rename(fenced, failed),
+        _rename(live, failed),
+    ]
+
+
+def _numbers_moved_on(plan: Plan) -> str:
+    """The failed database says past which numbers the restored one's sequences have to go."""
+    failed, fenced = (word(plan["connection"][kind]["dsn"]) for kind in ("failed", "fenced"))
     given_out = (
         "SELECT format('SELECT setval(to_regclass(%L), greatest(%s, pg_sequence_last_value(to_regclass(%L))));',"
         " name, last_value, name)\n"
         "FROM (SELECT format('%I.%I', schemaname, sequencename) AS name, last_value, increment_by FROM pg_sequences) AS s\n"
         "WHERE last_value IS NOT NULL AND increment_by > 0;"
     )
-    again = [
-        *fetched,
-        *_unchanged(dump, str(where["backup"].get("sha256") or "")),
-        f"pg_restore --list {dump} > /dev/null",
-        _admit(live, fenced, failed),
-        _close(live, fenced, failed),
-        half_made,
-        _rename(fenced, failed),
-        _rename(live, failed),
-        # The archive knows the database by its fenced name, and brings grants, limits, settings and comment along.
-        f'pg_restore --create --exit-on-error --no-password -d "$server" {dump}',
-        f"sql {word(connection['failed']['dsn'])} <<'SQL' | sql {word(connection['fenced']['dsn'])} > /dev/null\n"
-        f"{given_out}\nSQL",
-        _admit(failed, allowed="false"),
-    ]
-    return [
-        "What was written since the backup is lost; while the fence held, nothing was. The failed database is kept as",
-        f"`{failed}`, the backup is restored beside it, no number is given out twice, and the names are swapped.",
-        "What a restore that died half-way had made is dropped and made again.",
-        "",
-        *block(*found, 'if [ "$redo" = yes ]; then', *again, "fi", _admit(live, fenced), *_name_back(plan)),
-    ]
+    return f"sql {failed} <<'SQL' | sql {fenced} > /dev/null\n{given_out}\nSQL"
 
 
 def _unchanged(dump: str, sha256: str) -> list[str]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import ipaddress
 import json
 import os
-import socket
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, kept_files
@@ -22,7 +22,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.service_m
     ServiceStatus,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.supervisor_services import SupervisorServices
-from ansible_collections.opsready.golive.plugins.module_utils._clients.http import host_and_port
+from ansible_collections.opsready.golive.plugins.module_utils._clients import sockets
+from ansible_collections.opsready.golive.plugins.module_utils._clients.http import host_and_port, resolved
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Deadline, poll, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -32,6 +33,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     GoliveError,
     Refused,
     TimedOut,
+    Unreachable,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token, held
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
@@ -118,6 +120,9 @@ _SNAPSHOT = "snapshot.json"
 _STEP = 0.05
 #: Supervisor gives a process's start in whole seconds.
 _START_RESOLUTION = 1.0
+#: How long a name may take to be resolved, and a port to answer, each time that it is tried.
+_RESOLVE_SECONDS = 5.0
+_KNOCK_SECONDS = 1.0
 
 
 class Work:
@@ -213,7 +218,7 @@ def snapshot(work: Work) -> dict[str, t.Any]:
             )
         return {"changed": False, "snapshot": existing}
     if work.context.check_mode:
-        files = [kept_files.described(path) for path in work.params["files"]]
+        files = kept_files.followed(work.params["files"])
         return {"changed": True, "snapshot": {**now, "files": files, "taken_at": None}}
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
@@ -230,7 +235,7 @@ def snapshot(work: Work) -> dict[str, t.Any]:
 def _still_holds(existing: t.Mapping[str, t.Any], now: t.Mapping[str, t.Any], paths: t.Sequence[str]) -> bool:
     if existing["version"] != now["version"] or existing["deployed"] != now["deployed"]:
         return False
-    if [entry["path"] for entry in existing["files"]] != list(paths):
+    if kept_files.listed_paths(existing["files"]) != list(paths):
         return False
     return all(kept_files.same(entry, kept_files.described(entry["path"])) for entry in existing["files"])
 
@@ -316,13 +321,25 @@ def group_members(group: int) -> list[int]:
     return found
 
 
-def is_closed(address: str) -> bool:
-    """Nothing accepts connections there."""
-    try:
-        socket.create_connection(host_and_port(address), timeout=1.0).close()
-    except OSError:
-        return True
-    return False
+def port_state(address: str) -> str:
+    """What ``host:port`` says, the worst where it has several addresses: closed only where each one refuses.
+
+    Raises Unreachable where it cannot be told.
+    """
+    host, port = host_and_port(address)
+    states: set[str] = set()
+    untried: Unreachable | None = None
+    for _family, where in resolved(host, port, deadline=Deadline(_RESOLVE_SECONDS)):
+        try:
+            states.add(sockets.knocked(where[0], port, seconds=_KNOCK_SECONDS))
+        except Unreachable as problem:
+            # A name such as localhost may have a loopback address that this host is without: nothing listens there.
+            if not ipaddress.ip_address(where[0]).is_loopback:
+                raise
+            untried = problem
+    if untried is not None and not states:
+        raise untried
+    return next(state for state in (sockets.OPEN, sockets.FILTERED, sockets.CLOSED) if state in states)
 
 
 def stopped(work: Work) -> dict[str, t.Any]:
@@ -440,20 +457,41 @@ def bad_exit(after: ServiceStatus, allowed: t.Sequence[str]) -> str:
 
 
 def _await_closed(work: Work, address: str, outcomes: dict[str, dict[str, t.Any]]) -> None:
+    said = {
+        sockets.OPEN: (
+            f"Something still listens on {address}",
+            "Another process serves there; users may still reach it.",
+        ),
+        sockets.FILTERED: (
+            f"Nothing came back from {address}, neither a connection nor a refusal",
+            "A firewall that drops what comes does this, and something may listen behind it: name an address that this host "
+            "reaches without it.",
+        ),
+    }
+    state = ""
+
+    def knock() -> str:
+        nonlocal state
+        try:
+            state = port_state(address)
+        except Unreachable as problem:
+            raise ActionFailed(
+                f"Whether anything listens on {address} is not known: {problem.message}",
+                remedy=problem.remedy,
+                known=_known_of_stop(outcomes),
+            )
+        return state
+
     try:
         poll(
-            lambda: is_closed(address),
-            good=lambda closed: closed,
+            knock,
+            good=lambda seen: seen == sockets.CLOSED,
             deadline=Deadline(min(work.params["stop_timeout"], 10.0)),
-            describe=lambda closed, in_a_row: f"Something still listens on {address}",
+            describe=lambda seen, in_a_row: said[str(seen)][0],
             interval=_STEP,
         )
     except TimedOut as problem:
-        raise ActionFailed(
-            problem.message,
-            remedy="Another process serves there; users may still reach it.",
-            known=_known_of_stop(outcomes),
-        )
+        raise ActionFailed(problem.message, remedy=said[state][1], known=_known_of_stop(outcomes))
 
 
 # ---- started

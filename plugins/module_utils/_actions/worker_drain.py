@@ -95,6 +95,8 @@ POP_SECONDS = 1.5
 GONE_SECONDS = 2.0
 #: Ids listed in a result; the counts are always whole.
 LISTED = 500
+#: Stages of a state that was cut short, by that state: what it had done by then stands nowhere.
+_CUT_SHORT = {"draining": "drained", "resuming": "resumed"}
 _CHANGING = ("quieted", "drained", "parked", "resumed", "forgotten")
 _RISKY_SETTINGS = (
     "task_acks_late",
@@ -376,11 +378,26 @@ def _await_quiet(drain: Drain, count: int) -> None:
 def _undo_quiet(drain: Drain, cancelled: Cancelled) -> list[str]:
     """Consume again after a failure; that must not depend on what is left of the deadline."""
     drain.broker.deadline = Deadline(10.0 + drain.params["reply_timeout"])
+    _await_last_pop(drain)
     left = _resume_consumers(drain, cancelled)
     if not left:
         with contextlib.suppress(GoliveError):  # the failure that brought us here is the one to report
             drain.ledger.remember(stage="none", cancelled={})
+            _expire_closed(drain)
     return left
+
+
+def _await_last_pop(drain: Drain) -> None:
+    """A worker that is told to consume again within the pop in which it was told to stop may never pop again."""
+    since = CLOCK.monotonic()
+    with contextlib.suppress(GoliveError):  # a broker that does not answer is met, and told, by whoever asks it next
+        poll(
+            drain.broker.blocked_pops,
+            good=lambda pops: pops == 0 or CLOCK.monotonic() - since > POP_SECONDS,
+            deadline=drain.broker.deadline,
+            describe=lambda pops, _row: f"{pops} pops were under way",
+            interval=0.05,
+        )
 
 
 def _resume_consumers(drain: Drain, cancelled: Cancelled) -> list[str]:
@@ -428,8 +445,9 @@ def drained(drain: Drain) -> Result:
     unwitnessed = {name: e for name, e in gone.items() if not workers and e.place not in ("finished", "lost")}
     # Of a drain that its workers did not survive, nobody can say whether what they ran came to its end.
     lost = unwitnessed if stage == "draining" else {}
-    places = {name: "lost" if name in lost or entry.place == "lost" else "finished" for name, entry in gone.items()}
-    drain.ledger.write({name: dataclasses.replace(entry, place=places[name]) for name, entry in gone.items()})
+    lost = {name: dataclasses.replace(e, place="lost", is_unwitnessed=True) for name, e in lost.items()}
+    finished = {name: e for name, e in gone.items() if name not in lost and e.place != "lost"}
+    drain.ledger.write({**{name: dataclasses.replace(e, place="finished") for name, e in finished.items()}, **lost})
     drain.ledger.write(final)
     drain.ledger.remember(stage="drained", drained_at=utc_text(CLOCK.now()))
     result = {
@@ -601,15 +619,32 @@ def _fail_on_lost(drain: Drain, lost: t.Mapping[str, Entry], result: Result) -> 
     if not lost:
         return
     result["lost"] = _listed(lost)
-    tasks = sorted({entry.task or "unreadable" for entry in lost.values()})
-    text = f"{len(lost)} messages vanished while no worker ran: {', '.join(tasks)}."
+    texts, remedies = zip(*_told_lost(lost))
     if not drain.params["accept_lost"]:
         raise ActionFailed(
-            text,
-            remedy="Who else reads this broker? With accept_lost: true the release goes on without them.",
+            " ".join(texts),
+            remedy=" ".join([*remedies, "With accept_lost: true the release goes on without them."]),
             known=result,
         )
-    drain.context.warn(text + " That was accepted.")
+    drain.context.warn(" ".join([*texts, "That was accepted."]))
+
+
+def _told_lost(lost: t.Mapping[str, Entry]) -> t.Iterator[tuple[str, str]]:
+    """A sentence, and what to look at, for each way in which messages are lost. Pure."""
+    for is_unwitnessed in (True, False):
+        group = [entry for entry in lost.values() if entry.is_unwitnessed is is_unwitnessed]
+        tasks = ", ".join(sorted({entry.task or "unreadable" for entry in group}))
+        if group and is_unwitnessed:
+            yield (
+                f"The workers ended while they were drained, and nobody saw what became of {len(group)} tasks: {tasks}.",
+                "The workers' exit codes and logs, and what the tasks themselves leave, say whether they ran; send again "
+                "those that did not.",
+            )
+        elif group:
+            yield (
+                f"{len(group)} messages vanished while no worker could take them: {tasks}.",
+                "Who else reads this broker?",
+            )
 
 
 def _refuse_running(drain: Drain) -> None:
@@ -695,6 +730,7 @@ def resumed(drain: Drain) -> Result:
     if comeback.to_add:
         _await_consuming(drain, comeback.to_add)
     drain.ledger.remember(stage="resumed", cancelled={}, resumed_at=utc_text(CLOCK.now()))
+    _expire_closed(drain)
     if comeback.unknown:
         _tell_what_stays(drain, len({message.id for message in comeback.unknown}), result)
     return result
@@ -851,7 +887,7 @@ def _await_consuming(drain: Drain, to_add: t.Mapping[str, t.Sequence[t.Mapping[s
 
 
 def settled(drain: Drain) -> Result:
-    """The ledger's balance: what became of every message in it. Changes nothing."""
+    """The ledger's balance: what became of every message in it. Changes nothing but when the ledger expires."""
     ledger = drain.ledger.entries()
     state = drain.ledger.state()
     if "stage" not in state and drain.check_mode:
@@ -861,6 +897,11 @@ def settled(drain: Drain) -> Result:
             f"There is no ledger {drain.ledger.name}.", remedy="It is written by state drained, and by nothing else."
         )
     stage = state.get("stage", "none")
+    if stage in _CUT_SHORT:
+        raise Refused(
+            f"State {_CUT_SHORT[stage]} was cut short, so the ledger does not say what became of its messages.",
+            remedy=f"Run state {_CUT_SHORT[stage]} again first.",
+        )
     expected = 0 if stage in ("parked", "parking") else drain.params["expected_workers"]
     if stage in ("parked", "parking") and drain.broker.listeners():
         expected = drain.params["expected_workers"]
@@ -882,7 +923,19 @@ def settled(drain: Drain) -> Result:
         "ended_by_status": ended_by_status,
     }
     _fail_on_lost(drain, {name: ledger[name] for name in lost}, result)
+    if not drain.check_mode:
+        _expire_closed(drain)
     return result
+
+
+def _expire_closed(drain: Drain) -> None:
+    """Let the ledger expire where it has done its work: workers consume, nothing lies aside, no loss is undecided."""
+    state = drain.ledger.state()
+    if state.get("stage") not in ("none", "resumed") or state.get("cancelled") or drain.ledger.parked_lists():
+        return
+    is_lost = any(entry.place == "lost" for entry in drain.ledger.entries().values())
+    if not is_lost or drain.params["accept_lost"]:
+        drain.ledger.expire()
 
 
 def _ended_by_status(drain: Drain, ids: t.Sequence[str]) -> dict[str, int] | None:

@@ -16,6 +16,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.system_file import
     SYSTEM_FILE,
     check_hosts,
     check_names,
+    check_together,
     check_value,
 )
 
@@ -96,6 +97,50 @@ def test_a_retention_that_the_backup_would_refuse_is_refused_before_anything_run
     check_value("golive_backup", {"destination": "file:///backups", "keep": {"daily": 7}})
     with pytest.raises(BadInput, match="keep"):
         check_value("golive_backup", {"destination": "file:///backups", "keep": keep})
+
+
+ARTEFACT = {"src": "/a.tar", "sha256": "0" * 64, "releases_dir": "/srv/releases", "current": "/srv/current"}
+SERVICES = {"artefact": ARTEFACT, "backend": ["web"]}
+DATABASE = {"dsn": "postgresql://app@db/archive", "application_roles": ["app"]}
+LAYER = {"name": "proxy", "backend": "file", "path": "/flag", "survives_stop": True}
+MAINTENANCE = {"layers": [LAYER], "verify": {"url": "https://a"}}
+#: Each would be found inside the window, and keep the way back as well.
+REFUSED_LATE: list[tuple[str, t.Any, str]] = [
+    ("golive_database", {"dsn": DATABASE["dsn"]}, "missing required arguments: application_roles"),
+    ("golive_database", {**DATABASE, "application_roles": []}, "golive_database.application_roles is empty"),
+    ("golive_database", {**DATABASE, "application_roles": [""]}, "golive_database.application_roles is empty"),
+    ("golive_services", {**SERVICES, "backend": []}, "golive_services.backend is empty"),
+    ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "xx"}}, "golive_services.artefact.sha256 is not 64 hex"),
+    ("golive_maintenance", {**MAINTENANCE, "layers": []}, "golive_maintenance.layers is empty"),
+    ("golive_maintenance", {**MAINTENANCE, "layers": [{**LAYER, "survives_stop": False}]}, "none with survives_stop: true"),
+]  # fmt: skip
+
+
+def test_parts_that_a_release_can_work_with_are_accepted() -> None:
+    for name, value in (
+        ("golive_database", DATABASE),
+        ("golive_services", SERVICES),
+        ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "sha256:" + "AB" * 32}}),
+        ("golive_maintenance", {**MAINTENANCE, "layers": [LAYER, {**LAYER, "name": "app", "survives_stop": False}]}),
+    ):
+        check_value(name, value)
+
+
+@pytest.mark.parametrize(("name", "value", "said"), REFUSED_LATE)
+def test_what_could_only_fail_in_the_window_is_refused_before(name: str, value: t.Any, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_value(name, value)
+    assert said in caught.value.message
+
+
+def test_workers_that_are_no_services_of_ours_cannot_be_released() -> None:
+    """Nothing would stop them: they would consume through the migration, and be in the way of the way back."""
+    workers = {"url": "redis://127.0.0.1/0"}
+    for services in ({}, {"golive_services": SERVICES}, {"golive_services": {**SERVICES, "workers": []}}):
+        (fault,) = check_together({"golive_workers": workers, **services})
+        assert fault.startswith("golive_workers needs golive_services.workers")
+    good = {"golive_workers": workers, "golive_services": {**SERVICES, "workers": ["worker"]}}
+    assert check_together(good) == check_together({"golive_services": SERVICES}) == []
 
 
 def test_judging_a_value_changes_no_spec() -> None:

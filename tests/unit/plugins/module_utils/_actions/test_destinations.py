@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions import destinations
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     Directory,
@@ -96,6 +98,19 @@ def test_nothing_is_seen_before_it_is_committed_and_nothing_stays_after_a_failur
         with pytest.raises(Denied, match=r"^the first$"):
             write(place, "a.dump", commit=commit, then=fail)
         assert files(tmp_path) == []
+
+
+def test_a_commit_that_fails_after_the_file_has_its_name_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: str) -> None:
+        assert files(tmp_path) == ["a.dump.manifest.json"]
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(destinations, "sync_folder", broken)
+    with pytest.raises(UnexpectedAnswer, match="Input/output error"):
+        Directory(str(tmp_path)).put("a.dump.manifest.json", b"{}")
+    assert files(tmp_path) == []
 
 
 def test_another_backup_is_never_replaced(tmp_path: Path) -> None:

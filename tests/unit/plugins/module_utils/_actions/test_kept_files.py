@@ -118,3 +118,63 @@ def test_a_description_never_shows_content(tmp_path: Path) -> None:
     told = [kept_files.shown(kept_files.described(str(tmp_path / name))) for name in ("file", "link", "none")]
     assert "geheim" not in "".join(told)
     assert told[1:] == ["link to file", "absent"]
+
+
+def test_what_is_written_through_a_link_comes_back(tmp_path: Path, folder: str) -> None:
+    shared, link, later = tmp_path / "shared", tmp_path / "app" / "app.env", tmp_path / "app" / "later.env"
+    shared.mkdir()
+    link.parent.mkdir()
+    (shared / ".env").write_text("KEY=old")
+    (shared / ".env").chmod(0o640)
+    (shared / "current").symlink_to(".env")
+    link.symlink_to("../shared/current")
+    later.symlink_to("../shared/later")
+    kept = kept_files.keep([str(link), str(later)], folder)
+    assert [(entry["kind"], entry.get("through")) for entry in kept] == [
+        ("link", None),
+        ("link", None),
+        ("link", str(link)),
+        ("file", str(link)),
+        ("absent", str(later)),
+    ]
+    assert kept_files.listed_paths(kept) == [str(link), str(later)]
+    link.write_text("KEY=new")
+    link.chmod(0o600)
+    later.write_text("NEW=1")
+    differing = [entry["path"] for entry in kept if not kept_files.same(entry, kept_files.described(entry["path"]))]
+    assert differing == [str(shared / ".env"), str(shared / "later")]
+    kept_files.require_copies(kept, folder)
+    for entry in kept:
+        kept_files.put_back(entry, folder)
+    assert link.read_text() == "KEY=old"
+    assert (shared / ".env").stat().st_mode & 0o777 == 0o640
+    assert (os.readlink(link), os.readlink(shared / "current")) == ("../shared/current", ".env")
+    assert not (shared / "later").exists()
+
+
+def test_a_link_is_followed_as_the_kernel_does_through_a_linked_folder(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "releases" / "1").mkdir(parents=True)
+    (tmp_path / "releases" / "shared.env").write_text("KEY=old")
+    (tmp_path / "releases" / "1" / "app.env").symlink_to("../shared.env")
+    (tmp_path / "current").symlink_to("releases/1")
+    kept = kept_files.keep([str(tmp_path / "current" / "app.env")], folder)
+    assert kept[1]["path"] == str(tmp_path / "releases" / "shared.env")
+
+
+def test_a_file_that_is_listed_and_led_to_is_kept_once(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_text("x")
+    for name in ("one", "two"):
+        (tmp_path / name).symlink_to("file")
+    paths = [str(tmp_path / name) for name in ("one", "file", "two")]
+    assert kept_files.listed_paths(kept_files.keep(paths, folder)) == paths
+    assert [entry["path"] for entry in kept_files.keep([paths[0], paths[2]], folder)][2:] == [paths[1]]
+
+
+def test_a_link_to_what_is_no_file_is_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "link").symlink_to(".")
+    with pytest.raises(BadInput, match=r"link leads to what cannot be kept: .* neither a file nor a link"):
+        kept_files.keep([str(tmp_path / "link")], folder)
+    (tmp_path / "round").symlink_to("about")
+    (tmp_path / "about").symlink_to("round")
+    with pytest.raises(BadInput, match="leads round in a circle"):
+        kept_files.keep([str(tmp_path / "round")], folder)

@@ -168,22 +168,84 @@ def _listed(*found: Manifest) -> list[manifest.Listed]:
     return [manifest.Listed(one.name, f"file:///{one.name}", one, None) for one in found]
 
 
-def test_a_recent_backup_counts_only_when_proven_well_enough() -> None:
-    hour = 3600.0
-    proven = made()
-    weaker = made(verified={"level": "archive", "ok": True})
-    failed = made(verified={"level": "restore", "ok": False})
-    unreadable = manifest.Listed("x", "x", None, "broken")
-    assert fresh_enough(_listed(proven), max_age=2 * hour, level="restore", now=NOW) is not None
-    assert fresh_enough(_listed(proven), max_age=hour / 2, level="restore", now=NOW) is None
-    assert fresh_enough(_listed(weaker), max_age=2 * hour, level="restore", now=NOW) is None
-    assert fresh_enough(_listed(weaker), max_age=2 * hour, level="head", now=NOW) is not None
-    assert fresh_enough([*_listed(failed), unreadable], max_age=2 * hour, level="head", now=NOW) is None
+HOUR = 3600.0
+QUERY = {"query": "select count(*) from t", "found": "2"}
 
 
-def test_a_backup_of_the_future_is_not_recent() -> None:
-    future = made(created="2026-11-23T11:00:00.000Z")
-    assert fresh_enough(_listed(future), max_age=1e9, level="head", now=NOW) is None
+@pytest.fixture
+def fresh(tmp_path: Path) -> t.Callable[..., manifest.Listed | None]:
+    """``fresh_enough`` at a place where the archive lies; its ``warned`` is what it warned of."""
+    place = Directory(str(tmp_path))
+    place.put("a.dump", b"abc")
+
+    def ask(*found: Manifest | manifest.Listed, **asked: t.Any) -> manifest.Listed | None:
+        options = {"max_age": 2 * HOUR, "verify": "restore", "compare": "content", "verify_sql": [], **asked}
+        listed = [one if isinstance(one, manifest.Listed) else _listed(one)[0] for one in found]
+        return fresh_enough(listed, place=place, asked=options, now=NOW, warn=warned.append)
+
+    warned: list[str] = []
+    ask.warned = warned  # type: ignore[attr-defined]
+    return ask
+
+
+def proof(level: str = "restore", compared: str = "rows and content", **more: t.Any) -> dict[str, t.Any]:
+    return {"level": level, "ok": True, "compared": compared, "assertions": [QUERY], **more}
+
+
+def asking(query: str, expect: str) -> list[dict[str, str]]:
+    return [{"query": query, "expect": expect}]
+
+
+WITHOUT_CONTENT = [{"schema": "public", "name": "t", "rows": 2, "content": None}]
+
+
+@pytest.mark.parametrize(
+    ("found", "asked", "is_taken"),
+    [
+        ({}, {}, True),
+        ({}, {"max_age": HOUR / 2}, False),
+        ({"created": "2026-11-23T11:00:00.000Z"}, {"max_age": 1e9}, False),
+        ({"verified": proof(ok=False)}, {"verify": "head"}, False),
+        ({"verified": proof("archive", "rows")}, {}, False),
+        ({"verified": proof("archive", "rows")}, {"verify": "archive"}, True),
+        ({"verified": proof("archive", "rows"), "tables": WITHOUT_CONTENT}, {"verify": "archive"}, False),
+        ({"verified": proof("archive", "rows")}, {"verify": "head"}, True),
+        ({"verified": proof(compared="rows")}, {}, False),
+        ({"verified": proof(compared="rows"), "tables": WITHOUT_CONTENT}, {"compare": "rows"}, True),
+        ({}, {"verify_sql": asking(QUERY["query"], "2")}, True),
+        ({}, {"verify_sql": asking(QUERY["query"], "3")}, False),
+        ({}, {"verify_sql": asking("select 1", "2")}, False),
+        ({"verified": proof(assertions=None)}, {"verify_sql": asking(QUERY["query"], "2")}, False),
+        ({"verified": proof(assertions=["?"])}, {"verify_sql": asking(QUERY["query"], "2")}, False),
+    ],
+)
+def test_a_recent_backup_counts_only_when_proven_well_enough(
+    fresh: t.Any, found: dict[str, t.Any], asked: dict[str, t.Any], is_taken: bool
+) -> None:
+    assert (fresh(made(**{"verified": proof(), **found}), **asked) is not None) is is_taken
+    assert fresh.warned == []
+
+
+def test_a_backup_that_cannot_be_read_is_passed_over(fresh: t.Any) -> None:
+    good = made(verified=proof())
+    assert fresh(good, manifest.Listed("x", "x", None, "broken")).manifest is good
+    assert fresh(manifest.Listed("x", "x", None, "broken")) is None
+
+
+def test_a_recent_backup_that_is_not_there_any_more_is_told(fresh: t.Any) -> None:
+    good = made(verified=proof())
+    archive = {**good.archive, "size": 4}
+    roles = {**good.archive, "roles": {"name": "a.dump.roles.sql", "size": 1, "sha256": "0" * 64}}
+    gone = {**good.archive, "name": "b.dump"}
+    for changed, said in (
+        (archive, "a.dump has 3 bytes, and 4 were written"),
+        (gone, "b.dump is not there"),
+        (roles, "a.dump.roles.sql is not there"),
+    ):
+        assert fresh(dataclasses.replace(good, archive=changed)) is None
+        assert fresh.warned.pop().endswith(f"{said}.")
+        assert fresh(good, dataclasses.replace(good, archive=changed)).manifest is good
+        fresh.warned.clear()
 
 
 def test_an_unreadable_manifest_is_listed_with_its_problem(tmp_path: Path) -> None:

@@ -106,6 +106,21 @@ def test_what_a_worker_says_of_a_message_counts_more_than_where_its_bytes_are() 
     assert held.ids() == {"waits", "runs", "later", "orphan", "aside"}
 
 
+def test_what_is_lost_is_told_by_how_it_was_lost() -> None:
+    died = Entry("jobs.b", None, None, "lost", is_unwitnessed=True)
+    gone = Entry("jobs.a", "celery", None, "lost")
+    ((with_workers, look_at_workers),) = drain._told_lost({"1": died})
+    ((vanished, look_at_readers),) = drain._told_lost({"2": gone, "3": gone})
+    assert "vanished" not in with_workers and "jobs.b" in with_workers
+    assert "exit codes" in look_at_workers and "Who else" not in look_at_workers
+    assert vanished == "2 messages vanished while no worker could take them: jobs.a."
+    assert look_at_readers == "Who else reads this broker?"
+    assert list(drain._told_lost({"1": died, "2": gone, "3": gone})) == [
+        (with_workers, look_at_workers),
+        (vanished, look_at_readers),
+    ]
+
+
 def test_a_task_is_summed_up_without_its_arguments() -> None:
     task = {"id": "1", "name": "jobs.a", "args": ["private"], "kwargs": {"iban": "private"}}
     assert "private" not in str(worker(active=(task,)).summary())

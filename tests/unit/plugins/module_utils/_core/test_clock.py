@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
     CLOCK,
     Clock,
     Deadline,
+    Stopwatch,
     parse_utc,
     poll,
     utc_text,
@@ -49,6 +51,17 @@ def test_a_deadline_never_falls_below_zero() -> None:
     assert deadline.expired()
     with pytest.raises(TimedOut, match=r"connecting did not end within 5 s\."):
         deadline.require("connecting")
+
+
+def test_a_phase_is_timed_however_it_ends() -> None:
+    clock = HandClock()
+    watch = Stopwatch(clock)
+    with watch.timed("dump"):
+        clock.seconds += 2.5
+    with contextlib.suppress(TimedOut), watch.timed("verify"):
+        clock.seconds += 1.23456
+        raise TimedOut("too slow")
+    assert watch.seconds == {"dump": 2.5, "verify": 1.235}
 
 
 def _said(answer: object, in_a_row: int) -> str:

@@ -19,6 +19,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils import strictness,
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import (
     CONTROLLER,
     Item,
+    check_keys,
     check_param_names,
     check_params,
     close_match,
@@ -160,6 +161,7 @@ class ActionModule(ActionBase):
             return item, "", {}, {}
         check_param_names(item)
         written = strictness.as_written(raw[item.check], defaults.get(item.check))
+        check_keys(item, written)
         try:
             own = templated(self._templar, raw[item.check], omit) or {}
             shared = templated(self._templar, defaults.get(item.check) or {}, omit)
@@ -168,6 +170,8 @@ class ActionModule(ActionBase):
         if not isinstance(own, dict) or not isinstance(shared, dict):
             raise BadInput(f"item {item.id}: {item.check} has to be a mapping of its options.")
         if item.hosts != CONTROLLER:
+            if not strictness.has_template(written):
+                check_params(item, plain(written))
             return item, "", written, written
         check_params(item, {**shared, **own})
         return item, "", written, {**shared, **own}

@@ -402,12 +402,7 @@ def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
     """Downtime and backup in a line each."""
     lines = []
     downtime, backup = release.get("downtime"), release.get("backup")
-    # Of what ended before anybody could feel it there is nothing to tell.
-    if (
-        downtime
-        and downtime.get("seconds") is not None
-        and any(step["name"] in TOUCHING or step["phase"] == "rollback" for step in release["steps"])
-    ):
+    if downtime and (downtime.get("seconds") or (downtime.get("seconds") is not None and _was_felt(release))):
         budget = downtime.get("budget_seconds")
         allowed = f" of {budget:g} s allowed" if budget is not None else ", no budget was given"
         # A way back days later has a window of its own.
@@ -422,6 +417,11 @@ def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
             f"tables, {_proof(backup)}"
         )
     return lines
+
+
+def _was_felt(release: t.Mapping[str, t.Any]) -> bool:
+    """Whether it went so far that anybody could notice."""
+    return any(step["name"] in TOUCHING or step["phase"] == "rollback" for step in release["steps"])
 
 
 def _proof(backup: t.Mapping[str, t.Any]) -> str:

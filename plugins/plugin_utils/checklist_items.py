@@ -198,12 +198,17 @@ def unknown_keys(spec: Spec, value: t.Any, path: str = "") -> t.Iterator[str]:
                 yield from unknown_keys(by_name[key]["options"], inner, f"{path}{key}.")
 
 
+def check_keys(item: Item, params: t.Any) -> None:
+    """Raise BadInput for keys that the check does not have, however deep; values may still be waiting for a host's variables."""
+    unknown = list(dict.fromkeys(unknown_keys(registry.load(item.check).ARGUMENT_SPEC, params)))
+    if unknown:
+        raise BadInput(f"item {item.id}: {item.check}: {'; '.join(unknown)}.")
+
+
 def check_params(item: Item, params: t.Mapping[str, t.Any]) -> None:
     """Raise BadInput when the check's own spec refuses the (templated) parameters."""
     check = registry.load(item.check)
-    unknown = list(dict.fromkeys(unknown_keys(check.ARGUMENT_SPEC, params)))
-    if unknown:
-        raise BadInput(f"item {item.id}: {item.check}: {'; '.join(unknown)}.")
+    check_keys(item, params)
     validated(check.ARGUMENT_SPEC, params, where=f"item {item.id}: {item.check}", **check.CONSTRAINTS)
 
 

@@ -136,6 +136,15 @@ def is_template(value: t.Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
+def has_template(value: t.Any) -> bool:
+    """Whether there is such a text anywhere in it."""
+    if isinstance(value, t.Mapping):
+        return any(map(has_template, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(has_template, value))
+    return is_template(value)
+
+
 _LOOKS = Scrubber()
 
 

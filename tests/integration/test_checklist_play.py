@@ -154,7 +154,7 @@ def test_a_host_without_the_library_names_library_interpreter_and_host(fleet: Pl
     assert findings["database"]["status"] == "unknown"
     for part in ("psycopg", "missing for /usr/bin/python3", " on "):
         assert part in findings["database"]["summary"]
-    assert "-m pip install 'psycopg" in findings["database"]["remedy"]
+    assert "pip install 'psycopg" in findings["database"]["remedy"]
 
 
 def test_a_server_that_is_not_there_is_unknown(fleet: Played) -> None:

@@ -63,6 +63,14 @@ REFUSED: dict[str, tuple[t.Any, list[str]]] = {
     "no_title": ([_item(title="")], ["item passwd", "title is missing"]),
     "not_a_mapping": (["check_host"], ["item 1 of the list is a text, expected a mapping"]),
     "check_not_a_mapping": ([_item(check_host=["/etc"])], ["check_host is a list, expected a mapping of its options"]),
+    "unknown_deep_on_a_host": (
+        [_item(hosts="web1", check_host={"disk": [{"path": "{{ mount }}", "min_fre": "20GB"}]})],
+        ["item passwd: check_host: unknown key 'disk.min_fre' (did you mean min_free?)"],
+    ),
+    "wrong_choice_on_a_host": (
+        [_item(hosts="web1", check_host=None, check_redis={"url": "redis://h:6379/0", "use": "brokr"})],
+        ["item passwd: check_redis", "value of use must be one of"],
+    ),
     "unknown_option": ([_item(check_host={"file": []})], ["item passwd: check_host has no option 'file' (did you mean files?)"]),
     "wrong_value": ([_item(check_host={"min_cpus": "many"})], ["item passwd: check_host", "min_cpus", "int"]),
     "wrong_value_on_localhost": (

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import platform
 import sys
+import sysconfig
 import types
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import MissingLibrary
@@ -37,11 +39,22 @@ def _installed(package: str) -> str:
         return "0"
 
 
+def _how_to_install(wanted: str) -> str:
+    """The command for this interpreter; pip refuses to install into one that the system's packages manage (PEP 668)."""
+    marker = os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
+    if sys.prefix == sys.base_prefix and os.path.exists(marker):
+        return (
+            f"This Python belongs to the system's packages, so make another: {sys.executable} -m venv /opt/golive && "
+            f"/opt/golive/bin/pip install {wanted}, and set ansible_python_interpreter of the host to /opt/golive/bin/python."
+        )
+    return f"Install it there: {sys.executable} -m pip install {wanted}."
+
+
 def require(name: str) -> types.ModuleType:
     """Import a third-party library, or raise MissingLibrary naming package, minimum, interpreter and host."""
     package, floor = FLOORS[name]
     where = f"{sys.executable} (Python {platform.python_version()}) on {platform.node()}"
-    remedy = f"Install it there: {sys.executable} -m pip install '{package}>={floor}'."
+    remedy = _how_to_install(f"'{package}>={floor}'")
     try:
         library = importlib.import_module(name)
     except ImportError as problem:

@@ -20,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.strictness import 
     demanded,
     depends_on_host,
     grouped,
+    has_template,
     leaves,
 )
 
@@ -249,6 +250,12 @@ def test_another_order_of_entries_is_no_change() -> None:
         )
         == []
     )
+
+
+@pytest.mark.parametrize("value", ["{{ a }}", ["x", {"y": "{% if a %}b{% endif %}"}], {"a": ("{{ b }}",)}])
+def test_a_template_is_found_however_deep(value: t.Any) -> None:
+    assert has_template(value) is True
+    assert has_template({"a": [1, None, "plain { text }"]}) is False
 
 
 def test_no_secret_is_kept() -> None:

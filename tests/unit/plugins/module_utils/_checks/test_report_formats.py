@@ -116,7 +116,7 @@ def sarif(*results: t.Any, **run: t.Any) -> formats.Report:
         ({"ruleId": "R1"}, [("R1", "low")]),
         ({"ruleIndex": 1}, [("R1", "low")]),
         ({"rule": {"id": "R1"}}, [("R1", "low")]),
-        ({"ruleId": "R2", "level": "note"}, [("R2", "high")]),
+        ({"ruleId": "R2", "level": "note"}, [("R2", "critical")]),
         ({"ruleId": "R0", "level": "strange"}, [("R0", "high")]),
         ({}, [("?", "medium")]),
         ({"ruleId": "R0", "kind": "pass"}, []),

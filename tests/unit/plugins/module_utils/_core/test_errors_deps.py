@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import platform
 import sys
+import sysconfig
 import types
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,23 @@ def test_a_missing_library_names_itself_the_minimum_the_interpreter_and_the_host
         require("no_such_library_here")
     for part in ("no-such-library >= 1.2", sys.executable, platform.node(), "-m pip install 'no-such-library>=1.2'"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(("is_managed", "is_own"), [(True, True), (True, False), (False, True)])
+def test_where_pip_would_refuse_another_python_is_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_managed: bool, is_own: bool
+) -> None:
+    """As on Debian 12; in a virtual environment made there pip works."""
+    if is_managed:
+        (tmp_path / "EXTERNALLY-MANAGED").touch()
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix if is_own else "/srv/venv")
+    monkeypatch.setitem(FLOORS, "no_such_library_here", ("no-such-library", "1.2"))
+    with pytest.raises(MissingLibrary) as caught:
+        require("no_such_library_here")
+    said = caught.value.remedy
+    assert ("set ansible_python_interpreter of the host to /opt/golive/bin/python" in said) is (is_managed and is_own)
+    assert "pip install 'no-such-library>=1.2'" in said
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
             except GoliveError as problem:
                 problems.append((f"advisories {os.path.basename(path)}", problem.message.rstrip(".")))
                 continue
-            severities.update({name: _worse(said, severities.get(name)) for name, said in rated.items()})
+            severities.update({name: report_formats.worse(said, severities.get(name)) for name, said in rated.items()})
     now = run.clock.now()
     seen: list[Seen] = []
     for wanted in params["paths"]:
@@ -241,10 +241,6 @@ def _severities(file: WholeFile) -> dict[str, str]:
         return report_formats.read_advisories(file.octets)
     except UnexpectedAnswer as problem:
         raise UnexpectedAnswer(f"{file.path} cannot be read as advisories: {problem.message}")
-
-
-def _worse(severity: str, than: str | None) -> str:
-    return max(severity, than or severity, key=report_formats.SEVERITIES.index)
 
 
 def _rated(seen: Seen, severities: t.Mapping[str, str]) -> Seen:

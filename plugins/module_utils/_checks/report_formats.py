@@ -555,6 +555,11 @@ def read_pip_audit(octets: bytes) -> Report:
 _OSV_SEVERITIES = {"low": "low", "moderate": "medium", "medium": "medium", "high": "high", "critical": "critical"}
 
 
+def worse(severity: str, than: str | None) -> str:
+    """The worse of two severities; the first where there is no other."""
+    return max(severity, than or severity, key=SEVERITIES.index)
+
+
 def read_advisories(octets: bytes) -> dict[str, str]:
     """The severity of each advisory by all of its names, of OSV records: one, a list, or the answer of a query.
 
@@ -570,8 +575,7 @@ def read_advisories(octets: bytes) -> dict[str, str]:
         said = str(_entry(_entry(record, "database_specific", dict), "severity", str) or "").lower()
         for name in [record["id"], *(_entry(record, "aliases", list) or ())]:
             if said in _OSV_SEVERITIES:
-                rated = (severities.get(str(name).lower(), "low"), _OSV_SEVERITIES[said])
-                severities[str(name).lower()] = max(rated, key=SEVERITIES.index)
+                severities[str(name).lower()] = worse(_OSV_SEVERITIES[said], severities.get(str(name).lower()))
     return severities
 
 

@@ -174,7 +174,7 @@ class _Session:
 
     def _talk_over(self, plug: socket.socket) -> None:
         """What was said before is forgotten: it may have been put in by somebody in between."""
-        self._smtp.sock = Channel(plug, self._deadline, self._where)  # type: ignore[assignment]
+        self._smtp.sock = Channel(plug, self._deadline, self._where)  # type: ignore[assignment]  # smtplib asks no more of a socket than a Channel has
         self._smtp.file = None
         name, own = socket.gethostname(), str(plug.getsockname()[0])
         literal = f"[IPv6:{own}]" if ":" in own else f"[{own}]"

@@ -184,7 +184,7 @@ def fresh(tmp_path: Path) -> t.Callable[..., manifest.Listed | None]:
         return fresh_enough(listed, place=place, asked=options, now=NOW, warn=warned.append)
 
     warned: list[str] = []
-    ask.warned = warned  # type: ignore[attr-defined]
+    ask.warned = warned  # type: ignore[attr-defined]  # a function takes attributes
     return ask
 
 

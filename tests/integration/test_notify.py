@@ -459,6 +459,17 @@ def test_a_certificate_that_nobody_trusts_gets_nothing(notify: Notify, demo_ca: 
     assert "The ca_file /nonexistent/ca.pem cannot be used" in missing["channels"][0]["problem"]
 
 
+def test_a_file_of_authorities_that_cannot_be_read_to_its_end_keeps_nobody_waiting(
+    notify: Notify, demo_ca: DemoCa, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "ca.pem")
+    with HttpServer({HOOK: Answer(200)}, tls=demo_ca.issue()) as web:
+        done = notify(hook(web, ca_file=str(tmp_path / "ca.pem")), timeout=0.5)
+    assert "No answer within 0.5 s" in done["channels"][0]["problem"]
+    # What the daemon thread waits for, so that it ends.
+    os.close(os.open(tmp_path / "ca.pem", os.O_WRONLY))
+
+
 def test_with_a_private_authority_a_webhook_is_told(notify: Notify, demo_ca: DemoCa, ca_file: str) -> None:
     with HttpServer({HOOK: Answer(200)}, tls=demo_ca.issue()) as web:
         assert notify(hook(web, ca_file=ca_file))["status"] == "pass"

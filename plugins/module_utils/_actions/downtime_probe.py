@@ -753,11 +753,14 @@ def measure(
     last = max((closed for _opened, closed in windows), default=end)
     if last - end > _gap(recording.interval, gap_after):
         end = last  # a probe that ended by itself has not seen the rest of a window: that is unknown, and not over
+    samples = recording.samples
     if from_last_start:
         begin = max(begin, _last_start(recording.starts, windows))
         windows = [window for window in windows if window[1] > begin]
+        # What lies between the start and its first answer is that answer's, and not the pause before the start.
+        samples = tuple(sample for sample in samples if sample.at >= begin)
     found = downtime(
-        recording.samples,
+        samples,
         since=begin,
         until=end,
         interval=recording.interval,

@@ -287,13 +287,16 @@ def _at(hour: int, second: float = 0.0) -> float:
     return parse_utc(_day(hour, second)).timestamp()
 
 
-def _recorded(path: Path, *runs: tuple[int, str]) -> str:
-    """A recording of probes, each of an hour and a pattern of seconds: ``.`` is good, ``x`` is not."""
+def _recorded(path: Path, *runs: tuple[int, str], lead: float = 0.0) -> str:
+    """A recording of probes, each of an hour and a pattern of seconds: ``.`` is good, ``x`` is not.
+
+    ``lead`` is the seconds from a probe's begin to its first sample.
+    """
     lines = []
     for hour, pattern in runs:
         lines.append(line(began={"t": _at(hour), "m": 0.0, "interval": 1.0}))
         lines += [
-            line(n=n, t=0.0, m=float(n), ms=5.0, skew=0.5, status=200 if state == "." else 503, retry_after="9",
+            line(n=n, t=0.0, m=n + lead, ms=5.0, skew=0.5, status=200 if state == "." else 503, retry_after="9",
                  version=None, error="")
             for n, state in enumerate(pattern)
         ]  # fmt: skip
@@ -309,6 +312,12 @@ def test_a_way_back_hours_later_is_told_by_its_own_window(tmp_path: Path) -> Non
     assert (whole.seconds, whole.unknown_seconds > 14_000) == (8.0, True)
     own = measure(path, since=_day(1), maintenance=windows, from_last_start=True).downtime
     assert (own.seconds, own.unknown_seconds, own.since, own.maintenance_seconds) == (5.0, 0.0, _at(5), 5.0)
+
+
+def test_the_moment_from_a_probes_begin_to_its_first_answer_is_no_gap(tmp_path: Path) -> None:
+    path = _recorded(tmp_path / "probe.jsonl", (1, "..xxx..."), (5, "..xxxxx.."), lead=0.25)
+    own = measure(path, from_last_start=True).downtime
+    assert (own.since, own.unknown_seconds, own.seconds) == (_at(5), 0.0, 5.0)
 
 
 def test_maintenance_that_was_on_while_nobody_measured_is_unknown_and_not_left_out(tmp_path: Path) -> None:

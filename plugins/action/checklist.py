@@ -13,6 +13,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.packed_findings import unpacked
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
     Spec,
     strings_in,
@@ -203,7 +204,8 @@ class ActionModule(ActionBase):
             text = Scrubber(strings_in(secrets)).text(problem).strip().rstrip(".")
             return {item["id"]: _blank(item["check"], "unknown", f"{text[:500]}.", remedy) for item in sent}
         # By place and not by id: Ansible masks an id that happens to contain one of the secrets.
-        found = answer["findings"] + [None] * (len(sent) - len(answer["findings"]))
+        found = unpacked(answer["findings"])
+        found += [None] * (len(sent) - len(found))
         return {item["id"]: _as_sent(item, finding) for item, finding in zip(sent, found, strict=True)}
 
     def _summary(self, findings: list[dict[str, t.Any]], digest: str, directory: str, full: bool) -> dict[str, t.Any]:

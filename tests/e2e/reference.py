@@ -35,8 +35,8 @@ class System:
     def golive(self, *options: str) -> Ended:
         return self.workspace.playbook("golive", version=VERSION, options=options)
 
-    def started(self) -> Running:
-        return self.workspace.start("golive", version=VERSION)
+    def started(self, *options: str) -> Running:
+        return self.workspace.start("golive", version=VERSION, options=options)
 
     def control(self, verb: str, program: str) -> None:
         ctl = [self.facts["supervisorctl"], "-s", f"unix://{self.facts['supervisor_socket']}"]

@@ -44,11 +44,15 @@ def document(user: Archive) -> int:
 
 
 def _golive_until(
-    system: System, step: str, unplug: t.Callable[[], None], plug_in: t.Callable[[], None] = lambda: None
+    system: System,
+    step: str,
+    unplug: t.Callable[[], None],
+    plug_in: t.Callable[[], None] = lambda: None,
+    options: t.Sequence[str] = (),
 ) -> Ended:
     """Take it live, unplug when this step begins, and plug in again when it has failed; returns how the run ended."""
     before = system.workspace.releases()
-    running = system.started()
+    running = system.started(*options)
 
     def has_begun() -> bool:
         return system.workspace.releases() != before and system.has("step_started", step)
@@ -137,6 +141,26 @@ def test_what_comes_back_in_time_is_taken_back_by_the_run_itself(
     last = system.workspace.journal()[-1]
     assert last["outcome"] == "rolled_back", last
     assert f"It stopped at '{step}'" in last["detail"]
+    _is_as_it_was(system, user, document, waiting)
+
+
+def test_a_role_that_went_missing_before_the_fence_does_not_stop_the_way_back(
+    system: System, user: Archive, document: int
+) -> None:
+    """What cannot be fenced cannot be fenced again: nothing was written, so the way back has no need to."""
+    waiting = user.submit(document)
+    with pictures.database(system.facts) as connection:
+        connection.execute("set default_transaction_read_only = off")
+        connection.execute("create role auswertung login")
+
+        def drop() -> None:
+            connection.execute("drop role auswertung")
+
+        ended = _golive_until(system, "stop", drop, options=("-e", "ablage_database_owner=auswertung"))
+    assert ended.returncode == 2
+    last = system.workspace.journal()[-1]
+    assert (last["outcome"], "auswertung" in last["detail"]) == ("rolled_back", True), last
+    assert system.has("step_ended", "fence") and not system.has("step_started", "back_database")
     _is_as_it_was(system, user, document, waiting)
 
 

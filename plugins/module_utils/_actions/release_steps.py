@@ -81,9 +81,7 @@ def way_back(began: t.Sequence[str], done_back: t.Collection[str] = ()) -> list[
     if "migration" in began or "start" in began:
         has_database = "fence" in began or "migration" in began
         return [step.name for step in WAY_BACK if has_database or step.name != "back_database"]
-    if "fence" in began:  # everything is stopped, and the previous version is still the current one
-        return ["back_maintenance", "back_database", "back_start", "back_traffic"]
-    if "stop" in began:
+    if "stop" in began:  # the previous version is still the current one, and the database as it left it
         return ["back_maintenance", "back_start", "back_traffic"]
     return ["back_traffic"]
 

@@ -52,8 +52,8 @@ ALL_BACK = [step.name for step in WAY_BACK]
     [
         ("maintenance_on", ["back_traffic"]),
         ("stop", ["back_maintenance", "back_start", "back_traffic"]),
-        ("fence", ["back_maintenance", "back_database", "back_start", "back_traffic"]),
-        ("backup", ["back_maintenance", "back_database", "back_start", "back_traffic"]),
+        ("fence", ["back_maintenance", "back_start", "back_traffic"]),
+        ("backup", ["back_maintenance", "back_start", "back_traffic"]),
         ("migration", ALL_BACK),
         ("start", ALL_BACK),
         ("watch", ALL_BACK),

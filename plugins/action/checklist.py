@@ -74,6 +74,7 @@ class ActionModule(ActionBase):
         findings: dict[str, dict[str, t.Any]] = {}
         meta: dict[str, dict[str, t.Any]] = {}
         demands: dict[str, dict[str, t.Any]] = {}
+        shared_by_check: dict[str, t.Any] = {}
         for index, raw in enumerate(raw_items):
             if ids is not None and (not isinstance(raw, dict) or self._id(raw) not in ids):
                 continue
@@ -86,7 +87,9 @@ class ActionModule(ActionBase):
                     findings[item.id] = _blank(item.check, "not_applicable", f"Not applicable: {item.reason}.")
                     continue
                 own = templated(self._templar, raw[item.check], omit) or {}
-                shared = templated(self._templar, defaults.get(item.check) or {}, omit)
+                if item.check not in shared_by_check:
+                    shared_by_check[item.check] = templated(self._templar, defaults.get(item.check) or {}, omit)
+                shared = shared_by_check[item.check]
             except Undefined as problem:
                 findings[item.id] = _blank(item.check, "unknown", f"The item cannot be read: {problem}.", _DEFINE)
                 continue

@@ -28,10 +28,13 @@ def _make_private(directory: str) -> None:
 
 
 def write_file(path: str, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a whole file, or nothing, in a folder that is made where it is missing. Raises ActionFailed naming the file."""
+    """Write a whole file, or nothing, in a folder that is made where it is missing. Raises ActionFailed naming the file.
+
+    It is for this run to read: a run that a power cut ends judges anew.
+    """
     try:
         _make_private(os.path.dirname(path))
-        write_whole(path, content, mode=mode)
+        write_whole(path, content, mode=mode, survives_power_cut=False)
     except OSError as problem:
         raise ActionFailed(
             f"{path} cannot be written on the controller: {problem.strerror}.",

@@ -19,8 +19,13 @@ def sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: str, content: bytes, *, mode: int, owner: tuple[int, int] | None = None) -> None:
-    """Temporary file, fsync, rename, fsync of the folder. Raises OSError; on any failure the old file is as it was."""
+def write_whole(
+    path: str, content: bytes, *, mode: int, owner: tuple[int, int] | None = None, survives_power_cut: bool = True
+) -> None:
+    """Temporary file, fsync, rename, fsync of the folder. Raises OSError; on any failure the old file is as it was.
+
+    Without ``survives_power_cut`` nothing waits for the disk: for files that are of no use once the process is gone.
+    """
     folder = os.path.dirname(path)
     descriptor, temporary = tempfile.mkstemp(prefix=".tmp-", dir=folder)
     try:
@@ -30,10 +35,12 @@ def write_whole(path: str, content: bytes, *, mode: int, owner: tuple[int, int] 
                 os.fchown(target.fileno(), *owner)
             os.fchmod(target.fileno(), mode)
             target.flush()
-            os.fsync(target.fileno())
+            if survives_power_cut:
+                os.fsync(target.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    sync_folder(folder)
+    if survives_power_cut:
+        sync_folder(folder)

@@ -66,10 +66,10 @@ def test_hosts_of_any_name_are_kept_apart(hosts: list[str]) -> None:
 def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_unused: int) -> None:
+    def full(_descriptor: int, _mode: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.fchmod", full)
     with pytest.raises(
         ActionFailed, match=r"x\.json cannot be written on the controller: No space left on device\. Make room"
     ):
@@ -78,10 +78,10 @@ def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(
 
 
 def test_an_interrupt_leaves_nothing_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_unused: int) -> None:
+    def interrupted(_descriptor: int, _mode: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("os.fsync", interrupted)
+    monkeypatch.setattr("os.fchmod", interrupted)
     with pytest.raises(KeyboardInterrupt):
         spool.write_file(str(tmp_path / "x.json"), b"{}")
     assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -57,11 +58,43 @@ def compose(*parts: Spec) -> Spec:
     return whole
 
 
+#: How Ansible says that a value is of a wrong type, at the top, inside of something, and as one of a list.
+_WRONG_TYPE = re.compile(
+    r"(?P<what>argument|Elements value for option) '(?P<name>[^']*)'(?: found in '(?P<around>[^']*)')? is of type (?P<given>.+?)"
+    r"(?: found in '(?P<inside>[^']*)'\.)? and we were unable to convert to (?P<wanted>\w+): .*",
+    re.DOTALL,
+)
+_UNKNOWN_OPTIONS = re.compile(r"(?P<names>.+?)\. Supported parameters include: (?P<known>.+)\.", re.DOTALL)
+_KINDS = {
+    "str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list",
+    "dict": "a mapping", "path": "a path",
+}  # fmt: skip
+_GIVEN = re.compile("|".join(_KINDS))
+
+
+def _in_words(text: str) -> str:
+    """A fault that Ansible found, in the words of a YAML file; what it was given is not shown, it may be a secret."""
+    unknown = _UNKNOWN_OPTIONS.fullmatch(text)
+    if unknown:
+        return f"there is no option {unknown['names']}; there are {unknown['known']}"
+    wrong = _WRONG_TYPE.fullmatch(text)
+    if wrong is None:
+        return text.rstrip(".")
+    path = (wrong["around"] or wrong["inside"] or "").replace(" -> ", ".")
+    name = f"{path}.{wrong['name']}" if path else wrong["name"]
+    given = _GIVEN.search(wrong["given"].lower())  # ansible-core 2.19+ has a type of its own for each of them
+    is_one_of_many = wrong["what"] != "argument"
+    return (
+        f"{'an entry of ' if is_one_of_many else ''}{name} is {_KINDS[given[0]] if given else 'nothing'}, "
+        f"expected {_KINDS.get(wrong['wanted'], wrong['wanted'])}"
+    )
+
+
 def validated(spec: Spec, params: t.Mapping[str, t.Any], *, where: str, **constraints: t.Any) -> dict[str, t.Any]:
     """The parameters with types and defaults applied, or BadInput naming ``where`` and every key at fault."""
     result = ArgumentSpecValidator(spec, **constraints).validate(dict(params))
     if result.error_messages:
-        raise BadInput(f"{where}: " + "; ".join(text.rstrip(".") for text in result.error_messages) + ".")
+        raise BadInput(f"{where}: " + "; ".join(_in_words(text) for text in result.error_messages) + ".")
     return t.cast("dict[str, t.Any]", result.validated_parameters)
 
 

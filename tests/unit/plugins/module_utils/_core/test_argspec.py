@@ -50,6 +50,31 @@ def test_every_key_at_fault_is_named() -> None:
     assert "port" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"port": "2m"}, "port is a text, expected a whole number"),
+        ({"limits": {"load": "much"}}, "limits.load is a text, expected a number"),
+        ({"limits": {"load": 2.5}, "port": [1]}, "port is a list, expected a whole number"),
+        ({"paths": [{"size": {"a": 1}}]}, "paths.size is a mapping, expected a whole number"),
+        ({"counts": ["1", "many"]}, "an entry of counts is a text, expected a whole number"),
+        ({"force": "perhaps"}, "force is a text, expected true or false"),
+        ({"prot": 1}, "there is no option prot; there are counts, force, limits, paths, port"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_told_in_the_words_of_the_file(params: dict[str, t.Any], said: str) -> None:
+    spec: Spec = {
+        "port": {"type": "int"},
+        "force": {"type": "bool"},
+        "counts": {"type": "list", "elements": "int"},
+        "limits": {"type": "dict", "options": {"load": {"type": "float"}}},
+        "paths": {"type": "list", "elements": "dict", "options": {"size": {"type": "int"}}},
+    }
+    with pytest.raises(BadInput) as caught:
+        validated(spec, params, where="item db: check_x")
+    assert str(caught.value) == f"item db: check_x: {said}."
+
+
 def test_types_and_defaults_are_applied() -> None:
     spec: Spec = {"port": {"type": "int"}, "mode": {"type": "str", "default": "strict"}}
     assert validated(spec, {"port": "5432"}, where="x") == {"port": 5432, "mode": "strict"}

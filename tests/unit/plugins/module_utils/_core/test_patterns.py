@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks.packed_findings import unpacked
 from ansible_collections.opsready.golive.plugins.module_utils._core import patterns
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
@@ -148,7 +149,8 @@ def test_an_endless_pattern_costs_a_checklist_its_own_item_alone() -> None:
         timeout=90,
         check=False,
     )
-    found = {finding["id"]: (finding["status"], finding["summary"]) for finding in json.loads(ended.stdout)["findings"]}
+    findings = unpacked(json.loads(ended.stdout)["findings"])
+    found = {finding["id"]: (finding["status"], finding["summary"]) for finding in findings}
     assert found["endless"][0] == found["hurried"][0] == "unknown"
     assert "The pattern /(a+)+$/ on 61 characters did not end within 5 s" in found["endless"][1]
     assert found["hurried"][1] == "No answer within 1 s."

@@ -79,10 +79,11 @@ class Site:
             "golive_report": {"directory": str(self.report)},
         }  # fmt: skip
 
-    def play(self, name: str, codes: tuple[int, ...] = (0,), **more: t.Any) -> Played:
+    def play(self, name: str, *args: str, codes: tuple[int, ...] = (0,), **more: t.Any) -> Played:
         played = run_playbook(
             ROOT / "playbooks" / f"{name}.yml",
             extra_vars={**self.variables(), **more},
+            args=args,
             directory=self.directory / "play",
         )
         assert played.rc in codes, played.text[-6000:]
@@ -163,6 +164,15 @@ def test_the_report_playbook_tells_what_the_run_told(released: Played, site: Sit
     assert [finding["id"] for finding in again["findings"]] == [finding["id"] for finding in told["findings"]]
     assert again["verdict"] == told["verdict"]
     assert re.search(r"^downtime: \d+\.\d s of 300 s allowed", played.stdout, re.MULTILINE)
+
+
+def test_check_mode_says_what_golive_would_refuse(released: Played, site: Site) -> None:
+    refused = site.play("golive", "--check", codes=(2,))
+    assert "GO" in refused.stdout and "is live since" in refused.text and "golive_redeploy" in refused.text
+    # With the word that was asked for it is a GO, and still nothing begins.
+    before = site.release
+    site.play("golive", "--check", golive_redeploy=True)
+    assert site.release == before
 
 
 def test_how_an_earlier_release_ended_is_told_where_it_is_asked(released: Played, site: Site) -> None:

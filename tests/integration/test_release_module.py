@@ -256,6 +256,9 @@ def test_a_verdict_without_a_time_is_refused(host: Host) -> None:
 
 def test_check_mode_writes_nothing(host: Host) -> None:
     assert host.begin(check=True)["changed"] is True
+    checked = _verdict(check_mode=True, conditional=["store-backups"])
+    assert host.begin(check=True, verdict=checked)["changed"] is True
+    assert "made in check mode" in host.begin(verdict=checked)["msg"]
     assert host("judged", check=True, verdict=_verdict())["changed"] is False
     sign_off = {"item": "reviewed", "team": "backend", "name": "Grete Hermann", "digest": DIGEST}
     assert host("signed", check=True, sign_off=sign_off)["changed"] is True

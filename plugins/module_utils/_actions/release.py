@@ -159,7 +159,12 @@ def _user() -> str:
 def _begun(context: Context, record: Record) -> Result:
     params = context.params
     verdict = params["verdict"]
-    release_gates.require_go(verdict, now_text=utc_text(record.clock.now()), max_age_seconds=params["verdict_max_age"])
+    release_gates.require_go(
+        verdict,
+        now_text=utc_text(record.clock.now()),
+        max_age_seconds=params["verdict_max_age"],
+        check_mode=context.check_mode,
+    )
     release_gates.require_subject(verdict, params)
     if context.check_mode:
         release_gates.refuse_a_second(params, record)

@@ -18,14 +18,14 @@ _TAKEN_BACK = ("rolled_back", "aborted")
 Params = t.Mapping[str, t.Any]
 
 
-def require_go(verdict: Params, *, now_text: str, max_age_seconds: float) -> None:
-    """Raise Refused unless this verdict lets something change (law 2)."""
+def require_go(verdict: Params, *, now_text: str, max_age_seconds: float, check_mode: bool = False) -> None:
+    """Raise Refused unless this verdict lets something change (law 2); in check mode nothing does, whatever it says."""
     decision = verdict.get("decision")
     if decision not in ("GO", "GO WITH WARNINGS"):
         raise Refused(f"The verdict is {decision or 'missing'}: nothing is changed without a GO.")
     if verdict.get("phase", "pre_deploy") != "pre_deploy":
         raise Refused(f"The verdict is of phase {verdict['phase']}, and only one of pre_deploy lets a release begin.")
-    if verdict.get("check_mode") or verdict.get("conditional"):
+    if not check_mode and (verdict.get("check_mode") or verdict.get("conditional")):
         raise Refused("The verdict was made in check mode: some of it is only GO if the rest holds.")
     if not verdict.get("digest"):
         raise Refused("The verdict is for no release: it has no digest.")

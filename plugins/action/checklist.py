@@ -28,7 +28,13 @@ from ansible_collections.opsready.golive.plugins.plugin_utils import spool, stri
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, label, parse
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.sent_module import sent_module
-from ansible_collections.opsready.golive.plugins.plugin_utils.templating import Undefined, plain, templated, truth
+from ansible_collections.opsready.golive.plugins.plugin_utils.templating import (
+    Undefined,
+    digest_as_written,
+    plain,
+    templated,
+    truth,
+)
 
 _OPTIONS: Spec = {
     "checks": {"type": "raw", "default": "golive_checklist"},
@@ -41,6 +47,10 @@ _OPTIONS: Spec = {
     "full": {"type": "bool", "default": False},
 }
 _DEFINE = "Define it where this host sees it, or say with when: and reason: that the item does not apply."
+_ANOTHER = "This host's own variables hold another item of this id, or other defaults, than was planned."
+_ONE_LIST = (
+    "Keep one list for all hosts, beside the system file, and write what differs from host to host as a template in it."
+)
 #: How many findings that did not pass are returned; all of them are in the spool.
 _SHOWN = 50
 
@@ -67,7 +77,7 @@ class ActionModule(ActionBase):
         host = CONTROLLER if host == "localhost" else host
         raw_items = self._raw_list(options["checks"], variables)
         defaults = self._defaults(options["defaults"], variables)
-        ids = self._expected_here(directory, host, options) if isinstance(options["checks"], str) else None
+        planned = self._planned_here(directory, host, options) if isinstance(options["checks"], str) else None
 
         secrets: list[t.Any] = []
         sent: list[dict[str, t.Any]] = []
@@ -76,12 +86,16 @@ class ActionModule(ActionBase):
         demands: dict[str, dict[str, t.Any]] = {}
         shared_by_check: dict[str, t.Any] = {}
         for index, raw in enumerate(raw_items):
-            if ids is not None and (not isinstance(raw, dict) or self._id(raw) not in ids):
+            if planned is not None and (not isinstance(raw, dict) or self._id(raw) not in planned):
                 continue
             item = self._item(raw, index, variables)
             if item.check == "sign_off" or options["phase"] not in item.phases:
                 continue
             meta[item.id] = item.described()
+            written = digest_as_written(raw, defaults.get(item.check))
+            if planned is not None and planned[item.id]["written_sha256"] != written:
+                findings[item.id] = _blank(planned[item.id]["check"], "unknown", _ANOTHER, _ONE_LIST)
+                continue
             try:
                 if not truth(self._templar, item.when, where="when"):
                     findings[item.id] = _blank(item.check, "not_applicable", f"Not applicable: {item.reason}.")
@@ -99,8 +113,8 @@ class ActionModule(ActionBase):
                 continue
             sent.append(self._split(item, {**shared, **own}, secrets))
             if host != CONTROLLER:
-                written = strictness.as_written(raw[item.check], defaults.get(item.check))
-                demands[item.id] = strictness.depends_on_host(item.check, written, {**shared, **own})
+                options_as_written = strictness.as_written(raw[item.check], defaults.get(item.check))
+                demands[item.id] = strictness.depends_on_host(item.check, options_as_written, {**shared, **own})
         findings.update(self._on_host(sent, secrets, options, variables))
         ordered = [{**findings[identity], **meta[identity], "host": host} for identity in meta]
         batch = options["phase"] + (".volatile" if options["volatile"] else "")
@@ -131,7 +145,8 @@ class ActionModule(ActionBase):
             raise BadInput("checks is empty: with nothing to judge nothing is known.")
         return checks
 
-    def _expected_here(self, directory: str, host: str, options: t.Mapping[str, t.Any]) -> set[str]:
+    def _planned_here(self, directory: str, host: str, options: t.Mapping[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+        """What the plan says of each item that this host has to judge now, by its id."""
         path = os.path.join(directory, "expected.json")
         try:
             with open(path, encoding="utf-8") as stream:
@@ -139,7 +154,7 @@ class ActionModule(ActionBase):
         except FileNotFoundError:
             raise BadInput(f"There is no {path}: opsready.golive.plan comes before checklist.") from None
         return {
-            item["id"]
+            item["id"]: item
             for item in document["items"]
             if host in item["hosts"]
             and options["phase"] in item["phase"]

@@ -35,7 +35,12 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.forged_variables i
 from ansible_collections.opsready.golive.plugins.plugin_utils.host_patterns import Hosts
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import mark_plan, run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_json, write_file
-from ansible_collections.opsready.golive.plugins.plugin_utils.templating import Undefined, plain, templated
+from ansible_collections.opsready.golive.plugins.plugin_utils.templating import (
+    Undefined,
+    digest_as_written,
+    plain,
+    templated,
+)
 
 _OPTIONS: Spec = {
     "checklist": {"type": "str", "default": "golive_checklist"},
@@ -83,7 +88,8 @@ class ActionModule(ActionBase):
             items.append(item)
             expected.append({**item.described(), "check": item.check, "hosts": where, "pattern": item.hosts,
                              "max_age_seconds": item.max_age_seconds, "timeout_seconds": item.timeout_seconds,
-                             "sign_off": item.sign_off, "undefined": undefined})  # fmt: skip
+                             "sign_off": item.sign_off, "undefined": undefined,
+                             "written_sha256": digest_as_written(raw, defaults.get(item.check))})  # fmt: skip
             demands[item.id] = strictness.demanded(item, written, value)
         faults += [f"item {identity}: the id stands more than once" for identity in duplicates(items)]
         if faults:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import re
 import typing as t
 
@@ -36,6 +38,12 @@ def plain(value: t.Any, omit: t.Any = None) -> t.Any:
     if value is None or isinstance(value, (bool, int, float)) or _is_omit(value, omit):
         return value
     return str(value)  # a vault's string, decrypted
+
+
+def digest_as_written(item: t.Any, defaults: t.Any) -> str:
+    """SHA-256 of an item and of the defaults behind its options, before any host has templated them."""
+    written = json.dumps([plain(item), plain(defaults)], sort_keys=True)
+    return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _is_omit(value: t.Any, omit: t.Any) -> bool:

@@ -412,7 +412,7 @@ def _counting(findings: t.Sequence[Finding], items: t.Mapping[str, Expected], ph
         if (item := items.get(finding["id"])) is not None
         and phase in item["phase"]
         and finding["host"] in item["hosts"]
-        and item["check"] != "sign_off"
+        and finding["check"] == item["check"] != "sign_off"
     ]
 
 

@@ -436,3 +436,38 @@ def test_what_is_sent_holds_the_checks_of_the_items_and_no_others() -> None:
         re.findall(r"module_utils file ansible_collections/opsready/golive/\S+/_checks/(check_\w+)\.py", played.stdout)
     )
     assert sent == {"check_host"}
+
+
+_PLANNED = [
+    {"id": "absent", "title": "The file is there", "hosts": "all", "check_host": {"files": [{"path": "/nonexistent/x"}]}},
+    {"id": "three", "title": "It ends well", "hosts": "all", "check_command": {"argv": ["sh", "-c", "exit 3"], "changes_nothing": True}},
+]  # fmt: skip
+_MILD_ITEM = {**_PLANNED[0], "check_host": {"files": [{"path": "/etc/passwd"}]}}
+_OTHER_CHECK = {
+    "id": "absent",
+    "title": "x",
+    "hosts": "all",
+    "check_command": {"argv": ["true"], "changes_nothing": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("own", "unknown"),
+    [
+        ({"golive_checklist": [_MILD_ITEM, _PLANNED[1]]}, "absent"),
+        ({"golive_checklist": [_OTHER_CHECK, _PLANNED[1]]}, "absent"),
+        ({"golive_checklist_defaults": {"check_command": {"exit_codes": [3]}}}, "three"),
+        ({"golive_checklist": "{{ [mild, three] }}", "mild": _MILD_ITEM, "three": _PLANNED[1]}, "absent"),
+    ],
+    ids=["a milder item", "another check", "milder defaults", "an expression"],
+)
+def test_what_a_hosts_own_variables_make_of_the_list_is_never_what_was_planned(
+    tmp_path: Path, own: dict[str, t.Any], unknown: str
+) -> None:
+    """Law 1, from the inventory: one host's variable of that name would judge what nobody planned, and be believed."""
+    inventory = {"all": {"vars": {"golive_checklist": _PLANNED}, "hosts": {"web1": own, "web2": {}}}}
+    played = run_playbook(_plays(), inventory=inventory, directory=tmp_path)
+    said = {(one["id"], one["host"]): one for one in played.of("Decide").result["verdict"]["blocking"]}
+    assert (said[unknown, "web1"]["status"], said[unknown, "web2"]["status"]) == ("unknown", "fail")
+    assert "own variables hold another item" in said[unknown, "web1"]["summary"]
+    assert len(said) == 4

@@ -72,10 +72,10 @@ REFUSED: dict[str, tuple[t.Any, list[str]]] = {
         ["item passwd: check_redis", "value of use must be one of"],
     ),
     "unknown_option": ([_item(check_host={"file": []})], ["item passwd: check_host has no option 'file' (did you mean files?)"]),
-    "wrong_value": ([_item(check_host={"min_cpus": "many"})], ["item passwd: check_host", "min_cpus", "int"]),
+    "wrong_value": ([_item(check_host={"min_cpus": "many"})], ["item passwd: check_host", "min_cpus", "a whole number"]),
     "wrong_value_on_localhost": (
         [_item(hosts="localhost", check_host={"min_cpus": "many"})],
-        ["item passwd: check_host", "min_cpus", "int"],
+        ["item passwd: check_host", "min_cpus", "a whole number"],
     ),
     "no_host": ([_item(hosts="webb")], ["item passwd: the pattern 'webb' matches no host"]),
     "empty_group": ([_item(hosts="nobody")], ["item passwd: the pattern 'nobody' matches no host"]),

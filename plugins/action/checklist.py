@@ -262,7 +262,7 @@ def _without_look_alikes(value: t.Any, move: t.Callable[[t.Any], t.Any]) -> t.An
         return {key: _without_look_alikes(item, move) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_look_alikes(item, move) for item in value]
-    return move(value) if isinstance(value, str) and _LOOKS.text(value) != value else value
+    return move(value) if isinstance(value, str) and _LOOKS.option(value) != value else value
 
 
 _LOOKS = Scrubber()

@@ -160,3 +160,27 @@ def test_no_secret_is_in_argv_environment_or_syslog(shown: tuple[Played, Path]) 
     _played, folder = shown
     assert_no_leak(CANARIES.values(), (folder / "started").read_text(), "argv or environment of a program")
     assert_no_leak(CANARIES.values(), (folder / "syslog").read_text(), "the syslog")
+
+
+_AWKWARD = "hunter'9 f\"31c"
+
+
+@pytest.mark.parametrize("wrong", [{}, {"misspelt": 1}], ids=["refused by us", "refused by Ansible"])
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("worker_drain", {"url": f"redis://:{_AWKWARD}@127.0.0.1:1/0", "system": "x", "state": "status"}),
+        ("pg_fence", {"state": "status", "dsn": f"postgresql://u:{_AWKWARD}@127.0.0.1:1/db"}),
+        ("pg_fence", {"state": "status", "dsn": f"host=127.0.0.1 user=u password={_AWKWARD} dbname=x"}),
+        ("check_redis", {"url": f"redis://:{_AWKWARD}@127.0.0.1:1/0"}),
+        ("check_http", {"url": f"http://u:{_AWKWARD}@127.0.0.1:1/"}),
+        ("services", {"manager": "supervisor", "state": "status", "names": ["a"],
+                      "supervisor": {"server": f"http://u:{_AWKWARD}@127.0.0.1:1"}}),
+    ],
+)  # fmt: skip
+def test_a_password_where_none_belongs_is_not_shown_by_its_own_refusal(
+    run_module_here: t.Any, module: str, options: dict[str, t.Any], wrong: dict[str, t.Any]
+) -> None:
+    """A quote and a blank end a URL in a sentence; in an option they end nothing, and -vvv prints options whole."""
+    answer = run_module_here(module, {**options, **wrong}, secrets=["hunter", "9 f", "31c"])
+    assert answer["failed"] is True

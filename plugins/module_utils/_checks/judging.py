@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import STANDALONE, compose, secrets_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Ended, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement, worst_of_error
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import (
+    Module,
     ended_by_signals,
     finish,
     where_it_broke,
@@ -62,7 +61,7 @@ def main_of(check: registry.Check) -> None:
     A signal lets a probe remove its trace; the finding is unknown then, and the task fails.
     """
     spec = compose(check.ARGUMENT_SPEC, STANDALONE)
-    module = AnsibleModule(spec, supports_check_mode=True, **check.CONSTRAINTS)
+    module = Module(spec, supports_check_mode=True, **check.CONSTRAINTS)
     params = {key: value for key, value in module.params.items() if key not in STANDALONE}
     scrubber = Scrubber(secrets_in(spec, module.params))
     run = Run(timeout_seconds=module.params["timeout"], scrubber=scrubber, check_mode=module.check_mode)

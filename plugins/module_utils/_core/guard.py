@@ -87,6 +87,15 @@ def where_it_broke(problem: BaseException) -> str:
     return f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}" if last else "an unknown place"
 
 
+class Module(AnsibleModule):  # type: ignore[misc]  # Ansible has no types
+    """AnsibleModule, which refuses options by itself too, and then shows all of them at -vvv."""
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+        _hide_from_invocation(self, Scrubber())
+        super().fail_json(msg, **kwargs)
+        raise AssertionError("fail_json ends the process")
+
+
 def run_module(
     argument_spec: Spec,
     body: t.Callable[[Context], Result],
@@ -95,7 +104,7 @@ def run_module(
     **constraints: t.Any,
 ) -> None:
     """Run an acting module: parse, call ``body(context)``, exit with its result or with one clear error."""
-    module = AnsibleModule(argument_spec, supports_check_mode=supports_check_mode, **constraints)
+    module = Module(argument_spec, supports_check_mode=supports_check_mode, **constraints)
     scrubber = Scrubber(secrets_in(argument_spec, module.params))
     context = Context(module, scrubber)
     failure: Result = {}
@@ -126,7 +135,7 @@ def _clean(scrubber: Scrubber, result: Result) -> Result:
 
 def _hide_from_invocation(module: AnsibleModule, scrubber: Scrubber) -> None:
     """Ansible prints the options at -vvv: a password that was put into a URL, and refused for it, must not be there."""
-    module.params = scrubber.value(module.params)
+    module.params = scrubber.options(module.params)
 
 
 def finish(module: AnsibleModule, scrubber: Scrubber, result: Result, *, failed: bool) -> None:

@@ -28,6 +28,10 @@ SHORTEST = 4
 _SHORTEST_LINE = 16
 # Every pattern is linear in the text: each step of it either ends or leaves the ground it covered behind.
 _URL = re.compile(r"://([^\s'\"]+)")
+#: An option is a URL or a DSN from end to end: a quote or a blank in its password ends nothing.
+_WHOLE_URL = re.compile(r"://(.+)\Z", re.DOTALL)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,40}://")
+_WHOLE_PASSWORD = re.compile(r"(?P<head>\bpassword\s*=\s*).+\Z", re.IGNORECASE | re.DOTALL)
 _PORT = re.compile(r"[0-9]{1,5}/")
 _LIBPQ_PASSWORD = re.compile(
     r"(?P<head>\bpassword\s*=\s*)(?:'(?:[^'\\]|\\.)*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|[^\s'\"]+)", re.IGNORECASE | re.DOTALL
@@ -184,21 +188,36 @@ class Scrubber:
         # Half a surrogate pair, as JSON may hold one, is no UTF-8: Ansible would refuse the whole answer.
         return text if text.isascii() else _HALF_A_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
 
+    def option(self, text: str) -> str:
+        """The same for the whole value of an option, which may be a URL or a DSN with any password in it."""
+        text = self.text(text)
+        if _SCHEME.match(text.lstrip()):
+            text = _WHOLE_URL.sub(_without_url_password, text, count=1)
+        return _WHOLE_PASSWORD.sub(rf"\g<head>{MASK}", text)
+
     def value(self, value: t.Any) -> t.Any:
         """The same for anything made of dicts, lists and scalars; other types become text."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, (bool, int, float)) or value is None:
-            return value
-        if isinstance(value, collections.abc.Mapping):
-            return {self.text(str(key)): self.value(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.value(item) for item in value]
-        if isinstance(value, (set, frozenset)):
-            return sorted((self.value(item) for item in value), key=str)
-        if isinstance(value, bytes):
-            return self.text(value.decode("utf-8", "replace"))
-        return self.text(str(value))
+        return _each(value, self.text)
+
+    def options(self, value: t.Any) -> t.Any:
+        """The same for what a module was called with."""
+        return _each(value, self.option)
+
+
+def _each(value: t.Any, clean: t.Callable[[str], str]) -> t.Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, (bool, int, float)) or value is None:
+        return value
+    if isinstance(value, collections.abc.Mapping):
+        return {clean(str(key)): _each(item, clean) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_each(item, clean) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((_each(item, clean) for item in value), key=str)
+    if isinstance(value, bytes):
+        return clean(value.decode("utf-8", "replace"))
+    return clean(str(value))
 
 
 #: The scrubbers of what runs in this process; a module has one.

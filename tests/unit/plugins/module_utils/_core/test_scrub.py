@@ -319,3 +319,17 @@ def test_what_is_cut_holds_no_half_of_a_secret(before: int, most: int) -> None:
     assert not [half for half in halves for cut in shown if half in cut]
     assert max(map(len, shown)) <= most
     assert beginning_of(text, before + 4).endswith(SECRET[:4]), "nothing is known of it any more"
+
+
+@pytest.mark.parametrize(
+    ("option", "left"),
+    [
+        ("redis://:q'w e@host:6379/0", f"redis://:{MASK}@host:6379/0"),
+        ('  https://u:a\nb"@c@host/x', f"  https://u:{MASK}@host/x"),
+        ("host=db password=q'w e dbname=x", f"host=db password={MASK}"),
+        ("https://host:8443/@me and more", "https://host:8443/@me and more"),
+        ("a note: see https://u at b@c", "a note: see https://u at b@c"),
+    ],
+)
+def test_in_a_whole_option_neither_quote_nor_blank_ends_a_password(option: str, left: str) -> None:
+    assert Scrubber().options({"url": [option]}) == {"url": [left]}

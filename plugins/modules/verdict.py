@@ -47,6 +47,10 @@ options:
     description: What could not be read that the release depends on, its name over the reason. Each blocks as V(unknown).
     type: dict
     default: {}
+  obstacles:
+    description: What is known to stand in the release's way, its name over the reason. Each blocks as V(fail).
+    type: dict
+    default: {}
   waivers:
     description:
       - Accepted failures, each with C(item), C(owner), C(approver) (not the owner), C(reason), C(expires) in UTC, and

@@ -359,6 +359,7 @@ def decide(
     approver: str = "",
     demands: t.Mapping[str, t.Mapping[str, t.Any]] | None = None,
     unreadable: t.Mapping[str, str] | None = None,
+    obstacles: t.Mapping[str, str] | None = None,
     check_mode: bool = False,
 ) -> tuple[dict[str, t.Any], list[Finding]]:
     """The verdict, and every finding beside its decision. Findings themselves are never edited."""
@@ -371,8 +372,9 @@ def decide(
     for finding in judged:
         sorted_out.sort(finding, items[finding["id"]], accepted, now=now, check_mode=check_mode)
 
-    for name, reason in (unreadable or {}).items():
-        sorted_out.block(name, "unknown", str(reason))
+    for status, reasons in (("fail", obstacles), ("unknown", unreadable)):
+        for name, reason in (reasons or {}).items():
+            sorted_out.block(name, status, str(reason))
     coverage = _coverage(expected, judged)
     for identity in coverage["missing"]:
         sorted_out.block(identity, "unknown", f"{identity} is required, and no item covers it.")

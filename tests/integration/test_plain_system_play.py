@@ -224,6 +224,8 @@ def test_what_would_stop_the_window_and_its_way_back_is_a_no_go(
         site.flag.unlink()
     said = {entry["id"]: entry["summary"] for entry in site.written()["verdict"]["blocking"]}
     assert sorted(said) == sorted(["maintenance", asked])
+    status = {entry["id"]: entry["status"] for entry in site.written()["verdict"]["blocking"]}
+    assert status["maintenance"] == "fail"
     assert f"enabled by somebody outside this release ({site.flag})" in said["maintenance"]
     assert "The server has no role archiv_misspelt, which application_roles names" in said[asked]
 

@@ -120,6 +120,14 @@ def test_what_could_not_be_read_blocks_as_unknown() -> None:
     assert (line["id"], line["status"], line["summary"]) == ("migration", "unknown", "Nobody answers.")
 
 
+def test_what_is_known_to_stand_in_the_way_blocks_as_a_failure() -> None:
+    known = {"maintenance": "Somebody else has it on."}
+    verdict, _unused = _decide([_item()], [_finding()], obstacles=known, unreadable={"migration": "Nobody answers."})
+    assert [(line["id"], line["status"]) for line in verdict["blocking"]] == [
+        ("maintenance", "fail"), ("migration", "unknown")
+    ]  # fmt: skip
+
+
 def test_findings_that_nobody_expected_count_for_nothing() -> None:
     verdict, decided = _decide(
         [_item("a"), _item("other", phase=["smoke"])],

@@ -83,7 +83,9 @@ options:
     description: Password for O(verify_dsn). It is never printed.
     type: str
   verify_sql:
-    description: Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
+    description:
+      - Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
+      - They need O(verify=restore).
     type: list
     elements: dict
     default: []

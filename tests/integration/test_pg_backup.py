@@ -209,6 +209,17 @@ def test_a_name_of_63_bytes_is_backed_up_and_never_dropped(
         assert sample.databases() == [name]
 
 
+@pytest.mark.parametrize("verify", ["head", "archive"])
+def test_a_query_that_nobody_would_ask_is_refused(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path, verify: str
+) -> None:
+    query = [{"query": "select 1", "expect": "2"}]
+    refused = run_module_here("pg_backup", options(sample, f"file://{tmp_path}", verify=verify, verify_sql=query))
+    assert refused["failed"] is True
+    assert refused["msg"].startswith(f"verify_sql asks a restored database, and with verify: {verify} there is none.")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_query_of_the_user_that_fails_leaves_no_backup(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
+    BadInput,
     Denied,
     Ended,
     GoliveError,
@@ -117,6 +118,11 @@ def body(context: Context) -> dict[str, t.Any]:
     database = params["database"] or postgres.database_of(params["dsn"])
     if params["verify_dsn"] is not None:
         postgres.normalised(params["verify_dsn"])
+    if params["verify_sql"] and params["verify"] != "restore":
+        raise BadInput(
+            f"verify_sql asks a restored database, and with verify: {params['verify']} there is none.",
+            remedy="Take verify: restore, or leave verify_sql out.",
+        )
     if params["keep"] is not None:
         retention.require_rules(params["keep"])
     place = destination(params["destination"], params["s3"], deadline=deadline)

@@ -64,6 +64,10 @@ class ActionModule(ActionBase):
                 "msg": f"The host {self._target(variables)} cannot be reached: {lost.message}",
             }
         result.update(answer)
+        if _is_silent(answer):
+            result["msg"] = (
+                f"The module gave no answer: it was killed, or its connection broke. {answer.get('msg') or ''}".strip()
+            )
         token = result.get("token")
         if self._is_release() and isinstance(token, str) and not result.get("failed"):
             mark_token(token)
@@ -103,6 +107,12 @@ class ActionModule(ActionBase):
 
     def _target(self, variables: t.Mapping[str, t.Any]) -> str:
         return str(self._task.delegate_to or variables.get("inventory_hostname", "the target"))
+
+
+def _is_silent(answer: t.Mapping[str, t.Any]) -> bool:
+    """Whether Ansible found nothing to read, and nobody said why; a shell that found no interpreter has."""
+    said = f"{answer.get('module_stdout') or ''}{answer.get('module_stderr') or ''}"
+    return bool(answer.get("failed")) and "module_stdout" in answer and said.strip() in ("", "Killed")
 
 
 def _require_own_verdict(verdict: t.Any) -> None:

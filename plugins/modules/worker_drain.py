@@ -78,6 +78,14 @@ options:
     type: str
     choices: [resume_and_fail, fail]
     default: resume_and_fail
+  on_stuck:
+    description:
+      - What O(state=parked) does about unacknowledged messages that name an exchange without a queue, so that no queue takes
+        them back. They stay where they are either way, and RV(stuck) names them.
+      - V(fail) fails once everything else lies aside; V(leave) warns, so that a way back comes to its end.
+    type: str
+    choices: [fail, leave]
+    default: fail
   fail_on_unregistered:
     description: Fail O(state=resumed) when messages stay parked, instead of warning.
     type: bool
@@ -183,6 +191,11 @@ moved:
   description: How many messages were moved aside.
   returned: for O(state=parked)
   type: int
+stuck:
+  description: Ids of unacknowledged messages that name an exchange without a queue, and stay where they are.
+  returned: for O(state=parked)
+  type: list
+  elements: str
 put_back:
   description: How many messages were put back into their queues.
   returned: for O(state=resumed)

@@ -164,3 +164,20 @@ def test_a_short_name_works_as_the_full_one_does(tmp_path: Path) -> None:
     played = run_playbook([{"hosts": "localhost", "gather_facts": False, "collections": ["opsready.golive"], "tasks": tasks}],
                           directory=tmp_path)  # fmt: skip
     assert played.of("End").status == "ok", played.text
+
+
+def test_a_module_that_was_killed_is_told_in_words_beside_ansibles_own(tmp_path: Path) -> None:
+    """Its Python is one that kills itself, as a host without memory does."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -9 $$\n")
+    python.chmod(0o755)
+    killed = run_playbook(
+        [{"hosts": "localhost", "gather_facts": False, "tasks": [
+            _release("Killed", "read") | {"vars": {"ansible_python_interpreter": str(python)}}]}],
+        directory=tmp_path,
+    )  # fmt: skip
+    answer = killed.of("Killed")
+    assert answer.status == "failed"
+    said = "The module gave no answer: it was killed, or its connection broke."
+    assert answer.msg.startswith(said)
+    assert "No start of json char found" in answer.msg

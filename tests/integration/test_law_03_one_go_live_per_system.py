@@ -75,7 +75,9 @@ def test_after_a_takeover_the_old_run_can_do_nothing(tmp_path: Path, run_module_
     old = run_module_here("release", _begin(tmp_path))
     new = run_module_here("release", {**state, "state": "claimed", "takeover": old["id"]})
     step = {**state, "state": "step", "opens": {"name": "stop"}}
-    assert "no longer holds the lock" in run_module_here("release", {**step, "release": old["token"]})["msg"]
+    refused = run_module_here("release", {**step, "release": old["token"]})["msg"]
+    assert "no longer holds the lock" in refused
+    assert "another run has taken its release over (token 2, its own is 1)" in refused
     run_module_here("release", {**step, "release": new["token"]})
     entries = read_chain(str(Path(old["folder"]) / "journal.jsonl")).entries
     assert [(entry["event"], entry["token"]) for entry in entries] == [

@@ -187,6 +187,17 @@ def test_the_bypass_is_proven_with_its_secret_header(site: Site, maintenance: t.
     assert "Status behind the bypass is 503" in failed["msg"]
 
 
+@pytest.mark.parametrize("written", ["", "by hand", "[" * 4096, "[1]"])
+def test_a_flag_that_cannot_be_read_is_on_and_has_no_owner(site: Site, maintenance: t.Any, written: str) -> None:
+    site.flag.write_text(written)
+    refused = maintenance("disabled", release=TOKEN)
+    assert refused["foreign"] == {"proxy": {}}, refused
+    assert site.flag.read_text() == written
+    removed = maintenance("disabled", release=TOKEN, force=True)
+    assert not removed.get("failed"), removed
+    assert not site.flag.exists()
+
+
 def test_a_flag_of_somebody_else_is_kept_and_not_removed(site: Site, maintenance: t.Any) -> None:
     maintenance("enabled", release=TOKEN, reason="night shift")
     kept = maintenance("enabled")

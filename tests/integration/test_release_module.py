@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import errno
 import hashlib
@@ -14,7 +13,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import tempfile
 import typing as t
 from pathlib import Path
@@ -28,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.fencing impo
 from tests.conftest import ModuleRun
 from tests.playbook import Played, run_playbook
 from tests.release_process import as_nobody, release_in_child
+from tests.small_disk import fill, small_disk
 
 DIGEST = "d" * 64
 SERVICES = {"deployed": {"version": "1.0.0", "digest": "1" * 64}, "services": [{"name": "backend", "state": "RUNNING"}]}
@@ -903,34 +902,11 @@ def test_where_no_more_can_be_written_nothing_begins_and_no_lock_is_left(host: H
     assert "token" in host.begin()
 
 
-@contextlib.contextmanager
-def _small_disk(path: Path) -> t.Iterator[None]:
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(path)], check=False, capture_output=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"mount: this machine lets nobody mount a file system: {mounted.stderr.decode()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(path)], check=True)
-
-
-def _fill(path: Path) -> None:
-    """Take all the room there is, to the last octet."""
-    with path.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-        while True:
-            stream.write(b"\0" * 512)
-
-
 def test_a_full_disk_stops_a_release_before_it_begins_and_never_the_way_back(host: Host, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("root: only root can mount a small disk")
-    with _small_disk(tmp_path / "disk"):
+    with small_disk(tmp_path / "disk"):
         small = Host(host.run, tmp_path / "disk" / "state")
         ballast = tmp_path / "disk" / "ballast"
-        _fill(ballast)
+        fill(ballast)
         full = small.begin()
         assert full["failed"] is True
         assert "No space left on device" in full["msg"]
@@ -938,7 +914,7 @@ def test_a_full_disk_stops_a_release_before_it_begins_and_never_the_way_back(hos
         begun = small.begin()
         small("step", release=begun["token"], opens={"name": "stop"})
         head = small("read")["head"]
-        _fill(ballast)
+        fill(ballast)
         forward = small(
             "step", release=begun["token"], closes={"name": "stop", "detail": "x" * 9000}, opens={"name": "fence"}
         )
@@ -952,7 +928,7 @@ def test_a_full_disk_stops_a_release_before_it_begins_and_never_the_way_back(hos
         }
         kept = small("step", **way_back)  # in the room that the release had reserved
         assert kept["head"] == small("read")["head"] != head
-        _fill(ballast.with_name("more"))
+        fill(ballast.with_name("more"))
         back = small("step", **way_back)
         assert (back.get("failed", False), back["head"]) == (False, "")
         assert "the way back goes on without it" in json.dumps(back)
@@ -962,13 +938,11 @@ def test_a_full_disk_stops_a_release_before_it_begins_and_never_the_way_back(hos
 
 
 def test_a_full_disk_does_not_keep_a_dead_runs_release_from_being_ended(host: Host, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("root: only root can mount a small disk")
-    with _small_disk(tmp_path / "disk"):
+    with small_disk(tmp_path / "disk"):
         small = Host(host.run, tmp_path / "disk" / "state")
         begun = small.begin()
         small("step", release=begun["token"], opens={"name": "stop"})
-        _fill(tmp_path / "disk" / "ballast")
+        fill(tmp_path / "disk" / "ballast")
         taken = small("claimed", takeover=begun["id"])
         ended = small("ended", release=taken["token"], closes={"name": "current"}, outcome="aborted")
         assert ended["entries"] == 5  # begun, stop begins, claimed, stop done, ended

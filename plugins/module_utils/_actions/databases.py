@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import GRACE_SECONDS, uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, poll
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -76,7 +77,7 @@ class Mark:
         if comment is None or not comment.startswith(MARK_HEAD):
             return None
         try:
-            found = json.loads(comment[len(MARK_HEAD) :])
+            found = foreign_json.read(comment[len(MARK_HEAD) :])
             return Mark(
                 kind=str(found["kind"]),
                 original=str(found["original"]),

@@ -207,9 +207,19 @@ class Holdings:
 
 
 def holdings(broker: Broker, ledger: Ledger, queues: t.Sequence[str]) -> Holdings:
-    """What the broker holds for these queues; messages of other applications in the same database are left out."""
+    """What the broker holds for these queues; messages of other applications in the same database are left out.
+
+    An entry that kombu cannot return is taken for one of the first queue: left there, it would end the workers that come.
+    """
     ours = set(queues)
-    held = [entry for entry in broker.delivered() if not entry.keys or ours & {queue_of(key) for key in entry.keys}]
+    first = queues[0]
+    held = [
+        entry
+        if entry.is_readable
+        else dataclasses.replace(entry, keys=(first,), message=dataclasses.replace(entry.message, key=first))
+        for entry in broker.delivered()
+        if not entry.keys or ours & {queue_of(key) for key in entry.keys}
+    ]
     lists = sorted(broker.lengths(queues))
     return Holdings(tuple(broker.messages(lists)), tuple(held), tuple(ledger.parked_messages()))
 

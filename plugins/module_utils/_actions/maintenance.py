@@ -18,6 +18,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import ht
 from ansible_collections.opsready.golive.plugins.module_utils._actions.comparison import Comparison
 from ansible_collections.opsready.golive.plugins.module_utils._actions.http_expectation import CONNECTION, PATIENCE
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Deadline, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -151,7 +152,7 @@ class FlagFile:
         except OSError as problem:
             raise ActionFailed(f"Layer {self.name}: {self.path} cannot be read: {problem.strerror}.")
         try:
-            flag = json.loads(raw)
+            flag = foreign_json.read(raw)
         except ValueError:
             flag = None
         # A file that somebody touched by hand has no owner that could be read.

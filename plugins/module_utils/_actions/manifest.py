@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
     split_object_url,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
 
@@ -92,8 +93,8 @@ def _require(holds: bool, what: str, where: str) -> None:
 def parse(body: bytes, *, where: str) -> Manifest:
     """Raises UnexpectedAnswer, naming what is wrong, for anything but a manifest of this format."""
     try:
-        found = json.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError):
+        found = foreign_json.read(body.decode("utf-8"))
+    except ValueError:
         raise UnexpectedAnswer(f"{where} is not a manifest of a backup: it is not JSON.")
     _require(isinstance(found, dict), "it is not an object", where)
     _require(found.get("format") == FORMAT, f"its format is not {FORMAT}", where)

@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import journal
@@ -54,10 +55,16 @@ class Record:
         self.clock = clock
 
     def create(self) -> None:
-        """Make the directories, or raise ActionFailed naming the one that cannot be made."""
+        """Make the directories. Raises ActionFailed naming the one that cannot be made, Refused for one that others can change.
+
+        ROLLBACK.md is followed to the letter and the lock is believed, so nobody else may put another in their place.
+        """
+        folders = (self.root, os.path.join(self.root, "releases"))
         try:
-            for path in (self.root, os.path.join(self.root, "releases")):  # the mode is the last folder's only
+            for path in folders:  # the mode is the last folder's only
                 os.makedirs(path, mode=0o700, exist_ok=True)
+            for path in (os.path.dirname(self.root), *folders):
+                _refuse_what_others_change(path)
         except OSError as problem:
             raise ActionFailed(
                 f"The state directory {self.root} cannot be made: {problem.strerror}.",
@@ -337,6 +344,8 @@ class Record:
                     remedy="See to the state host's disk; this run must end.",
                 )
             owner = f"release {held['release']} holds it" if held else "nobody holds it"
+            if held and held["release"] == token.release and held["number"] != token.number:
+                owner = f"another run has taken its release over (token {held['number']}, its own is {token.number})"
             raise Refused(
                 f"This run no longer holds the lock of {self.system}: {owner}.",
                 remedy="Read `status`; this run must end.",
@@ -408,8 +417,24 @@ class Record:
     def history(self) -> dict[str, float]:
         """Seconds of each step in the newest release that went live."""
         for _release, entries in self._live():
-            return {step["name"]: step["seconds"] for step in steps_of(entries) if step["status"] == "done"}
+            done = [step for step in steps_of(entries) if step["status"] == "done"]
+            return {step["name"]: step["seconds"] for step in done if step["seconds"] is not None}
         return {}
+
+
+def _refuse_what_others_change(path: str) -> None:
+    """Raise Refused for a folder of another user than root, and for one that everybody may write into."""
+    seen = os.stat(path)
+    if seen.st_uid not in (0, os.geteuid()):
+        raise Refused(
+            f"{path} keeps the way back, and belongs to uid {seen.st_uid}, while this run is uid {os.geteuid()}.",
+            remedy=f"Run as that user, or look at what is in it and chown it: chown -R {os.geteuid()} {path}.",
+        )
+    if seen.st_mode & stat.S_IWOTH and not seen.st_mode & stat.S_ISVTX:
+        raise Refused(
+            f"{path} keeps the way back, and everybody may write into it.",
+            remedy=f"Look at what is in it, then: chmod o-w {path}.",
+        )
 
 
 def _believable(entry: journal.Entry, token: Token) -> int:
@@ -419,7 +444,10 @@ def _believable(entry: journal.Entry, token: Token) -> int:
 
 
 def steps_of(entries: t.Sequence[journal.Entry]) -> list[dict[str, t.Any]]:
-    """The steps as the journal tells them: name, status, started, seconds, known."""
+    """The steps as the journal tells them: name, status, started, seconds, known.
+
+    ``seconds`` is None of an open one, and where the clock was set back meanwhile.
+    """
     steps: list[dict[str, t.Any]] = []
     for entry in entries:
         if entry["event"] == "step_started":
@@ -429,8 +457,8 @@ def steps_of(entries: t.Sequence[journal.Entry]) -> list[dict[str, t.Any]]:
             for step in reversed(steps):
                 if step["name"] == entry["step"] and step["status"] == "open":
                     elapsed = (parse_utc(entry["at"]) - parse_utc(step["started"])).total_seconds()
-                    step.update(status=entry["status"], seconds=round(elapsed, 3), detail=entry.get("detail", ""),
-                                known=entry.get("known", {}))  # fmt: skip
+                    step.update(status=entry["status"], seconds=round(elapsed, 3) if elapsed >= 0 else None,
+                                detail=entry.get("detail", ""), known=entry.get("known", {}))  # fmt: skip
                     break
     return steps
 

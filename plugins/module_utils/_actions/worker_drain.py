@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.drain_ledger import (
@@ -29,12 +28,15 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.drain_led
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
 from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import (
+    UNACKED,
+    UNACKED_INDEX,
     Broker,
+    Delivered,
     Message,
     lists_of,
     queue_of,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
+from ansible_collections.opsready.golive.plugins.module_utils._core import fencing, foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
     REDIS,
     RELEASE,
@@ -76,6 +78,7 @@ ARGUMENT_SPEC: Spec = compose(
         "timeout": {"type": "float", "default": 300.0},
         "reply_timeout": {"type": "float", "default": 5.0},
         "on_timeout": {"type": "str", "choices": ["resume_and_fail", "fail"], "default": "resume_and_fail"},
+        "on_stuck": {"type": "str", "choices": ["fail", "leave"], "default": "fail"},
         "fail_on_unregistered": {"type": "bool", "default": False},
         "accept_lost": {"type": "bool", "default": False},
         "system": {"type": "str"},
@@ -95,6 +98,10 @@ POP_SECONDS = 1.5
 GONE_SECONDS = 2.0
 #: Ids listed in a result; the counts are always whole.
 LISTED = 500
+#: The task of a message that cannot be read.
+_UNREADABLE = "unreadable"
+#: Messages named in a sentence.
+_TOLD = 5
 #: Stages of a state that was cut short, by that state: what it had done by then stands nowhere.
 _CUT_SHORT = {"draining": "drained", "resuming": "resumed"}
 _CHANGING = ("quieted", "drained", "parked", "resumed", "forgotten")
@@ -212,7 +219,7 @@ def status(drain: Drain) -> Result:
     held = holdings(drain.broker, drain.ledger, queues)
     by_task: dict[str, int] = {}
     for message in held.waiting:
-        by_task[message.task or "unreadable"] = by_task.get(message.task or "unreadable", 0) + 1
+        by_task[message.task or _UNREADABLE] = by_task.get(message.task or _UNREADABLE, 0) + 1
     return {
         "changed": False,
         "workers": [worker.summary() for worker in workers],
@@ -593,11 +600,7 @@ def parked(drain: Drain) -> Result:
         drain.ledger.write(gone)
         lost.update(gone)
     if stuck:
-        raise ActionFailed(
-            f"{len(stuck)} unacknowledged messages name an exchange without a queue, so they cannot be put aside.",
-            remedy="Look at the hash unacked; a worker of their application binds the queue when it starts.",
-            known=result,
-        )
+        _tell_stuck(drain, stuck, result)
     _fail_on_lost(drain, lost, result)
     if verdict.due:
         drain.context.warn(
@@ -605,6 +608,27 @@ def parked(drain: Drain) -> Result:
             "whether they ended."
         )
     return result
+
+
+def _tell_stuck(drain: Drain, stuck: t.Sequence[Delivered], result: Result) -> None:
+    """What no queue takes back lies untouched where it was: that is no reason to keep a way back from its end."""
+    hashed, index = drain.broker.key(UNACKED), drain.broker.key(UNACKED_INDEX)
+    named = [
+        f"{entry.message.id} ({entry.message.task or _UNREADABLE}) in field {redis_client.text(entry.tag)!r}"
+        for entry in stuck[:_TOLD]
+    ]
+    more = f" and {len(stuck) - _TOLD} more" if len(stuck) > _TOLD else ""
+    text = (
+        f"{len(stuck)} unacknowledged messages name an exchange without a queue, so they cannot be put aside. They lie "
+        f"untouched in the hash {hashed} of {drain.broker.server.name}: {', '.join(named)}{more}."
+    )
+    remedy = (
+        f"A worker of their application binds the queue when it starts. Where none will, keep each elsewhere (HGET {hashed} "
+        f"FIELD), and take it away (HDEL {hashed} FIELD, ZREM {index} FIELD): Celery drops it once its visibility timeout is over."
+    )
+    if drain.params["on_stuck"] == "fail":
+        raise ActionFailed(text, remedy=remedy, known=result)
+    drain.context.warn(f"{text} {remedy}")
 
 
 def _verdict_summary(verdict: Balance) -> Result:
@@ -633,7 +657,7 @@ def _told_lost(lost: t.Mapping[str, Entry]) -> t.Iterator[tuple[str, str]]:
     """A sentence, and what to look at, for each way in which messages are lost. Pure."""
     for is_unwitnessed in (True, False):
         group = [entry for entry in lost.values() if entry.is_unwitnessed is is_unwitnessed]
-        tasks = ", ".join(sorted({entry.task or "unreadable" for entry in group}))
+        tasks = ", ".join(sorted({entry.task or _UNREADABLE for entry in group}))
         if group and is_unwitnessed:
             yield (
                 f"The workers ended while they were drained, and nobody saw what became of {len(group)} tasks: {tasks}.",
@@ -788,9 +812,20 @@ def _entries_after(comeback: _Comeback, ledger: t.Mapping[str, Entry], *, was_cu
 
 def _tell_what_stays(drain: Drain, count: int, result: Result) -> None:
     text = f"{count} messages stay parked, since no worker knows their task: {', '.join(result['parked_unknown'])}."
+    remedy = "Start workers of a version that knows them, and resume again."
+    if _UNREADABLE in result["parked_unknown"]:
+        remedy += " " + _way_out_of_unreadable(drain)
     if drain.params["fail_on_unregistered"]:
-        raise ActionFailed(text, remedy="Start workers of a version that knows them, and resume again.", known=result)
-    drain.context.warn(text)
+        raise ActionFailed(text, remedy=remedy, known=result)
+    drain.context.warn(f"{text} {remedy}")
+
+
+def _way_out_of_unreadable(drain: Drain) -> str:
+    lists = ", ".join(drain.broker.key(drain.ledger.parked_key(key)) for key in drain.ledger.parked_lists())
+    return (
+        f"What is unreadable no worker will ever know: look at it (LRANGE KEY 0 -1 of {lists}), and take it away "
+        "(LREM KEY 1 MESSAGE)."
+    )
 
 
 def _parked_balance(
@@ -863,7 +898,7 @@ def known_tasks(
 def _unknown_tasks(messages: t.Sequence[Message]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for message in messages:
-        found.setdefault(message.task or "unreadable", []).append(message.id)
+        found.setdefault(message.task or _UNREADABLE, []).append(message.id)
     return {task: _listed(ids) for task, ids in sorted(found.items())}
 
 
@@ -968,7 +1003,7 @@ def _ended(raw: bytes | None) -> str:
     if raw is None:
         return "no result"
     try:
-        return str(json.loads(raw)["status"])
+        return str(foreign_json.read(raw)["status"])
     except (ValueError, KeyError, TypeError):
         return "unreadable"
 
@@ -983,10 +1018,10 @@ def forgotten(drain: Drain) -> Result:
         )
     aside = drain.ledger.parked_messages()
     if aside:
-        raise Refused(
-            f"{len(aside)} messages are still parked: {', '.join(_unknown_tasks(aside))}.",
-            remedy="Resume with workers that know them; their ledger is the only thing that names them.",
-        )
+        remedy = "Resume with workers that know them; their ledger is the only thing that names them."
+        if _UNREADABLE in _unknown_tasks(aside):
+            remedy += " " + _way_out_of_unreadable(drain)
+        raise Refused(f"{len(aside)} messages are still parked: {', '.join(_unknown_tasks(aside))}.", remedy=remedy)
     lost = {name: entry for name, entry in drain.ledger.entries().items() if entry.place == "lost"}
     result: Result = _difference({"stage": state.get("stage", "none")}, {"stage": "none"})
     result["changed"] = "stage" in state

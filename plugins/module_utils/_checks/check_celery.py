@@ -14,7 +14,6 @@ import collections
 import dataclasses
 import datetime
 import fnmatch
-import json
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds
@@ -27,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_re
     identity,
     queue_of,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import REDIS, Constraints, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, TimedOut, Unreachable
@@ -299,7 +299,7 @@ def _oldest(broker: Broker, key: str, most: int, most_bytes: int) -> t.Iterator[
 def _age(raw: bytes, eta: str | None, sent_header: str, now: datetime.datetime) -> tuple[float, str]:
     """Seconds that a message has waited and how that is known: by nothing where it is empty."""
     try:
-        sent = (json.loads(raw).get("headers") or {}).get(sent_header)
+        sent = (foreign_json.read(raw).get("headers") or {}).get(sent_header)
     except (ValueError, AttributeError):
         sent = None
     moment = _moment(sent)

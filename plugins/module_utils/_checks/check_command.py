@@ -19,6 +19,7 @@ import signal
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import json_expectations, units
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ran, run_bounded
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
@@ -255,9 +256,9 @@ def _document(ended: Ran, label: str) -> tuple[t.Any, str]:
             f"{label} printed {ended.stdout.size_bytes} bytes, more than max_output; JSON cut there is not read",
         )
     try:
-        return json.loads(ended.stdout.text.lstrip("\ufeff")), ""
-    except (ValueError, RecursionError) as problem:
-        why = getattr(problem, "msg", "it is nested too deeply")
+        return foreign_json.read(ended.stdout.text.lstrip("\ufeff")), ""
+    except ValueError as problem:
+        why = getattr(problem, "msg", problem)
         return None, f"{label} printed {ended.stdout.size_bytes} bytes that are not JSON: {why}"
 
 

@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import env_arithmetic, secret_strength
 from ansible_collections.opsready.golive.plugins.module_utils._clients import envfile
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, MissingLibrary
@@ -448,7 +449,7 @@ def origins_in(value: str) -> list[str] | None:
     """The origins of a JSON list, or of a list with commas; None for JSON that is no list of strings."""
     if value.strip().startswith("["):
         try:
-            listed = json.loads(value)
+            listed = foreign_json.read(value)
         except ValueError:
             return None
         return listed if isinstance(listed, list) and all(isinstance(item, str) for item in listed) else None

@@ -13,7 +13,6 @@ import collections
 import dataclasses
 import datetime
 import glob
-import json
 import math
 import os
 import re
@@ -23,6 +22,7 @@ from fractions import Fraction
 from ansible_collections.opsready.golive.plugins.module_utils._checks import report_formats, units
 from ansible_collections.opsready.golive.plugins.module_utils._checks.report_formats import Found, Report
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import WholeFile, read_whole, text_of
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -303,10 +303,10 @@ def _age_seconds(made_at: datetime.datetime, now: datetime.datetime) -> float:
 def _provenance(file: WholeFile) -> dict[str, Stated]:
     """By the report's file name. Raises UnexpectedAnswer."""
     try:
-        document = json.loads(text_of(file.octets))
+        document = foreign_json.read(text_of(file.octets))
         commit = document["commit"]
         reports = document["reports"].items()
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise UnexpectedAnswer(f"{file.path} is not JSON with commit and reports.")
     found: dict[str, Stated] = {}
     for name, entry in reports:

@@ -15,6 +15,7 @@ import json
 import typing as t
 import zlib
 
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import SHORTEST
 
 #: What a host may make of its few kilobytes: more is no answer of ours.
@@ -38,7 +39,7 @@ def unpacked(answer: t.Any) -> list[t.Any]:
     if isinstance(answer, list):
         return answer
     try:
-        findings = json.loads(
+        findings = foreign_json.read(
             zlib.decompressobj().decompress(base64.b64decode(str(answer), validate=True), _MOST_BYTES)
         )
     except (ValueError, binascii.Error, zlib.error):

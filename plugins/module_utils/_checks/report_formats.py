@@ -13,13 +13,13 @@ import abc
 import collections
 import dataclasses
 import datetime
-import json
 import re
 import typing as t
 import xml.parsers.expat
 from fractions import Fraction
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import text_of
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
@@ -293,9 +293,7 @@ def read_cobertura(octets: bytes) -> Report:
 
 def _json(octets: bytes) -> t.Any:
     try:
-        return json.loads(text_of(octets))
-    except RecursionError:
-        raise UnexpectedAnswer("its JSON is nested too deeply")
+        return foreign_json.read(text_of(octets))
     except ValueError as problem:
         raise UnexpectedAnswer(f"it is not whole JSON: {getattr(problem, 'msg', problem)}")
 

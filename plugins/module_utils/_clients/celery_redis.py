@@ -21,6 +21,7 @@ import typing as t
 import uuid
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import TimedOut, UnexpectedAnswer
@@ -49,11 +50,14 @@ class Message:
 class Delivered:
     """A message that was handed to a worker and not acknowledged: an entry of the hash ``unacked``."""
 
-    tag: str
+    #: its field in the hash, as the server has it
+    tag: bytes
     message: Message
     #: every list that kombu would return it to; empty when no binding names one
     keys: tuple[str, ...]
     payload: bytes
+    #: Kombu can return it; where it cannot, ``payload`` is the whole entry, and ends each worker that tries.
+    is_readable: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,19 +71,27 @@ class Replies:
 def identity(raw: bytes, key: str | None) -> Message:
     """Id, task name and ETA of a message as it lies in a queue: protocol 2 in headers, protocol 1 in the body.
 
-    What cannot be read gets an id made of its bytes: it is counted and moved like any other.
+    What cannot be read gets an id made of its bytes: it is counted and moved like any other. No worker knows its task, so
+    it stays aside when the others are put back.
     """
     try:
-        envelope = json.loads(raw)
+        envelope = foreign_json.read(raw)
         headers = envelope.get("headers") or {}
-        fields = headers if "task" in headers else json.loads(_body(envelope))
+        if not isinstance(envelope.get("properties", {}), dict):
+            raise TypeError("kombu delivers nothing whose properties are no mapping.")
+        fields = headers if "task" in headers else foreign_json.read(_body(envelope))
         eta = fields.get("eta")
         task = fields.get("task")
         if fields["id"] in (None, ""):
             raise ValueError("A message without an id.")
-        return Message(str(fields["id"]), None if task is None else str(task), str(eta) if eta else None, key)
+        return Message(_text(fields["id"]), None if task is None else _text(task), _text(eta) if eta else None, key)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Message("unreadable-" + hashlib.sha256(raw).hexdigest()[:16], None, None, key)
+
+
+def _text(value: t.Any) -> str:
+    """Raises ValueError for half a surrogate pair, which JSON can name and nothing can write."""
+    return str(value).encode().decode()
 
 
 def _body(envelope: t.Mapping[str, t.Any]) -> bytes:
@@ -261,14 +273,18 @@ class Broker:
         rank = {tag: position for position, tag in enumerate(order)}
         tables: dict[str, list[tuple[str, ...]]] = {}
         ordered = sorted(entries.items(), key=lambda entry: rank.get(entry[0], len(rank)))
-        return [self._delivered(redis_client.text(tag), raw, tables) for tag, raw in ordered]
+        return [self._delivered(tag, raw, tables) for tag, raw in ordered]
 
-    def _delivered(self, tag: str, raw: bytes, tables: dict[str, list[tuple[str, ...]]]) -> Delivered:
+    def _delivered(self, tag: bytes, raw: bytes, tables: dict[str, list[tuple[str, ...]]]) -> Delivered:
         try:
-            payload, exchange, routing_key = json.loads(raw)
+            payload, *route = foreign_json.read(raw)
+            exchange, routing_key = ("" if name is None else name for name in route)
+            "".join((exchange, routing_key)).encode()  # raises for what is no text, or none that can be written
             headers, properties = payload["headers"], payload["properties"]
+            if not isinstance(properties, dict) or not (exchange or routing_key):
+                raise ValueError("No list is named that it could return to.")
         except (ValueError, TypeError, KeyError):
-            return Delivered(tag, identity(raw, None), (), raw)
+            return Delivered(tag, identity(raw, None), (), raw, is_readable=False)
         # What kombu itself marks on a message that it hands out a second time.
         if isinstance(headers, dict) and isinstance(properties.get("delivery_info"), dict):
             headers["redelivered"] = True
@@ -410,9 +426,9 @@ class Broker:
 
 def _answer(raw: bytes) -> dict[str, t.Any]:
     try:
-        envelope = json.loads(raw)
-        answer = json.loads(_body(envelope))
-    except (ValueError, AttributeError):
+        envelope = foreign_json.read(raw)
+        answer = foreign_json.read(_body(envelope))
+    except (ValueError, TypeError, AttributeError):
         raise UnexpectedAnswer(
             "A worker's answer cannot be read.", remedy="Remote control must use the json serializer."
         )
@@ -425,7 +441,7 @@ def priority_suffix(properties: t.Mapping[str, t.Any], steps: t.Sequence[int]) -
     """What kombu appends to a queue's name for a message's priority: the highest step that is not above it."""
     try:
         priority = max(0, min(9, int(properties.get("priority") or 0)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # JSON knows Infinity
         priority = 0
     step = steps[bisect.bisect(steps, priority) - 1]
     return f"{SEPARATOR}{step}" if step else ""

@@ -16,7 +16,6 @@ import contextlib
 import dataclasses
 import http.client
 import io
-import json
 import re
 import select
 import socket
@@ -27,6 +26,7 @@ import typing as t
 import zlib
 from urllib.parse import quote, urljoin, urlsplit
 
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
@@ -117,7 +117,7 @@ class Response:
             read = len(self.content())
             raise UnexpectedAnswer(f"{self.url} answered with more than {read} bytes; JSON cut there is not read.")
         try:
-            return json.loads(self.content().decode("utf-8-sig"))
+            return foreign_json.read(self.content().decode("utf-8-sig"))
         except ValueError as problem:
             said = getattr(problem, "msg", "it is not UTF-8")
             raise UnexpectedAnswer(f"{self.url} answered with {len(self.body)} bytes that are not JSON: {said}.")

@@ -25,7 +25,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Clock, Deadline
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, Refused
 
 #: How long a module waits for one that an older token left at work, in seconds.
 PATIENCE_SECONDS = 120.0
@@ -76,17 +76,31 @@ def lock_directory() -> str:
     """A directory that only this user can write or list, for locks that end with the boot or with us.
 
     Its name can be taken by anybody before us: then it is one of a name that nobody could guess. That there may be
-    several of one user harms nothing, since each lock looks at all the others.
+    several of one user harms nothing, since each lock looks at all the others. Raises ActionFailed where there is none and
+    none can be made.
     """
     usual = os.path.join(PLACE, f"opsready-golive-{os.geteuid()}")
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(usual, 0o700)
-    candidates = [usual, *(path for path, user in _folders() if user == os.geteuid() and path != usual)]
-    path = next((one for one in candidates if _is_folder_of(one, os.geteuid())), None)
-    path = path or tempfile.mkdtemp(prefix=f"{os.path.basename(usual)}.", dir=PLACE)
-    if stat.S_IMODE(os.lstat(path).st_mode) != _PASSABLE:
-        os.chmod(path, _PASSABLE)
+    with _writing(usual):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(usual, 0o700)
+        candidates = [usual, *(path for path, user in _folders() if user == os.geteuid() and path != usual)]
+        path = next((one for one in candidates if _is_folder_of(one, os.geteuid())), None)
+        path = path or tempfile.mkdtemp(prefix=f"{os.path.basename(usual)}.", dir=PLACE)
+        if stat.S_IMODE(os.lstat(path).st_mode) != _PASSABLE:
+            os.chmod(path, _PASSABLE)
     return path
+
+
+@contextlib.contextmanager
+def _writing(path: str) -> t.Iterator[None]:
+    """Raises ActionFailed for what a full or read-only file system says."""
+    try:
+        yield
+    except OSError as problem:
+        raise ActionFailed(
+            f"The lock that keeps two steps of a release apart on this host cannot be written: {path}: {problem.strerror}.",
+            remedy=f"Make room in {PLACE}, or have it writable, then run the same again; this step has changed nothing.",
+        ) from None
 
 
 def _folders() -> t.Iterator[tuple[str, int]]:
@@ -114,7 +128,7 @@ def held(release: str | None, *, doing: str, clock: Clock = CLOCK) -> t.Iterator
     """Hold this host's lock of the release's system; without a release (a task of its own) there is no lock.
 
     Waits for a module of an older token. Raises Refused when it does not end, when another module of this or a newer
-    token is at work here, and when a newer release was seen.
+    token is at work here, and when a newer release was seen; ActionFailed where the lock cannot be written.
     """
     if release is None:
         yield None
@@ -122,15 +136,20 @@ def held(release: str | None, *, doing: str, clock: Clock = CLOCK) -> t.Iterator
     token = Token.parse(release)
     name = f"{token.system}-{token.record}.lock"
     own = lock_directory()
-    descriptor = os.open(os.path.join(own, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    path = os.path.join(own, name)
+    with _writing(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         deadline = Deadline(PATIENCE_SECONDS, clock=clock)
         _wait_for(descriptor, fcntl.LOCK_EX, token, deadline)
         _refuse_stale(token, _read(descriptor))
-        note = {"number": token.number, "release": token.release, "doing": doing, "pid": os.getpid()}
-        os.fchmod(descriptor, 0o644)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        note = json.dumps(
+            {"number": token.number, "release": token.release, "doing": doing, "pid": os.getpid()}
+        ).encode()
+        with _writing(path):
+            os.fchmod(descriptor, 0o644)
+            os.pwrite(descriptor, note, 0)  # over the old one: a full file system takes that, and no new block
+            os.ftruncate(descriptor, len(note))
         for other in _others(name, own):
             try:
                 _wait_for(other, fcntl.LOCK_SH, token, deadline)
@@ -167,9 +186,14 @@ def _is_looked_at(descriptor: int) -> bool:
 def _refuse_stale(token: Token, seen: dict[str, t.Any]) -> None:
     if _number(seen, 0) > token.number:
         raise Refused(
-            f"The token of release {token.release} is stale: release {_word(seen, 'release')} has taken over.",
+            f"The token of release {token.release} is stale: {_newer(token, seen)} has taken over.",
             remedy="Read `status`; this run must end.",
         )
+
+
+def _newer(token: Token, seen: dict[str, t.Any]) -> str:
+    release = _word(seen, "release")
+    return f"another run of it (token {_number(seen, 0)})" if release == token.release else f"release {release}"
 
 
 def _others(name: str, own: str) -> t.Iterator[int]:

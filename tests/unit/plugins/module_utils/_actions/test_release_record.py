@@ -88,6 +88,21 @@ def test_a_state_directory_that_cannot_be_made_says_so(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("folder", ["state", "state/archive", "state/archive/releases"])
+def test_a_folder_that_others_can_change_keeps_no_way_back(tmp_path: Path, folder: str) -> None:
+    record = Record(str(tmp_path / "state"), "archive")
+    record.create()
+    (tmp_path / folder).chmod(0o777)
+    with pytest.raises(Refused, match=rf"{folder} keeps the way back, and everybody may write into it\. .*chmod o-w"):
+        record.create()
+    (tmp_path / folder).chmod(0o1777)
+    record.create()
+    if os.geteuid() == 0:
+        os.chown(tmp_path / folder, 65534, -1)
+        with pytest.raises(Refused, match=rf"{folder} keeps the way back, and belongs to uid 65534"):
+            record.create()
+
+
 def test_tokens_only_grow(record: Record) -> None:
     numbers = []
     for release in ("r1", "r2", "r3"):
@@ -254,6 +269,22 @@ def test_steps_are_told_by_the_journal() -> None:
         ("migration", "open", None, "back"),
     ]
     assert (steps[0]["title"], steps[0]["detail"], steps[0]["known"]) == ("stop it", "3 workers", {"drain": 1})
+
+
+def test_a_clock_that_was_set_back_measures_nothing(record: Record, clock: HandClock) -> None:
+    token = _begin(record, "r1")
+    for name, seconds in (("stop", 5), ("backup", -3590), ("migration", 0)):
+        path = record.journal_path("r1")
+        journal.append(path, [{"event": "step_started", "step": name}], token=token.number, clock=clock)
+        clock.passed += seconds
+        journal.append(path, [{"event": "step_ended", "step": name, "status": "done"}], token=token.number, clock=clock)
+    journal.append(path, [{"event": "ended", "outcome": "live"}], token=token.number, clock=clock)
+    assert [(step["name"], step["seconds"]) for step in steps_of(record.chain("r1").entries)] == [
+        ("stop", 5.0),
+        ("backup", None),
+        ("migration", 0.0),
+    ]
+    assert record.history() == {"stop": 5.0, "migration": 0.0}
 
 
 def test_durations_come_from_the_newest_release_that_went_live(record: Record, clock: HandClock) -> None:

@@ -109,6 +109,33 @@ def test_protocol_2_is_read_from_the_headers() -> None:
     assert celery_redis.identity(raw, "celery") == Message("1", "jobs.a", "2026", "celery")
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" * 100_000,
+        envelope(body="[" * 100_000),
+        envelope(headers={"id": "\ud800x", "task": "jobs.a"}),
+        envelope(headers={"id": "1", "task": "jobs.\udfff"}),
+        envelope(headers={"id": "1", "task": "jobs.a", "eta": "\ud800"}),
+        envelope(headers={"id": "1", "task": "jobs.a"}, properties=[]),
+        envelope(headers=["task"]),
+        b"\xff\xfe\x00",
+    ],
+)
+def test_what_cannot_be_read_has_an_id_of_its_bytes_and_no_task(raw: bytes) -> None:
+    message = celery_redis.identity(raw, "k")
+    assert message == celery_redis.identity(raw, "k")
+    assert (message.task, message.eta, message.key) == (None, None, "k")
+    assert message.id.startswith("unreadable-") and message.id.isascii()
+    assert message.id != celery_redis.identity(raw + b" ", "k").id
+
+
+@pytest.mark.parametrize("raw", [b"[" * 100_000, envelope(body="{" + '"a":{' * 5000), envelope(body=[]), b"[]", b"x"])
+def test_an_answer_of_a_worker_that_cannot_be_read_is_unexpected(raw: bytes) -> None:
+    with pytest.raises(UnexpectedAnswer, match=r"A worker's answer (cannot be read|names no worker)"):
+        celery_redis._answer(raw)
+
+
 @pytest.mark.parametrize("is_encoded", [True, False])
 def test_protocol_1_is_read_from_the_body(is_encoded: bool) -> None:
     body = json.dumps({"id": "1", "task": "jobs.a", "args": []})

@@ -362,7 +362,7 @@ def test_wrong_codings_and_wrong_json_are_unexpected() -> None:
     for response in (answered(b"abc", Content_Encoding="gzip"), answered(b"abc", Content_Encoding="br")):
         with pytest.raises(UnexpectedAnswer):
             response.text()
-    for body in (b"<html>geheim</html>", b"\xff\xfe"):
+    for body in (b"<html>geheim</html>", b"\xff\xfe", b"[" * 100_000, b"[" * 500 + b"]" * 500):
         with pytest.raises(UnexpectedAnswer, match="not JSON") as caught:
             answered(body).json()
         assert "geheim" not in str(caught.value)

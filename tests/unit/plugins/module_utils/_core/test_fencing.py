@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, BadInput, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import (
     PATIENCE_SECONDS,
     Token,
@@ -243,7 +243,7 @@ def test_a_planted_lock_file_link_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     Path(lock_directory(), LOCK).symlink_to(victim)
-    with pytest.raises(OSError, match="symbolic links"), held(f"archive/r1/7/{NONCE}", doing="x"):
+    with pytest.raises(ActionFailed, match="symbolic links"), held(f"archive/r1/7/{NONCE}", doing="x"):
         pass
     assert victim.read_text() == "precious"
 

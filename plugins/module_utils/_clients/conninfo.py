@@ -164,10 +164,15 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+#: Drivers of SQLAlchemy that do not call it ``dbname``, as libpq does.
+_SAY_DATABASE = ("+asyncpg", "+pg8000")
+
+
 def url_of(parts: t.Mapping[str, str], database: str, scheme: str) -> str:
     """The same place as an application's URL, for another database and without a password (PGPASSFILE has it).
 
-    Several hosts stand in the query, where SQLAlchemy looks for them.
+    Several hosts stand in the query, where SQLAlchemy looks for them; so does a name that a path would have to quote, since
+    SQLAlchemy before 2.1 takes a path's name as it stands.
     """
     host, port = parts.get("host") or parts.get("hostaddr", ""), parts.get("port", "")
     user = parts.get("user", "")
@@ -176,7 +181,10 @@ def url_of(parts: t.Mapping[str, str], database: str, scheme: str) -> str:
         query["host"], host = host, ""
         if port:
             query["port"], port = port, ""
+    path = quote(database, safe="")
+    if path != database:
+        query["database" if scheme.endswith(_SAY_DATABASE) else "dbname"], path = database, ""
     login = f"{quote(user, safe='')}@" if user else ""
     place = f"[{host}]" if ":" in host else quote(host, safe=".,-")
     address = place + (f":{port}" if port else "")
-    return f"{scheme}://{login}{address}/{quote(database, safe='')}" + (f"?{urlencode(query)}" if query else "")
+    return f"{scheme}://{login}{address}/{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")

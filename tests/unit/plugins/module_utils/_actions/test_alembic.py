@@ -205,11 +205,23 @@ def test_the_way_back_follows_the_worst_revision(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("dsn", "url"),
     [
-        ("postgresql://u@h:5433/old?sslmode=require", "x+y://u@h:5433/new%20db?sslmode=require"),
-        ("host=/run/pg user=u@x", "x+y://u%40x@/new%20db?host=%2Frun%2Fpg"),
-        ("host=::1 port=5432", "x+y://[::1]:5432/new%20db"),
-        ("hostaddr=10.0.0.1 dbname=old", "x+y://10.0.0.1/new%20db"),
+        ("postgresql://u@h:5433/old?sslmode=require", "x+y://u@h:5433/new_db?sslmode=require"),
+        ("host=/run/pg user=u@x", "x+y://u%40x@/new_db?host=%2Frun%2Fpg"),
+        ("host=::1 port=5432", "x+y://[::1]:5432/new_db"),
+        ("hostaddr=10.0.0.1 dbname=old", "x+y://10.0.0.1/new_db"),
     ],
 )
 def test_the_url_names_the_other_database_and_no_password(dsn: str, url: str) -> None:
-    assert url_for(dsn, "new db", "x+y") == url
+    assert url_for(dsn, "new_db", "x+y") == url
+
+
+@pytest.mark.parametrize(
+    ("scheme", "query"),
+    [
+        ("postgresql", "dbname=gr%C3%B6%C3%9Fe%201"),
+        ("postgresql+psycopg", "dbname=gr%C3%B6%C3%9Fe%201"),
+        ("postgresql+asyncpg", "database=gr%C3%B6%C3%9Fe%201"),
+    ],
+)
+def test_a_name_that_a_path_would_quote_stands_where_every_sqlalchemy_reads_it(scheme: str, query: str) -> None:
+    assert url_for("host=h sslmode=require", "größe 1", scheme) == f"{scheme}://h/?sslmode=require&{query}"

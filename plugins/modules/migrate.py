@@ -23,64 +23,17 @@ options:
     description:
       - V(status) tells where the database is.
       - V(planned) tells what is pending, with SQL, preview and the kind of way back. It changes nothing.
+      - V(previewed) keeps the SQL of what is pending as O(preview_file), which a reviewer reads. Where a migration cannot be rendered, it fails.
       - V(applied) migrates to O(to). Where nothing is pending, nothing is done, so it runs once however many hosts call it.
-      - V(rolled_back) goes back to O(to), and must run with the code that brought the newer revisions.
+      - V(rolled_back) goes back to O(to), which it requires, and must run with the code that brought the newer revisions.
     type: str
-    choices: [status, planned, applied, rolled_back]
+    choices: [status, planned, previewed, applied, rolled_back]
     required: true
-  tool:
-    description: The migration tool.
-    type: str
-    choices: [alembic]
-    default: alembic
-  database:
-    description: Name of the database, where it is not the one of O(dsn), such as the fenced one.
-    type: str
-  directory:
-    description: Directory of C(alembic.ini), where the tool runs. With O(artefact), relative to the artefact's top.
+  preview_file:
+    description:
+      - For V(previewed), where the SQL goes, with mode V(0600). It is exactly what C(alembic upgrade --sql) printed, so its SHA-256 is
+        C(migration.sql_sha256). Nothing is written where nothing is pending.
     type: path
-    required: true
-  artefact:
-    description: For V(status) and V(planned), look into a version that is not deployed yet. It is unpacked to a private folder and removed.
-    type: dict
-    suboptions:
-      src:
-        description: The version's tar archive on this host.
-        type: path
-        required: true
-      sha256:
-        description: The archive's digest.
-        type: str
-        required: true
-      strip_components:
-        description: Leading folders of the archive that are left out.
-        type: int
-        default: 0
-  config:
-    description: Name of Alembic's configuration in O(directory). V(alembic.ini) by default.
-    type: str
-  versions:
-    description: Directories of the revision files, where C(alembic.ini) does not tell.
-    type: list
-    elements: str
-    default: []
-  command:
-    description: How the tool is called, as a list, such as V([/srv/app/venv/bin/python, -m, alembic]). By default with Ansible's own interpreter.
-    type: list
-    elements: str
-  environment:
-    description: More environment variables for the tool. No secrets. A URL with a password is refused.
-    type: dict
-    default: {}
-  env_file:
-    description: Path of the application's environment file, which it reads by itself.
-    type: path
-  env_file_variable:
-    description: Name of the variable that tells the application O(env_file).
-    type: str
-  role:
-    description: The role that migrates, where the login is another one; what the migration makes belongs to it.
-    type: str
   application_roles:
     description:
       - Login roles of the application, which O(opsready.golive.pg_fence#module:state=inside) lets in once the migration was applied. V(planned) looks
@@ -88,31 +41,6 @@ options:
     type: list
     elements: str
     default: []
-  url_variable:
-    description: Name of the variable that gets the database's URL, without a password. libpq takes the password from a file in memory.
-    type: str
-    default: DATABASE_URL
-  url_scheme:
-    description: Scheme of that URL.
-    type: str
-    default: postgresql+psycopg
-  version_table:
-    description: Alembic's version table.
-    type: str
-    default: alembic_version
-  version_table_schema:
-    description: Its schema. By default it is looked for, C(public) first.
-    type: str
-  to:
-    description: The revision to go to. V(head) by default. V(base) is understood for V(rolled_back), where it is required.
-    type: str
-  expected_preview:
-    description: C(migration.preview) of what was reviewed. Anything else is refused.
-    type: str
-  allow_unversioned:
-    description: Start from nothing in a database that has tables and no version table.
-    type: bool
-    default: false
   accept_data_loss:
     description: Take back what cannot be brought back in full, too.
     type: bool
@@ -133,11 +61,10 @@ options:
     type: float
     default: 3600.0
 extends_documentation_fragment:
+  - opsready.golive.alembic
   - opsready.golive.postgres
   - opsready.golive.release
   - opsready.golive.attributes
-requirements:
-  - alembic, in the interpreter of O(command)
 attributes:
   check_mode:
     support: full
@@ -148,6 +75,7 @@ attributes:
   action:
     support: full
 seealso:
+  - module: opsready.golive.check_migration
   - module: opsready.golive.pg_backup
   - module: opsready.golive.pg_restore
 """
@@ -161,6 +89,15 @@ EXAMPLES = r"""
     directory: /srv/archive/releases/2.0.0
     command: [/srv/archive/venv/bin/python, -m, alembic]
   register: reviewed
+
+- name: The SQL, as a file that a second person reads
+  opsready.golive.migrate:
+    state: previewed
+    preview_file: /srv/archive/releases/2.0.0/migration_preview.sql
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    directory: /srv/archive/releases/2.0.0
+    command: [/srv/archive/venv/bin/python, -m, alembic]
 
 - name: Migrate behind the fence, once, what was reviewed
   opsready.golive.migrate:
@@ -204,6 +141,11 @@ migration:
     rollback_reason: each of the 1 pending revisions can be taken back in full
     sql_sha256: 2547fc101dfcec91674f36f15dfc3b065a535277783dc76e05dc17446c789d2a
     sql_problem: ""
+preview_file:
+  description: The file that holds the SQL. It is not there where nothing is pending.
+  type: str
+  returned: for V(previewed)
+  sample: /srv/archive/releases/2.0.0/migration_preview.sql
 current:
   description: Where the database is afterwards.
   type: list

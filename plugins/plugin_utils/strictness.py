@@ -31,7 +31,9 @@ _NAMES = ("name", "path", "certificate", "url", "prefix", "bucket", "pattern", "
 _TARGETS = {
     "url", "dsn", "endpoint_url", "region", "access_key", "username", "ca_file", "connect_to", "addressing_style", "method",
     "headers", "body", "follow", "host", "process", "pid", "pid_file", "global_keyprefix", "canary_prefix", "canary_bytes",
-    "table", "schema", "top", "changes_nothing", "destination", "database",
+    "table", "schema", "top", "changes_nothing", "destination", "database", "directory", "artefact", "config", "versions",
+    "env_file", "env_file_variable", "url_variable", "url_scheme", "version_table", "version_table_schema", "to",
+    "maintenance_database", "pg_bindir", "preview_file",
 }  # fmt: skip
 #: What may hold anything is kept by its digest.
 _OPAQUE = {"headers", "body"}
@@ -46,7 +48,7 @@ _LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", 
 _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",
     "allowed_users", "allowed_applications", "exit_codes", "ignore", "placeholder_exceptions", "unaudited", "fingerprints",
-    "exclude", "ignored_rules", "accepted_kinds",
+    "exclude", "ignored_rules", "accepted_kinds", "accept",
 }  # fmt: skip
 _TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated"}
 _FALSE_IS_STRICTER = {"allow_private"}
@@ -401,7 +403,7 @@ def _kind_of_change(path: str, was: Leaf, now: Leaf) -> str:
         return _kind_by_size(_last(path), was, now, higher=order == "higher")
     if order == "boolean":
         return LOOSENED if now == (_last(path) in _FALSE_IS_STRICTER) else ""
-    if isinstance(was, list) and isinstance(now, list) and _last(path) != "argv":
+    if isinstance(was, list) and isinstance(now, list) and _last(path) not in ("argv", "command"):
         return _kind_by_entries(was, now, fewer=order == "fewer")
     if isinstance(was, str) and isinstance(now, str):
         milder = _MILD_CHOICES.get(now, 0) - _MILD_CHOICES.get(was, 0)

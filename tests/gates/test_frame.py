@@ -43,11 +43,16 @@ def test_every_action_plugin_has_a_module_that_documents_it() -> None:
 
 
 def test_library_floors_are_those_of_the_execution_environment() -> None:
-    from ansible_collections.opsready.golive.plugins.module_utils._core.deps import FLOORS
+    from ansible_collections.opsready.golive.plugins.module_utils._core.deps import CEILINGS, FLOORS
 
     lines = (ROOT / "meta" / "ee-requirements.txt").read_text().splitlines()
     required = {line for line in lines if line and not line.startswith("#")}
-    assert required == {f"{package}>={floor}" for package, floor in FLOORS.values()}
+    floors = {f"{package}>={floor}" for package, floor in FLOORS.values()}
+    ceilings = {
+        f'{FLOORS[name][0]}<{ceiling}; python_version < "{python[0]}.{python[1]}"'
+        for name, (python, ceiling) in CEILINGS.items()
+    }
+    assert required == floors | ceilings
 
 
 def test_every_python_file_names_its_licence_first() -> None:

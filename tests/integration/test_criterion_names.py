@@ -20,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.judging im
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from tests import nvml_stub
+from tests.integration.alembic_projects import COLUMN, LOSSY, NOTES, release
 from tests.integration.written_backups import HOUR, Backups
 from tests.servers import HOST, Answer, HttpServer, MotoS3, Postgres, Redis, free_port
 
@@ -199,6 +200,26 @@ def _logs(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     }
 
 
+def _migration(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    server: Postgres = request.getfixturevalue("postgres")
+    database = request.getfixturevalue("database")
+    project = release(folder / "one", ("0001", None, NOTES), ("0002", "0001", LOSSY), ("0003", "0002", COLUMN))
+    return {
+        "dsn": server.dsn(database, password=None),
+        "password": server.password,
+        "directory": str(project),
+        "versions": [str(project / "migrations" / "versions")],
+        "preview_file": str(folder / "preview.sql"),
+        "expected_preview": "0" * 64,
+        "lint": {
+            "fail_on": ["drop_column", "access_exclusive"],
+            "warn_on": ["drop_column", "rename"],
+            "accept": ["drop_table:a"],
+        },
+        "rehearse": {"source": "template", "pg_bindir": str(server.programs), "max_upgrade_time": "1s"},
+    }
+
+
 def _net(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     server: HttpServer = request.getfixturevalue("http_server")
     return {"ports": [{"host": HOST, "ports": [server.port, free_port()]}], "dns": [{"name": "localhost", "type": "A"}]}
@@ -327,6 +348,7 @@ SAMPLES: dict[str, Sample] = {
     "check_http": _http,
     "check_k8s": _k8s,
     "check_logs": _logs,
+    "check_migration": _migration,
     "check_net": _net,
     "check_postgres": _postgres,
     "check_prometheus": _prometheus,

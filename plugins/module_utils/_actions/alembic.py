@@ -81,7 +81,8 @@ def layout(directory: str, config: str | None, versions: t.Sequence[str]) -> Lay
             remedy="Write script_location as a directory, and name others of revision files as versions.",
         )
     script = placed(location)
-    found = [placed(one) for one in versions] or [placed(one) for one in _locations(section)]
+    # One that is named twice holds each revision once.
+    found = list(dict.fromkeys(placed(one) for one in versions or _locations(section)))
     recursive = section.get("recursive_version_locations", "false").strip().lower() in ("true", "1", "yes", "on")
     return Layout(directory, path, script, tuple(found or [os.path.join(script, "versions")]), recursive)
 

@@ -144,9 +144,15 @@ def run_assertions(
 
 @contextlib.contextmanager
 def scratch_database(
-    cluster: Cluster, database: str, *, identity: str, properties: t.Mapping[str, t.Any], warn: t.Callable[[str], None]
+    cluster: Cluster,
+    database: str,
+    *,
+    identity: str,
+    properties: t.Mapping[str, t.Any],
+    warn: t.Callable[[str], None],
+    template: str = "template0",
 ) -> t.Iterator[Database]:
-    """An empty database of ours that is gone at the end, whatever happens inside."""
+    """An empty database of ours, or a copy of ``template``, that is gone at the end, whatever happens inside."""
     # The random part lets two verifications of one release run side by side.
     identity = f"{identity[:12]}-{secrets.token_hex(4)}"
     name = derived_name(database, "scratch", identity)
@@ -158,7 +164,7 @@ def scratch_database(
             warn(f"A proof that was killed had left the scratch database {left}: it was dropped.")
         # The lock says that we are alive: it ends with our session.
         cluster.rows("select pg_catalog.pg_advisory_lock(%s)", (cluster.lock_key(name),), f"Locking {name}")
-        made = cluster.create(name, like=properties)
+        made = cluster.create(name, like=properties, template=template)
         cluster.open_marked(made, "scratch", original=database, identity=identity)
         yield made
     except BaseException as ended:
@@ -229,7 +235,7 @@ def by_restore(
         application_name=application_name,
     )
     with opened as cluster:
-        keeps_owners = _may_keep_owners(cluster, manifest)
+        keeps_owners = may_keep_owners(cluster, manifest)
         server_version = cluster.connection.info.server_version
         options = ("--no-subscriptions", *(() if keeps_owners else WITHOUT_OWNERS))
         scratch = scratch_database(
@@ -283,8 +289,8 @@ def by_restore(
     }
 
 
-def _may_keep_owners(cluster: Cluster, manifest: Manifest) -> bool:
-    """As a superuser on the very server that was backed up, where all roles exist."""
+def may_keep_owners(cluster: Cluster, manifest: Manifest) -> bool:
+    """Whether all that was restored can have its owner: as a superuser on the very server that was backed up, where all roles exist."""
     superuser, system = postgres.rows(
         cluster.connection,
         "select rolsuper, (select system_identifier::text from pg_catalog.pg_control_system())"

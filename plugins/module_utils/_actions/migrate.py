@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import sys
 import typing as t
 
@@ -25,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import unpacked_aside
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
 from ansible_collections.opsready.golive.plugins.module_utils._clients import conninfo, postgres
+from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -40,15 +42,15 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of, end_of
+from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import write_whole
 
 if t.TYPE_CHECKING:
     import psycopg
 
-ARGUMENT_SPEC: Spec = compose(
+#: Which migrations, run by which interpreter, on which database: the options of migrate and of check_migration.
+PROJECT: Spec = compose(
     POSTGRES,
-    RELEASE,
     {
-        "state": {"type": "str", "choices": ["status", "planned", "applied", "rolled_back"], "required": True},
         "tool": {"type": "str", "choices": ["alembic"], "default": "alembic"},
         "database": {"type": "str"},
         "directory": {"type": "path", "required": True},
@@ -73,9 +75,18 @@ ARGUMENT_SPEC: Spec = compose(
         "to": {"type": "str"},
         "expected_preview": {"type": "str", "no_log": False},
         "allow_unversioned": {"type": "bool", "default": False},
+        "role": {"type": "str"},
+    },
+)
+STATES = ("status", "planned", "previewed", "applied", "rolled_back")
+ARGUMENT_SPEC: Spec = compose(
+    PROJECT,
+    RELEASE,
+    {
+        "state": {"type": "str", "choices": list(STATES), "required": True},
+        "preview_file": {"type": "path"},
         "accept_data_loss": {"type": "bool", "default": False},
         "restore_possible": {"type": "bool", "default": True},
-        "role": {"type": "str"},
         "application_roles": {"type": "list", "elements": "str", "default": []},
         "lock_timeout": {"type": "float", "default": 5.0},
         "statement_timeout": {"type": "float"},
@@ -83,60 +94,86 @@ ARGUMENT_SPEC: Spec = compose(
     },
 )
 CONSTRAINTS: dict[str, t.Any] = {
-    "required_if": [("state", "rolled_back", ("to",))],
+    "required_if": [("state", "rolled_back", ("to",)), ("state", "previewed", ("preview_file",))],
     "required_together": [("env_file", "env_file_variable")],
 }
 
 CANNOT_RENDER = "cannot be rendered"
+NOTHING_PENDING = "nothing is pending"
+PREVIEW_MODE = 0o600
+#: A preview that is larger is not read.
+LARGEST_PREVIEW = 256 << 20
+APPLICATION_INTERPRETER = "Name the application's interpreter: command: [/path/to/python, -m, alembic]."
 _SQL_SHOWN = 60_000
 
 
 def body(context: Context) -> dict[str, t.Any]:
     params = context.params
     deadline = Deadline(params["timeout"])
+    changes = params["state"] in ("applied", "rolled_back")
     with contextlib.ExitStack() as stack:
         token = None
-        if params["state"] in ("applied", "rolled_back"):
+        if changes:
             token = stack.enter_context(fencing.held(params["release"], doing=f"migrate {params['state']}"))
         elif params["release"] is not None:
             token = fencing.Token.parse(params["release"])
-        name = "opsready" if token is None else token.application_name
-        database = params["database"] or postgres.database_of(params["dsn"])
-        directory = params["directory"]
-        if params["artefact"] is not None:
-            if params["state"] not in ("status", "planned"):
-                raise BadInput("An artefact is only looked at; it is applied from the folder that it was unpacked to.")
-            artefact = params["artefact"]
-            aside = unpacked_aside(
-                artefact["src"], artefact["sha256"], strip=artefact["strip_components"], deadline=deadline
+        if params["artefact"] is not None and changes:
+            raise BadInput("An artefact is only looked at; it is applied from the folder that it was unpacked to.")
+        migration = stack.enter_context(
+            opened(
+                params,
+                deadline=deadline,
+                application_name="opsready" if token is None else token.application_name,
+                required_roles=params["application_roles"] if params["state"] == "planned" else (),
             )
-            directory = os.path.join(stack.enter_context(aside), directory.lstrip("/"))
-        connection = postgres.connect(
-            params["dsn"],
-            password=params["password"],
-            deadline=deadline,
-            application_name=name,
-            dbname=database,
-            settings={"lock_timeout": "10s"},
-        )
-        stack.enter_context(contextlib.closing(connection))
-        if params["state"] == "planned":
-            admission.require_roles(connection, params["application_roles"], deadline=deadline)
-        migration = Migration(
-            params=params,
-            deadline=deadline,
-            connection=connection,
-            database=database,
-            application_name=name,
-            layout=alembic.layout(directory, params["config"], params["versions"]),
         )
         if params["state"] == "status":
             return migration.status()
         if params["state"] == "planned":
             return migration.planned()
+        if params["state"] == "previewed":
+            return migration.previewed(params["preview_file"], check_mode=context.check_mode)
         if params["state"] == "applied":
             return migration.apply(check_mode=context.check_mode)
         return migration.roll_back(check_mode=context.check_mode)
+
+
+@contextlib.contextmanager
+def opened(
+    params: t.Mapping[str, t.Any], *, deadline: Deadline, application_name: str, required_roles: t.Sequence[str] = ()
+) -> t.Iterator[Migration]:
+    """The migrations and the database that ``PROJECT``'s options name; an artefact is unpacked aside, and gone at the end.
+
+    The server is asked for ``required_roles`` before the migrations are looked at.
+    """
+    with contextlib.ExitStack() as stack:
+        directory = params["directory"]
+        if params["artefact"] is not None:
+            artefact = params["artefact"]
+            aside = unpacked_aside(
+                artefact["src"], artefact["sha256"], strip=artefact["strip_components"], deadline=deadline
+            )
+            directory = os.path.join(stack.enter_context(aside), directory.lstrip("/"))
+        database = params["database"] or postgres.database_of(params["dsn"])
+        connection = postgres.connect(
+            params["dsn"],
+            password=params["password"],
+            deadline=deadline,
+            application_name=application_name,
+            dbname=database,
+            settings={"lock_timeout": "10s"},
+        )
+        stack.enter_context(contextlib.closing(connection))
+        if required_roles:
+            admission.require_roles(connection, required_roles, deadline=deadline)
+        yield Migration(
+            params=params,
+            deadline=deadline,
+            connection=connection,
+            database=database,
+            application_name=application_name,
+            layout=alembic.layout(directory, params["config"], params["versions"]),
+        )
 
 
 def url_for(dsn: str, database: str, scheme: str) -> str:
@@ -164,6 +201,39 @@ def rollback_kind(pending: t.Sequence[alembic.Revision], *, restore_possible: bo
         return "downgrade", f"each of the {len(pending)} pending revisions can be taken back in full"
     why = "; ".join(f"{one.identity} is {one.verdict.kind}: {', '.join(one.verdict.reasons)}" for one in worst)
     return ("restore" if restore_possible else "forward_only"), why
+
+
+def way_to_render(problem: str) -> str:
+    """The way out where the SQL could not be rendered."""
+    if "No module named" in problem:
+        return APPLICATION_INTERPRETER
+    return (
+        "A migration that asks the database cannot be rendered by alembic upgrade --sql: write it so that it does not ask, "
+        "or have its file read instead."
+    )
+
+
+def _present(path: str) -> tuple[bytes | None, int | None]:
+    """Content and mode of a file; nothing where there is none. Raises what ``read_whole`` does, but for that."""
+    try:
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return None, None
+    except OSError as problem:
+        raise BadInput(f"{path} cannot be read: {problem.strerror}.")
+    return read_whole(path, max_bytes=LARGEST_PREVIEW).octets, mode
+
+
+class Planned(t.NamedTuple):
+    """A plan: as it is told, and whole. ``sql`` is None where ``problem`` says why there is none."""
+
+    told: dict[str, t.Any]
+    current: list[str]
+    target: str
+    preview: str
+    pending: tuple[alembic.Revision, ...]
+    sql: str | None
+    problem: str | None
 
 
 class Migration:
@@ -246,17 +316,21 @@ class Migration:
             "msg": text + ".",
         }
 
-    def _plan(self) -> tuple[dict[str, t.Any], list[str], str, str]:
-        """(plan, current, target, preview hash). ``to`` may be head."""
+    def span(self) -> tuple[list[str], str, list[alembic.Revision]]:
+        """From where, to where, and the revisions between, in order. Raises Refused where that has no answer."""
         target = self.history.resolve(self.params["to"] or "head")
         current = self.current()
         passed = target in self.history.ancestors(current)
-        pending = [] if passed else self.history.between(current, target)
-        sql, problem = (None, "nothing is pending") if not pending else self._rendered(current, target)
+        return current, target, [] if passed else self.history.between(current, target)
+
+    def plan(self, *, restore_possible: bool) -> Planned:
+        """What is pending, its SQL, and how it goes back. Raises what ``span`` and ``run_tool`` do."""
+        current, target, pending = self.span()
+        sql, problem = (None, NOTHING_PENDING) if not pending else self._rendered(current, target, pending)
         files = alembic.environment_files(self.layout)
         preview = preview_hash(files, current, target, sql if pending else "")
-        kind, why = rollback_kind(pending, restore_possible=self.params["restore_possible"])
-        plan = {
+        kind, why = rollback_kind(pending, restore_possible=restore_possible)
+        told = {
             "database": self.database,
             "from": current,
             "to": target,
@@ -271,7 +345,11 @@ class Migration:
             "rollback_kind": kind,
             "rollback_reason": why,
         }
-        return plan, current, target, preview
+        return Planned(told, current, target, preview, tuple(pending), sql, problem)
+
+    def _plan(self) -> tuple[dict[str, t.Any], list[str], str, str]:
+        """(plan as it is told, current, target, preview hash)."""
+        return self.plan(restore_possible=self.params["restore_possible"])[:4]
 
     def planned(self) -> dict[str, t.Any]:
         plan, current, target, _preview = self._plan()
@@ -282,6 +360,37 @@ class Migration:
             "diff": {"before": "", "after": plan["sql"] or f"-- {plan['sql_problem']}\n"},
             "msg": f"{count} revisions are pending on {self.database} from {', '.join(current) or 'nothing'} "
             f"to {target}; way back: {plan['rollback_kind']}, since {plan['rollback_reason']}.",
+        }
+
+    def previewed(self, path: str, *, check_mode: bool) -> dict[str, t.Any]:
+        """Keep the SQL of what is pending as a file that its owner alone reads: what a reviewer signs."""
+        plan = self.plan(restore_possible=self.params["restore_possible"])
+        count = len(plan.pending)
+        at = ", ".join(plan.current) or "no revision"
+        if not plan.pending:
+            said = f"{self.database} is at {at} already: {NOTHING_PENDING}, so there is no SQL, and {path} was not written."
+            return {"changed": False, "migration": plan.told, "msg": said}
+        if plan.sql is None:
+            raise ActionFailed(
+                f"The SQL of the {count} pending revisions {plan.problem}.",
+                remedy=way_to_render(str(plan.problem)),
+                known={"migration": plan.told},
+            )
+        content = plan.sql.encode()
+        before, mode = _present(path)
+        is_changed = before != content or mode != PREVIEW_MODE
+        if is_changed and not check_mode:
+            try:
+                write_whole(path, content, mode=PREVIEW_MODE)
+            except OSError as problem:
+                raise ActionFailed(f"{path} cannot be written: {problem.strerror}.", known={"migration": plan.told})
+        return {
+            "changed": is_changed,
+            "migration": plan.told,
+            "preview_file": path,
+            "diff": {"before": (before or b"").decode("utf-8", "replace"), "after": plan.sql},
+            "msg": f"The SQL of {count} pending revisions on {self.database}, from {at} to {plan.target}, "
+            f"{'would be' if check_mode and is_changed else 'is'} in {path}, SHA-256 {plan.told['sql_sha256']}.",
         }
 
     def _environment(self, settings: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -302,7 +411,13 @@ class Migration:
         environment.setdefault("PYTHONDONTWRITEBYTECODE", "1")
         return environment
 
-    def _alembic(self, *arguments: str, settings: t.Mapping[str, t.Any], with_password: bool) -> Completed:
+    def run_tool(
+        self, *arguments: str, settings: t.Mapping[str, t.Any], with_password: bool, check: bool = True
+    ) -> Completed:
+        """Alembic with these arguments, on this database. ``settings`` are the startup options of its sessions.
+
+        Raises TimedOut, MissingLibrary, BadInput and, with ``check``, CommandFailed.
+        """
         prefix = self.params["command"] or [sys.executable, "-m", "alembic"]
         with passfile(self.params["password"] if with_password else None) as (extra, descriptors):
             return run_command(
@@ -311,20 +426,27 @@ class Migration:
                 environment={**self._environment(settings), **extra},
                 pass_fds=descriptors,
                 cwd=self.layout.directory,
+                check=check,
             )
 
-    def _rendered(self, current: t.Sequence[str], target: str) -> tuple[str | None, str | None]:
+    def _rendered(
+        self, current: t.Sequence[str], target: str, pending: t.Sequence[alembic.Revision]
+    ) -> tuple[str | None, str | None]:
         """(SQL, None), or (None, why not). Offline mode does not connect; should env.py do so, it may only read."""
         if len(current) > 1:
             return None, f"{CANNOT_RENDER}: the database is at {len(current)} revisions at once"
         span = f"{current[0]}:{target}" if current else target
         try:
-            ended = self._alembic(
+            ended = self.run_tool(
                 "upgrade", span, "--sql", settings={"default_transaction_read_only": "on"}, with_password=False
             )
         except CommandFailed as problem:
             lines = [line.strip() for line in problem.stderr.splitlines() if line.strip()]
             return None, f"{CANNOT_RENDER}: {beginning_of(lines[-1], 300) if lines else problem}"
+        # Each revision's own entry in the version table is the last of its statements.
+        lacking = [one.identity for one in pending if f"'{one.identity}'" not in ended.stdout]
+        if lacking:
+            return None, f"{CANNOT_RENDER}: what Alembic printed does not reach revision {', '.join(lacking)}"
         return ended.stdout, None
 
     @contextlib.contextmanager
@@ -406,7 +528,7 @@ class Migration:
         if self.params["statement_timeout"] is not None:
             settings["statement_timeout"] = f"{int(self.params['statement_timeout'] * 1000)}ms"
         try:
-            ended = self._alembic(verb, target, settings=settings, with_password=True)
+            ended = self.run_tool(verb, target, settings=settings, with_password=True)
         except (CommandFailed, TimedOut, Ended) as problem:
             raise self._failed(verb, problem, before, plan)
         now = self.recorded() or []
@@ -441,7 +563,7 @@ class Migration:
         elif "Can't locate revision" in stderr:
             remedy = "The directory's files are not those of the database: use the code that brought its revision."
         elif "No module named" in stderr:
-            remedy = "Name the application's interpreter: command: [/path/to/python, -m, alembic]."
+            remedy = APPLICATION_INTERPRETER
         lines = [line.strip() for line in stderr.splitlines() if line.strip()]
         said = beginning_of(lines[-1], 400) if lines else str(problem)
         return ActionFailed(

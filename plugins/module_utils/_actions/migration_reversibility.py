@@ -228,6 +228,8 @@ class _Reader:
             self._statement(_argument(call, 0, "statement"), effects, constants)
         elif target.attr in ("update", "delete", "insert") and root not in self.operations:
             effects.opaque.append(f"changes rows through SQLAlchemy's {target.attr}()")
+        elif root in self.operations and target.attr == "autocommit_block":
+            return  # what is called inside is read on its own
         elif root not in self.libraries and target.attr not in _READING:
             effects.opaque.append(f"calls {ast.unparse(target)[:60]}()")
 

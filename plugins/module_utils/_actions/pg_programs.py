@@ -291,23 +291,48 @@ def schema_sha256(
     application_name: str = "opsready",
 ) -> str:
     """SHA-256 over the sorted lines of ``pg_dump --schema-only``, equal for equal schemas and one pg_dump version."""
-    argv = [programs.pg_dump, "--no-password", *_SCHEMA_OPTIONS]
-    if snapshot is not None:
-        argv.append(f"--snapshot={snapshot}")
+    text = schema_text(
+        programs,
+        dsn,
+        password,
+        dbname=dbname,
+        deadline=deadline,
+        options=() if snapshot is None else (f"--snapshot={snapshot}",),
+        application_name=application_name,
+    )
+    return hash_of_schema(text)
+
+
+def schema_text(
+    programs: Programs,
+    dsn: str,
+    password: str | None,
+    *,
+    dbname: str,
+    deadline: Deadline,
+    options: t.Sequence[str] = (),
+    application_name: str = "opsready",
+) -> bytes:
+    """What ``pg_dump --schema-only`` writes of a database. Raises CommandFailed, TimedOut."""
+    argv = [programs.pg_dump, "--no-password", *_SCHEMA_OPTIONS, *options]
     environment = postgres.program_environment(dsn, dbname, application_name=application_name)
     text = bytearray()
     with running(argv, environment=environment, password=password, stdout=subprocess.PIPE) as (process, said):
         for chunk in output_chunks(process, doing="pg_dump --schema-only", deadline=deadline):
             text += chunk
         ended_well(programs.pg_dump, process, said, deadline=deadline)
-    return hash_of_schema(bytes(text))
+    return bytes(text)
+
+
+def schema_lines(text: bytes) -> list[bytes]:
+    """The lines of a schema that say what it is, sorted."""
+    # \restrict holds a random word (CVE-2025-8714); comments name versions and owners.
+    passing = (b"--", b"\\restrict", b"\\unrestrict")
+    return sorted(line for line in text.split(b"\n") if line and not line.startswith(passing))
 
 
 def hash_of_schema(text: bytes) -> str:
-    # \restrict holds a random word (CVE-2025-8714); comments name versions and owners.
-    passing = (b"--", b"\\restrict", b"\\unrestrict")
-    lines = [line for line in text.split(b"\n") if line and not line.startswith(passing)]
-    return hashlib.sha256(b"\n".join(sorted(lines))).hexdigest()
+    return hashlib.sha256(b"\n".join(schema_lines(text))).hexdigest()
 
 
 def restore_stream(

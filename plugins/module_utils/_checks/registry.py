@@ -45,6 +45,7 @@ _NAMES = (
     "check_http",
     "check_k8s",
     "check_logs",
+    "check_migration",
     "check_net",
     "check_postgres",
     "check_prometheus",

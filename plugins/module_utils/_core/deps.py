@@ -25,11 +25,21 @@ FLOORS: dict[str, tuple[str, str]] = {
     "cryptography": ("cryptography", "42.0"),
     "detect_secrets": ("bc-detect-secrets", "1.5.52"),
     "dns": ("dnspython", "2.6"),
+    "pglast": ("pglast", "7.20"),
     "psycopg": ("psycopg[binary]", "3.1"),
     "pynvml": ("nvidia-ml-py", "12.535.108"),
     "redis": ("redis", "5.0"),
     "yaml": ("PyYAML", "6.0"),
 }
+
+#: import name -> (a version of Python, the first version of the library that has no wheel for what is older)
+CEILINGS: dict[str, tuple[tuple[int, int], str]] = {"pglast": ((3, 10), "8")}
+
+
+def _wanted(name: str) -> str:
+    package, floor = FLOORS[name]
+    python, ceiling = CEILINGS.get(name, ((0, 0), ""))
+    return f"'{package}>={floor}" + (f",<{ceiling}'" if sys.version_info < python else "'")
 
 
 def _installed(package: str) -> str:
@@ -54,7 +64,7 @@ def require(name: str) -> types.ModuleType:
     """Import a third-party library, or raise MissingLibrary naming package, minimum, interpreter and host."""
     package, floor = FLOORS[name]
     where = f"{sys.executable} (Python {platform.python_version()}) on {platform.node()}"
-    remedy = _how_to_install(f"'{package}>={floor}'")
+    remedy = _how_to_install(_wanted(name))
     try:
         library = importlib.import_module(name)
     except ImportError as problem:

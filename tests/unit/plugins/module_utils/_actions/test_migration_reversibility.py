@@ -43,6 +43,7 @@ def _verdict(up: str, down: str, extra: str = "") -> tuple[str, str]:
         ("op.add_column('t', sa.Column('a', sa.Text))", "op.drop_column('t', 'a')"),
         ("op.create_table('n', sa.Column('a', sa.Text))", "op.drop_table('n')"),
         ("op.create_index('i', 't', ['a'])", "op.drop_index('i', 't')"),
+        ("with op.get_context().autocommit_block(): op.create_index('i', 't', ['a'])", "op.drop_index('i', 't')"),
         ("op.rename_table('a', 'b')", "op.rename_table('b', 'a')"),
         ("op.alter_column('t', 'a', nullable=False)", "op.alter_column('t', 'a', nullable=True)"),
         (
@@ -88,6 +89,7 @@ def test_what_can_be_taken_back_in_full_is_reversible(up: str, down: str) -> Non
     ("up", "down", "said"),
     [
         ("op.drop_column('t', 'a')", "op.add_column('t', sa.Column('a', sa.Text))", "drops column t.a"),
+        ("with op.get_context().autocommit_block(): op.drop_table('t')", "op.create_table('t')", "drops table t"),
         ("op.drop_table('t')", "op.create_table('t')", "drops table t"),
         ("op.execute('DROP TABLE public.t, u CASCADE')", "op.create_table('t'); op.create_table('u')", "drops table u"),
         ("op.execute('UPDATE t SET a = 1')", INDEX, "overwrites t.a"),

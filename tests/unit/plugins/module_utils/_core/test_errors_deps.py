@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._core.deps import FLOORS, require
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import CEILINGS, FLOORS, require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     CommandFailed,
     GoliveError,
@@ -54,6 +54,15 @@ def test_where_pip_would_refuse_another_python_is_the_way_out(
     said = caught.value.remedy
     assert ("set ansible_python_interpreter of the host to /opt/golive/bin/python" in said) is (is_managed and is_own)
     assert "pip install 'no-such-library>=1.2'" in said
+
+
+def test_where_the_newest_has_no_wheel_an_older_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pglast", None)
+    for bound, wanted in (((3, 0), "'pglast>=7.20'"), ((99, 0), "'pglast>=7.20,<8'")):
+        monkeypatch.setitem(CEILINGS, "pglast", (bound, "8"))
+        with pytest.raises(MissingLibrary) as raised:
+            require("pglast")
+        assert raised.value.remedy.endswith(f"-m pip install {wanted}.")
 
 
 @pytest.mark.parametrize(

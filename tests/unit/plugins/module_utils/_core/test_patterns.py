@@ -145,7 +145,7 @@ def test_an_endless_pattern_costs_a_checklist_its_own_item_alone() -> None:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "build"), str(ROOT)])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "build"), str(ROOT), *filter(None, sys.path)])},
         timeout=90,
         check=False,
     )

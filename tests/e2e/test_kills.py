@@ -60,7 +60,7 @@ KILLS = [
     Kill("draining", lambda system: _stage(system) in ("quieted", "draining", "drained"), "rolled_back",
          ["back_maintenance", "back_start", "back_traffic"]),
     Kill("fenced", lambda system: system.has("step_started", "backup"), "rolled_back",
-         ["back_maintenance", "back_database", "back_start", "back_traffic"]),
+         ["back_maintenance", "back_start", "back_traffic"]),
     Kill("backed up", lambda system: system.has("step_started", "migration"), "rolled_back", ALL_BACK),
     Kill("migrated", lambda system: system.has("step_started", "start"), "rolled_back", ALL_BACK),
     Kill("started", lambda system: system.has("step_started", "smoke_inside"), "rolled_back", ALL_BACK),

@@ -109,6 +109,10 @@ class Address(t.NamedTuple):
         return Address(server, None, parts.hostname, port)
 
 
+#: How long supervisord may take for one answer. It is never asked to wait for a process: who hangs that long stays away.
+ANSWER_SECONDS = 30.0
+
+
 class Supervisor:
     """supervisord's interface. Raises Unreachable, TimedOut, Denied, UnexpectedAnswer, and Fault for its own refusals."""
 
@@ -121,7 +125,8 @@ class Supervisor:
 
     def call(self, method: str, *arguments: t.Any, deadline: Deadline) -> t.Any:
         where = f"supervisord at {self.address.text}"
-        transport = _Transport(self.address, self._headers, deadline.require(f"Asking {where}"))
+        limit = min(ANSWER_SECONDS, deadline.require(f"Asking {where}"))
+        transport = _Transport(self.address, self._headers, limit)
         proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)
         try:
             answer: t.Any = proxy
@@ -137,7 +142,10 @@ class Supervisor:
                 )
             raise UnexpectedAnswer(f"{where} answered with status {problem.errcode}.")
         except socket.timeout:
-            raise TimedOut(f"{where} did not answer within {deadline.seconds:g} s.")
+            raise TimedOut(
+                f"{where} did not answer within {min(ANSWER_SECONDS, deadline.seconds):g} s.",
+                remedy="Look whether it hangs, or is stopped.",
+            )
         except (FileNotFoundError, ConnectionRefusedError):
             raise Unreachable(f"Nothing listens at {self.address.text}: supervisord does not run, or not there.")
         except PermissionError:

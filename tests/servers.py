@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import ctypes
 import datetime as dt
+import errno
 import functools
 import http.server
 import importlib.util
@@ -985,9 +986,19 @@ class DnsServer:
         self._ended = threading.Event()
         self.asked: list[str] = []
         options = {"address": HOST, "logger": dnslib.server.DNSLogger("", prefix=False)}
-        self._udp = dnslib.server.DNSServer(self, port=0, **options)
-        self.port = int(self._udp.server.server_address[1])
-        self._tcp = dnslib.server.DNSServer(self, port=self.port, tcp=True, **options)
+        taken = []  # UDP ports whose TCP port somebody else has; kept until one is free on both, so that none comes twice
+        while True:
+            self._udp = dnslib.server.DNSServer(self, port=0, **options)
+            self.port = int(self._udp.server.server_address[1])
+            try:
+                self._tcp = dnslib.server.DNSServer(self, port=self.port, tcp=True, **options)
+                break
+            except OSError as problem:
+                if problem.errno != errno.EADDRINUSE:
+                    raise
+                taken.append(self._udp)
+        for one in taken:
+            one.server.server_close()
 
     @property
     def address(self) -> str:

@@ -649,12 +649,13 @@ def test_a_message_that_nobody_can_read_is_kept_aside_and_the_others_run(
     site: Site, run_module_here: ModuleRun, raw: bytes
 ) -> None:
     worker = site.worker()
-    run_module_here("worker_drain", site.args("quieted"))
+    quieted = run_module_here("worker_drain", site.args("quieted", expected_workers=1))
+    assert quieted.get("failed") is not True, f"{quieted}\n{worker.log()}"
     site.send("jobs.quick", 1)
     site.broker.lpush("celery", raw)
     site.send("jobs.quick", 2)
     seen = run_module_here("worker_drain", site.args("status"))
-    assert seen.get("waiting_by_task") == {"jobs.quick": 2, "unreadable": 1}, seen
+    assert seen.get("waiting_by_task") == {"jobs.quick": 2, "unreadable": 1}, f"{seen}\n{worker.log()}"
     drained = run_module_here("worker_drain", site.args("drained", expected_workers=1))
     assert drained.get("ledger") == {"total": 3, "waiting": 3}, drained
     assert worker.terminate() == 0

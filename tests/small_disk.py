@@ -11,20 +11,19 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-import pytest
+from tests.parts import need_part
 
 
 @contextlib.contextmanager
 def small_disk(path: Path, *, kibibytes: int = 1500) -> t.Iterator[None]:
     """Mounted at ``path``, which it makes. Skips where this machine lets nobody mount one."""
-    if os.geteuid() != 0:
-        pytest.skip("root: only root can mount a small disk")
+    need_part("root", os.geteuid() == 0, "only root can mount a small disk")
     path.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(path)], check=False, capture_output=True
     )
-    if mounted.returncode != 0:
-        pytest.skip(f"mount: this machine lets nobody mount a file system: {mounted.stderr.decode()}")
+    refused = f"this machine lets nobody mount a file system: {mounted.stderr.decode()}"
+    need_part("mount", mounted.returncode == 0, refused)
     try:
         yield
     finally:

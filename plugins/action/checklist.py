@@ -92,10 +92,11 @@ class ActionModule(ActionBase):
             if item.check == "sign_off" or options["phase"] not in item.phases:
                 continue
             meta[item.id] = item.described()
-            written = digest_as_written(raw, defaults.get(item.check))
-            if planned is not None and planned[item.id]["written_sha256"] != written:
-                findings[item.id] = _blank(planned[item.id]["check"], "unknown", _ANOTHER, _ONE_LIST)
-                continue
+            if planned is not None:
+                expected, written = planned[item.id], digest_as_written(raw, defaults.get(item.check))
+                if expected["written_sha256"] != written:
+                    findings[item.id] = _blank(expected["check"], "unknown", _ANOTHER, _ONE_LIST)
+                    continue
             try:
                 if not truth(self._templar, item.when, where="when"):
                     findings[item.id] = _blank(item.check, "not_applicable", f"Not applicable: {item.reason}.")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
 import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import kind_of
+from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_json
 
 _UNDEFINED = re.compile(
     r"'[^'\n]{1,200}' is undefined|has no attribute '[^'\n]{1,80}'|No (?:filter|test) named '[^'\n]{1,80}'"
@@ -42,8 +42,7 @@ def plain(value: t.Any, omit: t.Any = None) -> t.Any:
 
 def digest_as_written(item: t.Any, defaults: t.Any) -> str:
     """SHA-256 of an item and of the defaults behind its options, before any host has templated them."""
-    written = json.dumps([plain(item), plain(defaults)], sort_keys=True)
-    return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(as_json([plain(item), plain(defaults)])).hexdigest()
 
 
 def _is_omit(value: t.Any, omit: t.Any) -> bool:

@@ -70,8 +70,9 @@ class ActionModule(ActionBase):
 
     def _judge(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         omit = variables.get("omit")
-        named = dict(self._task.args)
-        options = validated(_OPTIONS, plain(named, omit), where="checklist")
+        named = plain(self._task.args, omit)
+        options = validated(_OPTIONS, named, where="checklist")
+        self._task.args = named  # they go back with the result, and each string would carry Ansible's notes about it
         directory = options["directory"] or run_directory()
         host = str(variables["inventory_hostname"])
         host = CONTROLLER if host == "localhost" else host

@@ -20,20 +20,21 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.argspec impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.attestation import UNBOUND
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+from ansible_collections.opsready.golive.plugins.plugin_utils import office_hours
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, seconds_of
 
 LOOSENED = "loosened"
 CHANGED = "changed"
 
 #: What an entry of a list is known by, so that one put before it is not a change of all that follow.
-_NAMES = ("name", "path", "certificate", "url", "prefix", "bucket", "pattern", "port", "argv", "destination")
+_NAMES = ("name", "path", "certificate", "url", "prefix", "bucket", "pattern", "port", "argv", "destination", "uid")
 #: Where to ask and as whom: without it the question is another one, not a milder one.
 _TARGETS = {
     "url", "dsn", "endpoint_url", "region", "access_key", "username", "ca_file", "connect_to", "addressing_style", "method",
     "headers", "body", "follow", "host", "process", "pid", "pid_file", "global_keyprefix", "canary_prefix", "canary_bytes",
     "table", "schema", "top", "changes_nothing", "destination", "database", "directory", "artefact", "config", "versions",
     "env_file", "env_file_variable", "url_variable", "url_scheme", "version_table", "version_table_schema", "to",
-    "maintenance_database", "pg_bindir", "preview_file",
+    "maintenance_database", "pg_bindir", "preview_file", "project",
 }  # fmt: skip
 #: What may hold anything is kept by its digest.
 _OPAQUE = {"headers", "body"}
@@ -48,12 +49,13 @@ _LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", 
 _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",
     "allowed_users", "allowed_applications", "exit_codes", "ignore", "placeholder_exceptions", "unaudited", "fingerprints",
-    "exclude", "ignored_rules", "accepted_kinds", "accept",
+    "exclude", "ignored_rules", "accepted_kinds", "accept", "restart_policies", "ignored",
+    "ignored_severities", "ignored_xids", "good_colors",
 }  # fmt: skip
 _TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated"}
 _FALSE_IS_STRICTER = {"allow_private"}
-#: An option that is there only to excuse.
-_EXCUSES = {"optional", "first_backup", "accepted_file", "after"}
+#: An option that is there only to excuse, or to judge a part alone.
+_EXCUSES = {"optional", "first_backup", "accepted_file", "after", "panels"}
 #: Choices that demand less than the others beside them.
 _MILD_CHOICES = {
     "any": 2,
@@ -194,6 +196,7 @@ def demanded(item: Item, raw: t.Any, value: t.Any) -> dict[str, t.Any]:
             "binds_to": sign_off["binds_to"],
             "asks": list(sign_off["asks"]),
             "expires_after": seconds_of(expires, where="expires_after") if expires else None,
+            "hours": dict(sign_off["hours"]) if sign_off["hours"] else None,
         }
         if sign_off
         else None,
@@ -281,6 +284,10 @@ def _sign_off_changes(was: Strictness, now: Strictness) -> t.Iterator[dict[str, 
         yield _field("sign_off.binds_to", was["binds_to"], now["binds_to"], LOOSENED)
     if set(was.get("asks") or []) - set(now.get("asks") or []):
         yield _field("sign_off.asks", was["asks"], now.get("asks") or [], LOOSENED)
+    there, still = was.get("hours"), now.get("hours")
+    if there and (not still or office_hours.allows_more(still, there)):
+        allowed = office_hours.in_words(still) if still else "any"
+        yield _field("sign_off.hours", office_hours.in_words(there), allowed, LOOSENED)
     before, after = was["expires_after"], now["expires_after"]
     if before is not None and (after is None or after > before):
         yield _field("sign_off.expires_after", _seconds(before), _seconds(after), LOOSENED)

@@ -65,13 +65,14 @@ def main(names: list[str]) -> int:
     written = ROOT / "build" / "bench.json"
     kept: list[Row] = json.loads(written.read_text()) if names and written.exists() else []
     rows: list[Row] = []
+    written.parent.mkdir(exist_ok=True)
     for name in names or known:
         print(f"{name} …", file=sys.stderr, flush=True)
         rows += rows_of(name)
-    measured = {row["name"] for row in rows}
-    everything = [row for row in kept if row["name"] not in measured] + rows
-    written.parent.mkdir(exist_ok=True)
-    written.write_text(json.dumps(everything, indent=1) + "\n")
+        measured = {row["name"] for row in rows}
+        # After each: minutes of measuring are not lost to the next one's error.
+        everything = [row for row in kept if row["name"] not in measured] + rows
+        written.write_text(json.dumps(everything, indent=1) + "\n")
     print(table(rows))
     return 1 if any(row.get("holds") is False for row in rows) else 0
 

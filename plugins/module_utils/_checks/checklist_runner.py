@@ -55,14 +55,15 @@ class _Collected:
             if self._found[index] is None:
                 self._found[index] = finding
                 self._missing -= 1
-                self.all_there.notify_all()
+                if not self._missing:
+                    self.all_there.notify_all()
 
     def has(self, index: int) -> bool:
         with self._lock:
             return self._found[index] is not None
 
     def wait(self, seconds: float) -> bool:
-        """Whether everything is there, after at most this many seconds or the next answer."""
+        """Whether everything is there, after at most this many seconds."""
         with self._lock:
             if self._missing:
                 self.all_there.wait(seconds)

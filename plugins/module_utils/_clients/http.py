@@ -30,6 +30,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core import forei
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
+    Denied,
     TimedOut,
     UnexpectedAnswer,
     Unreachable,
@@ -269,6 +270,28 @@ def connected(host: str, port: int, *, deadline: Deadline) -> socket.socket:
     raise Unreachable(f"{where} cannot be reached: {getattr(problem, 'strerror', None) or 'no address'}.")
 
 
+def connected_to_socket(path: str, *, deadline: Deadline) -> socket.socket:
+    """A connection to a unix socket. Raises Unreachable, Denied or TimedOut."""
+    limit = deadline.require(f"Connecting to {path}")
+    plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        plug.settimeout(limit)
+        plug.connect(path)
+        return plug
+    except (OSError, ValueError) as refused:  # the second for what is no path
+        plug.close()
+        problem = refused
+    if isinstance(problem, (socket.timeout, BlockingIOError)):  # the second where its queue is full
+        raise TimedOut(f"{path} did not accept a connection within {deadline.seconds:g} s.")
+    if isinstance(problem, PermissionError):
+        raise Denied(f"This user may not connect to {path}.")
+    if isinstance(problem, FileNotFoundError):
+        raise Unreachable(f"There is no socket {path}.")
+    if isinstance(problem, ConnectionRefusedError):
+        raise Unreachable(f"Nothing listens on {path}: connection refused.")
+    raise Unreachable(f"{path} cannot be reached: {_what(problem)}.")
+
+
 class Channel:
     """A socket whose every read and write ends with one deadline; http.client uses it in place of a socket."""
 
@@ -385,16 +408,19 @@ class HttpClient:
         *,
         ca_file: str | None = None,
         connect_to: str | None = None,
+        socket_path: str | None = None,
         context: ssl.SSLContext | None = None,
         keep: bool = True,
     ) -> None:
         """``connect_to`` is the host:port to connect to in place of the first URL's own; Host and SNI stay the URL's.
 
-        ``context`` is a policy made by trust(), to be shared by many clients. Without ``keep`` each request connects anew.
+        ``socket_path`` is a unix socket to connect to in its place. ``context`` is a policy made by trust(), to be shared by
+        many clients. Without ``keep`` each request connects anew.
         """
         self._ca_file = ca_file
         self._context = context
         self._connect_to = host_and_port(connect_to) if connect_to else None
+        self._socket_path = socket_path
         self._keep = keep
         #: Whether a request began to be sent: then the server may have received it, whatever became of its answer.
         self.has_asked = False
@@ -540,7 +566,10 @@ class HttpClient:
 
     def _connection(self, origin: Origin, *, deadline: Deadline, replaced: bool) -> http.client.HTTPConnection:
         host, port = self._connect_to if self._connect_to and replaced else (origin.host, origin.port)
-        plug = connected(host, port, deadline=deadline)
+        if self._socket_path and replaced:
+            plug = connected_to_socket(self._socket_path, deadline=deadline)
+        else:
+            plug = connected(host, port, deadline=deadline)
         if origin.scheme == "https":
             if self._context is None:
                 self._context = trust(self._ca_file)
@@ -549,6 +578,44 @@ class HttpClient:
         connection.auto_open = 0
         connection.sock = Channel(plug, deadline, str(origin))
         return connection
+
+
+class Connections:
+    """Clients of one kind that are lent, each to one user at a time: many requests cost few connections."""
+
+    def __init__(
+        self,
+        *,
+        connect_to: str | None = None,
+        socket_path: str | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """See HttpClient."""
+        self._connect_to = connect_to
+        self._socket_path = socket_path
+        self._context = context
+        self._idle: list[HttpClient] = []
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def lent(self) -> t.Iterator[HttpClient]:
+        """A client for as long as the block lasts; the one that was given back last is the least likely to be stale."""
+        with self._lock:
+            client = self._idle.pop() if self._idle else None
+        if client is None:
+            client = HttpClient(connect_to=self._connect_to, socket_path=self._socket_path, context=self._context)
+        try:
+            yield client
+        finally:
+            with self._lock:
+                self._idle.append(client)
+
+    def close(self) -> None:
+        """End the connections that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for client in idle:
+            client.close()
 
 
 def secured(

@@ -1,19 +1,26 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is sent for a checklist imports the checks of its items, each once, and has a name of its own for them."""
+"""What is sent for a checklist carries the checks of its items and all they import, and nothing else of ours."""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import json
+import subprocess
+import sys
+import typing as t
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
-from ansible_collections.opsready.golive.plugins.plugin_utils.sent_module import sent_module, source_with
+from ansible_collections.opsready.golive.plugins.module_utils._core import carried
+from ansible_collections.opsready.golive.plugins.plugin_utils.sent_module import needed_by, sent_module, source_with
+
+PLUGINS = Path(carried.__file__).parent.parent.parent
+PACKAGE = "ansible_collections.opsready.golive.plugins."
 
 
 @dataclasses.dataclass
@@ -26,13 +33,61 @@ class Loader:
         self.folders.append(folder)
 
 
-@given(st.lists(st.sampled_from(registry.names()), min_size=1))
-def test_it_imports_the_checks_that_were_asked_for(checks: list[str]) -> None:
-    packed = ast.parse(source_with(checks)).body[-1]
-    assert isinstance(packed, ast.FunctionDef)
-    assert [alias.name for line in packed.body if isinstance(line, ast.ImportFrom) for alias in line.names] == sorted(
-        set(checks)
-    )
+def file_of(module: str) -> Path:
+    return PLUGINS.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def imports_of(module: str) -> t.Iterator[str]:
+    """As Python's own parser sees them, inside of functions too."""
+    for node in ast.walk(ast.parse(file_of(module).read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+            source = t.cast(str, node.module)[len(PACKAGE) :]
+            for alias in node.names:
+                inner = f"{source}.{alias.name}"
+                yield inner if file_of(inner).exists() else source
+        assert not isinstance(node, ast.Import) or not any(alias.name.startswith(PACKAGE) for alias in node.names)
+
+
+@pytest.mark.parametrize("check", registry.names())
+def test_all_that_a_check_imports_is_carried_and_nothing_else(check: str) -> None:
+    needed = {"modules.checklist", f"module_utils._checks.{check}"}
+    while more := {inner for module in needed for inner in imports_of(module) if file_of(inner).exists()} - needed:
+        needed |= more
+    assert needed_by([check]) == needed
+    others = {f"module_utils._checks.{name}" for name in registry.names()} - {f"module_utils._checks.{check}"}
+    assert not others & needed, "a check that nobody asked for is sent"
+
+
+def judged_there(source: bytes, item: dict[str, t.Any], folder: Path) -> dict[str, t.Any]:
+    """What the module answers where nothing of ours is installed."""
+    (folder / "sent.py").write_bytes(source)
+    arguments = {"ANSIBLE_MODULE_ARGS": {"checks": [item], "secrets": []}}
+    (folder / "arguments.json").write_text(json.dumps(arguments))
+    command = [sys.executable, "-I", str(folder / "sent.py"), str(folder / "arguments.json")]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    answer: dict[str, t.Any] = json.loads(ended.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("check", registry.names())
+def test_it_runs_where_nothing_of_ours_is_installed(check: str, tmp_path: Path) -> None:
+    item = {"id": "x", "check": check, "params": {"no_such_option": 1}, "timeout": 5.0}
+    answer = judged_there(source_with([check]), item, tmp_path)
+    found = carried_findings(answer)
+    assert found[0]["status"] == "unknown" and "no_such_option" in found[0]["summary"], answer
+
+
+def carried_findings(answer: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    from ansible_collections.opsready.golive.plugins.module_utils._checks.packed_findings import unpacked
+
+    assert "findings" in answer, answer
+    return unpacked(answer["findings"])
+
+
+def test_a_check_that_was_not_sent_is_unknown(tmp_path: Path) -> None:
+    item = {"id": "x", "check": "check_tls", "params": {}, "timeout": 5.0}
+    found = carried_findings(judged_there(source_with(["check_env"]), item, tmp_path))
+    assert found[0]["status"] == "unknown" and "No module named" in found[0]["summary"]
 
 
 def test_other_checks_make_another_module_and_the_same_make_the_same() -> None:

@@ -48,6 +48,7 @@ def _found(was: dict[str, t.Any], now: dict[str, t.Any]) -> list[tuple[str, str]
 
 
 TEAM = {"team": "backend", "expires_after": "7d"}
+HOURS = {"time": "09:00-17:00", "time_zone": "Europe/Berlin", "window": "2h"}
 #: What the item was, what it is, the field, and the kind; the other way round nothing is loosened.
 ITEM_CHANGES: list[tuple[dict[str, t.Any], dict[str, t.Any], list[tuple[str, str]]]] = [
     ({}, {}, []),
@@ -66,6 +67,9 @@ ITEM_CHANGES: list[tuple[dict[str, t.Any], dict[str, t.Any], list[tuple[str, str
      [("sign_off.binds_to", "loosened")]),
     ({"sign_off": {**TEAM, "asks": ["channel", "hours"]}}, {"sign_off": {**TEAM, "asks": ["hours"]}},
      [("sign_off.asks", "loosened")]),
+    *(({"sign_off": {**TEAM, "hours": HOURS}}, {"sign_off": {**TEAM, "hours": wider}}, [("sign_off.hours", "loosened")])
+      for wider in (None, {**HOURS, "time": "09:00-18:00"}, {**HOURS, "time": "08:59-17:00"}, {**HOURS, "days": ["mon-sat"]},
+                    {**HOURS, "window": "1h"}, {**HOURS, "window": None})),
 ]  # fmt: skip
 
 
@@ -85,6 +89,11 @@ def test_an_item_that_moved_no_longer_judges_where_it_did() -> None:
     [
         ({"when": "a", "reason": "r"}, {"when": "b", "reason": "r"}, [("when", "changed")]),
         ({"sign_off": TEAM}, {"sign_off": {**TEAM, "team": "ops"}}, [("sign_off.team", "changed")]),
+        (
+            {"sign_off": {**TEAM, "hours": HOURS}},
+            {"sign_off": {**TEAM, "hours": {**HOURS, "time_zone": "UTC"}}},
+            [("sign_off.hours", "loosened")],
+        ),
     ],
 )
 def test_what_cannot_be_ordered_is_changed_both_ways(was: t.Any, now: t.Any, found: list[tuple[str, str]]) -> None:
@@ -189,6 +198,33 @@ OPTION_CHANGES: list[tuple[str, dict[str, t.Any], dict[str, t.Any], list[tuple[s
     ("check_backup", {"copies": [{"destination": "s3://a/x"}, {"destination": "s3://b/x"}]}, {"copies": [{"destination": "s3://b/x"}]},
      [("copies[s3://a/x]", "loosened")]),
     ("check_backup", {"destination": "s3://a/x"}, {"destination": "s3://b/x"}, [("destination", "changed")]),
+    ("check_container", {"containers": ["a"]}, {"containers": ["a"], "max_restarts": 3}, [("max_restarts", "loosened")]),
+    ("check_container", {"containers": ["a"]}, {"containers": ["a"], "healthcheck": "optional"}, [("healthcheck", "loosened")]),
+    ("check_container", {"project": "a", "services": ["a"], "unexpected": "fail"}, {"project": "a", "services": ["a"]},
+     [("unexpected", "loosened")]),
+    ("check_container", {"project": "a", "services": ["a"]}, {"project": "a", "services": ["a"], "unexpected": "any"},
+     [("unexpected", "loosened")]),
+    ("check_container", {"project": "a", "services": ["a", "b"]}, {"project": "a", "services": ["a"]}, [("services", "loosened")]),
+    ("check_container", {"project": "a", "services": ["a"]}, {"project": "b", "services": ["a"]}, [("project", "changed")]),
+    ("check_container", {"containers": ["a"], "images": {"a": "x"}}, {"containers": ["a"]}, [("images.a", "loosened")]),
+    ("check_container", {"containers": ["a"], "log_rotation": "required"}, {"containers": ["a"]}, [("log_rotation", "loosened")]),
+    ("check_container", {"containers": ["a"], "restart_policies": ["always"]},
+     {"containers": ["a"], "restart_policies": ["always", "never"]}, [("restart_policies", "loosened")]),
+    ("check_container", {"containers": ["a"], "exec": [{"argv": ["b"], "min_gpus": 2}]},
+     {"containers": ["a"], "exec": [{"argv": ["b"], "min_gpus": 1}]}, [('exec[["b"]].min_gpus', "loosened")]),
+    ("check_gpu", {}, {"ignored_xids": [31]}, [("ignored_xids", "loosened")]),
+    ("check_grafana", {"dashboards": [{"uid": "a"}]}, {"dashboards": [{"uid": "a", "max_age": "1h"}]},
+     [("dashboards[a].max_age", "loosened")]),
+    ("check_grafana", {"dashboards": [{"uid": "a"}]}, {"dashboards": [{"uid": "a", "max_without_data": 1}]},
+     [("dashboards[a].max_without_data", "loosened")]),
+    ("check_grafana", {"dashboards": [{"uid": "a"}]}, {"dashboards": [{"uid": "a", "panels": ["b"]}]},
+     [("dashboards[a].panels", "loosened")]),
+    ("check_grafana", {"dashboards": [{"uid": "a", "green": True}]}, {"dashboards": [{"uid": "a"}]},
+     [("dashboards[a].green", "loosened")]),
+    ("check_grafana", {"dashboards": [{"uid": "a", "green": True, "good_colors": ["b"]}]},
+     {"dashboards": [{"uid": "a", "green": True, "good_colors": ["b", "c"]}]}, [("dashboards[a].good_colors", "loosened")]),
+    ("check_grafana", {"alert_rules": {"none_firing": True}}, {"alert_rules": {"none_firing": True, "ignored": ["a"]}},
+     [("alert_rules.ignored", "loosened")]),
     ("check_k8s", {"paths": ["a"], "image": "digest"}, {"paths": ["a"], "image": "tag"}, [("image", "loosened")]),
     ("check_k8s", {"paths": ["a"], "image": "tag"}, {"paths": ["a"], "image": "any"}, [("image", "loosened")]),
     ("check_k8s", {"liveness": {}}, {"liveness": {"presence": "optional"}}, [("liveness.presence", "loosened")]),
@@ -198,6 +234,8 @@ OPTION_CHANGES: list[tuple[str, dict[str, t.Any], dict[str, t.Any], list[tuple[s
     ("check_k8s", {"security": ["drop_all", "no_host_path"]}, {"security": ["drop_all"]}, [("security", "loosened")]),
     ("check_k8s", {"workloads": ["*", "Deployment/api"]}, {"workloads": ["Deployment/api"]}, [("workloads", "loosened")]),
     ("check_k8s", {}, {"accepted_kinds": ["Rollout"]}, [("accepted_kinds", "loosened")]),
+    ("check_prometheus", {"alerts": {}}, {"alerts": {"ignored": ["a"]}}, [("alerts.ignored", "loosened")]),
+    ("check_prometheus", {"alerts": {}}, {"alerts": {"ignored_severities": ["a"]}}, [("alerts.ignored_severities", "loosened")]),
     ("check_secrets", {}, {"exclude": ["tests/*"]}, [("exclude", "loosened")]),
     ("check_secrets", {}, {"ignored_rules": ["Secret Keyword"]}, [("ignored_rules", "loosened")]),
     ("check_secrets", {}, {"accepted_file": "/a"}, [("accepted_file", "loosened")]),

@@ -9,13 +9,14 @@ import ctypes
 import json
 import os
 import subprocess
+import sys
 import threading
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import check_gpu, check_http, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_env, check_gpu, check_http, registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._clients import nvml, nvml_reading
 from ansible_collections.opsready.golive.plugins.module_utils._core import deps
@@ -184,6 +185,92 @@ def test_an_application_that_calls_itself_well_without_a_gpu_does_not_decide(
     assert health(http_server, shared)["status"] == "pass"
     found = gpu(settings, count=1, max_memory_used_percent=85, shared=shared)
     assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+class LimitedServices:
+    """A backend and a worker that run with a memory limit each, and the file that both are started from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"limited-{folder.name}"
+        self.file = folder / "app.env"
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def run(self, in_file: str, backend: str | None, worker: str | None) -> None:
+        self.file.write_text(f"GPU_MEMORY_LIMIT_GB={in_file}\n")
+        self.file.chmod(0o600)
+        os.utime(self.file, (1, 1))
+        for role, limit in (("backend", backend), ("worker", worker)):
+            process = subprocess.Popen(
+                [sys.executable, "-c", "print(flush=True); input()", f"{self.name}-{role}"],
+                env={} if limit is None else {"GPU_MEMORY_LIMIT_GB": limit},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            self._running.append(process)
+            assert process.stdout is not None
+            process.stdout.readline()
+
+    def judged(self) -> dict[str, t.Any]:
+        rule = {"name": "GPU_MEMORY_LIMIT_GB", "kind": "number", "min": 13.6, "max": 13.6}
+        params = {"file": str(self.file), "process": {"pattern": f"{self.name}-(backend|worker)$"}, "rules": [rule]}
+        checked = validated(check_env.ARGUMENT_SPEC, params, where="check_env", **check_env.CONSTRAINTS)
+        return judged(registry.load("check_env"), checked, Run(timeout_seconds=20.0))
+
+    def close(self) -> None:
+        for process in self._running:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> t.Iterator[LimitedServices]:
+    made = LimitedServices(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+LIMITED = f"{STUB}; processes, for containers"
+
+
+@serves("S1.19", case="pass", stand_in=LIMITED)
+def test_a_memory_limit_is_the_same_in_all_that_run_and_leaves_room_on_the_device(
+    gpu: Judge, services: LimitedServices
+) -> None:
+    services.run("13.6", "13.6", "13.6")
+    settings, found = services.judged(), gpu(memory_limit="13.6GB", max_memory_limit_percent=85)
+    assert (settings["status"], found["status"]) == ("pass", "pass"), (settings["summary"], found["summary"])
+    assert len(settings["evidence"]["processes"]) == 2 and set(settings["measured"].values()) >= {13.6}, settings
+    assert found["measured"]["GPU 0 memory limit"] == "13.6 GB (12.7 GiB), 79.20 % of 17.2 GB (16.0 GiB)"
+    assert found["evidence"]["gpus"][0]["memory"]["total"] == 16376 * 2**20
+
+
+@serves("S1.19", case="fail", stand_in=LIMITED)
+@pytest.mark.parametrize(
+    ("in_file", "backend", "worker", "said"),
+    [
+        ("13.6", "13.6", "12.0", "GPU_MEMORY_LIMIT_GB is not the same in all of "),
+        ("13.6", "13.6", None, "GPU_MEMORY_LIMIT_GB is not the same in all of "),
+        ("13.6", "15.0", "15.0", "one value in the file and another one in the running process"),
+        ("15.0", "15.0", "15.0", "expected at most 13.6"),
+        ("13,6", "13,6", "13,6", "GPU_MEMORY_LIMIT_GB"),
+    ],
+)
+def test_a_memory_limit_that_is_another_somewhere_fails(
+    services: LimitedServices, in_file: str, backend: str, worker: str | None, said: str
+) -> None:
+    services.run(in_file, backend, worker)
+    settings = services.judged()
+    assert (settings["status"], said in settings["summary"]) == ("fail", True), settings["summary"]
+
+
+@serves("S1.19", case="fail", stand_in=LIMITED)
+def test_a_memory_limit_that_the_device_cannot_give_fails(gpu: Judge) -> None:
+    """A card that is sold with 16 GB has 16376 MiB; the limit of 13.6 is of GB, and as GiB it is too much."""
+    found = gpu(memory_limit="13.6GiB", max_memory_limit_percent=85)
+    assert found["status"] == "fail"
+    assert "14.6 GB (13.6 GiB), 85.04 % of 17.2 GB (16.0 GiB), expected at most 85 %" in found["summary"]
 
 
 @pytest.mark.parametrize("settings", [{"remap_pending": 1}, {"ecc": 2}, {"temperature": 95}, {"throttle": 0x40}])

@@ -18,6 +18,7 @@ description:
     module of this collection presents. Without a GO that is fresh and for this very O(subject) it refuses.
   - The journal is append-only and hash-chained. A stale token is refused. A dead run's lock is reported, never broken;
     taking it over is O(state=claimed), an explicit and recorded word.
+  - Each end of a release, whatever its outcome, is a row of C(<state_dir>/<system>/ledger.jsonl), which stays when records are removed.
 options:
   state:
     description:
@@ -166,9 +167,11 @@ options:
     type: str
     default: ''
   tells:
-    description: Which release O(state=read) tells of in RV(text), which is printed. V(open) leaves out one that has ended as it should.
+    description:
+      - What O(state=read) tells in RV(text), which is printed. V(open) leaves out a release that has ended as it should.
+      - V(ledger) adds the table of versions, and says where the ledger was changed, lacks a row, or a record differs from its row.
     type: str
-    choices: [always, open]
+    choices: [always, open, ledger]
     default: always
   world:
     description: What was seen of the world, for the decision that O(state=read) and O(state=settled) return.
@@ -286,6 +289,15 @@ rollback_md:
   description: The way back in stock commands, as the state host has it. Put it onto the database's host, too.
   returned: with O(state=planned), and with O(state=step) when the step that closes made the backup
   type: str
+ledger:
+  description:
+    - The newest 20 rows of the ledger, one for each end of a release.
+    - Each has C(version), C(previous_version), C(artefacts) and the release's C(digest), C(began), C(ended), C(operator), C(job), C(ended_by),
+      C(approvers) with what each stood up for, C(verdict), C(outcome), C(detail) and C(bundle).
+    - The bundle's C(sha256) is that of what C(sha256sum) prints for its C(files), of the journal the first C(journal_entries) lines.
+  returned: with O(state=read) and O(tells=ledger), when there is a release
+  type: list
+  elements: dict
 text:
   description: The plan or the status as it is printed.
   returned: with O(state=planned) and O(state=read)

@@ -26,10 +26,13 @@ options:
       - V(pulled) verifies the artefact and unpacks it beside the other versions, in one step. Nothing is switched.
       - V(stopped) stops O(services) in the order given.
       - V(started) makes O(artefact.version) the current one and starts O(services) in the order given, each behind its O(gates).
+      - V(restarted) stops and starts O(services) in the version that is current, one entry after the other; the next is touched only when the
+        one before runs and passes its O(gates). It never changes the version, and fails where a service that runs is of another one. Whoever
+        was killed on the way is started again, and is a failure all the same.
       - V(status) changes nothing.
       - V(restored) puts files and version back as the snapshot has them. It starts nothing, and refuses while O(services) run.
     type: str
-    choices: [snapshot, pulled, stopped, started, status, restored]
+    choices: [snapshot, pulled, stopped, started, restarted, status, restored]
     required: true
   manager:
     description: What runs the services.
@@ -103,9 +106,36 @@ options:
         description: The entry of O(services) that this gate is for. Without it, the gate is passed after all have started.
         type: str
       url:
-        description: What is asked for.
+        description: What is asked for. Needed unless O(gates[].postgres) or O(gates[].redis) is.
         type: str
-        required: true
+      postgres:
+        description: A PostgreSQL server that must take a login and writes. Needs psycopg on the host.
+        type: dict
+        suboptions:
+          dsn:
+            description: The database, without a password.
+            type: str
+            required: true
+          password:
+            description: The password. It is never printed.
+            type: str
+      redis:
+        description: A Redis or Valkey server that must take a login, have loaded its data and be no replica. Needs redis-py on the host.
+        type: dict
+        suboptions:
+          url:
+            description: Such as V(redis://127.0.0.1:6379/0), without a password.
+            type: str
+            required: true
+          username:
+            description: The user.
+            type: str
+          password:
+            description: The password. It is never printed.
+            type: str
+          ca_file:
+            description: Certificate authorities, in PEM, to trust instead of the host's own.
+            type: path
       consecutive:
         description: Good answers in a row that open the gate.
         type: int
@@ -174,6 +204,9 @@ options:
           count_at_least:
             description: How many values there must be at least.
             type: int
+          max_age:
+            description: Longest age of the moment that stands there, as in M(opsready.golive.check_http).
+            type: str
           level:
             description: What it means when it does not hold.
             type: str
@@ -278,6 +311,13 @@ options:
     description: Stop services that keep data, too.
     type: bool
     default: false
+  recreate:
+    description:
+      - With O(state=restarted), take each service out of the process manager and put it back as the manager's configuration has it by then.
+      - A configuration that cannot be read, or has one of O(services) no more, is refused before anything is stopped. Of a group in supervisor
+        all services are recreated, or none.
+    type: bool
+    default: false
   timeout:
     description: Seconds for everything that has no limit of its own.
     type: float
@@ -291,7 +331,8 @@ attributes:
   diff_mode:
     support: full
   idempotent:
-    support: full
+    support: partial
+    details: V(restarted) restarts each time.
   action:
     support: full
 seealso:
@@ -332,6 +373,19 @@ EXAMPLES = r"""
     ports_closed: ["127.0.0.1:8000"]
     release: "{{ golive_release.token }}"
 
+- name: Restart the backend, then the worker, and prove that the backend is well in between
+  opsready.golive.services:
+    state: restarted
+    services: [backend, worker]
+    supervisor:
+      server: unix:///run/archive/supervisor.sock
+    gates:
+      - service: backend
+        url: http://127.0.0.1:8000/api/v1/health/detailed
+        states:
+          paths: [$.status]
+          pass: [gesund]
+
 - name: Start the new version, each service behind its gate
   opsready.golive.services:
     state: started
@@ -358,25 +412,33 @@ RETURN = r"""
 services:
   description:
     - The services in order. With V(status) and V(started) each has state, pid, start, the digest of its command line, and how it ended last.
-    - With V(stopped) each has C(before), C(after), C(exit) (a code or the name of a signal), C(killed) and C(seconds).
-  returned: with O(state=stopped), O(state=started) and O(state=status), on failure too
+    - With V(stopped) each has C(before), C(after), C(exit) (a code or the name of a signal), C(killed) and C(seconds), and how it was stopped,
+      C(signal) and C(grace_seconds), where the process manager tells.
+    - With V(restarted) each has those, of C(seconds) how long it was away, and its whole status before and after in C(was) and C(now), with
+      process id, start, and digest of the command line.
+  returned: with O(state=stopped), O(state=started), O(state=restarted) and O(state=status), on failure too
   type: list
   elements: dict
   sample:
-    - {name: backend, before: running, after: stopped, exit: "0", killed: false, seconds: 0.412}
+    - {name: backend, before: running, after: stopped, exit: "0", killed: false, seconds: 0.412, signal: SIGTERM, grace_seconds: 10.0}
 gates:
   description: Each gate that opened, with its last answer, seconds, attempts and the time of its first good answer.
-  returned: with O(state=started), on failure too
+  returned: with O(state=started) and O(state=restarted), on failure too
   type: list
   elements: dict
 restarts:
-  description: How often each service came back as another process.
-  returned: with O(state=started), on failure too
+  description: How often each service came back as another process than the one that was started.
+  returned: with O(state=started) and O(state=restarted), on failure too
   type: dict
 left:
-  description: Each service's state after a start that failed.
-  returned: when O(state=started) fails
+  description: Each service's state after a start or restart that failed.
+  returned: when O(state=started) or O(state=restarted) fails
   type: dict
+not_restarted:
+  description: Services that were not touched, since one before them failed.
+  returned: with O(state=restarted), on failure too
+  type: list
+  elements: str
 left_running:
   description: Services that still run after a stop that failed.
   returned: when O(state=stopped) fails

@@ -178,6 +178,13 @@ waiting_by_task:
   description: How many messages wait, by task name.
   returned: for O(state=status)
   type: dict
+load:
+  description: Length of each queue, unacknowledged messages, and the active, reserved and scheduled tasks of each worker, before and after.
+  returned: for O(state=drained)
+  type: dict
+  sample:
+    before: {queues: {celery: 19}, unacked: 2, workers: {w1@app: {active: 1, reserved: 0, scheduled: 1}}}
+    after: {queues: {celery: 19}, unacked: 1, workers: {w1@app: {active: 0, reserved: 0, scheduled: 1}}}
 ledger:
   description: How many messages the ledger names, in total and by place.
   returned: for O(state=drained) and O(state=settled)

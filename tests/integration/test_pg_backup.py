@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from tests.leaks import assert_no_leak
 from tests.servers import S3, HangingServer, MotoS3, Postgres, await_true
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+serves = pytest.mark.serves
 BIG = """
 create table public.big as select i, sha256(i::text::bytea) || sha256((i + 1)::text::bytea) as b from generate_series(1, 200000) i
 """
@@ -69,6 +71,7 @@ def assert_nothing_left(sample: Sample, store: S3 | MotoS3 | None = None, bucket
         assert uploads(store, bucket) == []
 
 
+@serves("S1.10", case="pass")
 def test_a_backup_is_restored_compared_and_then_listed(run_module_here: ModuleRun, sample: Sample, s3: S3) -> None:
     bucket = s3.create_bucket()
     wanted = options(sample, f"s3://{bucket}/nightly", s3)
@@ -96,6 +99,11 @@ def test_a_backup_is_restored_compared_and_then_listed(run_module_here: ModuleRu
     assert (rows[("app", "parted_low")], ("app", "parted") in rows) == (10, False)
     assert manifest["large_objects"] == 1
     assert manifest["archive"]["size"] == s3.client().head_object(Bucket=bucket, Key=archive)["ContentLength"]
+    stored = s3.client().get_object(Bucket=bucket, Key=archive)["Body"].read()
+    assert made["backup"]["sha256"] == manifest["archive"]["sha256"] == hashlib.sha256(stored).hexdigest()
+    # The dump is one program's; whatever else is in the pipe is the module itself.
+    assert made["backup"]["programs"]["exit_codes"] == {"pg_dump": 0}
+    assert made["backup"]["programs"]["version"] and manifest["server"]["version_num"] > 150000
     assert sample.databases() == [sample.name]
 
     again = run_module_here("pg_backup", {**wanted, "max_age": 3600}, secrets=secrets)
@@ -373,11 +381,15 @@ def fake_programs(directory: Path, sample: Sample, pg_dump: str) -> str:
     return str(directory)
 
 
+@serves("S1.10", case="fail")
 @pytest.mark.parametrize(
     ("script", "said"),
     [
         ('$REAL "$@" | head -c 20000000; kill -9 $$', "was killed by SIGKILL"),
-        ('$REAL "$@"; echo "pg_dump: error: something late" >&2; exit 1', "something late"),
+        (
+            '$REAL "$@"; echo "pg_dump: error: something late" >&2; exit 1',
+            "ended with code 1: pg_dump: error: something late",
+        ),
         ('echo "pg_dump: error: server version mismatch" >&2; exit 1', "server version mismatch"),
     ],
 )

@@ -13,6 +13,8 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import typing as t
 from pathlib import Path
@@ -1096,11 +1098,17 @@ class _DieAt:
             setattr(os, name, counted)
 
 
+def _forget(host: Host) -> None:
+    """As before the first release."""
+    if host.state_dir.exists():
+        shutil.rmtree(host.state_dir)
+
+
 def test_a_kill_at_any_moment_of_the_beginning_leaves_a_readable_state(host: Host) -> None:
     host("read")
     survived = 0
     for point in range(200):
-        shutil.rmtree(host.state_dir, ignore_errors=True)
+        _forget(host)
         answer = release_in_child(host.begin_arguments(), prepare=_DieAt(point))
         if answer is not None:
             assert "token" in answer
@@ -1123,7 +1131,7 @@ def test_a_kill_at_any_moment_of_a_step_or_the_end_leaves_a_readable_state(host:
     host("read")
     for state, more in (("step", {"opens": {"name": "stop"}}), ("ended", {"outcome": "aborted"})):
         for point in range(200):
-            shutil.rmtree(host.state_dir, ignore_errors=True)
+            _forget(host)
             begun = host.begin()
             answer = release_in_child(host.arguments(state, release=begun["token"], **more), prepare=_DieAt(point))
             read = host("read", takeover=begun["id"])
@@ -1142,3 +1150,189 @@ def test_a_release_is_its_users_even_without_a_name(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("getpass.getuser", nameless)
     assert release._owner({"operator": None, "job": None})["operator"] == f"uid {os.getuid()}"
+
+
+def _ledger(host: Host) -> list[dict[str, t.Any]]:
+    path = host.root / "ledger.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _ends(host: Host) -> list[tuple[str, str]]:
+    return [(row["release"], row["outcome"]) for row in _ledger(host)]
+
+
+def test_each_end_of_a_release_is_a_row_of_the_ledger(host: Host) -> None:
+    verdict = _verdict(
+        decision="GO WITH WARNINGS",
+        sign_offs=[
+            {"item": "migration-reviewed", "team": "backend", "name": "Emmy Noether", "state": "pass"},
+            {"item": "legal", "team": "legal", "name": "", "state": "unknown"},
+        ],
+        waivers=[
+            {"item": "disk", "owner": "ops", "approver": "Lise Meitner", "reason": "a new disk comes", "state": "used"},
+            {"item": "gpu", "owner": "ops", "approver": "Marie Curie", "reason": "none", "state": "expired"},
+        ],
+        forced=[{"item": "tls", "approver": "Ida Noddack", "reason": "renewed at noon"}],
+        loosened=[{"id": "room", "field": "min_free", "was": "2GB", "now": "1GB", "approver": "Hedwig Kohn"}],
+    )
+    begun = host.begin(verdict=verdict)
+    host.plan(begun["token"], migration={"rollback_kind": "restore"})
+    assert _ledger(host) == []
+    host("ended", release=begun["token"], outcome="left_on", detail="Nobody decided | yet.")
+    taken = host("claimed", takeover=begun["id"], operator="emmy")
+    host("ended", release=taken["token"], outcome="rolled_back", detail="It is as it was.")
+
+    left_on, back = _ledger(host)
+    journal_lines = host.journal(begun["id"]).read_bytes().splitlines(keepends=True)
+    lines = [json.loads(line) for line in journal_lines]
+    assert [row["outcome"] for row in (left_on, back)] == ["left_on", "rolled_back"]
+    for row, ended in ((left_on, lines[2]), (back, lines[4])):
+        assert (row["release"], row["version"], row["previous_version"]) == (begun["id"], "2.0.0", "1.0.0")
+        assert (row["artefacts"], row["digest"]) == (SUBJECT["artefacts"], DIGEST)
+        assert (row["began"], row["ended"]) == (lines[0]["at"], ended["at"])
+        assert (row["operator"], row["job"], row["verdict"]) == ("grete", "4711", "GO WITH WARNINGS")
+        assert row["approvers"] == [
+            {"name": "Emmy Noether", "for": "sign-off migration-reviewed (backend)"},
+            {"name": "Lise Meitner", "for": "waiver disk"},
+            {"name": "Ida Noddack", "for": "forced tls"},
+            {"name": "Hedwig Kohn", "for": "loosened room"},
+        ]
+    assert [row["ended_by"] for row in (left_on, back)] == ["grete", "emmy"]
+    assert left_on["bundle"]["files"]["journal.jsonl"] == hashlib.sha256(b"".join(journal_lines[:3])).hexdigest()
+
+    told = host("read", tells="ledger")
+    assert [row["outcome"] for row in told["ledger"]] == ["left_on", "rolled_back"]
+    table = [line for line in told["text"].splitlines() if line.startswith("|")]
+    assert len(table) == 4
+    assert "Lise Meitner (waiver disk)" in table[2] and "| grete, emmy |" in table[3]
+    assert "ledger" not in host("read") and "|---" not in host("read")["text"]
+
+
+def test_the_bundles_digest_is_what_sha256sum_says_of_the_record(host: Host) -> None:
+    begun = host.begin()
+    host.plan(begun["token"])
+    host("ended", release=begun["token"], outcome="live")
+    (row,) = _ledger(host)
+    folder = host.root / "releases" / begun["id"]
+    names = ["ROLLBACK.md", "journal.jsonl", "plan.json", "rollback_plan.json", "verdict.json"]
+    said = subprocess.run(["sha256sum", *names], cwd=folder, check=True, capture_output=True).stdout
+    assert row["bundle"]["sha256"] == hashlib.sha256(said).hexdigest()
+    (folder / "plan.json").write_text("{}")
+    told = host("read", tells="ledger")
+    assert f"The record of {begun['id']} is not as it was when it ended live: plan.json changed since." in told["text"]
+    shutil.rmtree(folder)
+    host("ended", release=host.begin()["token"], outcome="aborted")
+    assert [outcome for _release, outcome in _ends(host)] == ["live", "aborted"], "it outlives the records"
+
+
+def test_a_ledger_that_was_changed_is_noticed_and_written_anew_once_it_is_aside(host: Host) -> None:
+    first = host.begin()
+    host("ended", release=first["token"], outcome="rolled_back")
+    second = host.begin()
+    host("ended", release=second["token"], outcome="live")
+    whole = (host.root / "ledger.jsonl").read_bytes()
+    for number, edit in (
+        (2, lambda content: content.replace(b"rolled_back", b"live", 1)),
+        (1, lambda content: b"".join(content.splitlines(keepends=True)[1:])),
+        (1, lambda content: b'{"n": 1, "prev": "' + b"0" * 64 + b'"}\n'),
+    ):
+        (host.root / "ledger.jsonl").write_bytes(edit(whole))
+        told = host("read", tells="ledger")
+        assert f"Line {number} of {host.root / 'ledger.jsonl'}" in told["text"], told["text"]
+        assert f"mv {host.root / 'ledger.jsonl'}" in told["text"]
+        assert [row["outcome"] for row in told["ledger"]] == ["rolled_back", "live"], "the records tell it all the same"
+        assert told["unreadable"] == {}, "nothing is decided by it"
+    damaged = (host.root / "ledger.jsonl").read_bytes()
+    third = host.begin(version="2.1.0", verdict=_verdict(version="2.1.0"))
+    ended = host("ended", release=third["token"], outcome="aborted")
+    assert ended.get("failed", False) is False and "The ledger has no row of this end" in json.dumps(ended)
+    assert (host.root / "ledger.jsonl").read_bytes() == damaged
+    (host.root / "ledger.jsonl").rename(host.root / "ledger.jsonl.damaged")
+    fourth = host.begin(version="2.1.0", verdict=_verdict(version="2.1.0"))
+    host("ended", release=fourth["token"], outcome="aborted")
+    assert _ends(host) == [(first["id"], "rolled_back"), (second["id"], "live"), (third["id"], "aborted"),
+                           (fourth["id"], "aborted")]  # fmt: skip
+
+
+def test_a_kill_at_any_moment_of_the_end_loses_and_doubles_no_row(host: Host) -> None:
+    for state, more in (("ended", {"outcome": "aborted"}), ("settled", {"world": {}})):
+        for point in range(300):
+            _forget(host)
+            begun = host.begin()
+            answer = release_in_child(host.arguments(state, release=begun["token"], **more), prepare=_DieAt(point))
+            told = host("read", takeover=begun["id"], tells="ledger")
+            ends = [told["ended"]["at"]] if told["ended"] else []
+            assert [row["ended"] for row in told["ledger"]] == ends, (state, point, told)
+            is_written = _ends(host) == [(begun["id"], "aborted")] * len(ends)
+            assert is_written or f"lacks {len(ends)} of these rows" in told["text"], (state, point, told["text"])
+            if answer is not None:
+                assert ends and is_written and point > 5
+                break
+            if not told["ended"]:
+                taken = host("claimed", takeover=begun["id"])
+                host("ended", release=taken["token"], outcome="aborted")
+            second = host.begin()
+            host("ended", release=second["token"], outcome="live")
+            assert _ends(host) == [(begun["id"], "aborted"), (second["id"], "live")], (state, point)
+        else:
+            raise AssertionError(f"{state} did not come to its end within 300 steps")
+
+
+def test_ends_of_several_processes_at_once_lose_and_double_no_row(host: Host) -> None:
+    """One release's end is written by whoever comes first; the others find it there."""
+    for _number in range(3):
+        host("ended", release=host.begin()["token"], outcome="rolled_back")
+    (host.root / "ledger.jsonl").unlink()
+    script = (
+        "import sys\n"
+        "from ansible_collections.opsready.golive.plugins.module_utils._actions import release_ledger\n"
+        "from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record\n"
+        "record = Record(sys.argv[1], 'archive')\n"
+        "sys.stdin.readline()\n"
+        "with record.exclusively():\n    fault = release_ledger.keep(record)\n"
+        "sys.exit(fault or 0)\n"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, str(host.state_dir)], stdin=subprocess.PIPE)
+        for _unused in range(6)
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"now\n")
+        writer.stdin.close()
+    assert [writer.wait(timeout=60) for writer in writers] == [0] * 6
+    assert [outcome for _release, outcome in _ends(host)] == ["rolled_back"] * 3
+    assert len({release for release, _outcome in _ends(host)}) == 3
+
+
+def test_a_torn_last_row_is_told_and_written_again(host: Host) -> None:
+    first = host.begin()
+    host("ended", release=first["token"], outcome="aborted")
+    path = host.root / "ledger.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    told = host("read", tells="ledger")
+    assert [row["release"] for row in told["ledger"]] == [first["id"]]
+    assert "lacks 1 of these rows" in told["text"]
+    second = host.begin()
+    host("ended", release=second["token"], outcome="live")
+    assert _ends(host) == [(first["id"], "aborted"), (second["id"], "live")]
+
+
+def test_on_a_full_disk_the_row_is_told_and_added_later_and_the_reserve_stays(host: Host, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk"):
+        small = Host(host.run, tmp_path / "disk" / "state")
+        begun = small.begin()
+        fill(tmp_path / "disk" / "ballast")
+        # The journal's line has room in the block that it began; the ledger is a new file, and the lock stays.
+        ended = small("ended", release=begun["token"], outcome="left_on")
+        assert ended.get("failed", False) is False and _ends(small) == []
+        path = str(small.root / "ledger.jsonl")
+        assert f"The ledger has no row of this end. {path} cannot be written: No space left on device." in json.dumps(
+            ended
+        )
+        assert (small.root / "reserve").exists(), "it is for the way back"
+        told = small("read", tells="ledger")
+        assert [row["outcome"] for row in told["ledger"]] == ["left_on"] and "lacks 1 of these rows" in told["text"]
+        (tmp_path / "disk" / "ballast").unlink()
+        small("ended", release=small("claimed", takeover=begun["id"])["token"], outcome="aborted")
+        assert _ends(small) == [(begun["id"], "left_on"), (begun["id"], "aborted")]

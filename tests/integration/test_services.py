@@ -10,25 +10,29 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 import typing as t
 import urllib.request
+import xmlrpc.client
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import kept_files
+from ansible_collections.opsready.golive.plugins.module_utils._actions import kept_files, supervisor_services
 from ansible_collections.opsready.golive.plugins.module_utils._actions.supervisor_services import SupervisorServices
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     Refused,
+    TimedOut,
     UnexpectedAnswer,
     Unreachable,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import lock_directory
 from tests.integration.supervised import Supervised
-from tests.servers import HangingServer, HttpServer, await_true, free_port
+from tests.servers import HangingServer, HttpServer, ScriptedServer, await_true, free_port
 
 #: A system of this run only: a host remembers the highest token of each system.
 SYSTEM = f"services-{os.urandom(4).hex()}"
@@ -485,14 +489,14 @@ def test_asking_for_what_is_so_already_is_no_error(app: Supervised) -> None:
         manager.status("nobody", deadline=limit)
     os.kill(app.pid, signal.SIGTERM)
     await_true(lambda: _is_shutting_down(manager), seconds=20, what="shutdown")
-    with pytest.raises((Refused, Unreachable)):
+    with pytest.raises((Refused, Unreachable, UnexpectedAnswer)):
         manager.ask_start("plain", deadline=limit)
 
 
 def _is_shutting_down(manager: SupervisorServices) -> bool:
     try:
         manager.status("worker", deadline=Deadline(20))
-    except Unreachable:
+    except (Unreachable, UnexpectedAnswer):  # the second where it ends the connection in mid-answer
         return True
     return False
 
@@ -552,40 +556,57 @@ def test_a_supervisord_that_hangs_ends_within_the_limit(app: Supervised, service
     assert "did not answer within 0.5 s" in failed["msg"]
 
 
+def reading_a_call(answer: t.Callable[[socket.socket], None]) -> t.Callable[[socket.socket], None]:
+    """A conversation that gives this answer to a whole call."""
+
+    def converse(connection: socket.socket) -> None:
+        received = b""
+        while b"</methodCall>" not in received:
+            received += connection.recv(65536)
+        with contextlib.suppress(OSError):  # who has read enough closes
+            answer(connection)
+
+    return converse
+
+
+OK = b"HTTP/1.0 200 OK\r\nContent-Type: text/xml\r\n\r\n"
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (b"HTTP/1.0 200 OK\r\n\r\nnot xml", "XML-RPC"),
+        (OK + b"not xml", "XML-RPC"),
+        (OK + b"<a><b", "XML-RPC"),
+        (OK + xmlrpc.client.dumps((7,), methodresponse=True).encode(), "does not list its processes"),
+        (OK + xmlrpc.client.dumps(([{"group": "x"}],), methodresponse=True).encode(), "does not tell of a process"),
+        (OK + b"<" * (5 << 20), "answered with more than 4194304 bytes"),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\n<methodResponse>", "ended the body"),
         (b"HTTP/1.0 500 No\r\n\r\n", "status 500"),
         (b"garbage", "XML-RPC"),
     ],
 )
-def test_something_that_is_no_supervisord_is_named(
-    run_module_here: t.Any, tmp_path: Path, answer: bytes, says: str
-) -> None:
-    path = str(tmp_path / "s.sock")
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
-        listener.bind(path)
-        listener.listen(4)
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _unused = listener.accept()
-                    with connection:
-                        received = b""
-                        while b"</methodCall>" not in received:
-                            received += connection.recv(65536)
-                        connection.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        arguments = {"state": "status", "supervisor": {"server": f"unix://{path}"}, "services": ["x"]}
-        failed = run_module_here("services", arguments)
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+def test_something_that_is_no_supervisord_is_named(run_module_here: t.Any, answer: bytes, says: str) -> None:
+    with ScriptedServer(reading_a_call(lambda connection: connection.sendall(answer))) as server:
+        supervisor = {"server": f"http://127.0.0.1:{server.port}"}
+        failed = run_module_here("services", {"state": "status", "supervisor": supervisor, "services": ["x"]})
     assert failed["failed"]
     assert says in failed["msg"]
+
+
+def test_an_answer_in_drops_ends_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_services, "ANSWER_SECONDS", 0.4)
+    is_over = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        for octet in OK + b"<" * 1000:
+            connection.sendall(bytes([octet]))
+            is_over.wait(0.05)
+
+    with ScriptedServer(reading_a_call(drip)) as server:
+        supervisor = supervisor_services.Supervisor(f"http://127.0.0.1:{server.port}")
+        with pytest.raises(TimedOut, match=r"did not answer within 0\.4 s"):
+            supervisor.call("supervisor.getState", deadline=Deadline(30))
+        is_over.set()
 
 
 def test_names_that_supervisord_does_not_know_are_refused_with_those_it_knows(services: t.Any) -> None:
@@ -611,3 +632,142 @@ def test_without_an_artefact_there_are_no_versions(services: t.Any) -> None:
     done = services("started", "worker")
     assert done["changed"]
     assert done["deployed"] == {"version": None, "digest": None}
+
+
+def _processes(answer: dict[str, t.Any]) -> dict[str, tuple[int | None, int | None]]:
+    return {
+        each["name"]: (each["was"]["pid"] if each["was"] else None, each["now"]["pid"] if each["now"] else None)
+        for each in answer["services"]
+    }
+
+
+@serves("S1.75", case="pass")
+def test_services_are_restarted_one_after_the_other_each_behind_its_gate(app: Supervised, services: t.Any) -> None:
+    assert not services("started", "backend", "worker", "pair:*", gates=[gate(app, "1.0.0")]).get("failed")
+    await_true(app.ready_file("worker").exists, seconds=20, what="worker ready")
+    before = {each["name"]: each["pid"] for each in services("status", "backend", "worker", "pair:*")["services"]}
+    would = services("restarted", "backend", "pair:*", "worker", artefact=app.places(), check=True)
+    assert would["changed"] and would["not_restarted"] == ["backend", "pair:0", "pair:1", "worker"]
+    assert {
+        each["name"]: each["pid"] for each in services("status", "backend", "worker", "pair:*")["services"]
+    } == before
+
+    one = services("restarted", "backend", artefact=app.places(), gates=[gate(app, "1.0.0")])
+    assert one["changed"] and not one.get("failed"), one
+    ((was, now),) = _processes(one).values()
+    assert was == before["backend"] != now
+    assert one["gates"][0]["consecutive"] == 3
+    assert one["deployed"]["version"] == "1.0.0" and one["deployed"]["digest"].startswith("tree:")
+    (backend,) = one["services"]
+    assert (backend["before"], backend["after"], backend["exit"], backend["killed"]) == (
+        "running",
+        "running",
+        "0",
+        False,
+    )
+    assert backend["was"]["command_sha256"] is not None
+    assert backend["was"]["command_sha256"] == _command_of(services, "backend")
+    assert backend["seconds"] > 0
+
+    ports = services("restarted", "worker", "backend", "pair:*", gates=[gate(app, "1.0.0")])
+    assert list(_processes(ports)) == ["worker", "backend", "pair:0", "pair:1"]
+    assert {name: was for name, (was, _now) in _processes(ports).items()} == {**before, "backend": now}
+    assert all(was != now for was, now in _processes(ports).values())
+    assert ports["not_restarted"] == [] and version_served(app) == "1.0.0"
+
+
+@serves("S1.75", case="fail")
+def test_a_service_that_does_not_come_back_healthy_is_named_and_no_other_is_touched(
+    app: Supervised, services: t.Any
+) -> None:
+    assert not services("started", "backend", "worker", gates=[gate(app, "1.0.0")]).get("failed")
+    await_true(app.ready_file("worker").exists, seconds=20, what="worker ready")
+    worker = services("status", "worker")["services"][0]["pid"]
+    (app.root / "health").write_text("kritisch")
+    sick = services("restarted", "backend", "worker", gates=[gate(app, "1.0.0", timeout=1)])
+    assert sick["failed"] and sick["changed"]
+    assert sick["msg"].startswith("The restart of backend failed: ") and "kritisch" in sick["msg"]
+    assert "Not restarted: worker." in sick["msg"]
+    assert (sick["not_restarted"], sick["left"]) == (["worker"], {"backend": "running", "worker": "running"})
+    ((was, now),) = _processes(sick).values()
+    assert was != now
+    assert services("status", "worker")["services"][0]["pid"] == worker
+
+
+def test_a_service_whose_program_is_broken_does_not_come_back_and_is_named(app: Supervised, services: t.Any) -> None:
+    assert not services("started", "worker").get("failed")
+    await_true(app.ready_file("worker").exists, seconds=20, what="worker ready")
+    down = services("restarted", "worker", "crasher", "backend", start_timeout=20)
+    assert down["failed"] and down["msg"].startswith("The restart of crasher failed: ")
+    assert [each["name"] for each in down["services"]] == ["worker", "crasher"] and down["not_restarted"] == ["backend"]
+    assert down["left"]["worker"] == "running" and down["left"]["backend"] == "stopped"
+
+
+def test_a_service_that_was_killed_runs_again_and_is_a_failure_all_the_same(app: Supervised, services: t.Any) -> None:
+    assert not services("started", "stubborn").get("failed")
+    await_true(app.ready_file("stubborn").exists, seconds=20, what="stubborn ready")
+    killed = services("restarted", "stubborn", "backend")
+    assert killed["failed"] and "stubborn was killed (SIGKILL)" in killed["msg"] and "It runs again." in killed["msg"]
+    assert killed["left"] == {"stubborn": "running", "backend": "stopped"}
+    assert killed["services"][0]["killed"] is True
+    assert services("restarted", "backend").get("failed", False) is False
+    services("stopped", "stubborn", on_bad_exit="report")
+    app.ready_file("stubborn").unlink(missing_ok=True)  # its last life may have been too short to write it
+    services("started", "stubborn")
+    await_true(app.ready_file("stubborn").exists, seconds=20, what="stubborn ready")
+    reported = services("restarted", "stubborn", "backend", on_bad_exit="report")
+    assert not reported.get("failed") and reported["services"][0]["killed"] is True
+    assert reported["not_restarted"] == []
+
+
+def test_a_restart_changes_no_version_and_stops_no_data(app: Supervised, services: t.Any) -> None:
+    assert not services("started", "backend", artefact=app.places()).get("failed")
+    pid = services("status", "backend")["services"][0]["pid"]
+    other = services("restarted", "backend", artefact={**app.places(), "version": "2.0.0"})
+    assert other["failed"] and "a restart does not change it to 2.0.0" in other["msg"]
+    data = services("restarted", "backend", "postgres")
+    assert data["failed"] and "postgres keeps data" in data["msg"]
+    app.install("2.0.0")
+    await_true(lambda: time.time() > app.current.lstat().st_mtime + 2, seconds=20, what="a later second")
+    app.current.unlink()
+    app.current.symlink_to("releases/2.0.0")
+    stale = services("restarted", "backend", artefact=app.places())
+    assert stale["failed"] and "a restart would change the version" in stale["msg"]
+    assert services("status", "backend")["services"][0]["pid"] == pid
+
+
+def _command_of(services: t.Any, name: str) -> str | None:
+    return t.cast("str | None", services("status", name)["services"][0]["command_sha256"])
+
+
+def test_recreating_takes_the_managers_configuration_as_it_is_now(app: Supervised, services: t.Any) -> None:
+    assert not services("started", "worker", "pair:*").get("failed")
+    await_true(app.ready_file("worker").exists, seconds=20, what="worker ready")
+    configuration = app.directory / "supervisord.conf"
+    kept = configuration.read_text()
+    more = f"{sys.executable} {app.root}/worker.py --second"
+    configuration.write_text(
+        kept.replace(f"{sys.executable} {app.root}/worker.py", more).replace("numprocs=2", "numprocs=3")
+    )
+    plain = services("restarted", "worker")
+    was = plain["services"][0]["was"]["command_sha256"]
+    await_true(lambda: _command_of(services, "worker") is not None, seconds=20, what="worker's program")
+    assert was == _command_of(services, "worker")
+    partly = services("restarted", "pair:0", recreate=True)
+    assert partly["failed"] and "pair:0 is recreated with the rest of its group, pair:1, or not at all" in partly["msg"]
+    renewed = services("restarted", "worker", "pair:*", recreate=True)
+    assert not renewed.get("failed"), renewed
+    (worker, *pair) = renewed["services"]
+    await_true(lambda: _command_of(services, "worker") is not None, seconds=20, what="worker's program")
+    assert worker["was"]["command_sha256"] != _command_of(services, "worker")
+    assert [(each["name"], each["now"]["state"]) for each in pair] == [(f"pair:{n}", "running") for n in range(3)]
+    assert (pair[2]["was"], pair[2]["before"]) == (None, "unknown")
+
+    pid = services("status", "worker")["services"][0]["pid"]
+    configuration.write_text(kept.replace("[program:worker]", "[program:labourer]"))
+    gone = services("restarted", "worker", recreate=True)
+    assert gone["failed"] and "has no worker any more" in gone["msg"]
+    configuration.write_text(kept + "\n[program:broken]\n")
+    unread = services("restarted", "worker", recreate=True)
+    assert unread["failed"] and "supervisord cannot read its configuration" in unread["msg"]
+    assert services("status", "worker")["services"][0]["pid"] == pid

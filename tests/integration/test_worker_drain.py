@@ -138,7 +138,8 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     assert balance["is_closed"]
     assert all(29 * 86400 < left <= 30 * 86400 for left in expiries(site))
     assert balance["ledger"]["scheduled"] == 1
-    assert balance["ledger"]["finished"] == balance["ledger"]["total"] - 1
+    # none, where the worker was through with all before its consumer was cancelled
+    assert balance["ledger"].get("finished", 0) == balance["ledger"]["total"] - 1
     assert run_module_here("worker_drain", site.args("forgotten"))["changed"]
     assert not run_module_here("worker_drain", site.args("forgotten"))["changed"]
     assert site.broker.keys("opsready:*") == []

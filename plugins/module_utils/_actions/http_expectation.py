@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_http
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Deadline, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     GoliveError,
@@ -48,7 +48,7 @@ GATE: Spec = {"url": {"type": "str", "required": True}, **CONNECTION, **EXPECTAT
 
 
 def criteria(response: http.Response, expectation: t.Mapping[str, t.Any], *, label: str) -> list[Criterion]:
-    """Judge one answer. Raises BadInput for an expectation that cannot be read."""
+    """Judge an answer that has just come. Raises BadInput for an expectation that cannot be read."""
     document: t.Any = None
     not_json = ""
     if expectation.get("json") or expectation.get("states"):
@@ -68,6 +68,7 @@ def criteria(response: http.Response, expectation: t.Mapping[str, t.Any], *, lab
         url=response.url,
         hops=response.hops,
         location=response.header("location") or "",
+        received_at=CLOCK.now(),
     )
     seen = check_http.Seen(label, "GET", response.url, False, answers=(answer,))
     judged = {name: expectation.get(name) for name in EXPECTATION}
@@ -122,9 +123,29 @@ def await_answers(
     ``between`` is called before each request and may raise to end the wait. Raises TimedOut with the last answer; answers are
     in its ``known``.
     """
+    hidden = secrets_of(gate) if secret_headers is None else secret_headers
+    return await_good(
+        gate,
+        lambda limit: _attempt(gate, judge, hidden, limit=limit),
+        label=label,
+        deadline=deadline,
+        between=between,
+        scrub=scrub,
+    )
+
+
+def await_good(
+    patience: t.Mapping[str, t.Any],
+    attempt: t.Callable[[float], tuple[bool, str]],
+    *,
+    label: str,
+    deadline: Deadline,
+    between: t.Callable[[], None] = lambda: None,
+    scrub: Scrubber | None = None,
+) -> Passed:
+    """As await_answers, of whatever can be asked: ``attempt`` gets its seconds, and says whether it was good, and why."""
     clock = deadline.clock
     began = clock.monotonic()
-    hidden = secrets_of(gate) if secret_headers is None else secret_headers
     in_a_row = attempts = 0
     first_good = ""
     while True:
@@ -132,24 +153,24 @@ def await_answers(
         attempts += 1
         asked = utc_text(clock.now())
         # Near the end, too, a request gets time to be answered: its answer is the error's.
-        limit = min(gate["request_timeout"], max(deadline.remaining(), _LAST_SECONDS))
-        is_good, said = _attempt(gate, judge, hidden, limit=limit)
+        limit = min(patience["request_timeout"], max(deadline.remaining(), _LAST_SECONDS))
+        is_good, said = attempt(limit)
         if is_good:
             first_good = first_good or asked
             in_a_row += 1
         else:
             first_good, in_a_row = "", 0
-        if in_a_row >= gate["consecutive"]:
+        if in_a_row >= patience["consecutive"]:
             between()
             return Passed(label, said, clock.monotonic() - began, attempts, in_a_row, first_good)
         if deadline.expired():
             shown = scrub.text(said) if scrub else said
             raise TimedOut(
-                f"{label} gave {in_a_row} of {gate['consecutive']} good answers in a row within {deadline.seconds:g} s; the "
+                f"{label} gave {in_a_row} of {patience['consecutive']} good answers in a row within {deadline.seconds:g} s; the "
                 f"last of {attempts}: {shown}",
                 known={"last_answer": shown, "attempts": attempts},
             )
-        clock.sleep(min(gate["interval"], deadline.remaining()))
+        clock.sleep(min(patience["interval"], deadline.remaining()))
 
 
 def _attempt(

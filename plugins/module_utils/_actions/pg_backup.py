@@ -291,6 +291,7 @@ class Backup:
         self.warn = warn
         self.watch = Stopwatch(deadline.clock)
         self.stored: Stored | None = None
+        self.exit_codes: dict[str, int] = {}
 
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
         params = self.params
@@ -496,7 +497,11 @@ class Backup:
             schema_sha256=seen.schema_sha256,
             verified={"level": self.params["verify"], "ok": False},
             release=self.release,
-            programs={"version": programs.version_text, "directory": programs.directory},
+            programs={
+                "version": programs.version_text,
+                "directory": programs.directory,
+                "exit_codes": dict(self.exit_codes),
+            },
             seconds={},
         )
 
@@ -562,6 +567,7 @@ class Backup:
             for chunk in chunks:
                 writer.write(chunk)
             pg_programs.ended_well(programs.pg_dump, process, said, deadline=self.deadline)
+            self.exit_codes["pg_dump"] = process.returncode
             seen = counting.result()
             stored = self.stored = writer.commit()
         return stored, seen

@@ -13,6 +13,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     downtime_probe,
     journal,
     release_gates,
+    release_ledger,
     release_status,
     release_steps,
     rollback_document,
@@ -95,7 +96,7 @@ ARGUMENT_SPEC: Spec = compose(
         "outcome": {"type": "str", "choices": OUTCOMES},
         "detail": {"type": "str", "default": ""},
         "world": {"type": "dict", "default": {}},
-        "tells": {"type": "str", "choices": ["always", "open"], "default": "always"},
+        "tells": {"type": "str", "choices": ["always", "open", "ledger"], "default": "always"},
         "sign_off": {
             "type": "dict",
             "options": {
@@ -419,6 +420,7 @@ def _ended(context: Context, record: Record) -> Result:
         chain = _append(record, token, entries, way_back=way_back)
         if params["outcome"] != "left_on":
             record.free()
+        _note_in_ledger(context, record, chain)
     if not chain.head:
         context.warn(
             f"The journal of release {token.release} cannot be written: how it ended stands in the report alone."
@@ -433,6 +435,13 @@ def _ended(context: Context, record: Record) -> Result:
         "entries": len(chain.entries),
         "msg": f"Release {token.release} ended: {params['outcome']}. Journal head {chain.head[:16]}.",
     }
+
+
+def _note_in_ledger(context: Context, record: Record, chain: journal.Chain) -> None:
+    """Add the row of an end that the journal took. A ledger that takes none stops no end: the next one adds it."""
+    fault = release_ledger.keep(record) if chain.head else ""
+    if fault:
+        context.warn(f"The ledger has no row of this end. {fault}")
 
 
 def _left_behind(record: Record, release: str) -> str:
@@ -460,6 +469,7 @@ def _settled(context: Context, record: Record) -> Result:
             ending = {"event": "ended", "outcome": decision["outcome"], "detail": decision["sentence"]}
             written.append(_append(record, token, [ending], way_back=True))
             record.free()
+            _note_in_ledger(context, record, written[-1])
             told = {**release_status.told(params, record, token.release, None), "settlement": decision}
     if not all(chain.head for chain in written):
         context.warn(f"The journal of release {token.release} cannot be written; the way back goes on without it.")

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The release record on the state host: lock, token, journal, plan. It outlives the controller.
 
-Layout: ``<state_dir>/<system>/{lock.json,token,verdict.json,sign_offs.jsonl}`` and ``releases/<id>/``.
+Layout: ``<state_dir>/<system>/{lock.json,token,verdict.json,sign_offs.jsonl,ledger.jsonl}`` and ``releases/<id>/``.
 """
 
 from __future__ import annotations
@@ -44,11 +44,16 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
 _RESERVE_OCTETS = 1 << 20
 
 
+def is_name(text: str) -> bool:
+    """Whether a system or a release can be called so: it names a folder."""
+    return _NAME.fullmatch(text) is not None
+
+
 class Record:
     """One system's releases below a state directory."""
 
     def __init__(self, state_dir: str, system: str, *, clock: Clock = CLOCK) -> None:
-        if not _NAME.fullmatch(system):
+        if not is_name(system):
             raise BadInput(f"system is {system!r}, expected letters, digits, '.', '_' and '-', at most 48.")
         self.system = system
         self.root = os.path.join(os.path.abspath(state_dir), system)
@@ -72,7 +77,7 @@ class Record:
             ) from None
 
     def folder(self, release: str) -> str:
-        if not _NAME.fullmatch(release):
+        if not is_name(release):
             raise BadInput(f"{release!r} is not the id of a release.")
         return os.path.join(self.root, "releases", release)
 
@@ -371,7 +376,7 @@ class Record:
             names = os.listdir(os.path.join(self.root, "releases"))
         except FileNotFoundError:
             return []
-        began = [(self._began_with(name), name) for name in names if _NAME.fullmatch(name)]
+        began = [(self._began_with(name), name) for name in names if is_name(name)]
         return [name for number, name in sorted(began) if number]
 
     def _began_with(self, release: str) -> float:

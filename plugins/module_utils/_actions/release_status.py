@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import journal
+from ansible_collections.opsready.golive.plugins.module_utils._actions import journal, release_ledger
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import (
     Record,
     maintenance_windows,
@@ -54,7 +54,13 @@ def read(context: Context, record: Record) -> Result:
     found = told(params, record, release, lock)
     if params["tells"] == "open" and _is_over(found):
         return {**answer, **found, "text": ""}
-    return {**answer, **found, "text": "\n".join([found["text"], *_way_out(found), *_serving(live, release)])}
+    text = [found["text"], *_way_out(found), *_serving(live, release)]
+    if params["tells"] != "ledger":
+        return {**answer, **found, "text": "\n".join(text)}
+    ledger = release_ledger.told(record)
+    for fault in ledger["faults"]:
+        context.warn(fault)
+    return {**answer, **found, "ledger": ledger["rows"], "text": "\n".join([*text, ledger["text"]]).rstrip()}
 
 
 Part = t.TypeVar("Part")

@@ -54,6 +54,14 @@ class Deployed:
     digest: str | None
 
 
+@dataclasses.dataclass(frozen=True)
+class StopTerms:
+    """How a service is stopped: the signal that it is sent first, and how long it may take before it is killed."""
+
+    signal: str | None = None
+    grace_seconds: float | None = None
+
+
 class ServiceManager(t.Protocol):
     """One kind of process manager. Its methods raise the one error family and return plain data."""
 
@@ -68,6 +76,18 @@ class ServiceManager(t.Protocol):
 
     def ask_stop(self, service: str, *, deadline: Deadline) -> None:
         """Have it stopped with its own stop signal; does not wait."""
+
+    def require_renewable(self, service: str, *, deadline: Deadline) -> None:
+        """Read the manager's own configuration anew, and look whether this entry can be made of it; changes nothing that runs.
+
+        Raises Refused.
+        """
+
+    def renew(self, service: str, *, deadline: Deadline) -> None:
+        """Put what this entry names, which is stopped, back as the configuration has it now."""
+
+    def stop_terms(self, service: str, *, deadline: Deadline) -> StopTerms:
+        """How it will be stopped; None where the manager does not say."""
 
     def deployed(self) -> Deployed:
         """Which version the next start runs."""

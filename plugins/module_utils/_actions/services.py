@@ -12,7 +12,7 @@ import json
 import os
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, kept_files
+from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, kept_files, store_gates
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import Artefact
 from ansible_collections.opsready.golive.plugins.module_utils._actions.comparison import Comparison
 from ansible_collections.opsready.golive.plugins.module_utils._actions.probe_process import start_ticks
@@ -60,7 +60,7 @@ ARGUMENT_SPEC: Spec = compose(
         "state": {
             "type": "str",
             "required": True,
-            "choices": ["snapshot", "pulled", "stopped", "started", "status", "restored"],
+            "choices": ["snapshot", "pulled", "stopped", "started", "restarted", "status", "restored"],
         },
         "manager": {"type": "str", "default": "supervisor", "choices": ["supervisor"]},
         "services": {"type": "list", "elements": "str", "default": []},
@@ -89,7 +89,9 @@ ARGUMENT_SPEC: Spec = compose(
             "type": "list",
             "elements": "dict",
             "default": [],
-            "options": {"service": {"type": "str"}, **http_expectation.GATE},
+            "options": {"service": {"type": "str"}, **store_gates.GATE},
+            "mutually_exclusive": [store_gates.KINDS],
+            "required_one_of": [store_gates.KINDS],
         },
         "start_timeout": {"type": "float", "default": 60.0},
         "stop_timeout": {"type": "float", "default": 60.0},
@@ -99,6 +101,7 @@ ARGUMENT_SPEC: Spec = compose(
         "ports_closed": {"type": "list", "elements": "str", "default": []},
         "stateful": {"type": "list", "elements": "str", "default": []},
         "allow_stateful": {"type": "bool", "default": False},
+        "recreate": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 300.0},
     },
 )
@@ -109,6 +112,7 @@ CONSTRAINTS: dict[str, t.Any] = {
         ("state", "pulled", ("artefact",)),
         ("state", "stopped", ("supervisor",)),
         ("state", "started", ("supervisor",)),
+        ("state", "restarted", ("supervisor",)),
         ("state", "status", ("supervisor",)),
         ("state", "snapshot", ("supervisor",)),
         ("state", "restored", ("supervisor",)),
@@ -388,6 +392,21 @@ def _known_of_stop(outcomes: t.Mapping[str, dict[str, t.Any]]) -> dict[str, t.An
 
 
 def _stop_one(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t.Any]]) -> None:
+    fault = _bring_to_an_end(work, before, outcomes)
+    if not fault:
+        return
+    if work.params["on_bad_exit"] == "report":
+        work.context.warn(fault)
+        return
+    raise ActionFailed(fault, remedy=_LOST, known=_known_of_stop(outcomes))
+
+
+#: What it means that a service did not end by itself.
+_LOST = "What it was doing may be lost or half done. Give it more time to end (stopwaitsecs), and look at its log."
+
+
+def _bring_to_an_end(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t.Any]]) -> str:
+    """Stop a service and all it started; returns what was wrong with the way it ended. Raises ActionFailed where it did not."""
     name = before.name
     outcome = outcomes[name]
     limit = Deadline(work.params["stop_timeout"])
@@ -407,6 +426,7 @@ def _stop_one(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t
     # What is asked after the limit still needs an answer, to say what is left.
     limit_or_more = Deadline(work.params["stop_timeout"] + 10.0)
     try:
+        outcome.update(dataclasses.asdict(work.manager.stop_terms(name, deadline=limit)))
         work.manager.ask_stop(name, deadline=limit)
         after, _left = poll(
             remains,
@@ -424,19 +444,9 @@ def _stop_one(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t
         )
     outcome.update(after=after.state, exit=after.ended, seconds=round(limit.clock.monotonic() - began, 3))
     if before.state != "running":
-        return  # a service that crashes anyway has no exit that says anything about being stopped
-    fault = bad_exit(after, work.params["allowed_exits"])
+        return ""  # a service that crashes anyway has no exit that says anything about being stopped
     outcome["killed"] = after.was_killed
-    if not fault:
-        return
-    if work.params["on_bad_exit"] == "report":
-        work.context.warn(fault)
-        return
-    raise ActionFailed(
-        fault,
-        remedy="What it was doing may be lost or half done. Give it more time to end (stopwaitsecs), and look at its log.",
-        known=_known_of_stop(outcomes),
-    )
+    return bad_exit(after, work.params["allowed_exits"])
 
 
 def _still_there(name: str, seen: tuple[ServiceStatus, list[int]] | None) -> str:
@@ -544,7 +554,10 @@ def _checked_gates(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     for index, gate in enumerate(params["gates"]):
         where = f"gates: number {index + 1}"
         http_expectation.checked_gate(gate, where=where)
-        http_expectation.refuse_unreadable(gate, url=gate["url"])
+        if gate["url"]:
+            http_expectation.refuse_unreadable(gate, url=gate["url"])
+        else:
+            store_gates.checked(gate, where=where)
         if gate["service"] and gate["service"] not in params["services"]:
             raise BadInput(f"{where} is for {gate['service']}, which is not among services.")
     return t.cast("list[dict[str, t.Any]]", params["gates"])
@@ -606,17 +619,22 @@ def _refuse_running_other(
             f"{', '.join(alive)} still runs version {deployed.version}; {version} was not selected.",
             remedy="Stop the services first: state stopped.",
         )
-    selected = work.manager.selected_at()
-    stale = [
-        name
-        for name, each in alive.items()
-        if selected is not None and each.started_at is not None and each.started_at + _START_RESOLUTION < selected
-    ]
+    stale = _older_than_the_version(work, alive)
     if stale:
         raise Refused(
             f"{', '.join(stale)} runs since before version {version} was selected, so it runs another.",
             remedy="Stop the services first: state stopped.",
         )
+
+
+def _older_than_the_version(work: Work, alive: t.Mapping[str, ServiceStatus]) -> list[str]:
+    """The services that run since before the current version was selected: they run another."""
+    selected = work.manager.selected_at()
+    return [
+        name
+        for name, each in alive.items()
+        if selected is not None and each.started_at is not None and each.started_at + _START_RESOLUTION < selected
+    ]
 
 
 def _known_of_start(work: Work, before: t.Mapping[str, ServiceStatus], deployed: Deployed) -> dict[str, t.Any]:
@@ -658,6 +676,15 @@ def _start_one(work: Work, before: ServiceStatus, watch: Watch) -> dict[str, t.A
 
 
 def _pass_gate(work: Work, gate: t.Mapping[str, t.Any], watch: Watch) -> dict[str, t.Any]:
+    if not gate["url"]:
+        return http_expectation.await_good(
+            gate,
+            lambda seconds: store_gates.asked(gate, seconds),
+            label=store_gates.label_of(gate),
+            deadline=Deadline(gate["timeout"]),
+            between=watch.look,
+            scrub=work.context.scrub,
+        ).told()
     label = gate["url"].split("?", 1)[0]
     return http_expectation.await_answers(
         gate,
@@ -669,11 +696,124 @@ def _pass_gate(work: Work, gate: t.Mapping[str, t.Any], watch: Watch) -> dict[st
     ).told()
 
 
+# ---- restarted
+
+
+def restarted(work: Work) -> dict[str, t.Any]:
+    """Restart the same version, one entry of ``services`` after the other, each behind its gates before the next is touched."""
+    gates = _checked_gates(work.params)
+    work.expand()
+    before = work.statuses()
+    _refuse_stateful(work, before)
+    deployed = work.manager.deployed()
+    _refuse_another_version(work, before, deployed)
+    for name, each in before.items():
+        work.comparison.add(name, f"process {each.pid}" if each.pid else each.state, "another process")
+    result: dict[str, t.Any] = {
+        "services": [],
+        "gates": [],
+        "deployed": told_deployed(deployed),
+        "restarts": {},
+        "not_restarted": list(work.names),
+    }
+    if work.context.check_mode:
+        result["services"] = [{"name": name, "was": told(each), "now": None} for name, each in before.items()]
+        return {**work.comparison.told(), **result}
+    if work.params["recreate"]:
+        for given in work.params["services"]:
+            work.manager.require_renewable(given, deadline=work.deadline)
+    watch = Watch(work)
+    given = ""
+    try:
+        for given in work.params["services"]:
+            faults = _restart_entry(work, given, result, watch)
+            for gate in gates:
+                if gate["service"] == given:
+                    result["gates"].append(_pass_gate(work, gate, watch))
+            _tell_bad_ends(work, faults)
+        for gate in gates:
+            if not gate["service"]:
+                given = "the system"
+                result["gates"].append(_pass_gate(work, gate, watch))
+        watch.require_all()
+    except (GoliveError, Ended) as problem:
+        rest = f" Not restarted: {', '.join(result['not_restarted'])}." if result["not_restarted"] else ""
+        known = {**problem.known, **_known_of_start(work, before, deployed), **result, "restarts": watch.restarts}
+        raise ActionFailed(
+            f"The restart of {given} failed: {problem.message}{rest}",
+            remedy=problem.remedy or "The services' own logs say why.",
+            known={**known, "changed": bool(result["services"])},
+        )
+    result["restarts"] = watch.restarts
+    return {**work.comparison.told(), **result}
+
+
+def _refuse_another_version(work: Work, before: t.Mapping[str, ServiceStatus], deployed: Deployed) -> None:
+    """Raises Refused where a restart would bring a version into use that did not run: that is a release."""
+    asked = work.artefact.version if work.artefact else None
+    if asked and asked != deployed.version:
+        raise Refused(
+            f"Version {deployed.version} is the current one, and a restart does not change it to {asked}.",
+            remedy="Release it: golive.",
+        )
+    stale = _older_than_the_version(work, {name: each for name, each in before.items() if each.is_alive})
+    if stale:
+        raise Refused(
+            f"{', '.join(stale)} runs since before version {deployed.version} was selected: a restart would change the version.",
+            remedy="Read `status`: a release that was not finished is ended by `abort` or `rollback`.",
+        )
+
+
+def _restart_entry(work: Work, given: str, result: dict[str, t.Any], watch: Watch) -> list[str]:
+    """Stop what one entry names, put it back where it is to be recreated, start it; returns what was wrong with how it ended."""
+    faults: list[str] = []
+    seen = {name: work.status(name) for name in work.manager.expand([given], deadline=work.deadline)}
+    outcomes: dict[str, dict[str, t.Any]] = {
+        name: {"name": name, "before": each.state, "after": each.state, "exit": "", "killed": False, "seconds": 0.0,
+               "was": told(each), "now": None}
+        for name, each in seen.items()
+    }  # fmt: skip
+    result["services"] += outcomes.values()
+    result["not_restarted"] = [name for name in result["not_restarted"] if name not in outcomes]
+    for each in seen.values():
+        if each.is_alive:
+            faults.append(_bring_to_an_end(work, each, outcomes))
+    names = list(seen)
+    if work.params["recreate"]:
+        work.manager.renew(given, deadline=work.deadline)
+        names = work.manager.expand([given], deadline=work.deadline)
+    for name in names:
+        outcome = outcomes.get(name) or {
+            "name": name,
+            "before": "unknown",
+            "exit": "",
+            "killed": False,
+            "seconds": 0.0,
+            "was": None,
+        }
+        if name not in outcomes:  # the renewed configuration brought it
+            result["services"].append(outcome)
+        started_now = _start_one(work, ServiceStatus(name, "stopped"), watch)
+        seconds = round(outcome["seconds"] + started_now.pop("seconds"), 3)
+        started_now.pop("before")
+        outcome.update(after=started_now["state"], seconds=seconds, now=started_now)
+    return [fault for fault in faults if fault]
+
+
+def _tell_bad_ends(work: Work, faults: t.Sequence[str]) -> None:
+    """A service that was killed runs again by now; what it was at is the failure. Raises ActionFailed."""
+    for fault in faults:
+        if work.params["on_bad_exit"] == "fail":
+            raise ActionFailed(f"{fault} It runs again.", remedy=_LOST)
+        work.context.warn(fault)
+
+
 _STATES: dict[str, t.Callable[[Work], dict[str, t.Any]]] = {
     "snapshot": snapshot,
     "pulled": pulled,
     "stopped": stopped,
     "started": started,
+    "restarted": restarted,
     "status": status,
     "restored": restored,
 }

@@ -429,6 +429,7 @@ def drained(drain: Drain) -> Result:
     consuming = {worker.name: worker.queues for worker in workers}
     idle = not any(worker.queues or not worker.is_idle for worker in workers)
     queues = drain.queues(workers)
+    load = {"before": _load(drain, queues, workers)}
     seen = entries_of(holdings(drain.broker, drain.ledger, queues), workers)
     is_done = idle and stage == "drained" and set(seen) <= set(drain.ledger.entries())
     before = {"consuming": consuming, "stage": stage}
@@ -437,7 +438,7 @@ def drained(drain: Drain) -> Result:
         after = before
     result = _difference(before, after)
     if drain.check_mode or is_done:
-        return {**result, "workers": [w.summary() for w in workers], "ledger": _counts(seen)}
+        return {**result, "workers": [w.summary() for w in workers], "load": load, "ledger": _counts(seen)}
     began = CLOCK.monotonic()
     dangers = risks(drain.broker, workers, drain.context)
     cancelled = _quiet(drain, workers)
@@ -460,6 +461,7 @@ def drained(drain: Drain) -> Result:
     result = {
         **result,
         "workers": [worker.summary() for worker in workers],
+        "load": {**load, "after": _load(drain, queues, workers)},
         "ledger": _counts(final),
         "finished_while_draining": len(set(at_quiet) - set(final)),
         "unwitnessed": _listed(unwitnessed),
@@ -469,6 +471,24 @@ def drained(drain: Drain) -> Result:
     }
     _fail_on_lost(drain, lost, result)
     return result
+
+
+def _load(drain: Drain, queues: t.Sequence[str], workers: t.Sequence[Worker]) -> Result:
+    """What waits and what is worked on, as numbers by queue and by worker."""
+    with redis_client.asking(drain.broker.server):
+        unacked = drain.broker.client.hlen(drain.broker.key(UNACKED))
+    return {
+        "queues": _by_queue(drain.broker.lengths(queues)),
+        "unacked": unacked,
+        "workers": {
+            worker.name: {
+                "active": len(worker.active),
+                "reserved": len(worker.reserved),
+                "scheduled": len(worker.scheduled),
+            }
+            for worker in workers
+        },
+    }
 
 
 def _counts(entries: t.Mapping[str, Entry]) -> dict[str, int]:

@@ -16,7 +16,6 @@ import pytest
 CI_MAY_LACK = {
     "goss": "its binary is in no package registry, only on its own download site",
     "nvidia-gpu": "CI machines have none; the library is tested over a stand-in libnvidia-ml.so",
-    "docker": "the daemon needs rights over cgroups that a CI container need not have",
     "python3.9": "Debian 12 has Python 3.11 only; the matrix takes what is installed",
     "python3.12": "Debian 12 has Python 3.11 only; the matrix takes what is installed",
     "python3.13": "Debian 12 has Python 3.11 only; the matrix takes what is installed",

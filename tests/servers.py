@@ -15,8 +15,10 @@ import ctypes
 import datetime as dt
 import errno
 import functools
+import http.client
 import http.server
 import importlib.util
+import io
 import ipaddress
 import json
 import os
@@ -27,6 +29,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -36,6 +39,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -619,6 +623,8 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    #: The client's port: requests of one connection have the same.
+    client_port: int
 
 
 Route = t.Union[Answer, t.Sequence[Answer], t.Callable[[Request], Answer]]
@@ -674,11 +680,13 @@ class HttpServer:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length) if length else b""
-                answer = outer._answer(Request(self.command, self.path, dict(self.headers.items()), body))
+                sent = Request(self.command, self.path, dict(self.headers.items()), body, self.client_address[1])
+                answer = outer._answer(sent)
                 payload, kind = answer.payload()
                 try:
                     self.send_response(answer.status)
@@ -970,6 +978,144 @@ class Alertmanager(_Monitoring):
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/api/v2/silences", json.dumps(silence).encode(), headers)
         urllib.request.urlopen(request, timeout=20).close()
+
+
+# ------------------------------------------------------------------------------------------------------- Docker
+
+
+#: A program for a container without anything else, which does one of the things that programs do there.
+_IN_CONTAINER = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void leave(int number) { _exit(number == SIGTERM ? 0 : 1); }
+int main(int count, char **words) {
+    const char *what = count > 1 ? words[1] : "stay";
+    signal(SIGTERM, leave);
+    if (!strcmp(what, "print")) { for (int i = 2; i < count; i++) puts(words[i]); return 0; }
+    if (!strcmp(what, "exit")) { fprintf(stderr, "exit asked for\n"); return count > 2 ? atoi(words[2]) : 0; }
+    if (!strcmp(what, "uid")) { printf("%d\n", getuid()); return 0; }
+    if (!strcmp(what, "cat")) {
+        FILE *file = fopen(words[2], "r");
+        for (int next; file && (next = getc(file)) != EOF;) putchar(next);
+        return !file;
+    }
+    if (!strcmp(what, "exists")) return access(words[2], F_OK) ? 1 : 0;
+    if (!strcmp(what, "flood")) for (;;) if (puts("more and more and more") < 0) return 1;
+    if (!strcmp(what, "close")) { close(1); close(2); }
+    for (;;) pause();
+}
+"""
+
+
+class Docker(Program):
+    """An engine with its own containerd and a directory for all it has; containers without a network, images without a registry.
+
+    It needs root, the package docker.io and gcc. ``image()`` makes an image of one program, ``run()`` a container.
+    """
+
+    name = "dockerd"
+    #: So that it ends its containers and containerd too.
+    orphan_signal = signal.SIGTERM
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.socket_path = self.directory / "docker.sock"
+        self.url = f"unix://{self.socket_path}"
+        self.program = self.directory / "root" / "program"
+        self.program.parent.mkdir()
+        self.compile(_IN_CONTAINER, self.program)
+        self.settings: dict[str, t.Any] = {"deprecated-key-path": str(self.directory / "key.json")}
+
+    def compile(self, source: str, program: Path, *more: str) -> None:
+        """A static C program, which needs nothing around it."""
+        argv = ["gcc", "-static", "-Os", "-Wall", "-Werror", "-x", "c", "-", *more, "-o", str(program)]
+        subprocess.run(argv, input=source, text=True, check=True)
+
+    def command(self) -> list[str]:
+        settings = self.directory / "daemon.json"
+        settings.write_text(json.dumps(self.settings))
+        return [
+            "dockerd",
+            *("--config-file", str(settings), "--host", self.url, "--pidfile", str(self.directory / "pid")),
+            *("--data-root", str(self.directory / "data"), "--exec-root", str(self.directory / "exec")),
+            *("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
+            *("--shutdown-timeout", "3"),
+        ]
+
+    def is_ready(self) -> bool:
+        try:
+            return self.asked("GET", "/_ping", raw=True) == b"OK"
+        except OSError:
+            return False
+
+    def asked(self, method: str, path: str, content: t.Any = None, *, raw: bool = False) -> t.Any:
+        """An answer of the API; bytes are sent as a tar. Raises ServerFailed with what it said."""
+        body = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
+        kind = "application/x-tar" if isinstance(content, bytes) else "application/json"
+        connection = http.client.HTTPConnection("docker")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(START_SECONDS)
+        with contextlib.closing(connection):
+            connection.sock.connect(str(self.socket_path))
+            connection.request(method, path, body, {"Content-Type": kind})
+            answer = connection.getresponse()
+            text = answer.read()
+        if answer.status >= 400:
+            raise ServerFailed(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
+        return text if raw or not text else json.loads(text.splitlines()[-1])
+
+    def image(self, name: str, files: t.Mapping[str, Path] = MappingProxyType({})) -> str:
+        """An image of the program and other files; its id."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for path, source in {"program": self.program, **files}.items():
+                archive.add(source, path)
+        change = urllib.parse.quote('CMD ["/program"]')
+        path = f"/images/create?fromSrc=-&repo={name}&tag=1&changes={change}"
+        return str(self.asked("POST", path, packed.getvalue())["status"])
+
+    def create(
+        self, name: str, image: str, host: t.Mapping[str, t.Any] = MappingProxyType({}), **config: t.Any
+    ) -> None:
+        """A container that is not started. ``host`` is its HostConfig, the rest its configuration."""
+        content = {"Image": image, **config, "HostConfig": {"NetworkMode": "none", **host}}
+        self.asked("POST", f"/containers/create?name={name}", content)
+
+    def run(self, name: str, image: str, host: t.Mapping[str, t.Any] = MappingProxyType({}), **config: t.Any) -> None:
+        """A container that is started."""
+        self.create(name, image, host, **config)
+        self.asked("POST", f"/containers/{name}/start")
+
+    def inspect(self, name: str) -> t.Any:
+        return self.asked("GET", f"/containers/{name}/json")
+
+    def await_healthy(self, *names: str) -> None:
+        for name in names:
+            self.await_state(name, lambda state: state["Health"]["Status"] == "healthy")
+
+    def await_state(self, name: str, holds: t.Callable[[t.Any], bool]) -> None:
+        await_true(lambda: holds(self.inspect(name)["State"]), seconds=START_SECONDS, what=f"state of {name}")
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            self.asked("DELETE", f"/containers/{name}?force=1")
+
+    def close(self) -> None:
+        """End all containers, the engine and its containerd, and take away what they mounted."""
+        try:
+            if self.is_running:
+                self.resume()
+                self.remove(*(each["Id"] for each in self.asked("GET", "/containers/json?all=1")))
+        finally:
+            self.stop(60.0)
+            mounts = Path("/proc/self/mounts").read_text().splitlines()
+            for mount in reversed([line.split()[1] for line in mounts]):
+                if Path(mount).is_relative_to(self.directory):
+                    subprocess.run(["umount", mount], check=True)
+            super().close()
 
 
 # ---------------------------------------------------------------------------------------------------------- DNS

@@ -112,6 +112,13 @@ options:
       count_at_least:
         description: Lowest number of values that the path finds, or of entries in the one list that it finds.
         type: int
+      max_age:
+        description:
+          - Longest age of a moment that stands there, such as V(5s), V(15m) or V(24h), as of a health answer that is made once and kept.
+            The moment is in ISO 8601, taken as UTC where it names no zone, or in seconds or milliseconds since 1970.
+          - Judged by the clock of the host that asks. A moment more than two seconds ahead of it is V(unknown), since one of the
+            clocks is wrong then. What is no moment is a failure.
+        type: str
       level:
         description: How bad it is when this does not hold.
         type: str

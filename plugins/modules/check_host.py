@@ -48,6 +48,11 @@ options:
         description: Lowest share of free inodes, where the file system counts them.
         type: float
         default: 5
+      will_use:
+        description:
+          - What the deploy will put there, a size by name, such as V(6GB) for C(images) and V(3GB) for C(dump). The bounds must hold after
+            that as well as now; without a bound it must fit. What several entries will put on one file system is added.
+        type: dict
       level:
         description: How bad it is when this does not hold.
         type: str
@@ -254,6 +259,8 @@ EXAMPLES = r"""
   opsready.golive.check_host:
     paths:
       - {path: /, min_free: 50GB}
+      - {path: /var/lib/docker, will_use: {images: 6GB}}
+      - {path: /var/backups/archive, min_free: 10GB, will_use: {dump: 3GB}}
       - {path: /var/lib/postgresql, min_free_percent: 20}
     memory: {min_available: 16GB}
     max_load_per_cpu: 2

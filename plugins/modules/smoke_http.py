@@ -126,6 +126,9 @@ options:
               count_at_least:
                 description: How many values there must be at least.
                 type: int
+              max_age:
+                description: Longest age of the moment that stands there, as in M(opsready.golive.check_http).
+                type: str
               level:
                 description: What it means when it does not hold.
                 type: str
@@ -234,6 +237,9 @@ options:
               count_at_least:
                 description: How many values there must be at least.
                 type: int
+              max_age:
+                description: Longest age of the moment that stands there, as in M(opsready.golive.check_http).
+                type: str
               level:
                 description: What it means when it does not hold.
                 type: str
@@ -270,6 +276,9 @@ options:
               count_at_least:
                 description: How many values there must be at least.
                 type: int
+              max_age:
+                description: Longest age of the moment that stands there, as in M(opsready.golive.check_http).
+                type: str
               level:
                 description: What it means when it does not hold.
                 type: str
@@ -393,6 +402,9 @@ options:
               count_at_least:
                 description: How many values there must be at least.
                 type: int
+              max_age:
+                description: Longest age of the moment that stands there, as in M(opsready.golive.check_http).
+                type: str
               level:
                 description: What it means when it does not hold.
                 type: str
@@ -501,6 +513,9 @@ options:
               count_at_least:
                 description: How many values there must be at least.
                 type: int
+              max_age:
+                description: Longest age of the moment that stands there, as in M(opsready.golive.check_http).
+                type: str
               level:
                 description: What it means when it does not hold.
                 type: str
@@ -537,6 +552,9 @@ options:
               count_at_least:
                 description: How many values there must be at least.
                 type: int
+              max_age:
+                description: Longest age of the moment that stands there, as in M(opsready.golive.check_http).
+                type: str
               level:
                 description: What it means when it does not hold.
                 type: str

@@ -14,6 +14,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import reg
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.attestation import UNBOUND
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.plugin_utils import office_hours
 
 PHASES = ("pre_deploy", "post_start", "smoke", "watch", "post_rollback")
 SEVERITIES = ("blocker", "warning")
@@ -29,6 +30,7 @@ _SIGN_OFF: Spec = {
     "expires_after": {"type": "str"},
     "binds_to": {"type": "str", "choices": ["release", "migration_preview", UNBOUND], "default": "release"},
     "asks": {"type": "list", "elements": "str", "default": []},
+    "hours": {"type": "dict", "options": office_hours.SPEC},
 }
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)?")
@@ -162,6 +164,8 @@ def parse(raw: t.Any, index: int) -> Item:
                 seconds_of(sign_off["expires_after"], where="sign_off.expires_after")
             elif sign_off["binds_to"] == UNBOUND:
                 raise BadInput(f"sign_off needs expires_after with binds_to: {UNBOUND}: it would hold for ever.")
+            if sign_off["hours"]:
+                office_hours.read(sign_off["hours"])
     except BadInput as problem:
         faults.append(problem.message.rstrip("."))
     if faults:

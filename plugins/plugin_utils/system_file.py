@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     artefacts,
     maintenance,
+    notify,
     retention,
     services,
     smoke_http,
@@ -60,6 +61,7 @@ SYSTEM_FILE: Spec = {
             "backup": {"type": "str", "no_log": True},
             "bypass": {"type": "str", "no_log": True},
             "smoke": {"type": "dict", "no_log": True},
+            "notify": {"type": "dict", "no_log": True},
         },
     },
     "golive_services": {
@@ -181,6 +183,13 @@ SYSTEM_FILE: Spec = {
             },
         },
     },
+    "golive_notify": {
+        "type": "dict",
+        "options": {
+            **_HOST,
+            **{name: notify.ARGUMENT_SPEC[name] for name in ("channels", "link", "timeout", "request_timeout", "interval")},
+        },
+    },
 }  # fmt: skip
 
 #: What Ansible makes of no inventory entry.
@@ -265,6 +274,11 @@ def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
         conninfo.database_of(conninfo.parsed(read["dsn"], name="golive_database.dsn"), name="golive_database.dsn")
         if read["verify_dsn"]:
             conninfo.parsed(read["verify_dsn"], name="golive_database.verify_dsn")
+    if name == "golive_notify":
+        try:
+            notify.refuse_unreadable({**read, "subject": "how it ended"})
+        except BadInput as problem:
+            raise BadInput(f"golive_notify: {problem.message}", remedy=problem.remedy) from None
     if name == "golive_workers":
         try:
             redis_client.parsed(read["url"])

@@ -16,7 +16,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.attestation 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import STATUSES, plain
-from ansible_collections.opsready.golive.plugins.plugin_utils import strictness
+from ansible_collections.opsready.golive.plugins.plugin_utils import office_hours, strictness
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, seconds_of
 from ansible_collections.opsready.golive.plugins.plugin_utils.spool import as_json
 
@@ -24,6 +24,8 @@ GO = "GO"
 GO_WITH_WARNINGS = "GO WITH WARNINGS"
 NO_GO = "NO-GO"
 
+#: What a sign-off states where the go-live is not within the person's hours.
+SUBSTITUTE = "substitute"
 #: How many changes since the last GO a sentence names.
 _LISTED = 20
 #: How much of a finding's summary is printed; all of it is in the report.
@@ -134,6 +136,8 @@ def signed_findings(
             "valid_seconds": _valid_seconds(wanted),
             "asks": list(wanted.get("asks") or []),
         }
+        if wanted.get("hours"):
+            finding["evidence"]["hours"] = wanted["hours"]
         findings.append(finding)
     return findings
 
@@ -149,7 +153,7 @@ def _how_to_sign(item: str, wanted: t.Mapping[str, t.Any], digest: str, *, check
         return "Run it where the migration can be read: what is to be signed cannot be determined here."
     # Check mode keeps nothing that a signature could be bound to.
     team = wanted["team"]
-    asked = dict.fromkeys(wanted.get("asks") or [], "...")
+    asked = dict.fromkeys([*(wanted.get("asks") or []), *([SUBSTITUTE] if wanted.get("hours") else [])], "...")
     stated = f" -e '{json.dumps({'signed_details': asked})}'" if asked else ""
     first = "Run pre_deploy, without --check, which keeps what is to be signed. Then a" if check_mode else "A"
     return (
@@ -198,7 +202,18 @@ def _judge_sign_off(
         return "unknown", f"What {name} signed ({wanted['binds_to']}) cannot be determined now."
     if record.get("digest") != bound:
         return "unknown", f"{name} signed another {wanted['binds_to'].replace('_', ' ')}: it has changed since."
-    return "pass", f"Signed by {name} of team {wanted['team']} at {utc_text(signed)}."
+    signed_by = f"Signed by {name} of team {wanted['team']} at {utc_text(signed)}"
+    if not wanted.get("hours"):
+        return "pass", f"{signed_by}."
+    try:
+        hours = office_hours.read(wanted["hours"])
+    except BadInput as problem:
+        return "unknown", f"{signed_by}; when {name} is there cannot be told: {problem.message}"
+    if hours.hold(now):
+        return "pass", f"{signed_by}; {hours.told(now)}."
+    if unstated([SUBSTITUTE], record.get("details")):
+        return "fail", f"{signed_by}, but {hours.told(now)}, and no substitute is named."
+    return "pass", f"{signed_by}; {hours.told(now)}, when {record['details'][SUBSTITUTE]} stands in."
 
 
 def _finding(item: Expected, host: str, status: str, summary: str, now: datetime.datetime) -> Finding:

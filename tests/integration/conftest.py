@@ -10,13 +10,14 @@ or reconfigures a server starts one of its own from ``tests.servers``.
 from __future__ import annotations
 
 import os
+import shutil
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from tests.parts import need_part
-from tests.servers import S3, MotoS3, Postgres, Redis, debian_postgres_versions
+from tests.servers import S3, Docker, MotoS3, Postgres, Redis, debian_postgres_versions, runs_as_root
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -59,6 +60,16 @@ def s3() -> t.Iterator[S3]:
 @pytest.fixture(scope="session")
 def moto_s3() -> t.Iterator[MotoS3]:
     with MotoS3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def docker() -> t.Iterator[Docker]:
+    """An engine; its containers have names of the test's own."""
+    need_part("docker.io", shutil.which("dockerd"))
+    need_part("gcc", shutil.which("gcc"))
+    need_part("root", runs_as_root(), "dockerd needs root")
+    with Docker() as server:
         yield server
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -486,6 +487,17 @@ def test_the_running_value_must_be_that_of_the_file(env: EnvFile, service: t.Any
     found = finding(file=path, process={"pid": running.pid}, rules=rules)
     assert found["status"] == "fail"
     assert "X has one value in the file and another one in the running process" in found["summary"]
+
+
+def test_a_process_that_lacks_what_another_has_does_not_agree_with_it(service: t.Any) -> None:
+    service(X="production")
+    assert (
+        finding(process={"pattern": "opsready-check-env"}, rules=[rule("literal", value="production")])["status"]
+        == "pass"
+    )
+    service(HOME="/")
+    found = finding(process={"pattern": "opsready-check-env"}, rules=[rule("literal", value="production")])
+    assert found["status"] == "fail" and re.search(r"X is not the same in all of python\S* \(\d+\), ", found["summary"])
 
 
 PROCESS = "a process, for a container"

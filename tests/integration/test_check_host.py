@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import socket
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from tests.servers import Answer, HttpServer, ScriptedServer
+from tests.small_disk import small_disk
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +74,69 @@ def test_too_little_of_everything_fails() -> None:
     assert found["expected"]["available memory"] == f"at least {size_text(900 * 10**12)}"
     for said in ("Free space on / is", "available memory is", "usable processors is"):
         assert said.lower() in found["summary"].lower()
+
+
+def mounts(folder: Path, *, images: int, dump: int, bound: int = 10**6) -> list[dict[str, t.Any]]:
+    """``/`` and, on one file system, what stands for Docker's data-root, a database's directory and the backups."""
+    data_root, pg_data, backups = (folder / name for name in ("docker", "pgdata", "backups"))
+    for path in (data_root, pg_data, backups):
+        path.mkdir()
+    return [
+        {"path": "/", "min_free_bytes": bound, "min_free_inodes_percent": 0.1},
+        {"path": str(data_root), "min_free_bytes": bound, "will_use": {"images": images}},
+        {"path": str(pg_data), "min_free_bytes": bound},
+        {"path": str(backups), "min_free_bytes": bound, "will_use": {"dump": dump}},
+    ]
+
+
+@pytest.mark.serves("S1.25", case="pass")
+def test_there_is_room_now_and_after_the_deploy(tmp_path: Path) -> None:
+    wanted = mounts(tmp_path, images=10**6, dump=2 * 10**6)
+    found = finding(disk=wanted)
+    assert found["status"] == "pass", found["summary"]
+    for asked, seen in zip(wanted, found["evidence"]["paths"]):
+        path = asked["path"]
+        assert os.path.ismount(seen["mount"]) and os.stat(seen["mount"]).st_dev == os.stat(path).st_dev
+        assert seen["free_bytes"] > 10**6 and seen["free_inodes"] > 0
+        assert found["measured"][f"free space on {path}"] == size_text(seen["free_bytes"])
+        assert found["measured"][f"free inodes on {path}"] == round(seen["free_inodes_percent"], 1)
+        if path != "/":  # the database's directory gets nothing of its own, and loses what its neighbours get
+            after = found["measured"][f"free space on {path} after the deploy"]
+            assert after == size_text(seen["free_bytes"] - 3 * 10**6)
+
+
+@pytest.mark.serves("S1.25", case="fail")
+def test_images_and_dump_that_fit_one_by_one_and_not_together_fail(tmp_path: Path) -> None:
+    free = os.statvfs(tmp_path)
+    most = free.f_bavail * free.f_frsize * 6 // 10
+    wanted = mounts(tmp_path, images=most, dump=most)
+    assert finding(disk=wanted[:3])["status"] == finding(disk=[wanted[0], *wanted[2:]])["status"] == "pass"
+    found = finding(disk=wanted)
+    assert found["status"] == "fail"
+    said = rf"backups after the deploy is .* short, expected at least .* now, less images {re.escape(size_text(most))}, dump"
+    assert re.search(said, found["summary"]), found["summary"]
+    assert found["measured"]["free space on /"] and "Make room on" in found["remedy"]
+
+
+@pytest.mark.serves("S1.25", case="fail")
+def test_too_little_room_on_any_mount_fails_as_it_is(tmp_path: Path) -> None:
+    found = finding(disk=mounts(tmp_path, images=1, dump=1, bound=900 * 10**12))
+    assert found["status"] == "fail"
+    for path in ("/", *map(str, tmp_path.iterdir())):
+        assert f"ree space on {path} is " in found["summary"]
+
+
+@pytest.mark.serves("S1.25", case="fail")
+def test_a_dump_that_is_larger_than_what_is_left_on_its_own_disk_fails(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "backups"):
+        path = str(tmp_path / "backups")
+        own = {"path": path, "will_use": {"dump": "3MB"}}
+        found = finding(disk=[{"path": "/", "min_free": "1MB", "will_use": {"images": "1MB"}}, own])
+        assert finding(disk=[{"path": path, "min_free": "1MB"}])["status"] == "pass"
+    assert found["status"] == "fail"
+    assert f"ree space on {path} after the deploy is 1.5 MB (1.4 MiB) short, expected at least 0 B" in found["summary"]
+    assert "less dump 3.0 MB" in found["summary"] and "images" not in found["summary"]
+    assert found["evidence"]["paths"][1]["mount"] == path
 
 
 def test_a_path_that_is_not_there_is_unknown() -> None:
@@ -342,6 +407,8 @@ def test_processes() -> None:
     ("params", "said"),
     [
         ({"paths": []}, "paths is empty"),
+        ({"paths": [{"path": "/", "will_use": {}}]}, "paths.will_use is empty"),
+        ({"paths": [{"path": "/", "will_use": {"dump": "3G"}}]}, "paths.will_use.dump is '3G'"),
         ({"files": []}, "files is empty"),
         ({"paths": [{"path": "/", "min_free": "50G"}]}, "paths.min_free is '50G'"),
         ({"memory": {"min_available": "lots"}}, "memory.min_available is 'lots'"),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import os
@@ -142,6 +143,61 @@ def test_json_expectations(http_server: HttpServer, expectation: dict[str, t.Any
     http_server.route("/", Answer(200, {"n": 3, "b": True, "s": "x", "l": [1, 2], "z": None}))
     found = finding(url=http_server.url, json=[expectation])
     assert found["status"] == status, found
+
+
+def ago(**spent: float) -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc) - dt.timedelta(**spent)
+
+
+@pytest.mark.parametrize(
+    ("written", "status", "said"),
+    [
+        (lambda: ago(seconds=2).isoformat(), "pass", ""),
+        (lambda: ago(seconds=2).isoformat().replace("+00:00", "123Z"), "pass", ""),  # nanoseconds
+        (lambda: ago(seconds=2).astimezone(dt.timezone(dt.timedelta(hours=2))).isoformat(), "pass", ""),
+        (lambda: ago(seconds=2).replace(tzinfo=None).isoformat(" "), "pass", ""),
+        (lambda: ago(seconds=2).timestamp(), "pass", ""),
+        (lambda: round(ago(seconds=2).timestamp() * 1000), "pass", ""),
+        (lambda: str(round(ago(seconds=2).timestamp())), "pass", ""),
+        (lambda: ago(seconds=-1).isoformat(), "pass", ""),  # clocks differ a little
+        (lambda: ago(minutes=30).isoformat(), "fail", "$.at (age) is 30.0 min (2"),
+        (lambda: round(ago(minutes=30).timestamp() * 1000), "fail", "expected at most 5m"),
+        (lambda: 3, "fail", "(1970-01-01T00:00:03.000Z), expected at most 5m"),
+        (lambda: ago(hours=-1).isoformat(), "unknown", "60.0 min ahead of this host's clock"),
+        (lambda: "yesterday", "fail", "$.at (age) is yesterday, expected a moment in ISO 8601 or since 1970"),
+        (lambda: "2026-13-01T00:00:00Z", "fail", "expected a moment"),
+        (lambda: True, "fail", "expected a moment"),
+        (lambda: [1], "fail", "expected a moment"),
+        (lambda: None, "fail", "is null, expected a moment"),
+        (lambda: 10**400, "fail", "expected a moment"),
+        (lambda: "1e999", "fail", "expected a moment"),
+        (lambda: "0001-01-01T00:00:00+14:00", "fail", "expected a moment"),
+    ],
+)
+def test_the_age_of_a_moment_in_the_body(
+    http_server: HttpServer, written: t.Callable[[], t.Any], status: str, said: str
+) -> None:
+    http_server.route("/", lambda _request: Answer(200, {"at": written()}))
+    found = finding(url=http_server.url, json=[{"path": "$.at", "max_age": "5m"}])
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+
+
+def test_no_moment_in_the_body_fails_and_a_span_that_is_none_is_refused(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200, {}))
+    found = finding(url=http_server.url, json=[{"path": "$.at", "max_age": "5s"}])
+    assert found["status"] == "fail" and "$.at is absent" in found["summary"], found["summary"]
+    found = finding(url=http_server.url, json=[{"path": "$.at", "max_age": "5"}])
+    assert "max_age is '5', which is not a span of time" in found["summary"]
+
+
+def test_an_answer_that_two_items_share_is_as_old_for_both_as_when_it_came(http_server: HttpServer) -> None:
+    made = ago(seconds=0)
+    http_server.route("/", lambda _request: Answer(200, {"at": made.isoformat()}))
+    shared = Shared()
+    expected = {"url": http_server.url, "json": [{"path": "$.at", "max_age": "1m"}]}
+    first, second = (finding(shared=shared, **expected) for _turn in range(2))
+    assert first["measured"] == second["measured"] and first["status"] == "pass"
+    assert len(http_server.requests) == 1
 
 
 def test_an_answer_that_is_not_json_fails_without_being_quoted(http_server: HttpServer) -> None:
@@ -554,6 +610,43 @@ def test_items_of_one_call_share_a_request(http_server: HttpServer) -> None:
     assert finding(url=http_server.url, shared=shared, json=[{"path": "b", "equals": 1}])["status"] == "fail"
     finding(url=http_server.url, shared=shared, bearer=SECRET)
     assert len(http_server.requests) == 2
+
+
+def connections(server: HttpServer, shared: Shared, **options: t.Any) -> int:
+    """How many connections three paths cost, one after the other."""
+    before = len(server.requests)
+    for path in ("/a", "/b", "/c"):
+        assert finding(url=f"{server.url}{path}", shared=shared, **options)["status"] == "pass"
+    assert len(server.requests) == before + 3, "each path is asked for"
+    return len({request.client_port for request in server.requests[before:]})
+
+
+def test_items_of_one_call_share_a_connection_save_where_connecting_is_judged(http_server: HttpServer) -> None:
+    http_server.route("*", Answer(200))
+    shared = Shared()
+    assert connections(http_server, shared) == 1
+    assert connections(http_server, shared, max_ms=4000) == 3, "a user's time begins with connecting"
+    assert connections(http_server, shared, headers={"X-Tenant": "a"}) == 1
+    http_server.stop()
+    http_server.start()
+    assert connections(http_server, shared, headers={"X-Tenant": "b"}) == 1, "a connection that ended is made anew"
+    shared.close()
+
+
+def test_items_that_run_at_the_same_time_never_share_a_connection(http_server: HttpServer) -> None:
+    http_server.route("*", lambda request: Answer(200, request.path, delay=0.05))
+    items = [
+        {
+            "id": str(n),
+            "check": "check_http",
+            "params": {"url": f"{http_server.url}/{n}/", "contains": [f"/{n}/"]},
+            "timeout": 5,
+        }
+        for n in range(40)
+    ]
+    found = judge_all(items, [], timeout_seconds=30, scrub=Scrubber(()), workers=8)
+    assert {item["status"] for item in found} == {"pass"}, found
+    assert len({request.client_port for request in http_server.requests}) == 8
 
 
 @pytest.mark.parametrize(

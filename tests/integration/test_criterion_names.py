@@ -93,6 +93,33 @@ def _command(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     }
 
 
+def _container(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    identity, digest = "a" * 64, f"sha256:{'1' * 64}"
+    told = {"Id": identity, "Name": "/web", "Image": digest, "State": {"Status": "running"}, "HostConfig": {}}
+    output = b"\x01\0\0\0\0\0\0\x03yes"
+    engine: HttpServer = request.getfixturevalue("http_server")
+    for path, content in {
+        "/version": {"Version": "28", "ApiVersion": "1.44", "MinAPIVersion": "1.24"},
+        "/v1.44/containers/json": [{"Id": identity, "Names": ["/web"]}],
+        f"/v1.44/containers/{identity}/json": told,
+        f"/v1.44/images/{digest}/json": {"RepoDigests": []},
+        f"/v1.44/containers/{identity}/exec": {"Id": "e"},
+        "/v1.44/exec/e/start": output,
+        "/v1.44/exec/e/json": {"Running": False, "ExitCode": 0},
+    }.items():
+        engine.route(path, Answer(200, content))
+    probe = {"argv": ["true"], "only": ["web"], "stdout_matches": ["^yes$", "^no$"], "min_gpus": 1}
+    return {
+        "url": engine.url,
+        "containers": ["web", "absent"],
+        "limits": ["memory", "cpu", "pids"],
+        "security": list(registry.load("check_container").ARGUMENT_SPEC["security"]["choices"]),
+        "restart_policies": ["always", "never"],
+        "log_rotation": "required",
+        "exec": [probe, {"argv": ["true"]}],
+    }
+
+
 def _doc(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     path = _file(folder, "notes.md", "# Release 2.0.0 (2026-11-20)\n\n## Changes\n\nTODO\n")
     return {"path": path, "version": "2.0.0", "required_headings": ["Changes", "None"], "contains": ["Changes", "None"],
@@ -127,6 +154,37 @@ def _gpu(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
         "min_memory_free": "1GB",
         "max_power_watts": 1,
         "min_power_limit_watts": 1,
+    }
+
+
+def _grafana(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    server: HttpServer = request.getfixturevalue("http_server")
+    last, source = "2026-11-22T05:00:00Z", {"uid": "prom-1", "type": "prometheus"}
+    rules = [{"name": "x", "type": "alerting", "state": "firing", "health": "ok", "lastEvaluation": last}] * 2
+    steps = [{"value": None, "color": "green"}, {"value": 1, "color": "red"}]
+    panels = [
+        {"id": 1, "title": "x", "type": "stat", "targets": [{"refId": name}], "fieldConfig": {"defaults": {"thresholds": {"steps": steps}}}}
+        for name in ("A", "B", "A")
+    ]  # fmt: skip
+    frames = [{"schema": {"fields": [{"type": "number"}]}, "data": {"values": [[1]]}}]
+    told: dict[str, dict[str, t.Any]] = {
+        "health": {"database": "ok"},
+        "frontend/settings": {"datasources": {"x": source}, "defaultDatasource": "x"},
+        "dashboards/uid/d": {"dashboard": {"panels": [*panels, {"id": 2, "title": "y", "type": "text"}]}},
+        "datasources/uid/prom-1/health": {"status": "OK", "message": "well"},
+        "ds/query": {"results": {"A": {"frames": frames}}},
+        "prometheus/grafana/api/v1/rules": {
+            "status": "success",
+            "data": {"groups": [{"name": "x", "interval": 1, "rules": rules}]},
+        },
+    }
+    for path, answer in told.items():
+        server.route(f"/api/{path}", Answer(200, answer))
+    return {
+        "url": server.url,
+        "dashboards": [{"uid": "d", "panels": ["x", "y", "z"], "green": True, "good_colors": ["green"]}, {"uid": "e"}],
+        "datasources": ["x", "prom-1", "y"],
+        "alert_rules": {"expected": ["x", "y"], "none_firing": True, "none_in_error": True, "ignored": ["y"]},
     }
 
 
@@ -341,9 +399,11 @@ SAMPLES: dict[str, Sample] = {
     "check_backup": _backup,
     "check_celery": _celery,
     "check_command": _command,
+    "check_container": _container,
     "check_doc": _doc,
     "check_env": _env,
     "check_gpu": _gpu,
+    "check_grafana": _grafana,
     "check_host": _host,
     "check_http": _http,
     "check_k8s": _k8s,

@@ -14,6 +14,7 @@ import datetime as dt
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -237,6 +238,47 @@ def test_readiness_fails_by_its_body_while_its_status_is_200(archive: Archive) -
         found = readiness(archive)
     assert (found["status"], "is kritisch" in found["summary"]) == ("fail", True), found["summary"]
     assert found["evidence"]["requests"][0]["status"] == 200
+
+
+def detailed(archive: Archive) -> dict[str, t.Any]:
+    states = {"paths": ["$.status", "$.komponenten.*.status"], **STATES}
+    return archive.judged(
+        archive.asked("/health/detailed", states=states, json=[{"path": "$.geprueft_um", "max_age": "5s"}])
+    )[0]
+
+
+@serves("S1.41", case="pass")
+def test_each_component_says_how_it_is_and_when_that_was_seen(archive: Archive) -> None:
+    with archive.with_settings(HEALTH_CACHE_SECONDS="5"):
+        archive.answer("/health/detailed")
+        found = detailed(archive)
+    assert found["status"] == "pass", found["summary"]
+    assert list(found["measured"].values()).count("gesund") == 6, found["measured"]
+    (age,) = (value for name, value in found["measured"].items() if name.endswith("$.geprueft_um (age)"))
+    assert re.fullmatch(r"[0-5]\.\d s \(2\d{3}-.*Z\)", age), age
+
+
+@serves("S1.41", case="fail")
+def test_a_component_that_is_gone_fails_while_the_status_is_200(archive: Archive) -> None:
+    with archive.without("s3"):
+        found = detailed(archive)
+    assert found["status"] == "fail" and "status (4 of 5) is kritisch" in found["summary"], found["summary"]
+    assert found["evidence"]["requests"][0]["status"] == 200
+
+
+@serves("S1.41", case="fail")
+def test_an_answer_that_was_kept_too_long_fails_while_it_says_that_all_is_well(archive: Archive) -> None:
+    with archive.with_settings(HEALTH_CACHE_SECONDS="3600"):
+        seen = dt.datetime.fromisoformat(archive.answer("/health/detailed").json()["geprueft_um"])
+        with archive.without("s3"):
+            await_true(
+                lambda: dt.datetime.now(dt.timezone.utc) - seen > dt.timedelta(seconds=5.1),
+                seconds=SECONDS,
+                what="an answer of more than 5 s",
+            )
+            found = detailed(archive)
+    assert found["status"] == "fail" and "expected at most 5s" in found["summary"], found["summary"]
+    assert list(found["measured"].values()).count("gesund") == 6, found["measured"]
 
 
 def pipeline(archive: Archive) -> list[dict[str, t.Any]]:

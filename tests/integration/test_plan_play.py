@@ -218,6 +218,7 @@ def test_every_item_is_expected_from_each_of_its_hosts(planned: Played) -> None:
         "expires_after": "7d",
         "binds_to": "release",
         "asks": [],
+        "hours": None,
     }
     assert items["on-host"]["undefined"] == ""
     assert document["strictness"]["items"]["webs"]["severity"] == "warning"

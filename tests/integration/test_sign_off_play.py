@@ -149,3 +149,53 @@ def test_a_form_that_nobody_filled_in_names_no_contact(tmp_path: Path, record: R
         record.sign({**written, **person})
         (blocking,) = _judge(tmp_path, record, CONTACT)["blocking"]
         assert (blocking["status"], said in blocking["summary"]) == ("fail", True), blocking
+
+
+def _lead(time: str, *, window: str | None = None) -> dict[str, t.Any]:
+    """A contact with these hours, in a zone where it is around noon now."""
+    behind = datetime.datetime.now(datetime.timezone.utc).hour - 12
+    hours = {"days": ["mon-sun"], "time": time, "time_zone": f"Etc/GMT{behind:+d}", "window": window}
+    return {
+        **CONTACT,
+        "sign_off": {**CONTACT["sign_off"], "hours": {name: value for name, value in hours.items() if value}},
+    }
+
+
+@pytest.mark.serves("S1.70", case="pass")
+def test_a_lead_is_there_at_the_go_live_or_somebody_stands_in(tmp_path: Path, record: Record) -> None:
+    assert _judge(tmp_path, record, _lead("09:00-17:00", window="1h"))["decision"] == "NO-GO"
+    signed = _sign(tmp_path, *ASKED, *WHO, *_stated("+49 30 1234567"))
+    assert signed.rc == 0, signed.text
+    assert _judge(tmp_path, record, _lead("09:00-17:00", window="1h"))["decision"] == "GO"
+
+    assert _judge(tmp_path, record, _lead("14:00-17:00"))["decision"] == "NO-GO"
+    named = {"channel": "+49 30 1234567", "substitute": "Emmy Noether, +49 30 7654321"}
+    signed = _sign(tmp_path, *ASKED, *WHO, "-e", json.dumps({"signed_details": named}))
+    assert signed.of("Sign | Keep the attestation").result["changed"] is True
+    verdict = _judge(tmp_path, record, _lead("14:00-17:00"))
+    assert verdict["decision"] == "GO"
+    (told,) = verdict["sign_offs"]
+    assert (told["name"], told["details"], bool(told["signed"] and told["expires"])) == (NAME, named, True)
+
+
+@pytest.mark.serves("S1.70", case="fail")
+@pytest.mark.parametrize(
+    ("time", "window", "said"),
+    [
+        ("14:00-17:00", None, " is outside mon-sun 14:00-17:00 Etc/GMT"),
+        ("09:00-17:00", "6h", " for 6.0 h is outside mon-sun 09:00-17:00 Etc/GMT"),
+    ],
+)
+def test_a_lead_who_is_not_there_and_for_whom_nobody_stands_in_is_no_go(
+    tmp_path: Path, record: Record, time: str, window: str | None, said: str
+) -> None:
+    now = utc_text(datetime.datetime.now(datetime.timezone.utc))
+    record.create()
+    for details in ({}, {"substitute": "[Name]"}):
+        stated = {"channel": "+49 30 1234567", **details}
+        record.sign(
+            {"item": "reviewed", "team": "backend", "name": NAME, "digest": "none", "signed": now, "details": stated}
+        )
+        (blocking,) = _judge(tmp_path, record, _lead(time, window=window))["blocking"]
+        assert blocking["status"] == "fail" and said in blocking["summary"], blocking
+        assert blocking["summary"].endswith("no substitute is named."), blocking

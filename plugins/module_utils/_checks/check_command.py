@@ -10,6 +10,7 @@ only that is run once for several items.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import math
 import os
@@ -114,6 +115,8 @@ class Facts:
     document: t.Any = None
     #: Why there is no document, where JSON was asked for; it holds the program to it only if the output is whole.
     not_json: str = ""
+    #: When the program had ended.
+    ended_at: datetime.datetime | None = None
     numbers: tuple[Number, ...] = ()
     #: The last lines of each stream as they may be shown; none where nothing may.
     shown_stdout: tuple[str, ...] = ()
@@ -198,8 +201,8 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     environment = _environment(params)
     stdin = params.get("secret_stdin") or params.get("stdin") or ""
 
-    def end() -> Ran:
-        return run_bounded(
+    def end() -> tuple[Ran, datetime.datetime]:
+        ran = run_bounded(
             argv,
             deadline=run.deadline,
             max_bytes=max_bytes,
@@ -207,10 +210,11 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
             cwd=params.get("chdir"),
             stdin_text=stdin,
         )
+        return ran, run.clock.now()
 
     key = ("command", *argv, json.dumps(environment, sort_keys=True), params.get("chdir"), stdin, max_bytes)
     try:
-        ended = run.once(key, end) if params["changes_nothing"] else end()
+        ended, ended_at = run.once(key, end) if params["changes_nothing"] else end()
     except TimedOut as problem:
         printed = problem.known["stderr"] or problem.known["stdout"]
         said = _after_colon(_shown(printed, False, params["shown_lines"], run.scrub))
@@ -228,6 +232,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         stderr_is_cut=ended.stderr.is_cut,
         document=document,
         not_json=not_json,
+        ended_at=ended_at,
         numbers=tuple(_number(wanted, ended) for wanted in params.get("numbers") or ()),
         shown_stdout=_shown(ended.stdout.text, ended.stdout.is_cut, params["shown_lines"], run.scrub),
         shown_stderr=_shown(ended.stderr.text, ended.stderr.is_cut, params["shown_lines"], run.scrub),
@@ -314,7 +319,10 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
                 sentence=facts.not_json,
             )
         else:
-            wanted_of_json = (json_expectations.criteria(facts.document, label, wanted) for wanted in params["json"])
+            ended_at = t.cast(datetime.datetime, facts.ended_at)
+            wanted_of_json = (
+                json_expectations.criteria(facts.document, label, wanted, read_at=ended_at) for wanted in params["json"]
+            )
             yield from apart(criterion for criteria in wanted_of_json for criterion in criteria)
     numbers = zip(params.get("numbers") or (), facts.numbers)
     yield from apart(criterion for wanted, number in numbers for criterion in _judge_number(wanted, number))

@@ -107,6 +107,8 @@ ARGUMENT_SPEC: Spec = {
 CONSTRAINTS: Constraints = {"required_one_of": [["file", "process"]]}
 
 _SECRET_KINDS = ("secret", "fernet")
+#: Processes named in a sentence.
+_TOLD = 5
 #: Kinds whose value may stand in a report.
 _SHOWN_KINDS = ("literal", "one_of", "email", "origins", "number", "boolean")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -141,6 +143,8 @@ class Looked:
     fingerprint: str = ""
     #: The file's value differs from the running process's.
     differs: bool = False
+    #: Running processes differ among themselves: in their values, or in having one.
+    divides: bool = False
     complete_groups: tuple[str, ...] = ()
     half_groups: tuple[str, ...] = ()
 
@@ -274,6 +278,9 @@ class _Values:
             seen.add(self.in_file[name])
         return len(seen) > 1
 
+    def divides(self, name: str) -> bool:
+        return len({process.values.get(name) for process in self.running}) > 1
+
     def names(self) -> list[str]:
         # A process also inherits PATH, HOME and the like, which nobody declared for the service.
         return (
@@ -308,6 +315,7 @@ def _looked(rule: t.Mapping[str, t.Any], values: _Values, example: t.Mapping[str
         length=len(value),
         shown=value if kind in _SHOWN_KINDS else None,
         differs=values.differs(name),
+        divides=values.divides(name),
         equals_example=kind in _SECRET_KINDS and bool(value) and value in example.values(),
     )
     if seen.is_empty or kind not in _LOOKS:
@@ -549,7 +557,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         )
     labels = told_apart(rule["name"] for rule in params["rules"])
     for label, rule, seen in zip(labels, params["rules"], facts.looked):
-        yield from _judge_rule({**rule, "name": label}, seen)
+        yield from _judge_rule({**rule, "name": label}, seen, facts.processes)
     if not facts.looked:
         return
     for pattern, names in facts.forbidden:
@@ -603,7 +611,7 @@ def _judge_distinct(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[C
     )
 
 
-def _judge_rule(rule: t.Mapping[str, t.Any], seen: Looked) -> t.Iterator[Criterion]:
+def _judge_rule(rule: t.Mapping[str, t.Any], seen: Looked, processes: t.Sequence[str]) -> t.Iterator[Criterion]:
     name, kind, level = rule["name"], rule["kind"], rule["level"]
     if kind == "any_of":
         yield from _judge_groups(name, seen, level)
@@ -617,7 +625,17 @@ def _judge_rule(rule: t.Mapping[str, t.Any], seen: Looked) -> t.Iterator[Criteri
         else:
             yield holds(name, False, measured=state, expected="set", sentence=f"{name} is {state}", level=level)
     else:
-        if seen.differs:
+        if seen.divides:
+            yield holds(
+                f"{name} among the processes",
+                False,
+                measured="different",
+                expected="the same",
+                sentence=f"{name} is not the same in all of {', '.join(processes[:_TOLD])}",
+                remedy="Give them one value and restart them, or say by pattern which processes are meant.",
+                level=level,
+            )
+        elif seen.differs:
             yield holds(
                 f"{name} in file and process",
                 False,

@@ -65,10 +65,11 @@ ARGUMENT_SPEC: Spec = {
             "min_free_bytes": {"type": "int"},
             "min_free_percent": {"type": "float"},
             "min_free_inodes_percent": {"type": "float", "default": 5.0},
+            "will_use": {"type": "dict"},
             "level": _LEVEL,
         },
         "mutually_exclusive": [["min_free", "min_free_bytes"]],
-        "required_one_of": [["min_free", "min_free_bytes", "min_free_percent"]],
+        "required_one_of": [["min_free", "min_free_bytes", "min_free_percent", "will_use"]],
     },
     "memory": {
         "type": "dict",
@@ -196,6 +197,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
     for wanted in params.get("paths") or ():
         _free_bound(wanted)
+        _will_use(wanted)
     memory = params.get("memory") or {}
     for option in ("min_available", "min_total"):
         if memory.get(option):
@@ -240,6 +242,14 @@ def _free_bound(wanted: t.Mapping[str, t.Any]) -> int | None:
     if wanted.get("min_free"):
         return size_bytes(wanted["min_free"], option="paths.min_free")
     return wanted.get("min_free_bytes")
+
+
+def _will_use(wanted: t.Mapping[str, t.Any]) -> dict[str, int]:
+    """What is still to come onto a path's file system, in bytes by name. Raises BadInput."""
+    if wanted.get("will_use") == {}:
+        raise BadInput("paths.will_use is empty, so nothing would be judged by it.")
+    sizes = wanted.get("will_use") or {}
+    return {str(name): size_bytes(str(size), option=f"paths.will_use.{name}") for name, size in sizes.items()}
 
 
 T = t.TypeVar("T")
@@ -365,6 +375,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Every aspect that was asked for, in the options' order."""
     for label, wanted, space in _labelled(params, "paths", facts.paths):
         yield from _judge_space(label, wanted, space)
+        if isinstance(space, host.Space):
+            yield from _judge_space_after(label, wanted, space, _to_come(space, params, facts))
     if params.get("memory"):
         yield from _judge_memory(params["memory"], facts.memory)
     yield from _judge_kernel(facts, params)
@@ -439,6 +451,41 @@ def _judge_space(name: str, wanted: t.Mapping[str, t.Any], space: host.Space | P
     if space.free_inodes_percent is not None:
         share, bound_share = round(space.free_inodes_percent, 1), wanted["min_free_inodes_percent"]
         yield at_least(name.replace("space", "inodes", 1), share, bound_share, unit="%", level=level)
+
+
+def _to_come(space: host.Space, params: t.Mapping[str, t.Any], facts: Facts) -> list[tuple[str, int]]:
+    """What all entries will use of one file system: paths that share it share what is free."""
+    return [
+        item
+        for wanted, other in zip(params["paths"], facts.paths)
+        if isinstance(other, host.Space) and other.device == space.device
+        for item in _will_use(wanted).items()
+    ]
+
+
+def _judge_space_after(
+    name: str, wanted: t.Mapping[str, t.Any], space: host.Space, to_come: t.Sequence[tuple[str, int]]
+) -> t.Iterator[Criterion]:
+    if not to_come:
+        return
+    called, level = f"{name} after the deploy", wanted["level"]
+    left = space.free_bytes - sum(size for _what, size in to_come)
+    taken = ", ".join(f"{what} {size_text(size)}" for what, size in to_come)
+    measured = size_text(left) if left >= 0 else f"{size_text(-left)} short"
+    bound, share = _free_bound(wanted) or 0, wanted.get("min_free_percent")
+    expected = f"at least {size_text(bound)}"
+    yield holds(
+        called,
+        left >= bound,
+        measured=measured,
+        expected=expected,
+        sentence=f"{called} is {measured}, expected {expected} ({size_text(space.free_bytes)} now, less {taken})",
+        remedy=f"Make room on {space.mount or space.path}, or put what is to come on another file system.",
+        level=level,
+    )
+    if share is not None:
+        after = round(space.free_percent * left / space.free_bytes, 1) if space.free_bytes else 0.0
+        yield at_least(f"{called} (share)", after, share, unit="%", level=level)
 
 
 def _judge_memory(wanted: t.Mapping[str, t.Any], seen: t.Any) -> t.Iterator[Criterion]:

@@ -10,6 +10,7 @@ body's states decide where they are given.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import math
 import os
@@ -114,6 +115,8 @@ CONSTRAINTS: Constraints = {"required_one_of": [["url", "requests"]], "mutually_
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _REDIRECT_STATUSES = [301, 302, 303, 307, 308]
 _MOST_SAMPLES = 10_000
+#: An answer, and when it had come: items that share it judge the same age.
+Received = tuple[http.Response, datetime.datetime]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +135,8 @@ class Answer:
     url: str
     hops: tuple[tuple[int, str], ...]
     location: str
+    #: When it had come, by this host's clock.
+    received_at: datetime.datetime
 
     def header(self, name: str) -> str | None:
         values = [value for key, value in self.headers if key.lower() == name.lower()]
@@ -303,17 +308,26 @@ def _seen(request: t.Mapping[str, t.Any], run: Run) -> Seen:
             follow=bool(request.get("follow")),
         )
 
-    def send_once() -> http.Response:
+    def send_anew() -> Received:
         with http.HttpClient(connect_to=connect_to, context=context, keep=False) as client:
-            return send(client)
+            return send(client), run.clock.now()
+
+    def send_over_kept() -> Received:
+        kind = ("http connections", connect_to, ca_file, context is not None)
+        with run.once(kind, lambda: http.Connections(connect_to=connect_to, context=context)).lent() as client:
+            return send(client), run.clock.now()
 
     answers = []
     if method in _SAFE and request["consecutive"] == 1:
+        # A time that is judged is a user's, who connects first.
+        send_once = send_over_kept if request.get("max_ms") is None else send_anew
         key = ("http", method, url, json.dumps([headers, secrets], sort_keys=True, default=str), body, ca_file)
-        answers.append(_read(run.once((*key, connect_to, request.get("follow")), send_once), request))
+        answers.append(
+            _read(run.once((*key, connect_to, request.get("follow"), send_once.__name__), send_once), request)
+        )
     else:
         # A connection for each, so that a load balancer may choose another backend.
-        answers.extend(_read(send_once(), request) for _turn in range(request["consecutive"]))
+        answers.extend(_read(send_anew(), request) for _turn in range(request["consecutive"]))
     with http.HttpClient(connect_to=connect_to, context=context) as client:
         timings = []
         for turn in range(request["warmup"] + request["samples"] if request["samples"] else 0):
@@ -339,7 +353,8 @@ def _body_of(request: t.Mapping[str, t.Any], headers: dict[str, t.Any]) -> bytes
     return str(body).encode("utf-8")
 
 
-def _read(response: http.Response, request: t.Mapping[str, t.Any]) -> Answer:
+def _read(received: Received, request: t.Mapping[str, t.Any]) -> Answer:
+    response, received_at = received
     document: t.Any = None
     not_json = ""
     if request.get("json") or request.get("states"):
@@ -361,6 +376,7 @@ def _read(response: http.Response, request: t.Mapping[str, t.Any]) -> Answer:
         url=response.url,
         hops=response.hops,
         location=urljoin(response.url, location) if location else "",
+        received_at=received_at,
     )
 
 
@@ -487,7 +503,7 @@ def _document_criteria(answer: Answer, label: str, request: t.Mapping[str, t.Any
         yield holds(f"{label} JSON", False, measured="not JSON", expected="JSON", sentence=answer.not_json.rstrip("."))
         return
     for expectation in request.get("json") or ():
-        yield from json_expectations.criteria(answer.document, label, expectation)
+        yield from json_expectations.criteria(answer.document, label, expectation, read_at=answer.received_at)
     if request.get("states"):
         yield from _state_criteria(answer.document, label, request["states"])
 

@@ -160,7 +160,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
             raise BadInput(f"{option} is an empty list: nothing would be judged by it.")
     _judged_options(params)
     now = run.clock.now().timestamp()
-    since = _since(params["since"], now)
+    since = since_when(params["since"], now)
     baseline = None if params["baseline"] is None else span_seconds(params["baseline"], option="baseline")
     begin = since if since is None or baseline is None else since - baseline
     wanted = _Wanted(params, since=since, now=now)
@@ -195,7 +195,7 @@ def _judged_options(params: t.Mapping[str, t.Any]) -> None:
             raise BadInput(f"Several patterns are called {name}.", remedy="Give each a name of its own.")
 
 
-def _since(text: str | None, now: float) -> float | None:
+def since_when(text: str | None, now: float) -> float | None:
     """Seconds since the epoch of a moment (RFC 3339, @epoch) or a span before now. Raises BadInput."""
     if text is None:
         return None

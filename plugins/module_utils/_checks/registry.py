@@ -4,7 +4,7 @@
 """All checks by name. Each is imported by its name, and only when an item asks for it.
 
 Ansible packs a module with whatever its code imports: with every check that takes longer than judging. So each check's
-module imports its own check, and what is sent for a checklist imports those that its items ask for (``sent_module``).
+module imports its own check, and what is sent for a checklist carries those that its items ask for (``sent_module``).
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ _NAMES = (
     "check_backup",
     "check_celery",
     "check_command",
+    "check_container",
     "check_doc",
     "check_env",
     "check_gpu",
+    "check_grafana",
     "check_host",
     "check_http",
     "check_k8s",

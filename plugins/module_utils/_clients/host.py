@@ -29,8 +29,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 _ASK_STATVFS = """\
 import json, os, sys
 try:
-    s = os.statvfs(sys.argv[1])
-    print(json.dumps([s.f_frsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files, s.f_favail]))
+    s, mount = os.statvfs(sys.argv[1]), os.path.realpath(sys.argv[1])
+    device = os.stat(mount).st_dev
+    while not os.path.ismount(mount):
+        mount = os.path.dirname(mount)
+    print(json.dumps([s.f_frsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files, s.f_favail, mount, device]))
 except OSError as problem:
     print(json.dumps(problem.strerror))
 """
@@ -39,13 +42,18 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """A file system, as an ordinary user may use it. ``free_inodes_percent`` is None where it counts none (btrfs)."""
+    """A file system, as an ordinary user may use it. Inodes are None where it counts none (btrfs)."""
 
     path: str
     size_bytes: int
     free_bytes: int
     free_percent: float
     free_inodes_percent: float | None
+    free_inodes: int | None
+    #: Where it is mounted.
+    mount: str
+    #: The same for all paths on one file system.
+    device: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +97,7 @@ def space(path: str, *, deadline: Deadline, python: str = sys.executable) -> Spa
     told = json.loads(answered.stdout)
     if isinstance(told, str):
         raise Unreachable(f"The path {path} cannot be asked for its free space: {told}.")
-    block, blocks, free, available, files, free_files = told
+    block, blocks, free, available, files, free_files, mount, device = told
     usable = blocks - free + available  # what df counts: without the blocks kept for root
     return Space(
         path=path,
@@ -97,6 +105,9 @@ def space(path: str, *, deadline: Deadline, python: str = sys.executable) -> Spa
         free_bytes=block * available,
         free_percent=100.0 * available / usable if usable else 0.0,
         free_inodes_percent=100.0 * free_files / files if files else None,
+        free_inodes=free_files if files else None,
+        mount=mount,
+        device=device,
     )
 
 

@@ -1,6 +1,7 @@
 """Health: liveness, the state of each component, the pipeline, and all of it together.
 
-The body carries the verdict, not the status code: /health/detailed answers 200 even when kritisch.
+The body carries the verdict, not the status code: /health/detailed answers 200 even when kritisch, and says when it looked:
+HEALTH_CACHE_SECONDS keeps its answer for that long.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,13 +17,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from ablage import broker, storage
+from ablage import broker, settings, storage
 from ablage.database import engine
 from ablage.version import SCHEMA_REVISION, VERSION
 
 router = APIRouter(prefix="/health", tags=["health"])
 GESUND, BEEINTRAECHTIGT, KRITISCH = "gesund", "beeintraechtigt", "kritisch"
 _ORDER = (GESUND, BEEINTRAECHTIGT, KRITISCH)
+_kept: list[tuple[float, dict[str, Any]]] = []
 
 
 def worst(states: list[str]) -> str:
@@ -98,8 +101,14 @@ def alive() -> dict[str, str]:
 
 @router.get("/detailed")
 def detailed() -> dict[str, Any]:
-    parts = components()
-    return {"status": worst([part["status"] for part in parts.values()]), "version": VERSION, "komponenten": parts}
+    now = time.monotonic()
+    if _kept and now - _kept[0][0] < settings.load().health_cache_seconds:
+        return _kept[0][1]
+    looked, parts = datetime.now(UTC).isoformat(), components()
+    state = worst([part["status"] for part in parts.values()])
+    answer = {"status": state, "version": VERSION, "geprueft_um": looked, "komponenten": parts}
+    _kept[:] = [(now, answer)]
+    return answer
 
 
 @router.get("/pipeline")

@@ -45,6 +45,7 @@ class Settings:
     max_request_body_bytes: int
     maintenance_bypass: str = field(repr=False)
     worker_hold_file: str
+    health_cache_seconds: float
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -106,4 +107,5 @@ def load() -> Settings:
         max_request_body_bytes=int(float(values.get("MAX_REQUEST_BODY_MB", "10")) * 1024 * 1024),
         maintenance_bypass=values.get("MAINTENANCE_BYPASS", ""),
         worker_hold_file=values.get("WORKER_HOLD_FILE", ""),
+        health_cache_seconds=float(values.get("HEALTH_CACHE_SECONDS", "0")),
     )

@@ -73,7 +73,7 @@ def test_a_check_without_options_is_a_check() -> None:
 def test_a_signature_has_a_team_and_may_end() -> None:
     item = parse(_raw(check_host="absent", sign_off={"team": "backend", "expires_after": "7d"}), 0)
     assert item.check == "sign_off"
-    assert item.sign_off == {"team": "backend", "expires_after": "7d", "binds_to": "release", "asks": []}
+    assert item.sign_off == {"team": "backend", "expires_after": "7d", "binds_to": "release", "asks": [], "hours": None}
 
 
 def test_a_signature_that_is_bound_to_nothing_has_an_end() -> None:

@@ -104,7 +104,8 @@ SERVICES = {"artefact": ARTEFACT, "backend": ["web"]}
 DATABASE = {"dsn": "postgresql://app@db/archive", "application_roles": ["app"]}
 LAYER = {"name": "proxy", "backend": "file", "path": "/flag", "survives_stop": True}
 MAINTENANCE = {"layers": [LAYER], "verify": {"url": "https://a"}}
-#: Each would be found inside the window, and keep the way back as well.
+WEBHOOK = {"name": "team", "webhook": {"url": "https://hooks.example.org/T0geheim"}}
+#: Each would be found inside the window, and keep the way back as well; or nobody would be told.
 REFUSED_LATE: list[tuple[str, t.Any, str]] = [
     ("golive_database", {"dsn": DATABASE["dsn"]}, "missing required arguments: application_roles"),
     ("golive_database", {**DATABASE, "application_roles": []}, "golive_database.application_roles is empty"),
@@ -113,6 +114,15 @@ REFUSED_LATE: list[tuple[str, t.Any, str]] = [
     ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "xx"}}, "golive_services.artefact.sha256 is not 64 hex"),
     ("golive_maintenance", {**MAINTENANCE, "layers": []}, "golive_maintenance.layers is empty"),
     ("golive_maintenance", {**MAINTENANCE, "layers": [{**LAYER, "survives_stop": False}]}, "none with survives_stop: true"),
+    ("golive_notify", {}, "missing required arguments: channels"),
+    ("golive_notify", {"channels": []}, "golive_notify: channels is empty"),
+    ("golive_notify", {"channels": [WEBHOOK], "timeout": 0}, "golive_notify: timeout is 0"),
+    ("golive_notify", {"channels": [{"name": "team"}]}, "one of the following is required: webhook, mail found in golive_notify -> channels"),
+    (
+        "golive_notify",
+        {"channels": [{"name": "team", "webhook": {"url": "https://u:geheim@hooks.example.org/"}}]},
+        "golive_notify: channels: number 1 (team): url is no whole http(s) URL",
+    ),
 ]  # fmt: skip
 
 
@@ -122,6 +132,7 @@ def test_parts_that_a_release_can_work_with_are_accepted() -> None:
         ("golive_services", SERVICES),
         ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "sha256:" + "AB" * 32}}),
         ("golive_maintenance", {**MAINTENANCE, "layers": [LAYER, {**LAYER, "name": "app", "survives_stop": False}]}),
+        ("golive_notify", {"host": "state1", "channels": [WEBHOOK], "link": "https://ci.example.org/7"}),
     ):
         check_value(name, value)
 
@@ -131,6 +142,7 @@ def test_what_could_only_fail_in_the_window_is_refused_before(name: str, value: 
     with pytest.raises(BadInput) as caught:
         check_value(name, value)
     assert said in caught.value.message
+    assert "geheim" not in str(caught.value)
 
 
 def test_workers_that_are_no_services_of_ours_cannot_be_released() -> None:

@@ -320,6 +320,10 @@ CONTACT = _item(
 )
 
 
+OPEN = {"days": ["sun"], "time": "11:59-12:01"}
+CLOSED = {"days": ["sun"], "time": "12:01-13:00"}
+
+
 def test_a_contact_states_what_is_asked_for_and_holds_for_its_time_whatever_is_released() -> None:
     stated = {"channel": "+49 30 1234567", "substitute": "Emmy Noether"}
     for digest in ("d1", "d2"):
@@ -327,6 +331,40 @@ def test_a_contact_states_what_is_asked_for_and_holds_for_its_time_whatever_is_r
         assert verdict["decision"] == "GO"
     assert verdict["sign_offs"][0]["details"] == stated
     assert _signed(_signature(digest="none", details=stated, signed=_ago(days=8)), item=CONTACT)["decision"] == "NO-GO"
+
+
+def _lead(hours: dict[str, t.Any], details: dict[str, str] | None = None) -> tuple[Verdict, dict[str, t.Any]]:
+    """A contact with these hours who has signed, and what is decided of it."""
+    hours = {"days": ["mon-fri"], "time": "09:00-17:00", "time_zone": "UTC", "window": None, **hours}
+    item = {**CONTACT, "sign_off": {**CONTACT["sign_off"], "asks": [], "hours": hours}}
+    verdict, (finding,) = _decide([item], [], sign_offs=[_signature(digest="none", details=details)], bindings={})
+    return verdict, finding
+
+
+@pytest.mark.parametrize(
+    ("hours", "details", "status", "said"),
+    [
+        (OPEN, None, "pass", " is inside "),
+        (CLOSED, None, "fail", " is outside "),
+        (CLOSED, {"substitute": "[Name]"}, "fail", ", and no substitute is named."),
+        (CLOSED, {"substitute": "Emmy Noether"}, "pass", "when Emmy Noether stands in."),
+        ({**OPEN, "window": "24h"}, None, "fail", " for 24.0 h is outside "),
+        (
+            {"time_zone": "Europe/Nowhere"},
+            {"substitute": "Emmy Noether"},
+            "unknown",
+            "which this controller does not know",
+        ),
+    ],
+)
+def test_a_contact_of_office_hours_is_there_or_somebody_stands_in(
+    hours: dict[str, t.Any], details: dict[str, str] | None, status: str, said: str
+) -> None:
+    verdict, finding = _lead(hours, details)
+    assert (finding["status"], said in finding["summary"]) == (status, True), finding["summary"]
+    assert verdict["decision"] == ("GO" if status == "pass" else "NO-GO")
+    assert finding["evidence"]["hours"]["time"]
+    assert status == "pass" or '{"signed_details": {"substitute": "..."}}' in finding["remedy"]
 
 
 @pytest.mark.parametrize(

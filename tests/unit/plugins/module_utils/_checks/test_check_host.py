@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 
 GB, GIB = 10**9, 2**30
 FACTS = check_host.Facts(
-    paths=(host.Space("/", 100 * GB, 50 * GB, 50.0, 80.0),),
+    paths=(host.Space("/", 100 * GB, 50 * GB, 50.0, 80.0, 800, "/", 1),),
     memory=host.Memory(16 * GIB, 12 * GIB, 4 * GIB, 3 * GIB),
     cpus=4,
     load=(1.0, 4.0, 2.0),
@@ -51,6 +51,12 @@ def judgement(params: dict[str, t.Any], **change: t.Any) -> Judgement:
         ({"paths": [{"path": "/", "min_free_percent": 50}]}, "pass"),
         ({"paths": [{"path": "/", "min_free_percent": 51}]}, "fail"),
         ({"paths": [{"path": "/", "min_free": "1GB", "min_free_inodes_percent": 81}]}, "fail"),
+        ({"paths": [{"path": "/", "min_free": "40GB", "will_use": {"images": "6GB", "dump": "4GB"}}]}, "pass"),
+        ({"paths": [{"path": "/", "min_free": "40GB", "will_use": {"images": "6GB", "dump": 4 * GB + 1}}]}, "fail"),
+        ({"paths": [{"path": "/", "min_free_percent": 40, "will_use": {"dump": "10GB"}}]}, "pass"),
+        ({"paths": [{"path": "/", "min_free_percent": 40, "will_use": {"dump": "11GB"}}]}, "fail"),
+        ({"paths": [{"path": "/", "will_use": {"dump": "50GB"}}]}, "pass"),
+        ({"paths": [{"path": "/", "will_use": {"dump": "51GB"}, "level": "warn"}]}, "warn"),
         ({"memory": {"min_available": "12GiB"}}, "pass"),
         ({"memory": {"min_available": "12.9GB"}}, "fail"),
         ({"memory": {"min_total": "16GiB"}}, "pass"),
@@ -116,7 +122,7 @@ def test_what_could_not_be_seen_is_unknown(params: dict[str, t.Any], change: dic
 
 def test_a_file_system_that_counts_no_inodes_is_not_judged_by_them() -> None:
     params = {"paths": [{"path": "/", "min_free": "1GB"}]}
-    found = judgement(params, paths=(host.Space("/", 9 * GB, 8 * GB, 80.0, None),))
+    found = judgement(params, paths=(host.Space("/", 9 * GB, 8 * GB, 80.0, None, None, "/", 1),))
     assert (found.status, list(found.measured)) == ("pass", ["free space on /"])
 
 

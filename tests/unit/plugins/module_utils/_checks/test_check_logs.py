@@ -109,7 +109,7 @@ def test_an_empty_list_is_refused(option: str) -> None:
     ],
 )
 def test_since_is_a_moment_or_a_span(text: str | None, expected: float | None) -> None:
-    assert check._since(text, 1000.0) == expected
+    assert check.since_when(text, 1000.0) == expected
 
 
 def test_evidence_is_json() -> None:

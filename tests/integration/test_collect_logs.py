@@ -24,14 +24,14 @@ from tests.module_examples import examples_of
 from tests.returned import contradictions
 from tests.servers import Answer, HttpServer
 
-NOW = datetime.datetime.now(datetime.timezone.utc)
 OWN = "geheim-eigenes-4711"
 MARKED = "geheim<eigen>4711"
 Collected = t.Callable[..., dict[str, t.Any]]
 
 
 def _at(seconds: float = 0) -> str:
-    return (NOW - datetime.timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (now - datetime.timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
 @pytest.fixture

@@ -446,8 +446,7 @@ def _steps(defaults: Json) -> list[tuple[float, str]]:
     steps = [(-math.inf if step.get("value") is None else float(step["value"]), str(step["color"])) for step in told]
     if thresholds.get("mode") == "percentage":
         low, high = defaults.get("min"), defaults.get("max")
-        has_span = low is not None and high is not None and float(high) > float(low)
-        if not has_span:
+        if low is None or high is None or float(high) <= float(low):
             raise NotEvaluated("its thresholds are percentages, of no minimum and maximum that it names")
         steps = [(float(low) + at / 100 * (float(high) - float(low)), color) for at, color in steps]
     return sorted(steps, key=lambda step: step[0])

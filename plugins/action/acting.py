@@ -26,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory impo
     mark_token,
 )
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_options import run_options
+from ansible_collections.opsready.golive.plugins.plugin_utils.sent_module import sent_module
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
 from ansible_collections.opsready.golive.plugins.plugin_utils.terminal import printable
 
@@ -45,12 +46,13 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         try:
             arguments = self._arguments(variables)
+            sent = sent_module(self._module(), self._shared_loader_obj.module_loader)
         except GoliveError as problem:
             result.update(failed=True, changed=False, msg=str(problem), error=type(problem).__name__)
             return result
         try:
             answer = self._execute_module(
-                module_name=self._task.action,
+                module_name=sent,
                 module_args=arguments,
                 task_vars=variables,
                 wrap_async=bool(self._task.async_val),
@@ -102,8 +104,11 @@ class ActionModule(ActionBase):
             )
         return arguments
 
+    def _module(self) -> str:
+        return str(self._task.action).rpartition(".")[2]
+
     def _is_release(self) -> bool:
-        return str(self._task.action).rpartition(".")[2] == "release"
+        return self._module() == "release"
 
     def _target(self, variables: t.Mapping[str, t.Any]) -> str:
         return str(self._task.delegate_to or variables.get("inventory_hostname", "the target"))

@@ -201,9 +201,10 @@ class ActionModule(ActionBase):
     ) -> dict[str, dict[str, t.Any]]:
         if not sent:
             return {}
+        modules = self._shared_loader_obj.module_loader
         try:
             answer = self._execute_module(
-                module_name=sent_module((item["check"] for item in sent), self._shared_loader_obj.module_loader),
+                module_name=sent_module("checklist", modules, checks=(item["check"] for item in sent)),
                 module_args={
                     "checks": sent,
                     "secrets": secrets,

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module that is sent for a checklist: ``checklist`` with the checks that its items ask for, and no others.
+"""The module that is sent for an acting task, and for a checklist: one that carries all files of ours that it imports.
 
-Ansible parses and packs whatever a module's code imports: for all checks that takes a second of each run. And a host compiles
-each packed file twice. So this one module carries its files itself (``_core/carried``), which is half the time from the
-task's start to the first check.
+Ansible parses and packs whatever a module's code imports: half a second for each module of a run. And a host compiles each
+packed file twice, in each task. So what is sent carries its files itself (``_core/carried``). A checklist's carries the checks
+that its items ask for, and no others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.spool import write
 
 _PLUGINS = Path(__file__).resolve().parent.parent
 _PACKAGE = "ansible_collections.opsready.golive.plugins"
-_ENTRY = f"{_PACKAGE}.modules.checklist"
 #: An import of ours, at the top or inside of a function, on one line or in parentheses.
 _IMPORT = re.compile(rf"^ *from {re.escape(_PACKAGE)}\.([\w.]+) import (?:\(([^)]*)\)|([^#\n]*))", re.MULTILINE)
 
@@ -62,39 +61,40 @@ def _source(module: str) -> str:
     return _path(module).read_text(encoding="utf-8")
 
 
-def needed_by(checks: t.Iterable[str]) -> set[str]:
-    """What is imported for these checks, as modules below ``plugins``: ``modules.checklist``, ``module_utils._core.run``."""
+def needed_by(modules: t.Iterable[str]) -> set[str]:
+    """These modules below ``plugins``, such as ``modules.release``, and all of ours that they import."""
     needed: set[str] = set()
-    wanted = {"modules.checklist", *(f"module_utils._checks.{check}" for check in checks)}
+    wanted = set(modules)
     while wanted:
         needed |= wanted
         wanted = {inner for module in wanted for inner in _imported_by(module)} - needed
     return needed
 
 
-def source_with(checks: t.Iterable[str]) -> bytes:
-    """The source of a module that does what ``checklist`` does with these checks."""
+def source_of(module: str, checks: t.Iterable[str] = ()) -> bytes:
+    """The source of a module that does what this one of ``plugins/modules`` does, with these checks."""
     place = _PACKAGE.replace(".", "/")
     sources = {}
-    for module in sorted(needed_by(checks)):
-        file = f"{place}/{module.replace('.', '/')}.py"
-        sources[file] = _source(module)
+    for needed in sorted(needed_by([f"modules.{module}", *(f"module_utils._checks.{check}" for check in checks)])):
+        file = f"{place}/{needed.replace('.', '/')}.py"
+        sources[file] = _source(needed)
         while "/" in file:
             file = file.rpartition("/")[0]
             sources.setdefault(f"{file}/__init__.py", "")
     finder = Path(carried.__file__).read_text(encoding="utf-8")
-    tail = _TAIL.format(files=carried.carried(sources), entry=_ENTRY)
+    tail = _TAIL.format(files=carried.carried(sources), entry=f"{_PACKAGE}.modules.{module}")
     return (finder.replace("\nimport base64\n", f"\n{_HEAD}import base64\n", 1) + tail).encode("utf-8")
 
 
-def sent_module(checks: t.Iterable[str], loader: t.Any) -> str:
+def sent_module(module: str, loader: t.Any, *, checks: t.Iterable[str] = ()) -> str:
     """The name under which Ansible's module loader finds it from now on. Raises ActionFailed without room for it."""
     wanted = sorted(set(checks))
     folder = os.path.join(run_directory(), "modules")
-    name = f"golive_checklist_{hashlib.sha256(' '.join(wanted).encode()).hexdigest()[:12]}"
+    some = f"_{hashlib.sha256(' '.join(wanted).encode()).hexdigest()[:12]}" if wanted else ""
+    name = f"golive_{module}{some}"
     path = os.path.join(folder, f"{name}.py")
     if not os.path.exists(path):  # the directory is of this run, in which no source changes
-        write_file(path, source_with(wanted))
+        write_file(path, source_of(module, wanted))
     loader.add_directory(folder)
     # In a role a bare name is looked for among the modules of its collection alone.
     return f"ansible.legacy.{name}"

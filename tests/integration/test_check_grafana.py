@@ -256,10 +256,11 @@ def application() -> t.Iterator[Application]:
 
 
 def queue_is(prometheus: Prometheus, length: int) -> bool:
-    """Whether the newest point of a panel's range has this length, which may be a step of 9 s later than a scrape."""
+    """Whether the newest point of a panel's range has this length, and a rate; it may be a step of 9 s later than the scrapes."""
     now = CLOCK.now().timestamp()
     span = {"start": now // 9 * 9 - 90, "end": now, "step": 9}
-    query = urllib.parse.urlencode({"query": "sum(queue_length) and sum(up) == 2", **span})
+    has_rate = "sum(rate(requests_total[36s])) >= 0"  # of two scrapes: both lie before the point
+    query = urllib.parse.urlencode({"query": f"sum(queue_length) and sum(up) == 2 and {has_rate}", **span})
     result = prometheus.api(f"query_range?{query}")["result"]
     return bool(result) and float(result[0]["values"][-1][1]) == length
 

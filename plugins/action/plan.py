@@ -20,7 +20,6 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items im
     CONTROLLER,
     Item,
     check_keys,
-    check_param_names,
     check_params,
     close_match,
     duplicates,
@@ -165,7 +164,6 @@ class ActionModule(ActionBase):
         item = parse(whole, index)
         if item.check == "sign_off":
             return item, "", {}, {}
-        check_param_names(item)
         written = strictness.as_written(raw[item.check], defaults.get(item.check))
         check_keys(item, written)
         try:

@@ -216,15 +216,6 @@ def check_params(item: Item, params: t.Mapping[str, t.Any]) -> None:
     validated(check.ARGUMENT_SPEC, params, where=f"item {item.id}: {item.check}", **check.CONSTRAINTS)
 
 
-def check_param_names(item: Item) -> None:
-    """Raise BadInput for options that the check does not have; values may still be waiting for a host's variables."""
-    spec = registry.load(item.check).ARGUMENT_SPEC
-    known = {alias for option in spec.values() for alias in option.get("aliases", ())} | set(spec)
-    unknown = [f"{key!r}{close_match(str(key), known)}" for key in item.params if key not in known]
-    if unknown:
-        raise BadInput(f"item {item.id}: {item.check} has no option {', '.join(unknown)}.")
-
-
 def duplicates(items: t.Iterable[Item]) -> list[str]:
     """Ids that stand more than once, in order."""
     seen: dict[str, int] = {}

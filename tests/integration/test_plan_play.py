@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[t.Any, list[str]]] = {
         [_item(hosts="web1", check_host=None, check_redis={"url": "redis://h:6379/0", "use": "brokr"})],
         ["item passwd: check_redis", "value of use must be one of"],
     ),
-    "unknown_option": ([_item(check_host={"file": []})], ["item passwd: check_host has no option 'file' (did you mean files?)"]),
+    "unknown_option": ([_item(check_host={"file": []})], ["item passwd: check_host: unknown key 'file' (did you mean files?)"]),
     "wrong_value": ([_item(check_host={"min_cpus": "many"})], ["item passwd: check_host", "min_cpus", "a whole number"]),
     "wrong_value_on_localhost": (
         [_item(hosts="localhost", check_host={"min_cpus": "many"})],

@@ -16,7 +16,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import reg
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import (
     Item,
-    check_param_names,
+    check_keys,
     check_params,
     duplicates,
     kind_of,
@@ -161,9 +161,10 @@ def test_options_are_judged_by_the_checks_own_spec() -> None:
 
 
 def test_the_names_of_options_are_judged_before_their_values_are_known() -> None:
-    check_param_names(parse(_raw(check_host={"min_cpus": None, "disk": None}), 0))
-    with pytest.raises(BadInput, match=r"item a: check_host has no option 'min_cpu' \(did you mean min_cpus\?\)"):
-        check_param_names(parse(_raw(check_host={"min_cpu": None}), 0))
+    item = parse(_raw(), 0)
+    check_keys(item, {"min_cpus": None, "disk": None})
+    with pytest.raises(BadInput, match=r"item a: check_host: unknown key 'min_cpu' \(did you mean min_cpus\?\)"):
+        check_keys(item, {"min_cpu": None})
 
 
 def test_an_unknown_key_deep_inside_says_which_was_meant() -> None:

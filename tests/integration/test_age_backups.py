@@ -27,8 +27,10 @@ from tests.integration.test_pg_backup import (
     uploads,
 )
 from tests.integration.test_pg_restore import baseline, fence, migrate, restore
+from tests.module_examples import examples_of
 from tests.servers import S3, MotoS3, Postgres, await_true
 
+RECIPIENT = "age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm"
 MARKER = "Geheimnis-7f3a91c4"
 
 
@@ -333,13 +335,21 @@ def test_a_signal_during_the_upload_leaves_nothing(
     assert_nothing_left(big, moto_s3, bucket)
 
 
-def test_the_identity_is_in_no_programs_arguments_environment_or_file(
+def test_the_documentations_identity_is_in_no_programs_arguments_environment_or_file(
     run_module_here: ModuleRun, sample: Sample, key: AgeKey, tmp_path: Path
 ) -> None:
     place, seen, programs = tmp_path / "place", tmp_path / "seen", tmp_path / "bin"
     place.mkdir()
     programs.mkdir()
-    run_module_here("pg_backup", options(sample, f"file://{place}", verify="head", **to(key)))
+    replaced = {
+        "postgresql://golive@db.example.org/archive": sample.dsn(),
+        "file:///var/backups/sealed": f"file://{place}",
+        "{{ database_password }}": sample.password,
+    }
+    sealed = examples_of("pg_backup", {**replaced, RECIPIENT: key.recipient})["A backup that this host cannot read once it is made"]
+    proof = examples_of("pg_restore", replaced)["Prove that an encrypted one does, and that its identity is at hand"]
+    made = run_module_here("pg_backup", {**sealed, "pg_bindir": sample.programs})
+    assert made["backup"]["encryption"]["recipients"] == [key.recipient], made
     for name in ("pg_dump", "pg_restore"):
         script = programs / name
         script.write_text(
@@ -347,8 +357,8 @@ def test_the_identity_is_in_no_programs_arguments_environment_or_file(
             f'exec {sample.server.program(name)} "$@"\n'
         )
         script.chmod(0o755)
-    wanted = restore(sample, "verified", destination=f"file://{place}", identity=key.identity)
-    proven = run_module_here("pg_restore", {**wanted, "pg_bindir": str(programs)}, secrets=key.secrets)
+    wanted = {**proof, "identity": key.identity, "pg_bindir": str(programs)}
+    proven = run_module_here("pg_restore", wanted, secrets=key.secrets)
     assert proven["verified"]["ok"] is True, proven
     text = seen.read_text()
     assert "--exit-on-error" in text

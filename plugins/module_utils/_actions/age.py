@@ -52,7 +52,9 @@ Identities = t.Sequence[t.Any]
 def recipients_of(texts: t.Sequence[str], *, name: str) -> dict[str, t.Any]:
     """The library's recipients by their text. Raises BadInput, which shows none of them, MissingLibrary."""
     if not texts:
-        raise BadInput(f"{name} is empty: nobody could ever read the backup.", remedy="Name the public keys of those who may.")
+        raise BadInput(
+            f"{name} is empty: nobody could ever read the backup.", remedy="Name the public keys of those who may."
+        )
     library = require("pyrage")
     found: dict[str, t.Any] = {}
     for number, text in enumerate(texts, 1):
@@ -91,7 +93,9 @@ def identities_of(text: str, *, name: str) -> list[t.Any]:
             try:
                 found.append(library.x25519.Identity.from_str(line.strip()))
             except library.IdentityError:
-                raise BadInput(f"Line {number} of {name} is no age identity (AGE-SECRET-KEY-1…).", remedy=remedy) from None
+                raise BadInput(
+                    f"Line {number} of {name} is no age identity (AGE-SECRET-KEY-1…).", remedy=remedy
+                ) from None
     if not found:
         raise BadInput(f"{name} holds no age identity (AGE-SECRET-KEY-1…).", remedy=remedy)
     return found
@@ -155,7 +159,6 @@ class Encryption:
 
     def body(self, plain: bytes) -> bytes:
         return b"".join(self.stream([plain]))
-
 
 
 def encrypted(chunks: Chunks, recipients: t.Sequence[t.Any]) -> Stream:

@@ -49,9 +49,7 @@ WITHOUT_OWNERS = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-pub
 class Archive:
     """The archive of a manifest as a stream whose checksum must fit. ``identities`` read one that is encrypted."""
 
-    def __init__(
-        self, place: Destination, folder: str, manifest: Manifest, *, identities: age.Identities = ()
-    ) -> None:
+    def __init__(self, place: Destination, folder: str, manifest: Manifest, *, identities: age.Identities = ()) -> None:
         self.place = place
         self.name = f"{folder}/{manifest.archive['name']}" if folder else str(manifest.archive["name"])
         self.manifest = manifest

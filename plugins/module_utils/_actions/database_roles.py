@@ -67,9 +67,7 @@ _ATTRIBUTES = (
 )
 
 
-def require_intact(
-    place: Destination, name: str, made: manifest.Manifest, *, identities: age.Identities = ()
-) -> None:
+def require_intact(place: Destination, name: str, made: manifest.Manifest, *, identities: age.Identities = ()) -> None:
     """Read the SQL beside the archive of this name, or of its manifest's, again, and decrypt it. Raises ActionFailed."""
     beside = manifest.roles_beside(name, made)
     if beside is None:

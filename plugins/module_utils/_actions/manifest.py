@@ -81,7 +81,9 @@ class Manifest:
         where = f"The manifest {self.name}"
         sealed = age.opened(base64.b64decode(encryption["sealed"]), identities, what=where)
         found = foreign_json.read(sealed.decode("utf-8", "replace"))
-        _require(isinstance(found, dict) and set(found) == set(SEALED), "its encrypted properties are unreadable", where)
+        _require(
+            isinstance(found, dict) and set(found) == set(SEALED), "its encrypted properties are unreadable", where
+        )
         return {**self.properties, **found}
 
     def age_seconds(self, now: datetime.datetime) -> float:

@@ -461,7 +461,9 @@ class Backup:
                     **_part(archive, stored),
                     "format": "custom",
                     "compression": method,
-                    "encryption": None if encryption is None else {**encryption.told(), "sealed": self._sealed(encryption)},
+                    "encryption": None
+                    if encryption is None
+                    else {**encryption.told(), "sealed": self._sealed(encryption)},
                     "crc32": stored.crc32,
                     "stored_proof": stored.proven_by,
                     "roles": {**_part(beside, roles), "names": names},

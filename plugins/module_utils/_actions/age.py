@@ -15,7 +15,6 @@ import dataclasses
 import queue
 import re
 import threading
-import types
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
@@ -49,34 +48,41 @@ Stream = t.Generator[bytes, None, None]
 Identities = t.Sequence[t.Any]
 
 
-def recipients_of(texts: t.Sequence[str], *, name: str) -> dict[str, t.Any]:
-    """The library's recipients by their text. Raises BadInput, which shows none of them, MissingLibrary."""
+def refuse_no_recipients(texts: t.Sequence[str], *, name: str) -> None:
+    """What is seen without the library, which the controller may lack. Raises BadInput, which shows none of them."""
     if not texts:
         raise BadInput(
             f"{name} is empty: nobody could ever read the backup.", remedy="Name the public keys of those who may."
         )
-    library = require("pyrage")
-    found: dict[str, t.Any] = {}
     for number, text in enumerate(texts, 1):
-        found[text.strip()] = _recipient(library, text.strip(), f"{name}[{number}]")
-    return found
+        if "AGE-SECRET-KEY-" in text.upper() or "PRIVATE KEY" in text.upper():
+            raise BadInput(
+                f"{name}[{number}] is a secret key, where its public one belongs. It is not secret any more.",
+                remedy="Make another one with age-keygen, and give the public key that it prints.",
+            )
+        if not (text.strip().isprintable() and text.strip().startswith(("age1", "ssh-"))):
+            raise _no_recipient(f"{name}[{number}]")
 
 
-def _recipient(library: types.ModuleType, text: str, name: str) -> t.Any:
-    if "AGE-SECRET-KEY-" in text.upper() or "PRIVATE KEY" in text.upper():
-        raise BadInput(
-            f"{name} is a secret key, where its public one belongs. It is not secret any more.",
-            remedy="Make another one with age-keygen, and give the public key that it prints.",
-        )
-    with contextlib.suppress(library.RecipientError):
-        if text.isprintable() and text.startswith("age1"):
-            return library.x25519.Recipient.from_str(text)
-        if text.isprintable() and text.startswith("ssh-"):
-            return library.ssh.Recipient.from_str(text)
-    raise BadInput(
+def _no_recipient(name: str) -> BadInput:
+    return BadInput(
         f"{name} is neither an age recipient (age1…) nor an SSH public key (ssh-ed25519 or ssh-rsa).",
         remedy="age-keygen -y <file with the identity> prints it.",
     )
+
+
+def recipients_of(texts: t.Sequence[str], *, name: str) -> dict[str, t.Any]:
+    """The library's recipients by their text. Raises BadInput, which shows none of them, MissingLibrary."""
+    refuse_no_recipients(texts, name=name)
+    library = require("pyrage")
+    found: dict[str, t.Any] = {}
+    for number, text in enumerate(texts, 1):
+        kind = library.x25519 if text.strip().startswith("age1") else library.ssh
+        try:
+            found[text.strip()] = kind.Recipient.from_str(text.strip())
+        except library.RecipientError:
+            raise _no_recipient(f"{name}[{number}]") from None
+    return found
 
 
 def identities_of(text: str, *, name: str) -> list[t.Any]:
@@ -108,9 +114,9 @@ def require_reader(recipients: t.Sequence[str], identities: Identities, *, what:
     if not identities:
         raise BadInput(f"{what} is encrypted, and no identity is given.", remedy=remedy)
     library = require("pyrage")
-    for number, text in enumerate(recipients, 1):
+    for text in recipients:
         try:
-            known = _recipient(library, text, f"recipients[{number}]")
+            (known,) = recipients_of([text], name="recipients").values()
         except BadInput:  # of a kind that another version knows: the archive itself will tell
             return
         with contextlib.suppress(library.DecryptError):

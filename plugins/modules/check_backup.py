@@ -165,11 +165,19 @@ options:
         type: str
   encryption:
     description:
-      - Whether the newest backup's archive must be encrypted, for C(age) by what it begins with, or by the store as it tells. Where neither says so
-        and the store, or a directory, cannot tell, it is V(unknown).
+      - Whether the newest backup's archive must be encrypted. V(required) takes C(age), by what the archive begins with, or the store's own
+        encryption, as it tells. Where neither says so and the store, or a directory, cannot tell, it is V(unknown).
+      - V(age) asks for archive and roles that are encrypted to age recipients, as M(opsready.golive.pg_backup) does with
+        O(opsready.golive.pg_backup#module:encryption). What the store encrypts by itself, the store can read.
     type: str
-    choices: [required, any]
+    choices: [required, age, any]
     default: any
+  recipients:
+    description:
+      - The age recipients that the newest backup must be encrypted to, these and no others, by its manifest, such as
+        V(age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm). It includes what O(encryption=age) asks.
+    type: list
+    elements: str
   object_lock:
     description: Whether the newest backup's archive and manifest must be held by an object lock. A directory has none.
     type: str
@@ -225,6 +233,14 @@ EXAMPLES = r"""
     archive: sha256
     dsn: postgresql://golive@db.example.org/archive
     password: "{{ database_password }}"
+
+- name: Nobody but operations can read the newest backup
+  opsready.golive.check_backup:
+    destination: file:///var/backups/sealed
+    database: archive
+    max_age: 26h
+    recipients:
+      - age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm
 """
 
 RETURN = r"""

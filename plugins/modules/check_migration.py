@@ -36,6 +36,7 @@ requirements:
   - pglast >= 7.20 (Python library, on the host that runs the module), for O(lint). On Python 3.9 below 8, which has no wheel for it
   - pg_dump and pg_restore, not older than the server, for O(rehearse)
   - boto3 >= 1.34 (Python library, on the host that runs the module), for a rehearsal from an object store
+  - pyrage >= 1.2.3 (Python library, on the host that runs the module), for a rehearsal on an encrypted backup
 options:
   pending:
     description: Whether revisions may be pending. V(none) asks for a database that is at O(to).
@@ -153,6 +154,11 @@ options:
             type: str
             choices: [full_object, none]
             default: full_object
+      identity:
+        description:
+          - The age identity that reads an encrypted backup, as the option of M(opsready.golive.pg_restore). It is never printed, and never written
+            to a file.
+        type: str
       max_backup_age:
         description: Highest age of the backup that was rehearsed on, such as V(26h).
         type: str

@@ -71,6 +71,12 @@ options:
         type: str
         choices: [full_object, none]
         default: full_object
+  identity:
+    description:
+      - The age identity that reads an encrypted backup, as the text of the file that C(age-keygen) made, or of an SSH private key without a
+        passphrase. Several identities may stand in it, one a line. It is needed for V(verified) and V(restored).
+      - It is never printed, is given to no program, and is written to no file. With a backup that is not encrypted it is not looked at.
+    type: str
   copy:
     description: Instead of a backup, take the template copy that M(opsready.golive.pg_fence) made.
     type: str
@@ -146,6 +152,7 @@ extends_documentation_fragment:
 requirements:
   - pg_dump and pg_restore, not older than the server
   - boto3 >= 1.34 (Python library) for an object store
+  - pyrage >= 1.2.3 (Python library) for an encrypted backup
 attributes:
   check_mode:
     support: full
@@ -168,6 +175,14 @@ EXAMPLES = r"""
     dsn: postgresql://golive@db.example.org/archive
     password: "{{ database_password }}"
     destination: file:///var/backups/archive
+
+- name: Prove that an encrypted one does, and that its identity is at hand
+  opsready.golive.pg_restore:
+    state: verified
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: file:///var/backups/sealed
+    identity: "{{ backup_identity }}"
 
 - name: Note what is in the database, right after the migration
   opsready.golive.pg_restore:
@@ -200,6 +215,9 @@ backup:
     created: "2026-11-22T01:02:03.004Z"
     size_bytes: 1465529
     sha256: 2547fc101dfcec91674f36f15dfc3b065a535277783dc76e05dc17446c789d2a
+    encryption:
+      format: age
+      recipients: [age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm]
     rows: 50123
     tables: 12
     revision: ["0002"]

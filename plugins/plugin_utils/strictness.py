@@ -50,13 +50,13 @@ _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",
     "allowed_users", "allowed_applications", "exit_codes", "ignore", "placeholder_exceptions", "unaudited", "fingerprints",
     "exclude", "ignored_rules", "accepted_kinds", "accept", "restart_policies", "ignored",
-    "ignored_severities", "ignored_xids", "good_colors",
+    "ignored_severities", "ignored_xids", "good_colors", "recipients",
 }  # fmt: skip
 _TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated"}
 _FALSE_IS_STRICTER = {"allow_private"}
 #: An option that is there only to excuse, or to judge a part alone.
 _EXCUSES = {"optional", "first_backup", "accepted_file", "after", "panels"}
-#: Choices that demand less than the others beside them.
+#: Choices that demand less than the others beside them, and below 0 more.
 _MILD_CHOICES = {
     "any": 2,
     "optional": 2,
@@ -68,6 +68,7 @@ _MILD_CHOICES = {
     "allowed": 1,
     "tag": 1,
     "memory": 1,
+    "age": -1,  # more than that it is encrypted
 }
 _SHOWN = 100
 #: A size, span, version or mode.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    age,
     artefacts,
     maintenance,
     notify,
@@ -59,6 +60,7 @@ SYSTEM_FILE: Spec = {
             "verify_database": {"type": "str", "no_log": True},
             "broker": {"type": "str", "no_log": True},
             "backup": {"type": "str", "no_log": True},
+            "backup_identity": {"type": "str", "no_log": True},
             "bypass": {"type": "str", "no_log": True},
             "smoke": {"type": "dict", "no_log": True},
             "notify": {"type": "dict", "no_log": True},
@@ -105,6 +107,7 @@ SYSTEM_FILE: Spec = {
             "compression": {"type": "str"},
             "verify": {"type": "str", "choices": ["restore", "archive", "head"]},
             "compare": {"type": "str", "choices": ["rows", "content"]},
+            "encryption": {"type": "dict", "options": {"recipients": age.SPEC["recipients"]}},
             "keep": {"type": "dict", "options": retention.SPEC},
             "timeout": {"type": "float"},
         },
@@ -264,6 +267,8 @@ def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
         _require_layers(read["layers"])
     if name == "golive_backup" and read["keep"]:
         retention.require_rules(read["keep"])
+    if name == "golive_backup" and read["encryption"]:
+        age.refuse_no_recipients(read["encryption"]["recipients"], name="golive_backup.encryption.recipients")
     if name == "golive_database":
         # Whether the server has them the migration's plan says, or the fence's status.
         if not read["application_roles"] or not all(read["application_roles"]):

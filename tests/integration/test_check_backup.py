@@ -449,6 +449,56 @@ def test_encryption_is_what_the_store_or_the_archive_says(
     assert (after["status"], after["measured"]["encryption of the newest backup"]) == ("pass", "AES256")
 
 
+AGE = b"age-encryption.org/v1\n-> X25519 " + b"x" * 9000
+OPERATIONS = "age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm"
+
+
+def test_only_those_named_can_read_the_newest_backup(
+    run_module_here: ModuleRun, sample: Sample, backups: Backups, moto_s3: MotoS3, judged: Judge
+) -> None:
+    backups.write(HOUR, AGE, recipients=["age1formerly"])
+    wanted = {"recipients": [OPERATIONS], "min_size_share": 0}
+    formerly = judged(backups, **wanted)
+    assert formerly["status"] == "fail"
+    assert (
+        f"The newest backup is encrypted to other recipients: {OPERATIONS} cannot read it and age1formerly can."
+        in formerly["summary"]
+    )
+    backups.write(HOUR / 2, AGE, recipients=[OPERATIONS])
+    found = judged(backups, **wanted)
+    assert (found["status"], found["measured"]["recipients of the newest backup"]) == ("pass", OPERATIONS)
+    # What the manifest says and what lies there are two things.
+    backups.write(HOUR / 4, recipients=[OPERATIONS])
+    in_clear = judged(backups, **wanted)
+    assert (in_clear["status"], "is not encrypted to age recipients: file://" in in_clear["summary"]) == ("fail", True)
+
+    # The store's own encryption, which the store can read, is enough for `required` and not for `age`.
+    kept = in_bucket(moto_s3)
+    rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+    moto_s3.client().put_bucket_encryption(
+        Bucket=kept.url.split("/")[2], ServerSideEncryptionConfiguration={"Rules": rules}
+    )
+    kept.write(HOUR)
+    for encryption, status in (("required", "pass"), ("age", "fail")):
+        assert judged(kept, encryption=encryption, min_size_share=0)["status"] == status
+    kept.write(HOUR / 2, AGE)
+    assert judged(kept, encryption="age", min_size_share=0)["status"] == "pass"
+    nobody = judged(kept, **wanted)
+    assert f"encrypted to other recipients: {OPERATIONS} cannot read it." in nobody["summary"]
+
+    # As pg_backup makes them, with the roles beside.
+    kept.database = sample.name
+    back_up(run_module_here, sample, kept, verify="head", encryption={"recipients": [OPERATIONS]})
+    made = judged(kept, **wanted, verify="head")
+    assert made["status"] == "pass", made["summary"]
+    (roles,) = [name for name in kept.place.names() if name.endswith(".roles.sql.age")]
+    body = kept.place.read(roles, limit=1 << 20)
+    kept.place.remove(roles)
+    kept.place.put(roles, b"-" * len(body))
+    opened = judged(kept, **wanted, verify="head")
+    assert f"is not encrypted to age recipients: {kept.url}/{roles}" in opened["summary"]
+
+
 def locking_bucket(store: MotoS3, days: int | None) -> Backups:
     bucket = store.create_bucket(ObjectLockEnabledForBucket=True)
     if days is not None:
@@ -640,7 +690,8 @@ def test_used_alone_the_module_fails_unless_told_otherwise(run_module: ModuleRun
 def test_the_documentations_examples_are_judged(
     run_module_here: ModuleRun, sample: Sample, s3: S3, backups: Backups
 ) -> None:
-    nightly, copies = in_bucket(s3), in_bucket(s3)
+    nightly, copies, sealed = in_bucket(s3), in_bucket(s3), Backups(f"{backups.url}/sealed")
+    (Path(backups.url.removeprefix("file://")) / "sealed").mkdir()
     nightly.copy_to(copies, *nightly.nightly(7))
     replaced = {
         "s3://backups/nightly": nightly.url,
@@ -652,18 +703,21 @@ def test_the_documentations_examples_are_judged(
         "{{ copies_access_key }}": s3.access_key,
         "{{ copies_secret_key }}": s3.secret_key,
         "file:///var/backups/archive": backups.url,
+        "file:///var/backups/sealed": sealed.url,
         "postgresql://golive@db.example.org/archive": sample.dsn(),
         "{{ database_password }}": sample.password,
     }
+    sealed.write(HOUR, AGE, recipients=[OPERATIONS])
     examples = examples_of("check_backup", replaced)
     backups.nightly(4, first=HOUR / 2)
-    first, second = (
+    first, second, third = (
         run_module_here(
             "check_backup", {**options, "enforce": False, "timeout": 60}, secrets=[s3.secret_key, sample.password]
         )
         for options in examples.values()
     )
     assert second["finding"]["status"] == "pass", second["finding"]["summary"]
+    assert third["finding"]["measured"]["recipients of the newest backup"] == OPERATIONS, third["finding"]["summary"]
     # rclone knows neither encryption nor locks; all the rest holds, but for what was never made.
     assert "encryption of the newest backup is unknown" in first["finding"]["summary"].lower()
     assert "object lock of the newest backup is unknown" in first["finding"]["summary"].lower()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import json
 import shutil
 import signal
 import sys
@@ -19,6 +20,7 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from ansible_collections.opsready.golive.plugins.plugin_utils.verdict_rules import signed_findings
+from tests.age_keys import age_key
 from tests.conftest import ModuleRun
 from tests.integration.alembic_projects import COLUMN, LOSSY, NOTES, release, revision
 from tests.integration.sample_database import ROOT, ModuleInBackground, Sample
@@ -405,6 +407,24 @@ def test_up_and_down_on_a_copy_leaves_the_schema_as_it_was(
     assert (done["lost"], done["left"], done["revision_after"]) == ([], [], ["0001"])
     assert done["copied_from"].startswith("backup " if source == "backup" else "a template copy")
     assert (fingerprint(sample), sample.databases()) == (before, databases)
+
+
+def test_an_encrypted_backup_is_rehearsed_on_with_its_identity_alone(
+    run_module_here: ModuleRun, judged: Judge, sample: Sample, project: Path, tmp_path: Path
+) -> None:
+    key = age_key(tmp_path, "key.txt")
+    encryption = {"recipients": [key.recipient]}
+    sealed = backed_up(
+        run_module_here, sample, tmp_path / "sealed", pg_bindir=sample.programs, verify="head", encryption=encryption
+    )
+    found = judged(project, rehearse=rehearsal(sample, sealed))
+    assert found["status"] == "unknown", found["summary"]
+    assert says(found, "is encrypted, and no identity is given") and key.recipient in found["remedy"]
+    found = judged(project, rehearse=rehearsal(sample, sealed, identity=key.identity))
+    assert found["status"] == "pass", found["summary"]
+    assert found["evidence"]["rehearsal"]["backup"]["encryption"]["recipients"] == [key.recipient]
+    assert_no_leak(key.secrets, json.dumps(found), "the finding")
+    assert sample.databases() == [sample.name]
 
 
 @serves("S1.12", case="fail")

@@ -63,6 +63,7 @@ def _backup(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
         "max_gap": "1h",
         "copies": [{"destination": copies.url}],
         "encryption": "required",
+        "recipients": ["age1a", "age1b"],
         "min_lock_days": 1,
         "dsn": server.dsn(password=None),
         "password": server.password,

@@ -37,6 +37,8 @@ def test_what_is_documented_is_what_is_returned(run_module_here: ModuleRun, post
         assert run(**fence, state="fenced", copy=True)["sessions"]
         run(**fence, state="status")
         run("pg_backup", destination=place, database=fenced, check=True)
+        sealed = {"recipients": ["age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm"]}
+        run("pg_backup", destination=place, database=fenced, verify="archive", encryption=sealed)
         query = [{"query": "select 1", "expect": "1"}]
         backup = run("pg_backup", destination=place, database=fenced, verify_sql=query, keep={"last": 1})
         run("pg_restore", state="listed", destination=place)

@@ -27,6 +27,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.drain_led
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
 from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import Broker, lists_of
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from tests.age_keys import age_key
 from tests.integration.celery_site import Site
 from tests.integration.supervised import Supervised
 from tests.integration.test_migrate import COLUMN, NOTES
@@ -254,7 +255,7 @@ class Restoring:
         )
         self.execute("insert into kept (what) values ('failed')", "fenced")
 
-    def planned(self, backup: dict[str, str]) -> rollback_plan.Plan:
+    def planned(self, backup: dict[str, t.Any]) -> rollback_plan.Plan:
         return made({"rollback_kind": "restore", "from": ["0001"]}, backup=backup, **self.way_back)
 
     def name(self, word: str) -> str:
@@ -318,6 +319,34 @@ def test_a_fence_that_was_lifted_asks_before_anything_is_lost(restoring: Restori
     assert restoring.execute("select count(*) from kept", "live") == [(2,)]
     went_well(restoring.follow(RESTORE="yes"))
     restoring.is_back()
+
+
+def test_an_encrypted_archive_is_read_by_the_stock_tool_and_nothing_is_changed_before(
+    restoring: Restoring, tmp_path: Path
+) -> None:
+    key, other = age_key(tmp_path, "it's the key.txt"), age_key(tmp_path, "other.txt")
+    stored = restoring.dump.with_name(f"{restoring.dump.name}.age")
+    subprocess.run(["age", "-r", key.recipient, "-o", str(stored), str(restoring.dump)], check=True)
+    restoring.dump.unlink()
+    where = {"archive": f"file://{stored}", "destination": f"file://{tmp_path}", "recipients": [key.recipient]}
+    plan = restoring.planned(where)
+    text = rollback_document.render(plan)
+    assert f"the path of a file with the age identity of `{key.recipient}`, in `BACKUP_IDENTITY`" in text
+    assert "these programs, where they are used: `psql`, `pg_restore`, `age`" in text
+    # What was planned before there was a backup asks for none.
+    assert "BACKUP_IDENTITY" not in rollback_document.render(restoring.planned({**where, "archive": ""}))
+
+    assert "the file with the age identity that reads the backup" in stopped(restoring.follow(plan))
+    assert "no identity matched" in stopped(restoring.follow(plan, BACKUP_IDENTITY=str(other.path)))
+    whole = stored.read_bytes()
+    for damaged in (whole[:-1], whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:]):
+        stored.write_bytes(damaged)
+        stopped(restoring.follow(plan, BACKUP_IDENTITY=str(key.path)))
+        assert names(restoring.server, plan) == ["fenced"]
+    stored.write_bytes(whole)
+    went_well(restoring.follow(plan, BACKUP_IDENTITY=str(key.path)))
+    restoring.is_back()
+    assert "The backup is back already." in went_well(restoring.follow(plan))
 
 
 def test_an_archive_that_was_changed_since_it_was_proven_changes_nothing(restoring: Restoring) -> None:

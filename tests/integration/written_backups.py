@@ -36,10 +36,22 @@ class Backups:
         place = {"destination": self.url, "database": self.database, **({"s3": dict(self.s3)} if self.s3 else {})}
         return {**place, "max_age": "26h", "enforce": False, "timeout": 60, **more}
 
-    def write(self, age: datetime.timedelta, content: bytes = b"PGDMP" * 2000, **changes: t.Any) -> str:
-        """A backup of that age; returns its manifest's name. ``changes`` are fields of the manifest."""
+    def write(
+        self,
+        age: datetime.timedelta,
+        content: bytes = b"PGDMP" * 2000,
+        *,
+        recipients: t.Sequence[str] | None = None,
+        **changes: t.Any,
+    ) -> str:
+        """A backup of that age; returns its manifest's name. ``changes`` are fields of the manifest.
+
+        With ``recipients`` its manifest says that it is encrypted to them, whatever the content is.
+        """
         created = datetime.datetime.now(datetime.timezone.utc) - age
-        archive = manifest.archive_name(self.database, created, secrets.token_hex(4))
+        archive = manifest.archive_name(
+            self.database, created, secrets.token_hex(4), is_encrypted=recipients is not None
+        )
         name = manifest.manifest_name(archive)
         digest = Digest()
         digest.update(content)
@@ -53,7 +65,11 @@ class Backups:
             "server": {"version_num": 180006},
             "snapshot": "773:775:773,774",
             "lsn": "0/2515440",
-            "archive": {"name": archive.rpartition("/")[2], **{key: getattr(stored, key) for key in ("size", "sha256", "crc32")}},
+            "archive": {
+                "name": archive.rpartition("/")[2],
+                **{key: getattr(stored, key) for key in ("size", "sha256", "crc32")},
+                "encryption": recipients and {"format": "age", "recipients": list(recipients), "sealed": ""},
+            },
             "tables": [{"schema": "public", "name": "t", "rows": 2, "content": "7"}],
             "large_objects": 0,
             "sequences": [],

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import database_facts, pg_programs
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age, database_facts, pg_programs
 from ansible_collections.opsready.golive.plugins.module_utils._actions.archive_rows import RowCounter
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
@@ -47,19 +47,37 @@ WITHOUT_OWNERS = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-pub
 
 
 class Archive:
-    """The archive of a manifest as a stream whose checksum must fit."""
+    """The archive of a manifest as a stream whose checksum must fit. ``identities`` read one that is encrypted."""
 
-    def __init__(self, place: Destination, folder: str, manifest: Manifest) -> None:
+    def __init__(self, place: Destination, folder: str, manifest: Manifest, *, identities: age.Identities = ()) -> None:
         self.place = place
         self.name = f"{folder}/{manifest.archive['name']}" if folder else str(manifest.archive["name"])
         self.manifest = manifest
+        self.identities = identities
         self.digest = Digest()
 
-    def chunks(self) -> t.Iterator[bytes]:
+    def require_readable(self) -> None:
+        """Raise BadInput or Denied, naming who can read it, where it is encrypted and no identity here does."""
+        if self.manifest.recipients is not None:
+            age.require_reader(self.manifest.recipients, self.identities, what=self.place.url(self.name))
+
+    def properties(self) -> dict[str, t.Any]:
+        """What belongs to the database and not to its tables."""
+        return self.manifest.whole_properties(self.identities)
+
+    def chunks(self) -> age.Stream:
+        """What pg_restore reads: decrypted, where it is encrypted."""
+        if self.manifest.recipients is None:
+            return self.stored_chunks()
+        return age.decrypted(self.stored_chunks(), self.identities, what=self.place.url(self.name))
+
+    def stored_chunks(self) -> age.Stream:
         self.digest = Digest()
-        for chunk in self.place.chunks(self.name, self.manifest.archive.get("version_id")):
-            self.digest.update(chunk)
-            yield chunk
+        stored = self.place.chunks(self.name, self.manifest.archive.get("version_id"))
+        with age.closing(stored):
+            for chunk in stored:
+                self.digest.update(chunk)
+                yield chunk
 
     def require_intact(self) -> None:
         """After the last chunk. Raises ActionFailed."""
@@ -376,7 +394,7 @@ def by_hash(archive: Archive, *, proven_by: str, deadline: Deadline) -> dict[str
     """The stored bytes are those that were written: by the server's full checksum, else by reading them all again."""
     began = deadline.clock.monotonic()
     if proven_by == "size":
-        for unused in archive.chunks():
+        for unused in archive.stored_chunks():
             deadline.require("Reading the archive back")
         archive.require_intact()
         proven_by = "SHA-256, read back"

@@ -13,7 +13,7 @@ import hashlib
 import json
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import manifest
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest
 from ansible_collections.opsready.golive.plugins.module_utils._actions.database_facts import setting_values
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Destination
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
@@ -67,8 +67,8 @@ _ATTRIBUTES = (
 )
 
 
-def require_intact(place: Destination, name: str, made: manifest.Manifest) -> None:
-    """Read the SQL beside the archive of this name, or of its manifest's, again. Raises ActionFailed."""
+def require_intact(place: Destination, name: str, made: manifest.Manifest, *, identities: age.Identities = ()) -> None:
+    """Read the SQL beside the archive of this name, or of its manifest's, again, and decrypt it. Raises ActionFailed."""
     beside = manifest.roles_beside(name, made)
     if beside is None:
         return
@@ -78,6 +78,8 @@ def require_intact(place: Destination, name: str, made: manifest.Manifest) -> No
         raise ActionFailed(f"{place.url(beside)} is missing.", remedy="Take another backup.")
     if hashlib.sha256(body).hexdigest() != made.archive["roles"]["sha256"]:
         raise ActionFailed(f"{place.url(beside)} is not what was written.", remedy="Take another backup.")
+    if made.recipients is not None and identities:
+        age.opened(body, identities, what=place.url(beside))
 
 
 def script(connection: psycopg.Connection[t.Any], database: str, *, deadline: Deadline) -> tuple[list[str], bytes]:

@@ -8,6 +8,8 @@ Readers look only at manifests; an archive without one is the rest of something 
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import datetime
 import json
@@ -15,6 +17,7 @@ import re
 import typing as t
 from urllib.parse import quote
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     MANIFEST_SUFFIX,
     ROLES_SUFFIX,
@@ -30,7 +33,9 @@ FORMAT = "opsready.golive/backup/1"
 #: 5,000 tables with long names need 2 MiB.
 LARGEST_BYTES = 64 << 20
 #: What ``archive_name`` makes, the roles beside it, and how a directory calls either until it is whole.
-_ARCHIVE = re.compile(r"/\d{8}T\d{6}Z-[^/]+\.dump(?:\.roles\.sql)?(?:\.partial-[0-9a-f]+)?\Z")
+_ARCHIVE = re.compile(r"/\d{8}T\d{6}Z-[^/]+\.dump(?:\.roles\.sql)?(?:\.age)?(?:\.partial-[0-9a-f]+)?\Z")
+#: Properties of a database that may hold what is nobody's to read; of an encrypted backup they are encrypted too.
+SEALED = ("settings", "comment")
 #: Verification levels, weakest first.
 LEVELS = ("head", "archive", "restore")
 
@@ -62,6 +67,25 @@ class Manifest:
     def rows(self) -> int:
         return sum(int(table["rows"]) for table in self.tables)
 
+    @property
+    def recipients(self) -> list[str] | None:
+        """Whom the backup is encrypted to; None where it is not."""
+        encryption = self.archive.get("encryption")
+        return None if encryption is None else list(encryption["recipients"])
+
+    def whole_properties(self, identities: age.Identities) -> dict[str, t.Any]:
+        """``properties`` with those that are encrypted. Raises ActionFailed, UnexpectedAnswer."""
+        encryption = self.archive.get("encryption")
+        if encryption is None:
+            return dict(self.properties)
+        where = f"The manifest {self.name}"
+        sealed = age.opened(base64.b64decode(encryption["sealed"]), identities, what=where)
+        found = foreign_json.read(sealed.decode("utf-8", "replace"))
+        _require(
+            isinstance(found, dict) and set(found) == set(SEALED), "its encrypted properties are unreadable", where
+        )
+        return {**self.properties, **found}
+
     def age_seconds(self, now: datetime.datetime) -> float:
         return (now - parse_utc(self.created)).total_seconds()
 
@@ -77,6 +101,7 @@ class Manifest:
             "created": self.created,
             "size_bytes": self.archive["size"],
             "sha256": self.archive["sha256"],
+            "encryption": None if self.recipients is None else {"format": age.FORMAT, "recipients": self.recipients},
             "tables": len(self.tables),
             "rows": self.rows,
             "revision": None if self.revision is None else list(self.revision),
@@ -137,6 +162,7 @@ def _require_parts(values: t.Mapping[str, t.Any], where: str) -> None:
     _require(_is_file_name(archive["name"]), "archive.name leads elsewhere", where)
     _require(isinstance(archive.get("version_id"), (str, type(None))), "archive.version_id is no text", where)
     _require_roles(archive.get("roles"), where)
+    _require_encryption(archive.get("encryption"), where)
     _require(verified.get("level") in LEVELS, "verified.level is unknown", where)
     _require(re.fullmatch(r"\d+:\d+:[\d,]*", values["snapshot"]) is not None, "snapshot is unreadable", where)
     try:
@@ -176,16 +202,37 @@ def _require_roles(roles: t.Any, where: str) -> None:
     _require(good, "archive.roles is unreadable", where)
 
 
+def _require_encryption(encryption: t.Any, where: str) -> None:
+    """How archive and roles are encrypted. A manifest without is of a backup that is not."""
+    if encryption is None:
+        return
+    is_known = isinstance(encryption, dict) and encryption.get("format") == age.FORMAT
+    _require(is_known, "how it is encrypted is unknown to this version", where)
+    recipients = encryption.get("recipients")
+    good = isinstance(recipients, list) and bool(recipients) and all(isinstance(one, str) for one in recipients)
+    _require(good, "archive.encryption.recipients is unreadable", where)
+    try:
+        base64.b64decode(encryption.get("sealed") or "", validate=True)
+    except (ValueError, TypeError, binascii.Error):
+        _require(False, "archive.encryption.sealed is unreadable", where)
+
+
 def folder(database: str) -> str:
     """A database's name as one part of a path."""
     quoted = quote(database, safe="")
     return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
 
 
-def archive_name(database: str, created: datetime.datetime, identity: str) -> str:
-    """``<database>/<time>-<identity>.dump``: sorts by time, and is nobody else's."""
+def archive_name(database: str, created: datetime.datetime, identity: str, *, is_encrypted: bool = False) -> str:
+    """``<database>/<time>-<identity>.dump``, with ``.age`` where it is encrypted: sorts by time, and is nobody else's."""
     moment = created.astimezone(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    return f"{folder(database)}/{moment}-{identity}.dump"
+    return f"{folder(database)}/{moment}-{identity}.dump{age.SUFFIX if is_encrypted else ''}"
+
+
+def roles_name(archive: str) -> str:
+    """What the SQL beside an archive is called; it is encrypted where the archive is."""
+    bare = archive.removesuffix(age.SUFFIX)
+    return bare + ROLES_SUFFIX + archive[len(bare) :]
 
 
 def manifest_name(archive: str) -> str:
@@ -232,7 +279,13 @@ def without_manifest(place: Destination, database: str) -> list[str]:
     """URLs of archives of this database, whole or begun, that have no manifest. Raises what the place raises."""
     names = set(place.names(folder(database)))
     begun = (name for name in sorted(names) if _ARCHIVE.search(name))
-    return [place.url(name) for name in begun if manifest_name(name.removesuffix(ROLES_SUFFIX)) not in names]
+    return [place.url(name) for name in begun if manifest_name(_archive_of(name)) not in names]
+
+
+def _archive_of(name: str) -> str:
+    """The archive, by its own name or by that of the roles beside it."""
+    bare = name.removesuffix(age.SUFFIX)
+    return bare.removesuffix(ROLES_SUFFIX) + name[len(bare) :]
 
 
 def listed(place: Destination, database: str | None) -> list[Listed]:

@@ -19,6 +19,7 @@ import secrets
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    age,
     alembic,
     backup_proof,
     database_facts,
@@ -174,7 +175,11 @@ def _on_template(wanted: Rehearsing) -> Rehearsal:
 
 
 def _on_backup(wanted: Rehearsing, place: Destination, name: str, made: manifest.Manifest) -> Rehearsal:
-    archive = backup_proof.Archive(place, name.rpartition("/")[0], made)
+    given = wanted.options["identity"] if made.recipients is not None else None
+    identities = age.identities_of(given, name="rehearse.identity") if given else ()
+    archive = backup_proof.Archive(place, name.rpartition("/")[0], made, identities=identities)
+    archive.require_readable()
+    properties = archive.properties()
     with wanted.cluster(wanted.deadline) as cluster:
         programs = _programs(wanted, cluster)
         keeps_owners = backup_proof.may_keep_owners(cluster, made)
@@ -191,7 +196,7 @@ def _on_backup(wanted: Rehearsing, place: Destination, name: str, made: manifest
             )
             archive.require_intact()
             done = Rehearsal(f"backup {made.name}", made.summary(), seconds(), swept=tuple(swept))
-            return _both_ways(wanted, cluster, database, done, programs, made.properties, with_role=keeps_owners)
+            return _both_ways(wanted, cluster, database, done, programs, properties, with_role=keeps_owners)
 
 
 def _programs(wanted: Rehearsing, cluster: Cluster) -> pg_programs.Programs:

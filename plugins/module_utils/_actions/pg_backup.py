@@ -9,10 +9,12 @@ only when its manifest is written, and the manifest is written after the proof.
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
+import json
 import secrets
 import subprocess
 import threading
@@ -20,6 +22,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     admission,
+    age,
     backup_proof,
     database_facts,
     database_roles,
@@ -30,7 +33,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
-    ROLES_SUFFIX,
     S3_PLACE,
     Destination,
     Stored,
@@ -68,6 +70,7 @@ ARGUMENT_SPEC: Spec = compose(
         "destination": {"type": "str", "required": True},
         "s3": {"type": "dict", "options": S3_PLACE},
         "compression": {"type": "str", "choices": ["auto", *pg_programs.COMPRESSIONS], "default": "auto"},
+        "encryption": {"type": "dict", "options": age.SPEC},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
         "verify": {"type": "str", "choices": list(manifest.LEVELS), "default": "restore"},
         "verify_dsn": {"type": "str", "no_log": False},
@@ -125,6 +128,7 @@ def body(context: Context) -> dict[str, t.Any]:
         )
     if params["keep"] is not None:
         retention.require_rules(params["keep"])
+    encryption = age.Encryption.of(params["encryption"], is_read_back=params["verify"] != "head")
     place = destination(params["destination"], params["s3"], deadline=deadline)
     with fencing.held(params["release"], doing="pg_backup") as token:
         name = "opsready" if token is None else token.application_name
@@ -147,6 +151,7 @@ def body(context: Context) -> dict[str, t.Any]:
                 application_name=name,
                 identity=identity,
                 release=None if token is None else token.release,
+                encryption=encryption,
                 warn=context.warn,
             )
             return backup.run(check_mode=context.check_mode)
@@ -239,6 +244,9 @@ def _proves_enough(seen: manifest.Manifest, asked: t.Mapping[str, t.Any]) -> boo
         return False
     if manifest.LEVELS.index(proof["level"]) < manifest.LEVELS.index(asked["verify"]):
         return False
+    wanted = [one.strip() for one in (asked["encryption"] or {}).get("recipients", ())]
+    if set(seen.recipients or ()) != set(wanted):
+        return False
     if asked["verify"] != "restore":
         return asked["compare"] == "rows" or all(table["content"] is not None for table in seen.tables)
     if asked["compare"] == "content" and proof.get("compared") != "rows and content":
@@ -278,6 +286,7 @@ class Backup:
         application_name: str,
         identity: str,
         release: str | None,
+        encryption: age.Encryption | None,
         warn: t.Callable[[str], None],
     ) -> None:
         self.params = params
@@ -288,6 +297,7 @@ class Backup:
         self.application_name = application_name
         self.identity = identity
         self.release = release
+        self.encryption = encryption
         self.warn = warn
         self.watch = Stopwatch(deadline.clock)
         self.stored: Stored | None = None
@@ -320,6 +330,7 @@ class Backup:
             "server_version": self.source.version_num,
             "pg_dump": {"path": programs.pg_dump, "version": programs.version_text},
             "compression": method,
+            "encryption": None if self.encryption is None else self.encryption.told(),
             "verify": params["verify"],
             "destination": known,
         }
@@ -433,19 +444,26 @@ class Backup:
         """The manifest's name and the manifest, which is written last: what fails before leaves nothing behind."""
         taken = self._taken()
         names, script = database_roles.script(self.connection, self.source.known_as, deadline=self.deadline)
-        archive = manifest.archive_name(self.source.known_as, parse_utc(taken.created), self.identity)
-        written, beside = manifest.manifest_name(archive), archive + ROLES_SUFFIX
+        encryption = self.encryption
+        archive = manifest.archive_name(
+            self.source.known_as, parse_utc(taken.created), self.identity, is_encrypted=encryption is not None
+        )
+        written, beside = manifest.manifest_name(archive), manifest.roles_name(archive)
         with self._removed_on_failure(archive):
             with self.watch.timed("dump"):
                 stored, seen = self._dump(programs, argument, archive, taken.exported)
             with postgres.translated("Ending the snapshot", deadline=self.deadline):
                 self.connection.execute("rollback")
-            roles = self.place.put(beside, script)
+            # Settings of roles, and comments, may hold what is nobody's to read.
+            roles = self.place.put(beside, script if encryption is None else encryption.body(script))
             with self._removed_on_failure(beside, roles):
                 parts = {
                     **_part(archive, stored),
                     "format": "custom",
                     "compression": method,
+                    "encryption": None
+                    if encryption is None
+                    else {**encryption.told(), "sealed": self._sealed(encryption)},
                     "crc32": stored.crc32,
                     "stored_proof": stored.proven_by,
                     "roles": {**_part(beside, roles), "names": names},
@@ -454,6 +472,11 @@ class Backup:
                 with self.watch.timed("manifest"):
                     self.place.put(written, made.body())
         return written, made
+
+    def _sealed(self, encryption: age.Encryption) -> str:
+        """Properties of the database that only the archive's readers may read, in base64: the manifest is everybody's."""
+        hidden = {name: self.source.properties[name] for name in manifest.SEALED}
+        return base64.b64encode(encryption.body(json.dumps(hidden).encode("utf-8"))).decode("ascii")
 
     def _taken(self) -> Taken:
         """Begin the transaction whose snapshot the dump and the counts share."""
@@ -493,7 +516,11 @@ class Backup:
             large_objects=seen.large_objects,
             sequences=taken.sequences,
             revision=seen.revision,
-            properties=self.source.properties,
+            properties={
+                name: value
+                for name, value in self.source.properties.items()
+                if self.encryption is None or name not in manifest.SEALED
+            },
             schema_sha256=seen.schema_sha256,
             verified={"level": self.params["verify"], "ok": False},
             release=self.release,
@@ -510,7 +537,8 @@ class Backup:
     ) -> manifest.Manifest:
         """The manifest with its proof."""
         with self.watch.timed("verify"):
-            database_roles.require_intact(self.place, archive, made)
+            identities = () if self.encryption is None else self.encryption.identities
+            database_roles.require_intact(self.place, archive, made, identities=identities)
             proof = self._proof(programs, archive, made, stored)
         now = utc_text(self.deadline.clock.now())
         return dataclasses.replace(made, verified={**proof, "at": now}, finished=now, seconds=dict(self.watch.seconds))
@@ -561,9 +589,11 @@ class Backup:
             running = pg_programs.running(argv, environment=environment, password=password, stdout=subprocess.PIPE)
             process, said = stack.enter_context(running)
             counting.start()
-            chunks = pg_programs.output_chunks(
+            chunks: t.Iterable[bytes] = pg_programs.output_chunks(
                 process, doing="pg_dump", deadline=self.deadline, watch=counting.raise_problem
             )
+            if self.encryption is not None:
+                chunks = stack.enter_context(age.closing(self.encryption.stream(chunks)))
             for chunk in chunks:
                 writer.write(chunk)
             pg_programs.ended_well(programs.pg_dump, process, said, deadline=self.deadline)
@@ -576,7 +606,10 @@ class Backup:
         self, programs: pg_programs.Programs, archive: str, made: manifest.Manifest, stored: Stored
     ) -> dict[str, t.Any]:
         params = self.params
-        stream = backup_proof.Archive(self.place, archive.rpartition("/")[0], made)
+        identities = () if self.encryption is None else self.encryption.identities
+        stream = backup_proof.Archive(self.place, archive.rpartition("/")[0], made, identities=identities)
+        if identities and stream.properties() != self.source.properties:
+            raise ActionFailed("The manifest's encrypted properties are not the database's.")
         if params["verify"] == "head":
             return backup_proof.by_hash(stream, proven_by=stored.proven_by, deadline=self.deadline)
         if params["verify"] == "archive":

@@ -21,6 +21,7 @@ import subprocess
 import threading
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import CHUNK_BYTES
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -246,18 +247,19 @@ def feed(
     poller.register(descriptor, select.POLLOUT)
     with contextlib.suppress(OSError):
         fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK_BYTES)
-    for chunk in chunks:
-        view = memoryview(chunk)
-        while view:
-            watch()
-            if not poller.poll(int(min(deadline.require(doing), 1.0) * 1000) + 1):
-                continue
-            try:
-                view = view[os.write(descriptor, view) :]
-            except BlockingIOError:
-                continue
-            except BrokenPipeError:
-                return False
+    with age.closing(chunks):
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                watch()
+                if not poller.poll(int(min(deadline.require(doing), 1.0) * 1000) + 1):
+                    continue
+                try:
+                    view = view[os.write(descriptor, view) :]
+                except BlockingIOError:
+                    continue
+                except BrokenPipeError:
+                    return False
     with contextlib.suppress(BrokenPipeError):
         stream.close()
     return True

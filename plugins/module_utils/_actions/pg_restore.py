@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     admission,
+    age,
     backup_proof,
     data_loss,
     database_facts,
@@ -63,6 +64,7 @@ ARGUMENT_SPEC: Spec = compose(
         "backup": {"type": "str"},
         "destination": {"type": "str"},
         "s3": {"type": "dict", "options": S3_PLACE},
+        "identity": {"type": "str", "no_log": True},
         "copy": {"type": "str"},
         "restore_id": {"type": "str"},
         "baseline": {"type": "dict"},
@@ -263,7 +265,7 @@ class Work:
             found = manifest.load(place, name)
             if found.database != self.database:
                 raise BadInput(f"{self.params['backup']} is a backup of {found.database}, not of {self.database}.")
-            return backup_proof.Archive(place, "", found), place.url(name)
+            return backup_proof.Archive(place, "", found, identities=self.identities(found)), place.url(name)
         if self.params["destination"] is None:
             raise BadInput("Neither backup nor destination says what to restore.")
         place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
@@ -274,7 +276,14 @@ class Work:
         ]
         if not good or good[-1].manifest is None:
             raise UnexpectedAnswer(f"There is no proven backup of {self.database} at {self.params['destination']}.")
-        return backup_proof.Archive(place, good[-1].name.rpartition("/")[0], good[-1].manifest), good[-1].url
+        folder = good[-1].name.rpartition("/")[0]
+        found = good[-1].manifest
+        return backup_proof.Archive(place, folder, found, identities=self.identities(found)), good[-1].url
+
+    def identities(self, found: manifest.Manifest) -> age.Identities:
+        """What reads an encrypted backup; with one that is not it is not looked at."""
+        given = self.params["identity"]
+        return age.identities_of(given, name="identity") if given and found.recipients is not None else ()
 
     def backups(self) -> dict[str, t.Any]:
         place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
@@ -294,6 +303,7 @@ class Work:
 
     def verify(self) -> dict[str, t.Any]:
         archive, url = self.source()
+        archive.require_readable()
         found = archive.manifest
         if self.check_mode:
             return {
@@ -303,7 +313,7 @@ class Work:
             }
         with self.cluster() as cluster:
             version = cluster.connection.info.server_version
-        database_roles.require_intact(archive.place, archive.name, found)
+        database_roles.require_intact(archive.place, archive.name, found, identities=archive.identities)
         proof = backup_proof.by_restore(
             archive,
             self.programs(version),
@@ -423,7 +433,8 @@ class Work:
 
     def _from_backup(self, cluster: Cluster, seen: Seen, loss: dict[str, t.Any] | None) -> dict[str, t.Any]:
         archive, url = self.source()
-        wanted = archive.manifest.properties
+        archive.require_readable()
+        wanted = archive.properties()
         if archive.manifest.verified.get("ok") is not True:
             raise Refused(f"{url} was never proven.", remedy="Prove it first with state verified, or use another one.")
         if self.check_mode:
@@ -431,7 +442,7 @@ class Work:
         programs = self.programs(cluster.connection.info.server_version)
         try:
             with self.watch.timed("restore"):
-                made = self._restored(cluster, seen, archive, programs)
+                made = self._restored(cluster, seen, archive, programs, wanted)
             return self._swapped_in(cluster, seen, made, wanted, loss, {"manifest": url, **archive.manifest.summary()})
         except (GoliveError, Ended) as problem:
             problem.known.setdefault("data_loss", loss)
@@ -448,10 +459,15 @@ class Work:
         return {key: None if value is None else value.told() for key, value in found.items()}
 
     def _restored(
-        self, cluster: Cluster, seen: Seen, archive: backup_proof.Archive, programs: pg_programs.Programs
+        self,
+        cluster: Cluster,
+        seen: Seen,
+        archive: backup_proof.Archive,
+        programs: pg_programs.Programs,
+        wanted: t.Mapping[str, t.Any],
     ) -> Database:
         """The new database, filled and compared; one that an earlier call finished is taken as it is."""
-        names, wanted = seen.names, archive.manifest.properties
+        names = seen.names
         present = seen.restoring
         mark = None if present is None else present.mark
         same = mark is not None and mark.note.get("sha256") == archive.manifest.archive["sha256"]

@@ -352,7 +352,8 @@ def _note_backup(record: Record, release: str, backup: Params) -> Result:
     plan = record.document(release, "rollback_plan.json")
     if plan is None:
         return {}
-    noted = {name: str(backup.get(name) or "") for name in ("archive", "sha256")}
+    noted: dict[str, t.Any] = {name: str(backup.get(name) or "") for name in ("archive", "sha256")}
+    noted["recipients"] = list((backup.get("encryption") or {}).get("recipients") or ())
     plan["where"]["backup"] = {**(plan["where"].get("backup") or {}), **noted}
     text = rollback_document.render(plan)
     record.write(release, "rollback_plan.json", plan)

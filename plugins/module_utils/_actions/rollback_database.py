@@ -44,6 +44,13 @@ def steps(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     return [text, "", *block(*found, _admit(live, fenced), *change, *_name_back(plan))]
 
 
+def readers(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    """The age recipients of the backup that the way back restores; none where it restores none, or one that is not encrypted."""
+    backup = where.get("backup") or {}
+    is_restored = bool(plan["connection"]) and plan["database"] == "restore" and backup.get("archive")
+    return list(backup.get("recipients") or ()) if is_restored else []
+
+
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -149,13 +156,23 @@ def _downgrade(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
 def _restore(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     live, fenced, failed = (plan["connection"][kind]["name"] for kind in ("live", "fenced", "failed"))
     dump, fetched = _fetch(plan["release"], where["backup"])
+    # The archive knows the database by its fenced name, and brings grants, limits, settings and comment along.
+    looked_at = [f"pg_restore --list {dump} > /dev/null"]
+    restored = f'pg_restore --create --exit-on-error --no-password -d "$server" {dump}'
+    if readers(plan, where):
+        decrypted = f'age -d -i "$BACKUP_IDENTITY" {dump}'
+        # What is read up to its end is authentic up to its end: nothing is set aside for what could not be restored.
+        looked_at = [
+            ': "${BACKUP_IDENTITY?the file with the age identity that reads the backup}"',
+            f"{decrypted} | pg_restore --file=/dev/null",
+        ]
+        restored = f'{decrypted} | pg_restore --create --exit-on-error --no-password -d "$server"'
     again = [
         *fetched,
         *_unchanged(dump, str(where["backup"].get("sha256") or "")),
-        f"pg_restore --list {dump} > /dev/null",
+        *looked_at,
         *_set_aside(live, fenced, failed),
-        # The archive knows the database by its fenced name, and brings grants, limits, settings and comment along.
-        f'pg_restore --create --exit-on-error --no-password -d "$server" {dump}',
+        restored,
         _numbers_moved_on(plan),
         _admit(failed, allowed="false"),
     ]

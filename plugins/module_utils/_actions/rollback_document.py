@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ROLLBACK.md: the way back as stock commands, for the night without us.
 
-It needs bash, psql, pg_restore, supervisorctl, curl, redis-cli and what the migration tool brings. It is written for any
+It needs bash, psql, pg_restore, age, supervisorctl, curl, redis-cli and what the migration tool brings. It is written for any
 point at which a run may have died: every block looks before it changes, needs nothing of another block but the first one,
 and may be run again.
 """
@@ -133,6 +133,12 @@ def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
         )
     if _fetches(plan, where):
         text.append("- access to the backup in `BACKUP_ACCESS_KEY` and `BACKUP_SECRET_KEY`")
+    readers = rollback_database.readers(plan, where)
+    if readers:
+        named = " or ".join(f"`{line(one)}`" for one in readers)
+        text.append(
+            f"- the path of a file with the age identity of {named}, in `BACKUP_IDENTITY`; the host of the database reads it"
+        )
     needed = _programs(plan, where)
     if where.get("supervisor"):
         if where.get("supervisor_user"):
@@ -160,6 +166,7 @@ def _programs(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     return [
         *(["psql"] if plan["connection"] else []),
         *(["pg_restore"] if plan["connection"] and plan["database"] == "restore" else []),
+        *(["age"] if rollback_database.readers(plan, where) else []),
         *([str(where.get("supervisorctl") or "supervisorctl")] if where.get("supervisor") else []),
         *(["curl"] if asks else []),
     ]

@@ -64,6 +64,15 @@ class _Case:
         return "migration" in self.began
 
     @property
+    def readers(self) -> list[str]:
+        """Who can read the backup that the release made; none where it is not encrypted, or where there is none."""
+        known = [
+            step.get("known") or {} for step in self.steps if step["name"] == "backup" and step["status"] == "done"
+        ]
+        encryption = (known[-1].get("backup") or {}).get("encryption") if known else None
+        return list((encryption or {}).get("recipients") or ())
+
+    @property
     def kind(self) -> str:
         return str(self.rollback.get("database", "unknown"))
 
@@ -108,9 +117,15 @@ def settle(
     """What has to happen now, in a sentence, with the steps of the way back, and the choices where a person has to choose.
 
     ``world`` may hold ``loss``: what pg_restore assessed since the migration, and ``accept_data_loss``, ``wanted``
-    (``roll_back`` when a person asked for it), ``failure`` (why the run ended). ``damage``: the line that says that the journal was damaged and set aside.
+    (``roll_back`` when a person asked for it), ``failure`` (why the run ended), ``has_identity`` (whether there is something to
+    read an encrypted backup with). ``damage``: the line that says that the journal was damaged and set aside.
     """
     case = _Case(steps, ended, rollback, world, stood_as, damage)
+    decision = _decided(case)
+    return _cannot_read(case) if _needs_an_identity(case, decision) else decision
+
+
+def _decided(case: _Case) -> Decision:
     for rule in (
         _has_ended,
         _is_damaged,
@@ -130,6 +145,26 @@ def settle(
         f"{case.where}; the way back: {_by(case.kind, case.began)}.",
         database=case.kind if case.has_migrated else "image_only",
         steps=release_steps.way_back(case.began),
+    )
+
+
+def _needs_an_identity(case: _Case, decision: Decision) -> bool:
+    restores = decision["action"] == ROLL_BACK and decision["database"] == "restore"
+    return restores and bool(case.readers) and not case.world.get("has_identity")
+
+
+def _cannot_read(case: _Case) -> Decision:
+    return _decision(
+        LEAVE_ON,
+        f"{case.where}; the way back restores the backup, which is encrypted, and no identity that reads it was given. "
+        "Nothing is undone by itself.",
+        choices=[
+            "take it back: `rollback` with golive_secrets.backup_identity, the identity of one of "
+            f"{', '.join(case.readers)}",
+            "take it back by ROLLBACK.md, which reads the backup with age",
+            "leave it on and mend forward",
+        ],
+        outcome=case.stays_as,
     )
 
 

@@ -15,7 +15,7 @@ import re
 import statistics
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import manifest, retention
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest, retention
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster, Database
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     S3_PLACE,
@@ -64,7 +64,8 @@ ARGUMENT_SPEC: Spec = {
     "max_gap": {"type": "str"},
     "gap_window": {"type": "str"},
     "copies": {"type": "list", "elements": "dict", "options": {**_PLACE, "max_age": {"type": "str"}}},
-    "encryption": {"type": "str", "choices": ["required", "any"], "default": "any"},
+    "encryption": {"type": "str", "choices": ["required", "age", "any"], "default": "any"},
+    "recipients": {"type": "list", "elements": "str"},
     "object_lock": {"type": "str", "choices": ["required", "any"], "default": "any"},
     "min_lock_days": {"type": "float"},
     "dsn": {"type": "str", "no_log": False},
@@ -79,7 +80,6 @@ FEWEST_EARLIER = 3
 CLOCKS_DIFFER = 300
 #: Databases that a release or a restore kept, by their mark: what was replaced, and the copy made before.
 KEPT = {"failed": "replaced by a restore", "copy": "a copy made before a release"}
-_AGE_MAGIC = b"age-encryption.org/v1"
 _DATED = re.compile(r"\d{8}T\d{6}")
 _SHOWN = 5
 
@@ -102,6 +102,9 @@ class Backup:
     rows: int
     version_id: str | None = None
     problem: str = ""
+    #: The SQL beside the archive, and whom both are encrypted to by their manifest.
+    roles: str | None = None
+    recipients: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +113,8 @@ class Newest:
 
     encryption: str | None = None
     not_encrypted: str = ""
+    #: What of archive and roles does not begin as what age encrypts; None where it was not looked at.
+    not_age: tuple[str, ...] | None = None
     lock: str | None = None
     locked_until: datetime.datetime | None = None
     not_locked: str = ""
@@ -164,6 +169,8 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
             span_seconds(copy["max_age"], option=f"copies[{number}].max_age")
     if params["copies"] == []:
         raise BadInput("copies is an empty list: nothing would be judged by it.")
+    if params["recipients"] == []:
+        raise BadInput("recipients is an empty list: nobody could read such a backup.")
     if not params["database"]:
         raise BadInput("database is empty.")
     if params["history"] < FEWEST_EARLIER:
@@ -280,6 +287,8 @@ def _backup(place: Destination, name: str, made: manifest.Manifest) -> Backup:
         rows=made.rows,
         version_id=made.archive.get("version_id"),
         problem=_unlike(place, name, made, is_copy=False),
+        roles=manifest.roles_beside(name, made),
+        recipients=None if made.recipients is None else tuple(made.recipients),
     )
 
 
@@ -330,6 +339,9 @@ def _newest(place: Destination, newest: Backup, params: t.Mapping[str, t.Any], r
     wants_lock = params["object_lock"] == "required" or params["min_lock_days"] is not None
     wants_encryption = params["encryption"] == "required"
     found: dict[str, t.Any] = {}
+    if _wants_age(params):
+        parts = [(newest.archive, newest.version_id)] + ([(newest.roles, None)] if newest.roles is not None else [])
+        found["not_age"] = tuple(place.url(name) for name, version in parts if not _is_age(place, name, version))
     if wants_lock or wants_encryption:
         held = place.held(newest.archive, newest.version_id)
         if wants_encryption:
@@ -341,13 +353,19 @@ def _newest(place: Destination, newest: Backup, params: t.Mapping[str, t.Any], r
     return Newest(**found)
 
 
+def _wants_age(params: t.Mapping[str, t.Any]) -> bool:
+    return params["encryption"] == "age" or params["recipients"] is not None
+
+
+def _is_age(place: Destination, name: str, version_id: str | None) -> bool:
+    with age.closing(place.chunks(name, version_id)) as chunks:
+        return next(iter(chunks), b"").startswith(age.MAGIC)
+
+
 def _encryption(place: Destination, newest: Backup, held: Held) -> tuple[str | None, str]:
     """How the archive is encrypted; ``none`` with why that is known, or None with why nothing is."""
-    reading = t.cast("t.Generator[bytes, None, None]", place.chunks(newest.archive, newest.version_id))
-    with contextlib.closing(reading) as chunks:
-        head = next(chunks, b"")
-    if head.startswith(_AGE_MAGIC):
-        return "age", ""
+    if _is_age(place, newest.archive, newest.version_id):
+        return age.FORMAT, ""
     if held.encryption is not None:
         return held.encryption, ""
     if not isinstance(place, Bucket):
@@ -602,8 +620,38 @@ def _judge_newest(newest: Backup, facts: Facts, params: t.Mapping[str, t.Any]) -
             expected="encrypted",
             remedy="Set the bucket's default encryption, and back up again.",
         )
+    if _wants_age(params):
+        yield _judge_age(seen.not_age)
+    if params["recipients"] is not None:
+        yield _judge_recipients(newest.recipients or (), params["recipients"])
     if params["object_lock"] == "required" or params["min_lock_days"] is not None:
         yield from _judge_lock(newest, facts, params)
+
+
+def _judge_age(not_age: t.Sequence[str] | None) -> Criterion:
+    return holds(
+        "age encryption of the newest backup",
+        None if not_age is None else not not_age,
+        measured=f"{len(not_age)} in clear" if not_age else age.FORMAT,
+        expected="archive and roles encrypted to age recipients",
+        sentence=f"the newest backup is not encrypted to age recipients: {_first(not_age or ())}",
+        remedy="Back up with encryption of pg_backup. What the store encrypts by itself, the store and the host can read.",
+    )
+
+
+def _judge_recipients(named: t.Sequence[str], wanted: t.Sequence[str]) -> Criterion:
+    expected = [one.strip() for one in wanted]
+    lacking = [one for one in expected if one not in named]
+    foreign = [one for one in named if one not in expected]
+    parts = [f"{', '.join(lacking)} cannot read it"] * bool(lacking) + [f"{', '.join(foreign)} can"] * bool(foreign)
+    return holds(
+        "recipients of the newest backup",
+        not parts,
+        measured=", ".join(named) or "none",
+        expected=", ".join(expected),
+        sentence=f"the newest backup is encrypted to other recipients: {' and '.join(parts)}",
+        remedy="Correct encryption.recipients where the backups are made, and back up again.",
+    )
 
 
 def _told(name: str, seen: str | None, why: str, *, expected: str, remedy: str) -> Criterion:

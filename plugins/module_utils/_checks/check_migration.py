@@ -49,6 +49,7 @@ ARGUMENT_SPEC: Spec = {
             "source": {"type": "str", "choices": ["backup", "template"], "default": "backup"},
             "destination": {"type": "str"},
             "s3": {"type": "dict", "options": S3_PLACE},
+            "identity": {"type": "str", "no_log": True},
             "max_backup_age": {"type": "str"},
             "dsn": {"type": "str", "no_log": False},
             "password": {"type": "str", "no_log": True},

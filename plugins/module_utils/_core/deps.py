@@ -28,6 +28,7 @@ FLOORS: dict[str, tuple[str, str]] = {
     "pglast": ("pglast", "7.20"),
     "psycopg": ("psycopg[binary]", "3.1"),
     "pynvml": ("nvidia-ml-py", "12.535.108"),
+    "pyrage": ("pyrage", "1.2.3"),
     "redis": ("redis", "5.0"),
     "yaml": ("PyYAML", "6.0"),
 }

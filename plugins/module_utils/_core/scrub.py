@@ -40,6 +40,7 @@ _BEARER = re.compile(r"(?P<head>\b(?:Bearer|Basic)\s+)(?P<password>[A-Za-z0-9._~
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:.*?-----END [A-Z ]{0,40}PRIVATE KEY-----|.*)", re.DOTALL
 )
+_AGE_IDENTITY = re.compile(r"(?P<head>AGE-SECRET-KEY-)[0-9A-Z]{8,}")
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -185,6 +186,8 @@ class Scrubber:
             text = _BEARER.sub(rf"\g<head>{MASK}", text)
         if "PRIVATE KEY" in text:
             text = _PRIVATE_KEY.sub(f"({MASK} private key)", text)
+        if "SECRET-KEY-" in text:
+            text = _AGE_IDENTITY.sub(rf"\g<head>{MASK}", text)
         # Half a surrogate pair, as JSON may hold one, is no UTF-8: Ansible would refuse the whole answer.
         return text if text.isascii() else _HALF_A_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
 

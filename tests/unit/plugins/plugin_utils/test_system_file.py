@@ -102,6 +102,7 @@ def test_a_retention_that_the_backup_would_refuse_is_refused_before_anything_run
 ARTEFACT = {"src": "/a.tar", "sha256": "0" * 64, "releases_dir": "/srv/releases", "current": "/srv/current"}
 SERVICES = {"artefact": ARTEFACT, "backend": ["web"]}
 DATABASE = {"dsn": "postgresql://app@db/archive", "application_roles": ["app"]}
+BACKUP = {"destination": "file:///backups"}
 LAYER = {"name": "proxy", "backend": "file", "path": "/flag", "survives_stop": True}
 MAINTENANCE = {"layers": [LAYER], "verify": {"url": "https://a"}}
 WEBHOOK = {"name": "team", "webhook": {"url": "https://hooks.example.org/T0geheim"}}
@@ -111,6 +112,10 @@ REFUSED_LATE: list[tuple[str, t.Any, str]] = [
     ("golive_database", {**DATABASE, "application_roles": []}, "golive_database.application_roles is empty"),
     ("golive_database", {**DATABASE, "application_roles": [""]}, "golive_database.application_roles is empty"),
     ("golive_services", {**SERVICES, "backend": []}, "golive_services.backend is empty"),
+    ("golive_backup", {**BACKUP, "encryption": {}}, "missing required arguments: recipients"),
+    ("golive_backup", {**BACKUP, "encryption": {"recipients": []}}, "golive_backup.encryption.recipients is empty"),
+    ("golive_backup", {**BACKUP, "encryption": {"recipients": ["age1a", "operations"]}}, "golive_backup.encryption.recipients[2] is neither"),
+    ("golive_backup", {**BACKUP, "encryption": {"recipients": ["AGE-SECRET-KEY-1geheim"]}}, "golive_backup.encryption.recipients[1] is a secret key"),
     ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "xx"}}, "golive_services.artefact.sha256 is not 64 hex"),
     ("golive_maintenance", {**MAINTENANCE, "layers": []}, "golive_maintenance.layers is empty"),
     ("golive_maintenance", {**MAINTENANCE, "layers": [{**LAYER, "survives_stop": False}]}, "none with survives_stop: true"),
@@ -130,6 +135,7 @@ def test_parts_that_a_release_can_work_with_are_accepted() -> None:
     for name, value in (
         ("golive_database", DATABASE),
         ("golive_services", SERVICES),
+        ("golive_backup", {**BACKUP, "encryption": {"recipients": ["age1a", "ssh-ed25519 AAAA me@example.org"]}}),
         ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "sha256:" + "AB" * 32}}),
         ("golive_maintenance", {**MAINTENANCE, "layers": [LAYER, {**LAYER, "name": "app", "survives_stop": False}]}),
         ("golive_notify", {"host": "state1", "channels": [WEBHOOK], "link": "https://ci.example.org/7"}),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import datetime as dt
@@ -16,12 +17,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import manifest
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Directory
 from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import Manifest
 from ansible_collections.opsready.golive.plugins.module_utils._actions.pg_backup import fresh_enough
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    UnexpectedAnswer,
+)
 
+OPERATIONS = "age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm"
 NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.timezone.utc)
 
 
@@ -65,8 +71,55 @@ def _broken(**changes: t.Any) -> bytes:
     return json.dumps({**json.loads(made().body()), **changes}).encode()
 
 
+AGE = {"format": "age", "recipients": ["age1a", "age1b"], "sealed": ""}
+SEALED = {**made().archive, "name": "a.dump.age", "encryption": AGE}
+
+
 def test_a_manifest_is_read_back_as_it_was_written() -> None:
-    assert manifest.parse(made().body(), where="x") == made()
+    for one in (made(), made(archive=SEALED), made(archive={**made().archive, "encryption": None})):
+        assert manifest.parse(one.body(), where="x") == one
+
+
+def test_whom_a_backup_is_for_stands_in_its_summary() -> None:
+    told = made(archive=SEALED).summary()["encryption"]
+    assert told == {"format": "age", "recipients": ["age1a", "age1b"]}
+    # Manifests of before say nothing of it, and are of backups that are not encrypted.
+    assert (made().recipients, made().summary()["encryption"], made().whole_properties(())) == (
+        None,
+        None,
+        {"owner": "o"},
+    )
+
+
+def test_properties_that_are_encrypted_are_read_by_who_reads_the_archive() -> None:
+    own = age.Encryption.of({"recipients": [OPERATIONS], "identity": None}, is_read_back=True)
+    assert own is not None
+
+    def with_sealed(text: bytes) -> Manifest:
+        return made(archive={**SEALED, "encryption": {**AGE, "sealed": base64.b64encode(own.body(text)).decode()}})
+
+    hidden = {"settings": [["app", ["app.key=1"]]], "comment": "x"}
+    found = with_sealed(json.dumps(hidden).encode())
+    assert found.whole_properties(own.identities) == {"owner": "o", **hidden}
+    for text in (b"{}", b"[]", b'{"settings": [], "comment": "", "owner": "me"}'):
+        with pytest.raises(UnexpectedAnswer, match="its encrypted properties are unreadable"):
+            with_sealed(text).whole_properties(own.identities)
+    with pytest.raises(ActionFailed, match=r"The manifest a\.dump\.manifest\.json cannot be decrypted"):
+        made(archive=SEALED).whole_properties(own.identities)
+
+
+def test_what_is_encrypted_is_named_so_and_missed_where_its_manifest_is_not(tmp_path: Path) -> None:
+    plain, sealed = (manifest.archive_name("a", NOW, "zz", is_encrypted=encrypted) for encrypted in (False, True))
+    assert (sealed, manifest.roles_name(sealed)) == (f"{plain}.age", f"{plain}.roles.sql.age")
+    assert manifest.roles_name(plain) == f"{plain}.roles.sql"
+    place = Directory(str(tmp_path))
+    parts = [name for archive in (plain, sealed) for name in (archive, manifest.roles_name(archive))]
+    for name in (*parts, f"{sealed}.partial-1f"):
+        place.put(name, b"abc")
+    assert len(manifest.without_manifest(place, "a")) == 5
+    place.put(manifest.manifest_name(sealed), b"{}")
+    left = manifest.without_manifest(place, "a")
+    assert left == [place.url(name) for name in sorted([*parts[:2], f"{sealed}.partial-1f"])]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +146,12 @@ def test_a_manifest_is_read_back_as_it_was_written() -> None:
         (_broken(created="yesterday"), "times"),
         (_broken(finished="0001-01-01T00:00:00+14:00"), "times"),
         (_broken(archive={**made().archive, "version_id": 7}), "version_id"),
+        (_broken(archive={**made().archive, "encryption": "age"}), "how it is encrypted is unknown to this version"),
+        (_broken(archive={**SEALED, "encryption": {**AGE, "format": "gpg"}}), "how it is encrypted is unknown"),
+        (_broken(archive={**SEALED, "encryption": {**AGE, "recipients": []}}), "archive.encryption.recipients"),
+        (_broken(archive={**SEALED, "encryption": {**AGE, "recipients": [1]}}), "archive.encryption.recipients"),
+        (_broken(archive={**SEALED, "encryption": {**AGE, "sealed": "%"}}), "archive.encryption.sealed"),
+        (_broken(archive={**SEALED, "encryption": {**AGE, "sealed": 1}}), "archive.encryption.sealed"),
         (_broken(archive={**made().archive, "roles": "a.sql"}), "archive.roles"),
         (
             _broken(archive={**made().archive, "roles": {"name": "../a", "size": 1, "sha256": "0" * 64}}),
@@ -179,7 +238,8 @@ def fresh(tmp_path: Path) -> t.Callable[..., manifest.Listed | None]:
     place.put("a.dump", b"abc")
 
     def ask(*found: Manifest | manifest.Listed, **asked: t.Any) -> manifest.Listed | None:
-        options = {"max_age": 2 * HOUR, "verify": "restore", "compare": "content", "verify_sql": [], **asked}
+        options = {"max_age": 2 * HOUR, "verify": "restore", "compare": "content", "verify_sql": [],
+                   "encryption": None, **asked}  # fmt: skip
         listed = [one if isinstance(one, manifest.Listed) else _listed(one)[0] for one in found]
         return fresh_enough(listed, place=place, asked=options, now=NOW, warn=warned.append)
 
@@ -216,6 +276,10 @@ WITHOUT_CONTENT = [{"schema": "public", "name": "t", "rows": 2, "content": None}
         ({}, {"verify_sql": asking(QUERY["query"], "3")}, False),
         ({}, {"verify_sql": asking("select 1", "2")}, False),
         ({"verified": proof(assertions=None)}, {"verify_sql": asking(QUERY["query"], "2")}, False),
+        ({}, {"encryption": {"recipients": ["age1a"]}}, False),
+        ({"archive": {**made().archive, "encryption": AGE}}, {}, False),
+        ({"archive": {**made().archive, "encryption": AGE}}, {"encryption": {"recipients": ["age1b ", "age1a"]}}, True),
+        ({"archive": {**made().archive, "encryption": AGE}}, {"encryption": {"recipients": ["age1a"]}}, False),
         ({"verified": proof(assertions=["?"])}, {"verify_sql": asking(QUERY["query"], "2")}, False),
     ],
 )

@@ -49,6 +49,50 @@ def test_what_has_ended_is_left_alone(outcome: str) -> None:
     assert _settle(_steps("watch", "done"), ended=outcome)["action"] == "nothing"
 
 
+def _encrypted(last: str, *back: str) -> list[dict[str, t.Any]]:
+    """The backup of the release is for somebody alone."""
+    known = {"backup": {"encryption": {"format": "age", "recipients": ["age1operations"]}}}
+    return [{**step, "known": known} if step["name"] == "backup" else step for step in _steps(last, "failed", *back)]
+
+
+@pytest.mark.parametrize(
+    ("last", "world"),
+    [
+        ("migration", {}),
+        ("start", {"has_identity": False}),
+        ("watch", {"loss": {"lossless": True, "rows": 0}}),
+        ("watch", {"loss": LOSS, "accept_data_loss": True, "wanted": "roll_back"}),
+    ],
+)
+def test_a_backup_that_nobody_here_can_read_is_not_restored(last: str, world: dict[str, t.Any]) -> None:
+    decision = _settle(_encrypted(last), **world)
+    assert (decision["action"], decision["outcome"], decision["steps"]) == ("leave_on", "left_on", [])
+    assert "is encrypted, and no identity that reads it was given" in decision["sentence"]
+    assert "golive_secrets.backup_identity, the identity of one of age1operations" in decision["choices"][0]
+    assert _settle(_encrypted(last), **{**world, "has_identity": True})["action"] == "roll_back"
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind"),
+    [
+        (_encrypted("backup"), "restore"),
+        (_encrypted("migration"), "downgrade"),
+        (_encrypted("start"), "image_only"),
+        (_steps("migration"), "restore"),
+    ],
+)
+def test_a_way_back_that_restores_no_encrypted_backup_asks_for_no_identity(
+    steps: list[dict[str, t.Any]], kind: str
+) -> None:
+    assert _settle(steps, kind)["action"] == "roll_back"
+
+
+def test_what_stood_as_live_stays_live_where_the_backup_cannot_be_read() -> None:
+    decision = settle(steps=_encrypted("watch"), ended=None, rollback={"database": "restore"}, stood_as="live",
+                      world={"wanted": "roll_back", "loss": {"lossless": True}})  # fmt: skip
+    assert (decision["action"], decision["outcome"]) == ("leave_on", "live")
+
+
 def test_what_was_left_on_is_decided_again() -> None:
     assert _settle(_steps("start"), ended="left_on")["action"] == "roll_back"
 

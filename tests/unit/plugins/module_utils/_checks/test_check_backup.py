@@ -151,6 +151,12 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"encryption": "required"}, {"newest": Newest(encryption="none", not_encrypted="the bucket encrypts nothing")},
      "fail", "Encryption of the newest backup is none, since the bucket"),
     ({"encryption": "required"}, {"newest": Newest(not_encrypted="the store does not tell")}, "unknown", "is unknown: the store does not tell"),
+    ({"encryption": "age"}, {"newest": Newest(not_age=())}, "pass", ""),
+    ({"encryption": "age"}, {"newest": Newest(not_age=("s3://b/x",))}, "fail", "The newest backup is not encrypted to age recipients: s3://b/x"),
+    ({"recipients": ["age1a", "age1b "]}, {"newest": Newest(not_age=()), "backups": nightly(8, recipients=("age1b", "age1a"))}, "pass", ""),
+    ({"recipients": ["age1a"]}, {"newest": Newest(not_age=())}, "fail", "The newest backup is encrypted to other recipients: age1a cannot read it"),
+    ({"recipients": ["age1a"]}, {"newest": Newest(not_age=()), "backups": nightly(8, recipients=("age1a", "age1b"))}, "fail", "other recipients: age1b can"),
+    ({"recipients": ["age1a"]}, {"newest": Newest(not_age=("s3://b/x",)), "backups": nightly(8, recipients=("age1a",))}, "fail", "not encrypted to age"),
     # lock
     ({"object_lock": "required", "min_lock_days": 20}, {"newest": LOCKED}, "pass", ""),
     ({"min_lock_days": 20.5}, {"newest": LOCKED}, "fail", "Time of the object lock is 20.4 days, expected at least 20.5 days"),

@@ -186,6 +186,7 @@ def test_text_that_is_no_unicode_can_be_a_secret(secret: str) -> None:
         ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
         ("-----BEGIN PRIVATE KEY-----\nMIIabc\n-----END PRIVATE KEY-----\n", "MIIabc"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIabc and the text was cut", "MIIabc"),
+        ("recipients: [AGE-SECRET-KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]", "QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"),
     ],
 )
 def test_what_looks_like_a_secret_is_masked_though_nobody_declared_it(text: str, secret: str) -> None:
@@ -222,6 +223,7 @@ def test_what_only_resembles_a_secret_stays_readable(text: str) -> None:
         "-----BEGIN PRIVATE KEY-----",
         "-----BEGIN " + "A" * 30,
         "-----END PRIVATE KEY-----",
+        "AGE-SECRET-KEY-",
         "\\",
         "%5C",
         "&amp;",
@@ -232,7 +234,7 @@ def test_what_only_resembles_a_secret_stays_readable(text: str) -> None:
 def test_a_megabyte_of_anything_is_read_in_linear_time(piece: str) -> None:
     # A quadratic pattern would need hours here, so that the test's own end is the proof.
     # The head and the tail open every pattern's gate.
-    text = "x:// PRIVATE KEY assword earer " + piece * (1_000_000 // len(piece)) + " ://"
+    text = "x:// PRIVATE KEY SECRET-KEY- assword earer " + piece * (1_000_000 // len(piece)) + " ://"
     assert len(Scrubber([SECRET, f"&{SECRET[:4]} {SECRET}"]).text(f"Pa55 {text}")) > 0
 
 

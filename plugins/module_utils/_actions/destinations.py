@@ -45,13 +45,17 @@ S3_PLACE: Spec = {
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """What was written: size in bytes, checksums in hex, the version where the bucket keeps versions."""
+    """What was written: size in bytes, checksums in hex, the version where the bucket keeps versions.
+
+    ``notes`` is what the user should know of it, in sentences.
+    """
 
     size: int
     sha256: str
     crc32: str
     version_id: str | None = None
     proven_by: str = "size"
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +85,10 @@ class Digest:
         self.crc32 = zlib.crc32(chunk, self.crc32)
         self._sha256.update(chunk)
 
-    def stored(self, version_id: str | None = None, proven_by: str = "size") -> Stored:
-        return Stored(self.size, self._sha256.hexdigest(), f"{self.crc32:08x}", version_id, proven_by)
+    def stored(
+        self, version_id: str | None = None, proven_by: str = "size", notes: tuple[str, ...] = ()
+    ) -> Stored:
+        return Stored(self.size, self._sha256.hexdigest(), f"{self.crc32:08x}", version_id, proven_by, notes)
 
 
 class Writer(abc.ABC):

@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup i
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     CHUNK_BYTES,
     Destination,
+    Digest,
     Held,
     Stored,
     Writer,
@@ -32,6 +33,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     ActionFailed,
     GoliveError,
     UnexpectedAnswer,
+    Unreachable,
 )
 
 MIB = 1 << 20
@@ -97,18 +99,23 @@ class Bucket(Destination):
         self.prefix = prefix
         self.options = options
         self.deadline = deadline
-        self.client = s3.s3_client(options, deadline=deadline, session=session)
+        self.client = s3.s3_client(options, deadline=deadline, session=session, attempts=s3.ATTEMPTS)
         #: Servers that keep no versions may still name one, and then refuse to be asked for it.
         self.keeps_versions = False
         self.sends_checksums = (options.get("checksums") or "full_object") == "full_object"
+        self._cleaning: Bucket | None = None
 
     def close(self) -> None:
         self.client.close()
+        if self._cleaning is not None:
+            self._cleaning.close()
 
     def with_more_time(self) -> Bucket:
-        bucket = Bucket(self.bucket, self.prefix, self.options, deadline=Deadline(GRACE_SECONDS))
-        bucket.keeps_versions = self.keeps_versions
-        return bucket
+        """One such time for all that is cleaned up: a store that hangs would take it again for each object."""
+        if self._cleaning is None:
+            self._cleaning = Bucket(self.bucket, self.prefix, self.options, deadline=Deadline(GRACE_SECONDS))
+            self._cleaning.keeps_versions = self.keeps_versions
+        return self._cleaning
 
     def key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
@@ -139,8 +146,11 @@ class Bucket(Destination):
         request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name), "ChecksumMode": "ENABLED"}
         if version_id is not None:
             request["VersionId"] = version_id
-        with self.translated(f"Looking at {self.url(name)}"):
-            return dict(self.client.head_object(**request))
+        doing = f"Looking at {self.url(name)}"
+        with self.translated(doing):
+            seen = dict(self.client.head_object(**request))
+            s3.said(doing, seen, "ContentLength")
+        return seen
 
     def held(self, name: str, version_id: str | None = None) -> Held:
         seen = self.head(name, version_id)
@@ -154,20 +164,41 @@ class Bucket(Destination):
         )
 
     def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
+        """Where an answer breaks off, the rest is asked for, of the same content."""
         request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name)}
         if version_id is not None:
             request["VersionId"] = version_id
         doing = f"Reading {self.url(name)}"
+        read, in_vain = 0, 0
+        while True:
+            with self.translated(doing):
+                answer = self.client.get_object(**request)
+            if read and not str(answer.get("ContentRange", "")).startswith(f"bytes {read}-"):
+                raise UnexpectedAnswer(f"{doing} broke off after {read} bytes, and the store does not go on from there.")
+            with contextlib.closing(answer["Body"]) as body:
+                while True:
+                    try:
+                        chunk = self._next_of(body, doing)
+                    except Unreachable:
+                        in_vain += 1
+                        if in_vain == s3.ATTEMPTS or self.deadline.expired():
+                            raise
+                        break
+                    if not chunk:
+                        return
+                    read, in_vain = read + len(chunk), 0
+                    yield chunk
+            if read:
+                request["Range"] = f"bytes={read}-"
+                request["IfMatch"] = s3.said(doing, answer, "ETag")
+
+    def _next_of(self, body: t.Any, doing: str) -> bytes:
         with self.translated(doing):
-            answer = self.client.get_object(**request)
-        with contextlib.closing(answer["Body"]) as body:
-            while True:
-                with self.translated(doing):
-                    self.deadline.require(doing)
-                    chunk = body.read(CHUNK_BYTES)
-                if not chunk:
-                    return
-                yield chunk
+            left = self.deadline.require(doing)
+            if left < s3.SILENCE:
+                with contextlib.suppress(AttributeError):  # all of it was read
+                    body.set_socket_timeout(left)
+            return bytes(body.read(CHUNK_BYTES))
 
     def names(self, below: str = "") -> list[str]:
         start = self.key(below).rstrip("/") + "/" if below or self.prefix else ""
@@ -185,12 +216,26 @@ class Bucket(Destination):
         with self.translated(f"Removing {self.url(name)}"):
             self.client.delete_object(**request)
 
-    def is_there(self, name: str) -> bool:
-        try:
-            self.head(name)
-        except s3.Absent:
-            return False
-        return True
+    def versions(self, name: str) -> list[str | None]:
+        """What stands under exactly this name: ids of its versions, or one None in a bucket that keeps none."""
+        key = self.key(name)
+        operation, found = ("list_object_versions", "Versions") if self.keeps_versions else ("list_objects_v2", "Contents")
+        with self.translated(f"Looking for {self.url(name)}"):
+            pages = self.client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=key)
+            return [one.get("VersionId") for page in pages for one in page.get(found, ()) if one["Key"] == key]
+
+    def open_uploads(self, name: str) -> list[str]:
+        """Ids of the uploads of exactly this name that were neither completed nor aborted."""
+        key = self.key(name)
+        found: list[str] = []
+        with contextlib.suppress(s3.Absent), self.translated(f"Looking for open uploads of {self.url(name)}"):
+            for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=key):
+                found.extend(one["UploadId"] for one in page.get("Uploads", ()) if one["Key"] == key)
+        return found
+
+    def abort_upload(self, name: str, upload: str) -> None:
+        with contextlib.suppress(s3.Absent), self.translated(f"Aborting {self.url(name)}"):
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key(name), UploadId=upload)
 
 
 class _S3Writer(Writer):
@@ -203,6 +248,7 @@ class _S3Writer(Writer):
         self._filling_crc = 0
         self._upload: str | None = None
         self._version: str | None = None
+        self._may_have_begun = False
         self._may_exist = False
         self._parts: list[concurrent.futures.Future[dict[str, t.Any]]] = []
         self._room = threading.BoundedSemaphore(UNDER_WAY)
@@ -253,8 +299,18 @@ class _S3Writer(Writer):
             if self.bucket.accepts("CreateMultipartUpload", "ChecksumType"):
                 request["ChecksumType"] = "FULL_OBJECT"
         doing = f"Writing {self.bucket.url(self.name)}"
+        self._may_have_begun = True
         with self.bucket.translated(doing):
-            self._upload = s3.said(doing, self.bucket.client.create_multipart_upload(**request), "UploadId")
+            answer = self.bucket.client.create_multipart_upload(**request)
+            self._upload = s3.said(doing, answer, "UploadId")
+        self._may_have_begun = s3.was_sent_again(answer.get("ResponseMetadata", {}))
+
+    def _end_strays(self, bucket: Bucket) -> None:
+        """An answer to the beginning of an upload was lost, and what it began has an id that nobody told us."""
+        for upload in bucket.open_uploads(self.name):
+            if upload != self._upload:
+                bucket.abort_upload(self.name, upload)
+        self._may_have_begun = False
 
     def _send_part(self, number: int, body: bytes, crc: int) -> dict[str, t.Any]:
         try:
@@ -293,8 +349,19 @@ class _S3Writer(Writer):
         self._version = answer.get("VersionId") if self.bucket.keeps_versions else None
         self._senders.shutdown(wait=True)
         proven_by = self._read_back(full.get("ChecksumCRC32"))
+        notes = self._left_over()
         self.committed = True
-        return self.digest.stored(self._version, proven_by)
+        return self.digest.stored(self._version, proven_by, notes)
+
+    def _left_over(self) -> tuple[str, ...]:
+        """The object stands whatever comes of this, so a problem is a note."""
+        if not self._may_have_begun:
+            return ()
+        try:
+            self._end_strays(self.bucket)
+        except GoliveError as problem:
+            return (f"An upload of {self.bucket.url(self.name)} that was begun twice may be open still: {problem}",)
+        return ()
 
     def _made(self, request: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
         """Send the request that makes the object exist; when its answer is lost, it may have."""
@@ -302,9 +369,26 @@ class _S3Writer(Writer):
         try:
             with self.bucket.translated(f"Writing {self.bucket.url(self.name)}"):
                 return request()
-        except s3.AlreadyThere:
+        except (s3.AlreadyThere, s3.Absent) as problem:
+            # botocore asked again, and was told that it is done: the first request did it, if what stands there is ours.
+            standing = self._standing() if problem.sent_again else None
+            if standing is not None:
+                return standing
             self._may_exist = False
             raise
+
+    def _standing(self) -> dict[str, t.Any] | None:
+        """What the store tells of the object, if that is what was written, to the last byte."""
+        try:
+            seen = self.bucket.head(self.name)
+        except s3.Absent:
+            return None
+        version = seen.get("VersionId") if self.bucket.keeps_versions else None
+        digest = Digest()
+        if seen["ContentLength"] == self.digest.size:
+            for chunk in self.bucket.chunks(self.name, version):
+                digest.update(chunk)
+        return seen if digest.stored() == self.digest.stored() else None
 
     def _read_back(self, crc: str | None) -> str:
         """Ask the server what it holds, after the last request that could change it."""
@@ -327,9 +411,11 @@ class _S3Writer(Writer):
         self._senders.shutdown(wait=True, cancel_futures=True)
         bucket, name = self.bucket.with_more_time(), self.name
         if self._upload is not None:
-            with contextlib.suppress(s3.Absent), bucket.translated(f"Aborting {bucket.url(name)}"):
-                bucket.client.abort_multipart_upload(**self._target, UploadId=self._upload)
-        if self._may_exist and bucket.is_there(name):
-            bucket.remove(name, self._version)
-            if bucket.is_there(name):
+            bucket.abort_upload(name, self._upload)
+        if self._may_have_begun:
+            self._end_strays(bucket)
+        if self._may_exist:
+            for version in [self._version] if self._version is not None else bucket.versions(name):
+                bucket.remove(name, version)
+            if bucket.versions(name):
                 raise ActionFailed(f"{bucket.url(name)} was left behind.", remedy="Remove it by hand.")

@@ -18,11 +18,20 @@ import typing as t
 import urllib.parse
 from dataclasses import dataclass
 
-from tests.servers import HOST, MotoS3, S3, await_true
+from tests.servers import HOST, S3, MotoS3, await_true
 
 #: What a fault does to a request; "after" is after the store has done what was asked.
 Kind = t.Literal[
-    "500", "503 SlowDown", "403 ExpiredToken", "reset", "reset after", "500 after", "silence", "cut", "flipped", "shorter"
+    "500",
+    "503 SlowDown",
+    "403 ExpiredToken",
+    "reset",
+    "reset after",
+    "500 after",
+    "silence",
+    "cut",
+    "flipped",
+    "shorter",
 ]
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{code} by test</Message></Error>'
 _CODES = {"500": "InternalError", "503": "SlowDown", "403": "ExpiredToken"}
@@ -44,18 +53,21 @@ class Seen:
 
 @dataclass
 class Fault:
-    """``phase`` is ``part 2`` or ``part``, ``put``, ``put roles``, …; ``times`` None is for ever."""
+    """``phase`` as ``phase_of`` has it; ``times`` None is for ever."""
 
     phase: str
     kind: Kind
     times: int | None = None
 
     def meets(self, phase: str) -> bool:
-        return self.times != 0 and (phase == self.phase or phase.startswith(f"{self.phase} "))
+        return self.times != 0 and phase == self.phase
 
 
 def phase_of(method: str, target: str) -> tuple[str, str, dict[str, str]]:
-    """The phase, the key and the query of a request to ``/bucket/key?query``."""
+    """The phase, the key and the query of a request to ``/bucket/key?query``.
+
+    ``part 2``, ``put``, ``put roles``, ``head manifest``, …; without a second word it is the archive's.
+    """
     parts = urllib.parse.urlsplit(target)
     query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
     key = urllib.parse.unquote(parts.path).lstrip("/").partition("/")[2]
@@ -137,17 +149,23 @@ class FaultyStore:
 
             def spoilt(self, kind: Kind, body: bytes) -> None:
                 if kind == "silence":
-                    self.connection.settimeout(0.05)
-                    while not outer._ended.is_set():
-                        with contextlib.suppress(socket.timeout):
-                            if not self.connection.recv(1):
-                                break
-                    self.close_connection = True
-                    return
-                if kind in ("500", "503 SlowDown", "403 ExpiredToken"):
-                    return self.refuse(kind[:3])
-                if kind == "reset":
-                    return self.break_off()
+                    self.wait_for_the_client_to_go()
+                elif kind in ("500", "503 SlowDown", "403 ExpiredToken"):
+                    self.refuse(kind[:3])
+                elif kind == "reset":
+                    self.break_off()
+                else:
+                    self.spoilt_after(kind, body)
+
+            def wait_for_the_client_to_go(self) -> None:
+                self.connection.settimeout(0.05)
+                while not outer._ended.is_set():
+                    with contextlib.suppress(socket.timeout):
+                        if not self.connection.recv(1):
+                            break
+                self.close_connection = True
+
+            def spoilt_after(self, kind: Kind, body: bytes) -> None:
                 head, payload = self.forwarded(body)
                 if kind == "500 after":
                     self.refuse("500")
@@ -169,7 +187,9 @@ class FaultyStore:
 
             def refuse(self, status: str) -> None:
                 body = b"" if self.command == "HEAD" else _ERROR.format(code=_CODES[status]).encode()
-                head = f"HTTP/1.1 {status} By test\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+                head = (
+                    f"HTTP/1.1 {status} By test\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+                )
                 self.answer(head.encode(), body)
 
             def break_off(self) -> None:

@@ -85,16 +85,15 @@ class Digest:
         self.crc32 = zlib.crc32(chunk, self.crc32)
         self._sha256.update(chunk)
 
-    def stored(
-        self, version_id: str | None = None, proven_by: str = "size", notes: tuple[str, ...] = ()
-    ) -> Stored:
+    def stored(self, version_id: str | None = None, proven_by: str = "size", notes: tuple[str, ...] = ()) -> Stored:
         return Stored(self.size, self._sha256.hexdigest(), f"{self.crc32:08x}", version_id, proven_by, notes)
 
 
 class Writer(abc.ABC):
     """One object in the making. Leaving it without ``commit`` removes every trace."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.digest = Digest()
         self.committed = False
 
@@ -122,7 +121,12 @@ class Writer(abc.ABC):
             except GoliveError as left:
                 if problem is None:
                     raise
-                raise ActionFailed(f"{problem} Cleaning up failed too: {left}", known=getattr(problem, "known", {}))
+                known = getattr(problem, "known", {})
+                raise ActionFailed(
+                    f"{problem} Cleaning up failed too: {left}",
+                    remedy=f"What {self.url} holds has no manifest, so nothing takes it for a backup; remove it by hand.",
+                    known={**known, "left_behind": [*known.get("left_behind", []), self.url]},
+                )
 
 
 class Destination(abc.ABC):
@@ -279,7 +283,7 @@ def _files(doing: str) -> t.Iterator[None]:
 
 class _FileWriter(Writer):
     def __init__(self, path: str) -> None:
-        super().__init__()
+        super().__init__(f"file://{path}")
         self.path = path
         self.partial = f"{path}.partial-{secrets.token_hex(4)}"
         self._is_linked = False

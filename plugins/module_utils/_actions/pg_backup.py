@@ -441,6 +441,8 @@ class Backup:
             with postgres.translated("Ending the snapshot", deadline=self.deadline):
                 self.connection.execute("rollback")
             roles = self.place.put(beside, script)
+            for note in (*stored.notes, *roles.notes):
+                self.warn(note)
             with self._removed_on_failure(beside, roles):
                 parts = {
                     **_part(archive, stored),

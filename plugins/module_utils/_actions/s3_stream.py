@@ -174,7 +174,9 @@ class Bucket(Destination):
             with self.translated(doing):
                 answer = self.client.get_object(**request)
             if read and not str(answer.get("ContentRange", "")).startswith(f"bytes {read}-"):
-                raise UnexpectedAnswer(f"{doing} broke off after {read} bytes, and the store does not go on from there.")
+                raise UnexpectedAnswer(
+                    f"{doing} broke off after {read} bytes, and the store does not go on from there."
+                )
             with contextlib.closing(answer["Body"]) as body:
                 while True:
                     try:
@@ -219,7 +221,9 @@ class Bucket(Destination):
     def versions(self, name: str) -> list[str | None]:
         """What stands under exactly this name: ids of its versions, or one None in a bucket that keeps none."""
         key = self.key(name)
-        operation, found = ("list_object_versions", "Versions") if self.keeps_versions else ("list_objects_v2", "Contents")
+        operation, found = (
+            ("list_object_versions", "Versions") if self.keeps_versions else ("list_objects_v2", "Contents")
+        )
         with self.translated(f"Looking for {self.url(name)}"):
             pages = self.client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=key)
             return [one.get("VersionId") for page in pages for one in page.get(found, ()) if one["Key"] == key]
@@ -240,7 +244,7 @@ class Bucket(Destination):
 
 class _S3Writer(Writer):
     def __init__(self, bucket: Bucket, name: str, estimated_bytes: int) -> None:
-        super().__init__()
+        super().__init__(bucket.url(name))
         self.bucket = bucket
         self.name = name
         self._size_of = part_sizes(estimated_bytes)
@@ -253,7 +257,13 @@ class _S3Writer(Writer):
         self._parts: list[concurrent.futures.Future[dict[str, t.Any]]] = []
         self._room = threading.BoundedSemaphore(UNDER_WAY)
         self._stopped = threading.Event()
+        # A request that broke off is not sent again once nobody wants it.
+        bucket.client.meta.events.register("before-send.s3.UploadPart", self._refuse_when_stopped)
         self._senders = concurrent.futures.ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="opsready-upload")
+
+    def _refuse_when_stopped(self, **_unused: t.Any) -> None:
+        if self._stopped.is_set():
+            raise ActionFailed("The upload was aborted.")
 
     @property
     def _target(self) -> dict[str, str]:
@@ -275,7 +285,7 @@ class _S3Writer(Writer):
         """Give the filled part to a sender, when there is room for it; raise what an earlier one met."""
         number = len(self._parts) + 1
         if number > MOST_PARTS:
-            raise UnexpectedAnswer(f"{self.bucket.url(self.name)} needs more than {MOST_PARTS} parts.")
+            raise UnexpectedAnswer(f"{self.url} needs more than {MOST_PARTS} parts.")
         if self._upload is None:
             self._begin()
         self._wait_for_room()
@@ -286,7 +296,7 @@ class _S3Writer(Writer):
 
     def _wait_for_room(self) -> None:
         while not self._room.acquire(timeout=0.2):
-            self.bucket.deadline.require(f"Writing {self.bucket.url(self.name)}")
+            self.bucket.deadline.require(f"Writing {self.url}")
         for part in self._parts:
             if part.done() and part.exception() is not None:
                 self._room.release()
@@ -298,7 +308,7 @@ class _S3Writer(Writer):
             request["ChecksumAlgorithm"] = "CRC32"
             if self.bucket.accepts("CreateMultipartUpload", "ChecksumType"):
                 request["ChecksumType"] = "FULL_OBJECT"
-        doing = f"Writing {self.bucket.url(self.name)}"
+        doing = f"Writing {self.url}"
         self._may_have_begun = True
         with self.bucket.translated(doing):
             answer = self.bucket.client.create_multipart_upload(**request)
@@ -314,11 +324,9 @@ class _S3Writer(Writer):
 
     def _send_part(self, number: int, body: bytes, crc: int) -> dict[str, t.Any]:
         try:
-            if self._stopped.is_set():
-                raise ActionFailed("The upload was aborted.")
             request = {**self._target, "UploadId": self._upload, "PartNumber": number, "Body": body}
             checksum = {"ChecksumCRC32": _crc_text(crc)} if self.bucket.sends_checksums else {}
-            doing = f"Writing part {number} of {self.bucket.url(self.name)}"
+            doing = f"Writing part {number} of {self.url}"
             with self.bucket.translated(doing):
                 etag = s3.said(doing, self.bucket.client.upload_part(**request, **checksum), "ETag")
             return {"PartNumber": number, "ETag": etag, **checksum}
@@ -347,11 +355,15 @@ class _S3Writer(Writer):
                 request["IfNoneMatch"] = "*"
             answer = self._made(lambda: self.bucket.client.complete_multipart_upload(**request))
         self._version = answer.get("VersionId") if self.bucket.keeps_versions else None
-        self._senders.shutdown(wait=True)
+        self._end_senders()
         proven_by = self._read_back(full.get("ChecksumCRC32"))
         notes = self._left_over()
         self.committed = True
         return self.digest.stored(self._version, proven_by, notes)
+
+    def _end_senders(self) -> None:
+        self._senders.shutdown(wait=True, cancel_futures=True)
+        self.bucket.client.meta.events.unregister("before-send.s3.UploadPart", self._refuse_when_stopped)
 
     def _left_over(self) -> tuple[str, ...]:
         """The object stands whatever comes of this, so a problem is a note."""
@@ -360,14 +372,14 @@ class _S3Writer(Writer):
         try:
             self._end_strays(self.bucket)
         except GoliveError as problem:
-            return (f"An upload of {self.bucket.url(self.name)} that was begun twice may be open still: {problem}",)
+            return (f"An upload of {self.url} that was begun twice may be open still: {problem}",)
         return ()
 
     def _made(self, request: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
         """Send the request that makes the object exist; when its answer is lost, it may have."""
         self._may_exist = True
         try:
-            with self.bucket.translated(f"Writing {self.bucket.url(self.name)}"):
+            with self.bucket.translated(f"Writing {self.url}"):
                 return request()
         except (s3.AlreadyThere, s3.Absent) as problem:
             # botocore asked again, and was told that it is done: the first request did it, if what stands there is ours.
@@ -395,7 +407,7 @@ class _S3Writer(Writer):
         seen = self.bucket.head(self.name, self._version)
         if seen["ContentLength"] != self.digest.size:
             raise UnexpectedAnswer(
-                f"{self.bucket.url(self.name)} has {seen['ContentLength']} bytes, but {self.digest.size} were written."
+                f"{self.url} has {seen['ContentLength']} bytes, but {self.digest.size} were written."
             )
         held = seen.get("ChecksumCRC32")
         # boto3 before 1.36 can ask for no checksum of the whole: what the server holds is then one of the parts' checksums.
@@ -403,12 +415,12 @@ class _S3Writer(Writer):
         if crc is None or held is None or of_parts or seen.get("ChecksumType") == "COMPOSITE":
             return "size"
         if held != crc:
-            raise UnexpectedAnswer(f"{self.bucket.url(self.name)} has another CRC32 than what was written.")
+            raise UnexpectedAnswer(f"{self.url} has another CRC32 than what was written.")
         return "size and CRC32"
 
     def abort(self) -> None:
         self._stopped.set()
-        self._senders.shutdown(wait=True, cancel_futures=True)
+        self._end_senders()
         bucket, name = self.bucket.with_more_time(), self.name
         if self._upload is not None:
             bucket.abort_upload(name, self._upload)
@@ -418,4 +430,4 @@ class _S3Writer(Writer):
             for version in [self._version] if self._version is not None else bucket.versions(name):
                 bucket.remove(name, version)
             if bucket.versions(name):
-                raise ActionFailed(f"{bucket.url(name)} was left behind.", remedy="Remove it by hand.")
+                raise ActionFailed(f"{self.url} was left behind.", remedy="Remove it by hand.")

@@ -173,7 +173,8 @@ def _require_plain_endpoint(endpoint: str) -> None:
 
 
 def _one_line(text: str) -> str:
-    return beginning_of(re.sub(r"\s+", " ", text).strip().rstrip("."), 300)
+    without_query = re.sub(r'(https?://[^"?\s]*)\?[^"\s]*', r"\1", text)
+    return beginning_of(re.sub(r"\s+", " ", without_query).strip().rstrip("."), 300)
 
 
 @contextlib.contextmanager

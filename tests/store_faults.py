@@ -93,6 +93,8 @@ class FaultyStore:
         self.seen: list[Seen] = []
         #: Called with each request before it is forwarded or spoilt, in the proxy's own thread.
         self.watch: t.Callable[[Seen], None] = lambda unused_seen: None
+        #: Headers that the store behind never gets: it does not know them. In lower case; moto only, which checks no signature.
+        self.unknown_headers: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._server: http.server.ThreadingHTTPServer | None = None
@@ -202,7 +204,7 @@ class FaultyStore:
                 with contextlib.closing(upstream):
                     upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                     for name, value in self.headers.items():
-                        if name.lower() not in ("connection", "expect"):
+                        if name.lower() not in {"connection", "expect"} | outer.unknown_headers:
                             upstream.putheader(name, value)
                     upstream.endheaders(body or None)
                     answer = upstream.getresponse()

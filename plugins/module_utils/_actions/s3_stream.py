@@ -4,8 +4,8 @@
 """A stream of unknown length into S3, in bounded memory: parts that grow, committed once, aborted without a trace.
 
 Three parts are in memory at most: one that fills and two under way. Each part carries its CRC32 and the whole its
-full-object CRC32, where the server knows about checksums. Subresource requests (ACL, tags) are never made: there are
-servers that take them for a new content of the object.
+full-object CRC32, where the server knows about checksums. A lock, tags and encryption are headers of the upload itself.
+Nothing is ever put to a subresource (ACL, tags, retention): there are servers that take that for a new content of the object.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import contextlib
+import hashlib
 import math
 import threading
 import typing as t
 import zlib
+from urllib.parse import urlencode
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import GRACE_SECONDS
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
@@ -25,13 +27,16 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
     Digest,
     Held,
     Stored,
+    Upload,
     Writer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
+    BadInput,
     GoliveError,
+    TimedOut,
     UnexpectedAnswer,
     Unreachable,
 )
@@ -94,6 +99,7 @@ class Bucket(Destination):
         *,
         deadline: Deadline,
         session: s3.Session | None = None,
+        upload: Upload | None = None,
     ) -> None:
         self.bucket = bucket
         self.prefix = prefix
@@ -103,6 +109,7 @@ class Bucket(Destination):
         #: Servers that keep no versions may still name one, and then refuse to be asked for it.
         self.keeps_versions = False
         self.sends_checksums = (options.get("checksums") or "full_object") == "full_object"
+        self.upload = upload or Upload()
         self._cleaning: Bucket | None = None
 
     def close(self) -> None:
@@ -137,7 +144,41 @@ class Bucket(Destination):
         with contextlib.suppress(GoliveError), self.translated("Asking for versioning"):
             known["versioning"] = self.client.get_bucket_versioning(Bucket=self.bucket).get("Status", "Disabled")
         self.keeps_versions = known["versioning"] == "Enabled"
+        known["object_lock"] = self._object_lock()
+        known["encryption"] = self._encryption()
+        if self.upload.lock_mode is not None and not (known["object_lock"] or {}).get("enabled"):
+            lacks = "has no object lock" if known["object_lock"] else "does not tell whether it locks objects"
+            raise BadInput(
+                f"Bucket {self.bucket} {lacks}, and upload.object_lock asks for one.",
+                remedy="Take a bucket that was made with object lock, and grant s3:GetBucketObjectLockConfiguration.",
+            )
         return known
+
+    def _object_lock(self) -> dict[str, t.Any] | None:
+        """Whether the bucket locks objects, and how by default; None where it does not tell."""
+        try:
+            with self.translated("Asking for object lock"):
+                found = (
+                    self.client.get_object_lock_configuration(Bucket=self.bucket).get("ObjectLockConfiguration") or {}
+                )
+        except GoliveError as problem:
+            return {"enabled": False} if "ObjectLockConfigurationNotFoundError" in problem.message else None
+        if found.get("ObjectLockEnabled") != "Enabled":
+            return None
+        default = found.get("Rule", {}).get("DefaultRetention") or {}
+        given = {name.lower(): default[name] for name in ("Mode", "Days", "Years") if default.get(name)}
+        return {"enabled": True, "default": given or None}
+
+    def _encryption(self) -> str | None:
+        """How the bucket encrypts by default; None where it does not tell."""
+        try:
+            with self.translated("Asking for encryption"):
+                answer = self.client.get_bucket_encryption(Bucket=self.bucket)
+        except GoliveError as problem:
+            return "none" if "ServerSideEncryptionConfigurationNotFoundError" in problem.message else None
+        rules = (answer.get("ServerSideEncryptionConfiguration") or {}).get("Rules") or [{}]
+        algorithm = rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm")
+        return None if algorithm is None else str(algorithm)
 
     def writer(self, name: str, *, estimated_bytes: int) -> Writer:
         return _S3Writer(self, name, estimated_bytes)
@@ -161,6 +202,7 @@ class Bucket(Destination):
             encryption=seen.get("ServerSideEncryption"),
             lock_mode=seen.get("ObjectLockMode"),
             locked_until=seen.get("ObjectLockRetainUntilDate"),
+            legal_hold=seen.get("ObjectLockLegalHoldStatus") == "ON",
         )
 
     def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
@@ -269,6 +311,18 @@ class _S3Writer(Writer):
     def _target(self) -> dict[str, str]:
         return {"Bucket": self.bucket.bucket, "Key": self.bucket.key(self.name)}
 
+    def _headers(self) -> dict[str, t.Any]:
+        """What is asked of the store beside the content: headers of the upload itself, and no requests of their own."""
+        upload = self.bucket.upload
+        asked = {
+            "ObjectLockMode": upload.lock_mode,
+            "ObjectLockRetainUntilDate": upload.locked_until,
+            "Tagging": urlencode(upload.tags) or None,
+            "ServerSideEncryption": upload.encryption,
+            "SSEKMSKeyId": upload.kms_key_id,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
+
     def write(self, chunk: bytes) -> None:
         self.digest.update(chunk)
         view = memoryview(chunk)
@@ -303,7 +357,7 @@ class _S3Writer(Writer):
                 part.result()
 
     def _begin(self) -> None:
-        request: dict[str, t.Any] = {**self._target, "ContentType": "application/octet-stream"}
+        request: dict[str, t.Any] = {**self._target, **self._headers(), "ContentType": "application/octet-stream"}
         if self.bucket.sends_checksums:
             request["ChecksumAlgorithm"] = "CRC32"
             if self.bucket.accepts("CreateMultipartUpload", "ChecksumType"):
@@ -336,9 +390,12 @@ class _S3Writer(Writer):
     def commit(self) -> Stored:
         full = {"ChecksumCRC32": _crc_text(self.digest.crc32)} if self.bucket.sends_checksums else {}
         if self._upload is None:
-            request: dict[str, t.Any] = {**self._target, "Body": bytes(self._filling), **full}
+            request: dict[str, t.Any] = {**self._target, **self._headers(), "Body": bytes(self._filling), **full}
             if full:  # named too: a bucket with a default retention asks for it
                 request["ChecksumAlgorithm"] = "CRC32"
+            elif "ObjectLockMode" in request:  # what is locked has a checksum, or is refused
+                md5 = hashlib.new("md5", self._filling, usedforsecurity=False)
+                request["ContentMD5"] = base64.b64encode(md5.digest()).decode()
             if self.bucket.accepts("PutObject", "IfNoneMatch"):
                 request["IfNoneMatch"] = "*"
             answer = self._made(lambda: self.bucket.client.put_object(**request))
@@ -356,10 +413,54 @@ class _S3Writer(Writer):
             answer = self._made(lambda: self.bucket.client.complete_multipart_upload(**request))
         self._version = answer.get("VersionId") if self.bucket.keeps_versions else None
         self._end_senders()
-        proven_by = self._read_back(full.get("ChecksumCRC32"))
-        notes = self._left_over()
+        seen = self.bucket.head(self.name, self._version)
+        proven_by = self._read_back(seen, full.get("ChecksumCRC32"))
+        notes = (*self._left_over(), *self._require_headers(seen))
         self.committed = True
-        return self.digest.stored(self._version, proven_by, notes)
+        return self.digest.stored(
+            self._version,
+            proven_by,
+            notes=notes,
+            encryption=seen.get("ServerSideEncryption"),
+            lock_mode=seen.get("ObjectLockMode"),
+            locked_until=seen.get("ObjectLockRetainUntilDate"),
+        )
+
+    def _require_headers(self, seen: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+        """Raises UnexpectedAnswer where the store took the upload and not what was asked with it."""
+        upload = self.bucket.upload
+        if upload.encryption is not None and seen.get("ServerSideEncryption") != upload.encryption:
+            found = seen.get("ServerSideEncryption") or "no encryption"
+            raise UnexpectedAnswer(
+                f"{self.url} was to be encrypted by {upload.encryption}, and the store tells of {found}."
+            )
+        if upload.locked_until is not None:
+            until = seen.get("ObjectLockRetainUntilDate")
+            if seen.get("ObjectLockMode") != upload.lock_mode or until is None or until < upload.locked_until:
+                raise UnexpectedAnswer(
+                    f"{self.url} was to be locked until {utc_text(upload.locked_until)}, and the store tells "
+                    + (
+                        f"{seen.get('ObjectLockMode')} until {utc_text(until)}." if until is not None else "of no lock."
+                    ),
+                    remedy="Grant s3:GetObjectRetention, or the lock cannot be seen.",
+                )
+        return self._require_tags() if upload.tags else ()
+
+    def _require_tags(self) -> tuple[str, ...]:
+        request: dict[str, t.Any] = {**self._target}
+        if self._version is not None:
+            request["VersionId"] = self._version
+        try:
+            with self.bucket.translated(f"Reading the tags of {self.url}"):
+                answer = self.bucket.client.get_object_tagging(**request)
+        except TimedOut:
+            raise
+        except GoliveError as problem:
+            return (f"Whether {self.url} has its tags is not known: {problem}",)
+        found = {one["Key"]: one["Value"] for one in answer.get("TagSet", ())}
+        if found != dict(self.bucket.upload.tags):
+            raise UnexpectedAnswer(f"{self.url} has not the {len(self.bucket.upload.tags)} tags that it was sent with.")
+        return ()
 
     def _end_senders(self) -> None:
         self._senders.shutdown(wait=True, cancel_futures=True)
@@ -402,9 +503,8 @@ class _S3Writer(Writer):
                 digest.update(chunk)
         return seen if digest.stored() == self.digest.stored() else None
 
-    def _read_back(self, crc: str | None) -> str:
-        """Ask the server what it holds, after the last request that could change it."""
-        seen = self.bucket.head(self.name, self._version)
+    def _read_back(self, seen: t.Mapping[str, t.Any], crc: str | None) -> str:
+        """What the server told that it holds, after the last request that could change it."""
         if seen["ContentLength"] != self.digest.size:
             raise UnexpectedAnswer(
                 f"{self.url} has {seen['ContentLength']} bytes, but {self.digest.size} were written."

@@ -60,6 +60,38 @@ options:
         type: str
         choices: [full_object, none]
         default: full_object
+  upload:
+    description:
+      - What an object store is asked for with the archive, its roles and its manifest. All of it travels as headers of the uploads themselves, and is
+        read back from the store; what it took without is removed, and the module fails.
+    type: dict
+    suboptions:
+      object_lock:
+        description:
+          - For how long nobody may remove the backup. The bucket must have been made with object lock, or the module refuses before the dump.
+          - The lock begins with the upload. An archive whose proof fails is locked as well - it has no manifest, so nothing takes it for a backup, and
+            the failure names it in C(left_behind).
+        type: dict
+        suboptions:
+          mode:
+            description: V(governance) can be lifted by those with that right, V(compliance) by nobody.
+            type: str
+            choices: [governance, compliance]
+            required: true
+          days:
+            description: So many days from the beginning of the backup on, by the clock of the host that runs the module.
+            type: int
+            required: true
+      tags:
+        description: Tags of the objects, ten at most, for the store's own rules. Not for secrets, since whoever may list them reads them.
+        type: dict
+      server_side_encryption:
+        description: How the store encrypts the objects. Without it, as the bucket does by default.
+        type: str
+        choices: [AES256, "aws:kms"]
+      kms_key_id:
+        description: Key that V(aws:kms) encrypts with. Without it, the account's own for the store.
+        type: str
   compression:
     description: How C(pg_dump) compresses. V(auto) takes the best that this very C(pg_dump) was built with.
     type: str
@@ -131,14 +163,15 @@ options:
   max_age:
     description:
       - When a backup is not older than this many seconds, was proven at least as well as O(verify), O(compare) and O(verify_sql) ask, is encrypted to
-        the recipients of O(encryption) and no others, and lies at its place in its full size, nothing is done.
+        the recipients of O(encryption) and no others, and lies at its place in its full size, nothing is done. Where O(upload.object_lock) is asked
+        for, it was locked too.
     type: float
   keep:
     description:
       - Which backups of this database stay at O(destination) once a new one is proven. Without it, all do. The newest of each of so many periods that
         have one stays, and whatever any rule keeps stays. Times are in UTC.
       - Only proven backups are counted or removed. Nothing is removed when the backup just made is not the newest of them. What a store's object
-        lock holds is left, with a warning.
+        lock holds is left whole, with a warning.
     type: dict
     suboptions:
       last:
@@ -224,6 +257,20 @@ EXAMPLES = r"""
         expect: "True"
   register: backup
 
+- name: A backup that nobody removes for 30 days
+  opsready.golive.pg_backup:
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: s3://locked-backups/archive
+    s3:
+      endpoint_url: https://minio.example.org:9000
+      access_key: "{{ backup_access_key }}"
+      secret_key: "{{ backup_secret_key }}"
+    upload:
+      object_lock: {mode: governance, days: 30}
+      tags: {system: archive}
+      server_side_encryption: AES256
+
 - name: A backup in a directory, unless there is one of today
   opsready.golive.pg_backup:
     dsn: postgresql://golive@db.example.org/archive
@@ -261,6 +308,8 @@ backup:
     tables: 12
     revision: ["0002"]
     snapshot: "773:773:"
+    server_side_encryption: AES256
+    lock: {mode: GOVERNANCE, until: "2026-12-22T01:02:03.000Z"}
 verified:
   description: How the backup was proven, what was compared, and how long it took.
   type: dict
@@ -293,6 +342,7 @@ plan:
     database_bytes: 14685887
     server_version: 180006
     compression: gzip
+    destination: {bucket: locked-backups, versioning: Enabled, object_lock: {enabled: true, default: null}, encryption: none}
 """
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import pg_backup

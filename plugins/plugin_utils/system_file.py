@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     age,
     artefacts,
+    destinations,
     maintenance,
     notify,
     retention,
@@ -18,6 +19,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import conninfo
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
+from ansible_collections.opsready.golive.plugins.module_utils._core import clock
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match, unknown_keys
@@ -104,6 +106,7 @@ SYSTEM_FILE: Spec = {
             **_HOST,
             "destination": {"type": "str", "required": True},
             "s3": {"type": "dict"},
+            "upload": {"type": "dict", "options": destinations.UPLOAD},
             "compression": {"type": "str"},
             "verify": {"type": "str", "choices": ["restore", "archive", "head"]},
             "compare": {"type": "str", "choices": ["rows", "content"]},
@@ -269,6 +272,12 @@ def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
         retention.require_rules(read["keep"])
     if name == "golive_backup" and read["encryption"]:
         age.refuse_no_recipients(read["encryption"]["recipients"], name="golive_backup.encryption.recipients")
+    if name == "golive_backup" and read["upload"]:
+        asked = destinations.Upload.of(read["upload"], now=clock.CLOCK.now())
+        if asked is not None and not read["destination"].startswith("s3://"):
+            raise BadInput(
+                "golive_backup.upload asks an object store for something, and golive_backup.destination is none."
+            )
     if name == "golive_database":
         # Whether the server has them the migration's plan says, or the fence's status.
         if not read["application_roles"] or not all(read["application_roles"]):

@@ -165,6 +165,9 @@ def test_what_a_store_keeps_otherwise_than_it_was_sent_is_refused_and_named_when
     http_server.route("PUT /bucket/object", Answer(200, headers={"ETag": '"e"'}))
     http_server.route("HEAD /bucket/object", Answer(200, "cut", headers={"ETag": '"e"'}))
     http_server.route("DELETE /bucket/object", Answer(204))
+    http_server.route(
+        "GET /bucket", Answer(200, "<ListBucketResult><Contents><Key>object</Key></Contents></ListBucketResult>")
+    )
     keys = {"endpoint_url": http_server.url, "access_key": "a", "secret_key": "s"}
     bucket = Bucket("bucket", "", keys, deadline=Deadline(60))
     writer = bucket.writer("object", estimated_bytes=0)

@@ -22,7 +22,7 @@ import zlib
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import S3, Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
@@ -42,16 +42,71 @@ S3_PLACE: Spec = {
     "checksums": {"type": "str", "choices": ["full_object", "none"], "default": "full_object"},
 }
 
+#: What a backup asks of an object store with each of its uploads.
+UPLOAD: Spec = {
+    "object_lock": {
+        "type": "dict",
+        "options": {
+            "mode": {"type": "str", "choices": ["governance", "compliance"], "required": True},
+            "days": {"type": "int", "required": True},
+        },
+    },
+    "tags": {"type": "dict"},
+    "server_side_encryption": {"type": "str", "choices": ["AES256", "aws:kms"]},
+    "kms_key_id": {"type": "str", "no_log": False},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Upload:
+    """What is asked of a store with an upload, as headers of it: a lock, tags, encryption."""
+
+    lock_mode: str | None = None
+    locked_until: datetime.datetime | None = None
+    tags: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    encryption: str | None = None
+    kms_key_id: str | None = None
+
+    @classmethod
+    def of(cls, options: t.Mapping[str, t.Any] | None, *, now: datetime.datetime) -> Upload | None:
+        """Of the options ``UPLOAD``, or None where they ask for nothing. Raises BadInput."""
+        if not options or not any(options.values()):
+            return None
+        lock, tags = options["object_lock"], options["tags"] or {}
+        if lock is not None and lock["days"] < 1:
+            raise BadInput(f"upload.object_lock.days is {lock['days']}, expected 1 or more.")
+        if options["kms_key_id"] is not None and options["server_side_encryption"] != "aws:kms":
+            raise BadInput("upload.kms_key_id goes with upload.server_side_encryption: aws:kms.")
+        if len(tags) > 10:
+            raise BadInput(f"upload.tags has {len(tags)} tags, and an object may have 10.")
+        for name, value in tags.items():
+            if not 1 <= len(str(name)) <= 128 or isinstance(value, (dict, list)) or len(str(value)) > 256:
+                raise BadInput(f"upload.tags: {name} is no tag: a name of 1 to 128 characters, a value of up to 256.")
+        return cls(
+            lock_mode=None if lock is None else lock["mode"].upper(),
+            locked_until=None if lock is None else now.replace(microsecond=0) + datetime.timedelta(days=lock["days"]),
+            tags={str(name): str(value) for name, value in tags.items()},
+            encryption=options["server_side_encryption"],
+            kms_key_id=options["kms_key_id"],
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """What was written: size in bytes, checksums in hex, the version where the bucket keeps versions."""
+    """What was written: size in bytes, checksums in hex, the version where the bucket keeps versions.
+
+    Encryption and lock are what the store told of it afterwards. ``notes`` is what the user should know of it, in sentences.
+    """
 
     size: int
     sha256: str
     crc32: str
     version_id: str | None = None
     proven_by: str = "size"
+    notes: tuple[str, ...] = ()
+    encryption: str | None = None
+    lock_mode: str | None = None
+    locked_until: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +121,15 @@ class Held:
     encryption: str | None = None
     lock_mode: str | None = None
     locked_until: datetime.datetime | None = None
+    legal_hold: bool = False
+
+    def lock_at(self, now: datetime.datetime) -> str | None:
+        """What keeps it from being removed at this time; None when nothing does."""
+        if self.legal_hold:
+            return "a legal hold"
+        if self.locked_until is not None and self.locked_until > now:
+            return f"a lock until {utc_text(self.locked_until)}"
+        return None
 
 
 class Digest:
@@ -81,14 +145,15 @@ class Digest:
         self.crc32 = zlib.crc32(chunk, self.crc32)
         self._sha256.update(chunk)
 
-    def stored(self, version_id: str | None = None, proven_by: str = "size") -> Stored:
-        return Stored(self.size, self._sha256.hexdigest(), f"{self.crc32:08x}", version_id, proven_by)
+    def stored(self, version_id: str | None = None, proven_by: str = "size", **more: t.Any) -> Stored:
+        return Stored(self.size, self._sha256.hexdigest(), f"{self.crc32:08x}", version_id, proven_by, **more)
 
 
 class Writer(abc.ABC):
     """One object in the making. Leaving it without ``commit`` removes every trace."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.digest = Digest()
         self.committed = False
 
@@ -116,7 +181,12 @@ class Writer(abc.ABC):
             except GoliveError as left:
                 if problem is None:
                     raise
-                raise ActionFailed(f"{problem} Cleaning up failed too: {left}", known=getattr(problem, "known", {}))
+                known = getattr(problem, "known", {})
+                raise ActionFailed(
+                    f"{problem} Cleaning up failed too: {left}",
+                    remedy=f"What {self.url} holds has no manifest, so nothing takes it for a backup; remove it by hand.",
+                    known={**known, "left_behind": [*known.get("left_behind", []), self.url]},
+                )
 
 
 class Destination(abc.ABC):
@@ -173,15 +243,22 @@ class Destination(abc.ABC):
 
 
 def destination(
-    url: str, s3_options: t.Mapping[str, t.Any] | None, *, deadline: Deadline, session: s3.Session | None = None
+    url: str,
+    s3_options: t.Mapping[str, t.Any] | None,
+    *,
+    deadline: Deadline,
+    session: s3.Session | None = None,
+    upload: Upload | None = None,
 ) -> Destination:
     """``s3://bucket/prefix`` or ``file:///directory``. Raises BadInput for anything else."""
     if url.startswith("s3://"):
         from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import Bucket
 
         bucket, prefix = s3.split_url(url)
-        return Bucket(bucket, prefix, s3_options or {}, deadline=deadline, session=session)
+        return Bucket(bucket, prefix, s3_options or {}, deadline=deadline, session=session, upload=upload)
     if url.startswith("file:///"):
+        if upload is not None:
+            raise BadInput(f"{url} is a directory, and upload asks an object store for something.")
         return Directory(url[len("file://") :])
     raise BadInput(f"{url} is neither s3://bucket/prefix nor file:///directory.")
 
@@ -273,7 +350,7 @@ def _files(doing: str) -> t.Iterator[None]:
 
 class _FileWriter(Writer):
     def __init__(self, path: str) -> None:
-        super().__init__()
+        super().__init__(f"file://{path}")
         self.path = path
         self.partial = f"{path}.partial-{secrets.token_hex(4)}"
         self._is_linked = False

@@ -34,8 +34,10 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup i
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     S3_PLACE,
+    UPLOAD,
     Destination,
     Stored,
+    Upload,
     destination,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
@@ -69,6 +71,7 @@ ARGUMENT_SPEC: Spec = compose(
         "database": {"type": "str"},
         "destination": {"type": "str", "required": True},
         "s3": {"type": "dict", "options": S3_PLACE},
+        "upload": {"type": "dict", "options": UPLOAD},
         "compression": {"type": "str", "choices": ["auto", *pg_programs.COMPRESSIONS], "default": "auto"},
         "encryption": {"type": "dict", "options": age.SPEC},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
@@ -129,7 +132,8 @@ def body(context: Context) -> dict[str, t.Any]:
     if params["keep"] is not None:
         retention.require_rules(params["keep"])
     encryption = age.Encryption.of(params["encryption"], is_read_back=params["verify"] != "head")
-    place = destination(params["destination"], params["s3"], deadline=deadline)
+    upload = Upload.of(params["upload"], now=deadline.clock.now())
+    place = destination(params["destination"], params["s3"], deadline=deadline, upload=upload)
     with fencing.held(params["release"], doing="pg_backup") as token:
         name = "opsready" if token is None else token.application_name
         identity = secrets.token_hex(4) if token is None else f"{token.release}-{secrets.token_hex(4)}"
@@ -246,6 +250,8 @@ def _proves_enough(seen: manifest.Manifest, asked: t.Mapping[str, t.Any]) -> boo
         return False
     wanted = [one.strip() for one in (asked["encryption"] or {}).get("recipients", ())]
     if set(seen.recipients or ()) != set(wanted):
+        return False
+    if (asked["upload"] or {}).get("object_lock") and not seen.archive.get("lock"):
         return False
     if asked["verify"] != "restore":
         return asked["compare"] == "rows" or all(table["content"] is not None for table in seen.tables)
@@ -370,6 +376,8 @@ class Backup:
                 "roles": manifest.roles_beside(url, made),
                 "snapshot": made.snapshot,
                 "lsn": made.lsn,
+                "server_side_encryption": made.archive.get("server_side_encryption"),
+                "lock": made.archive.get("lock"),
                 "programs": dict(made.programs),
             },
             "verified": dict(proof),
@@ -396,6 +404,25 @@ class Backup:
         found = manifest.listed(self.place, self.source.known_as)
         return {one.name: one for one in found if one.manifest is not None and one.manifest.verified.get("ok") is True}
 
+    def _locked(self, one: manifest.Listed) -> bool:
+        """Whether the store's object lock holds a backup that no rule keeps; a warning says so.
+
+        Removing its manifest would only hide it: what is locked stays, and is nobody's backup any more.
+        """
+        old = t.cast(manifest.Manifest, one.manifest)
+        for name, version in (
+            (manifest.archive_beside(one.name, old), old.archive.get("version_id")),
+            (one.name, None),
+        ):
+            try:
+                lock = self.place.held(name, version).lock_at(self.deadline.clock.now())
+            except Absent:
+                continue
+            if lock is not None:
+                self.warn(f"{one.url} is kept by no rule and stays: {self.place.url(name)} has {lock}.")
+                return True
+        return False
+
     def _would_prune(self) -> dict[str, t.Any]:
         """As ``_pruned`` would do it after a backup made now, without doing it."""
         proven = self._proven()
@@ -403,8 +430,9 @@ class Backup:
         now = self.deadline.clock.now()
         stays = retention.kept({**moments, _THE_NEXT: now}, self.params["keep"])
         urls = {name: one.url for name, one in proven.items()}
-        gone = [urls[name] for name in sorted(moments) if name not in stays]
-        after = [*(urls[name] for name in sorted(moments) if name in stays), "the new one"]
+        going = [name for name in sorted(moments) if name not in stays and not self._locked(proven[name])]
+        gone = [urls[name] for name in going]
+        after = [*(urls[name] for name in sorted(moments) if name not in going), "the new one"]
         return {
             "pruned": gone,
             "diff": {"before": "".join(f"{urls[name]}\n" for name in sorted(urls)), "after": "\n".join(after) + "\n"},
@@ -426,6 +454,8 @@ class Backup:
                 raise UnexpectedAnswer(f"{self.place.url(str(newest))} claims to be newer than the backup made now.")
             stays = retention.kept(moments, self.params["keep"])
             for name in sorted(set(moments) - set(stays)):
+                if self._locked(proven[name]):
+                    continue
                 old = t.cast(manifest.Manifest, proven[name].manifest)
                 beside = manifest.roles_beside(name, old)
                 with uninterrupted():
@@ -456,6 +486,8 @@ class Backup:
                 self.connection.execute("rollback")
             # Settings of roles, and comments, may hold what is nobody's to read.
             roles = self.place.put(beside, script if encryption is None else encryption.body(script))
+            for note in (*stored.notes, *roles.notes):
+                self.warn(note)
             with self._removed_on_failure(beside, roles):
                 parts = {
                     **_part(archive, stored),
@@ -637,6 +669,10 @@ def _part(name: str, stored: Stored) -> dict[str, t.Any]:
         "size": stored.size,
         "sha256": stored.sha256,
         "version_id": stored.version_id,
+        "server_side_encryption": stored.encryption,
+        "lock": None
+        if stored.locked_until is None
+        else {"mode": stored.lock_mode, "until": utc_text(stored.locked_until)},
     }
 
 

@@ -4,8 +4,8 @@
 """A stream of unknown length into S3, in bounded memory: parts that grow, committed once, aborted without a trace.
 
 Three parts are in memory at most: one that fills and two under way. Each part carries its CRC32 and the whole its
-full-object CRC32, where the server knows about checksums. Subresource requests (ACL, tags) are never made: there are
-servers that take them for a new content of the object.
+full-object CRC32, where the server knows about checksums. A lock, tags and encryption are headers of the upload itself.
+Nothing is ever put to a subresource (ACL, tags, retention): there are servers that take that for a new content of the object.
 """
 
 from __future__ import annotations
@@ -13,25 +13,32 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import contextlib
+import hashlib
 import math
 import threading
 import typing as t
 import zlib
+from urllib.parse import urlencode
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import GRACE_SECONDS
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     CHUNK_BYTES,
     Destination,
+    Digest,
     Held,
     Stored,
+    Upload,
     Writer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
+    BadInput,
     GoliveError,
+    TimedOut,
     UnexpectedAnswer,
+    Unreachable,
 )
 
 MIB = 1 << 20
@@ -92,23 +99,30 @@ class Bucket(Destination):
         *,
         deadline: Deadline,
         session: s3.Session | None = None,
+        upload: Upload | None = None,
     ) -> None:
         self.bucket = bucket
         self.prefix = prefix
         self.options = options
         self.deadline = deadline
-        self.client = s3.s3_client(options, deadline=deadline, session=session)
+        self.client = s3.s3_client(options, deadline=deadline, session=session, attempts=s3.ATTEMPTS)
         #: Servers that keep no versions may still name one, and then refuse to be asked for it.
         self.keeps_versions = False
         self.sends_checksums = (options.get("checksums") or "full_object") == "full_object"
+        self.upload = upload or Upload()
+        self._cleaning: Bucket | None = None
 
     def close(self) -> None:
         self.client.close()
+        if self._cleaning is not None:
+            self._cleaning.close()
 
     def with_more_time(self) -> Bucket:
-        bucket = Bucket(self.bucket, self.prefix, self.options, deadline=Deadline(GRACE_SECONDS))
-        bucket.keeps_versions = self.keeps_versions
-        return bucket
+        """One such time for all that is cleaned up: a store that hangs would take it again for each object."""
+        if self._cleaning is None:
+            self._cleaning = Bucket(self.bucket, self.prefix, self.options, deadline=Deadline(GRACE_SECONDS))
+            self._cleaning.keeps_versions = self.keeps_versions
+        return self._cleaning
 
     def key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
@@ -130,7 +144,41 @@ class Bucket(Destination):
         with contextlib.suppress(GoliveError), self.translated("Asking for versioning"):
             known["versioning"] = self.client.get_bucket_versioning(Bucket=self.bucket).get("Status", "Disabled")
         self.keeps_versions = known["versioning"] == "Enabled"
+        known["object_lock"] = self._object_lock()
+        known["encryption"] = self._encryption()
+        if self.upload.lock_mode is not None and not (known["object_lock"] or {}).get("enabled"):
+            lacks = "has no object lock" if known["object_lock"] else "does not tell whether it locks objects"
+            raise BadInput(
+                f"Bucket {self.bucket} {lacks}, and upload.object_lock asks for one.",
+                remedy="Take a bucket that was made with object lock, and grant s3:GetBucketObjectLockConfiguration.",
+            )
         return known
+
+    def _object_lock(self) -> dict[str, t.Any] | None:
+        """Whether the bucket locks objects, and how by default; None where it does not tell."""
+        try:
+            with self.translated("Asking for object lock"):
+                found = (
+                    self.client.get_object_lock_configuration(Bucket=self.bucket).get("ObjectLockConfiguration") or {}
+                )
+        except GoliveError as problem:
+            return {"enabled": False} if "ObjectLockConfigurationNotFoundError" in problem.message else None
+        if found.get("ObjectLockEnabled") != "Enabled":
+            return None
+        default = found.get("Rule", {}).get("DefaultRetention") or {}
+        given = {name.lower(): default[name] for name in ("Mode", "Days", "Years") if default.get(name)}
+        return {"enabled": True, "default": given or None}
+
+    def _encryption(self) -> str | None:
+        """How the bucket encrypts by default; None where it does not tell."""
+        try:
+            with self.translated("Asking for encryption"):
+                answer = self.client.get_bucket_encryption(Bucket=self.bucket)
+        except GoliveError as problem:
+            return "none" if "ServerSideEncryptionConfigurationNotFoundError" in problem.message else None
+        rules = (answer.get("ServerSideEncryptionConfiguration") or {}).get("Rules") or [{}]
+        algorithm = rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm")
+        return None if algorithm is None else str(algorithm)
 
     def writer(self, name: str, *, estimated_bytes: int) -> Writer:
         return _S3Writer(self, name, estimated_bytes)
@@ -139,8 +187,11 @@ class Bucket(Destination):
         request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name), "ChecksumMode": "ENABLED"}
         if version_id is not None:
             request["VersionId"] = version_id
-        with self.translated(f"Looking at {self.url(name)}"):
-            return dict(self.client.head_object(**request))
+        doing = f"Looking at {self.url(name)}"
+        with self.translated(doing):
+            seen = dict(self.client.head_object(**request))
+            s3.said(doing, seen, "ContentLength")
+        return seen
 
     def held(self, name: str, version_id: str | None = None) -> Held:
         seen = self.head(name, version_id)
@@ -151,23 +202,47 @@ class Bucket(Destination):
             encryption=seen.get("ServerSideEncryption"),
             lock_mode=seen.get("ObjectLockMode"),
             locked_until=seen.get("ObjectLockRetainUntilDate"),
+            legal_hold=seen.get("ObjectLockLegalHoldStatus") == "ON",
         )
 
     def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
+        """Where an answer breaks off, the rest is asked for, of the same content."""
         request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name)}
         if version_id is not None:
             request["VersionId"] = version_id
         doing = f"Reading {self.url(name)}"
+        read, in_vain = 0, 0
+        while True:
+            with self.translated(doing):
+                answer = self.client.get_object(**request)
+            if read and not str(answer.get("ContentRange", "")).startswith(f"bytes {read}-"):
+                raise UnexpectedAnswer(
+                    f"{doing} broke off after {read} bytes, and the store does not go on from there."
+                )
+            with contextlib.closing(answer["Body"]) as body:
+                while True:
+                    try:
+                        chunk = self._next_of(body, doing)
+                    except Unreachable:
+                        in_vain += 1
+                        if in_vain == s3.ATTEMPTS or self.deadline.expired():
+                            raise
+                        break
+                    if not chunk:
+                        return
+                    read, in_vain = read + len(chunk), 0
+                    yield chunk
+            if read:
+                request["Range"] = f"bytes={read}-"
+                request["IfMatch"] = s3.said(doing, answer, "ETag")
+
+    def _next_of(self, body: t.Any, doing: str) -> bytes:
         with self.translated(doing):
-            answer = self.client.get_object(**request)
-        with contextlib.closing(answer["Body"]) as body:
-            while True:
-                with self.translated(doing):
-                    self.deadline.require(doing)
-                    chunk = body.read(CHUNK_BYTES)
-                if not chunk:
-                    return
-                yield chunk
+            left = self.deadline.require(doing)
+            if left < s3.SILENCE:
+                with contextlib.suppress(AttributeError):  # all of it was read
+                    body.set_socket_timeout(left)
+            return bytes(body.read(CHUNK_BYTES))
 
     def names(self, below: str = "") -> list[str]:
         start = self.key(below).rstrip("/") + "/" if below or self.prefix else ""
@@ -185,17 +260,33 @@ class Bucket(Destination):
         with self.translated(f"Removing {self.url(name)}"):
             self.client.delete_object(**request)
 
-    def is_there(self, name: str) -> bool:
-        try:
-            self.head(name)
-        except s3.Absent:
-            return False
-        return True
+    def versions(self, name: str) -> list[str | None]:
+        """What stands under exactly this name: ids of its versions, or one None in a bucket that keeps none."""
+        key = self.key(name)
+        operation, found = (
+            ("list_object_versions", "Versions") if self.keeps_versions else ("list_objects_v2", "Contents")
+        )
+        with self.translated(f"Looking for {self.url(name)}"):
+            pages = self.client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=key)
+            return [one.get("VersionId") for page in pages for one in page.get(found, ()) if one["Key"] == key]
+
+    def open_uploads(self, name: str) -> list[str]:
+        """Ids of the uploads of exactly this name that were neither completed nor aborted."""
+        key = self.key(name)
+        found: list[str] = []
+        with contextlib.suppress(s3.Absent), self.translated(f"Looking for open uploads of {self.url(name)}"):
+            for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=key):
+                found.extend(one["UploadId"] for one in page.get("Uploads", ()) if one["Key"] == key)
+        return found
+
+    def abort_upload(self, name: str, upload: str) -> None:
+        with contextlib.suppress(s3.Absent), self.translated(f"Aborting {self.url(name)}"):
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key(name), UploadId=upload)
 
 
 class _S3Writer(Writer):
     def __init__(self, bucket: Bucket, name: str, estimated_bytes: int) -> None:
-        super().__init__()
+        super().__init__(bucket.url(name))
         self.bucket = bucket
         self.name = name
         self._size_of = part_sizes(estimated_bytes)
@@ -203,15 +294,34 @@ class _S3Writer(Writer):
         self._filling_crc = 0
         self._upload: str | None = None
         self._version: str | None = None
+        self._may_have_begun = False
         self._may_exist = False
         self._parts: list[concurrent.futures.Future[dict[str, t.Any]]] = []
         self._room = threading.BoundedSemaphore(UNDER_WAY)
         self._stopped = threading.Event()
+        # A request that broke off is not sent again once nobody wants it.
+        bucket.client.meta.events.register("before-send.s3.UploadPart", self._refuse_when_stopped)
         self._senders = concurrent.futures.ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="opsready-upload")
+
+    def _refuse_when_stopped(self, **_unused: t.Any) -> None:
+        if self._stopped.is_set():
+            raise ActionFailed("The upload was aborted.")
 
     @property
     def _target(self) -> dict[str, str]:
         return {"Bucket": self.bucket.bucket, "Key": self.bucket.key(self.name)}
+
+    def _headers(self) -> dict[str, t.Any]:
+        """What is asked of the store beside the content: headers of the upload itself, and no requests of their own."""
+        upload = self.bucket.upload
+        asked = {
+            "ObjectLockMode": upload.lock_mode,
+            "ObjectLockRetainUntilDate": upload.locked_until,
+            "Tagging": urlencode(upload.tags) or None,
+            "ServerSideEncryption": upload.encryption,
+            "SSEKMSKeyId": upload.kms_key_id,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
 
     def write(self, chunk: bytes) -> None:
         self.digest.update(chunk)
@@ -229,7 +339,7 @@ class _S3Writer(Writer):
         """Give the filled part to a sender, when there is room for it; raise what an earlier one met."""
         number = len(self._parts) + 1
         if number > MOST_PARTS:
-            raise UnexpectedAnswer(f"{self.bucket.url(self.name)} needs more than {MOST_PARTS} parts.")
+            raise UnexpectedAnswer(f"{self.url} needs more than {MOST_PARTS} parts.")
         if self._upload is None:
             self._begin()
         self._wait_for_room()
@@ -240,29 +350,37 @@ class _S3Writer(Writer):
 
     def _wait_for_room(self) -> None:
         while not self._room.acquire(timeout=0.2):
-            self.bucket.deadline.require(f"Writing {self.bucket.url(self.name)}")
+            self.bucket.deadline.require(f"Writing {self.url}")
         for part in self._parts:
             if part.done() and part.exception() is not None:
                 self._room.release()
                 part.result()
 
     def _begin(self) -> None:
-        request: dict[str, t.Any] = {**self._target, "ContentType": "application/octet-stream"}
+        request: dict[str, t.Any] = {**self._target, **self._headers(), "ContentType": "application/octet-stream"}
         if self.bucket.sends_checksums:
             request["ChecksumAlgorithm"] = "CRC32"
             if self.bucket.accepts("CreateMultipartUpload", "ChecksumType"):
                 request["ChecksumType"] = "FULL_OBJECT"
-        doing = f"Writing {self.bucket.url(self.name)}"
+        doing = f"Writing {self.url}"
+        self._may_have_begun = True
         with self.bucket.translated(doing):
-            self._upload = s3.said(doing, self.bucket.client.create_multipart_upload(**request), "UploadId")
+            answer = self.bucket.client.create_multipart_upload(**request)
+            self._upload = s3.said(doing, answer, "UploadId")
+        self._may_have_begun = s3.was_sent_again(answer.get("ResponseMetadata", {}))
+
+    def _end_strays(self, bucket: Bucket) -> None:
+        """An answer to the beginning of an upload was lost, and what it began has an id that nobody told us."""
+        for upload in bucket.open_uploads(self.name):
+            if upload != self._upload:
+                bucket.abort_upload(self.name, upload)
+        self._may_have_begun = False
 
     def _send_part(self, number: int, body: bytes, crc: int) -> dict[str, t.Any]:
         try:
-            if self._stopped.is_set():
-                raise ActionFailed("The upload was aborted.")
             request = {**self._target, "UploadId": self._upload, "PartNumber": number, "Body": body}
             checksum = {"ChecksumCRC32": _crc_text(crc)} if self.bucket.sends_checksums else {}
-            doing = f"Writing part {number} of {self.bucket.url(self.name)}"
+            doing = f"Writing part {number} of {self.url}"
             with self.bucket.translated(doing):
                 etag = s3.said(doing, self.bucket.client.upload_part(**request, **checksum), "ETag")
             return {"PartNumber": number, "ETag": etag, **checksum}
@@ -272,9 +390,12 @@ class _S3Writer(Writer):
     def commit(self) -> Stored:
         full = {"ChecksumCRC32": _crc_text(self.digest.crc32)} if self.bucket.sends_checksums else {}
         if self._upload is None:
-            request: dict[str, t.Any] = {**self._target, "Body": bytes(self._filling), **full}
+            request: dict[str, t.Any] = {**self._target, **self._headers(), "Body": bytes(self._filling), **full}
             if full:  # named too: a bucket with a default retention asks for it
                 request["ChecksumAlgorithm"] = "CRC32"
+            elif "ObjectLockMode" in request:  # what is locked has a checksum, or is refused
+                md5 = hashlib.new("md5", self._filling, usedforsecurity=False)
+                request["ContentMD5"] = base64.b64encode(md5.digest()).decode()
             if self.bucket.accepts("PutObject", "IfNoneMatch"):
                 request["IfNoneMatch"] = "*"
             answer = self._made(lambda: self.bucket.client.put_object(**request))
@@ -291,27 +412,102 @@ class _S3Writer(Writer):
                 request["IfNoneMatch"] = "*"
             answer = self._made(lambda: self.bucket.client.complete_multipart_upload(**request))
         self._version = answer.get("VersionId") if self.bucket.keeps_versions else None
-        self._senders.shutdown(wait=True)
-        proven_by = self._read_back(full.get("ChecksumCRC32"))
+        self._end_senders()
+        seen = self.bucket.head(self.name, self._version)
+        proven_by = self._read_back(seen, full.get("ChecksumCRC32"))
+        notes = (*self._left_over(), *self._require_headers(seen))
         self.committed = True
-        return self.digest.stored(self._version, proven_by)
+        return self.digest.stored(
+            self._version,
+            proven_by,
+            notes=notes,
+            encryption=seen.get("ServerSideEncryption"),
+            lock_mode=seen.get("ObjectLockMode"),
+            locked_until=seen.get("ObjectLockRetainUntilDate"),
+        )
+
+    def _require_headers(self, seen: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+        """Raises UnexpectedAnswer where the store took the upload and not what was asked with it."""
+        upload = self.bucket.upload
+        if upload.encryption is not None and seen.get("ServerSideEncryption") != upload.encryption:
+            found = seen.get("ServerSideEncryption") or "no encryption"
+            raise UnexpectedAnswer(
+                f"{self.url} was to be encrypted by {upload.encryption}, and the store tells of {found}."
+            )
+        if upload.locked_until is not None:
+            until = seen.get("ObjectLockRetainUntilDate")
+            if seen.get("ObjectLockMode") != upload.lock_mode or until is None or until < upload.locked_until:
+                raise UnexpectedAnswer(
+                    f"{self.url} was to be locked until {utc_text(upload.locked_until)}, and the store tells "
+                    + (
+                        f"{seen.get('ObjectLockMode')} until {utc_text(until)}." if until is not None else "of no lock."
+                    ),
+                    remedy="Grant s3:GetObjectRetention, or the lock cannot be seen.",
+                )
+        return self._require_tags() if upload.tags else ()
+
+    def _require_tags(self) -> tuple[str, ...]:
+        request: dict[str, t.Any] = {**self._target}
+        if self._version is not None:
+            request["VersionId"] = self._version
+        try:
+            with self.bucket.translated(f"Reading the tags of {self.url}"):
+                answer = self.bucket.client.get_object_tagging(**request)
+        except TimedOut:
+            raise
+        except GoliveError as problem:
+            return (f"Whether {self.url} has its tags is not known: {problem}",)
+        found = {one["Key"]: one["Value"] for one in answer.get("TagSet", ())}
+        if found != dict(self.bucket.upload.tags):
+            raise UnexpectedAnswer(f"{self.url} has not the {len(self.bucket.upload.tags)} tags that it was sent with.")
+        return ()
+
+    def _end_senders(self) -> None:
+        self._senders.shutdown(wait=True, cancel_futures=True)
+        self.bucket.client.meta.events.unregister("before-send.s3.UploadPart", self._refuse_when_stopped)
+
+    def _left_over(self) -> tuple[str, ...]:
+        """The object stands whatever comes of this, so a problem is a note."""
+        if not self._may_have_begun:
+            return ()
+        try:
+            self._end_strays(self.bucket)
+        except GoliveError as problem:
+            return (f"An upload of {self.url} that was begun twice may be open still: {problem}",)
+        return ()
 
     def _made(self, request: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
         """Send the request that makes the object exist; when its answer is lost, it may have."""
         self._may_exist = True
         try:
-            with self.bucket.translated(f"Writing {self.bucket.url(self.name)}"):
+            with self.bucket.translated(f"Writing {self.url}"):
                 return request()
-        except s3.AlreadyThere:
+        except (s3.AlreadyThere, s3.Absent) as problem:
+            # botocore asked again, and was told that it is done: the first request did it, if what stands there is ours.
+            standing = self._standing() if problem.sent_again else None
+            if standing is not None:
+                return standing
             self._may_exist = False
             raise
 
-    def _read_back(self, crc: str | None) -> str:
-        """Ask the server what it holds, after the last request that could change it."""
-        seen = self.bucket.head(self.name, self._version)
+    def _standing(self) -> dict[str, t.Any] | None:
+        """What the store tells of the object, if that is what was written, to the last byte."""
+        try:
+            seen = self.bucket.head(self.name)
+        except s3.Absent:
+            return None
+        version = seen.get("VersionId") if self.bucket.keeps_versions else None
+        digest = Digest()
+        if seen["ContentLength"] == self.digest.size:
+            for chunk in self.bucket.chunks(self.name, version):
+                digest.update(chunk)
+        return seen if digest.stored() == self.digest.stored() else None
+
+    def _read_back(self, seen: t.Mapping[str, t.Any], crc: str | None) -> str:
+        """What the server told that it holds, after the last request that could change it."""
         if seen["ContentLength"] != self.digest.size:
             raise UnexpectedAnswer(
-                f"{self.bucket.url(self.name)} has {seen['ContentLength']} bytes, but {self.digest.size} were written."
+                f"{self.url} has {seen['ContentLength']} bytes, but {self.digest.size} were written."
             )
         held = seen.get("ChecksumCRC32")
         # boto3 before 1.36 can ask for no checksum of the whole: what the server holds is then one of the parts' checksums.
@@ -319,17 +515,19 @@ class _S3Writer(Writer):
         if crc is None or held is None or of_parts or seen.get("ChecksumType") == "COMPOSITE":
             return "size"
         if held != crc:
-            raise UnexpectedAnswer(f"{self.bucket.url(self.name)} has another CRC32 than what was written.")
+            raise UnexpectedAnswer(f"{self.url} has another CRC32 than what was written.")
         return "size and CRC32"
 
     def abort(self) -> None:
         self._stopped.set()
-        self._senders.shutdown(wait=True, cancel_futures=True)
+        self._end_senders()
         bucket, name = self.bucket.with_more_time(), self.name
         if self._upload is not None:
-            with contextlib.suppress(s3.Absent), bucket.translated(f"Aborting {bucket.url(name)}"):
-                bucket.client.abort_multipart_upload(**self._target, UploadId=self._upload)
-        if self._may_exist and bucket.is_there(name):
-            bucket.remove(name, self._version)
-            if bucket.is_there(name):
-                raise ActionFailed(f"{bucket.url(name)} was left behind.", remedy="Remove it by hand.")
+            bucket.abort_upload(name, self._upload)
+        if self._may_have_begun:
+            self._end_strays(bucket)
+        if self._may_exist:
+            for version in [self._version] if self._version is not None else bucket.versions(name):
+                bucket.remove(name, version)
+            if bucket.versions(name):
+                raise ActionFailed(f"{self.url} was left behind.", remedy="Remove it by hand.")

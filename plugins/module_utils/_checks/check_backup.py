@@ -618,7 +618,7 @@ def _judge_newest(newest: Backup, facts: Facts, params: t.Mapping[str, t.Any]) -
             seen.encryption,
             seen.not_encrypted,
             expected="encrypted",
-            remedy="Set the bucket's default encryption, and back up again.",
+            remedy="Set the bucket's default encryption, or ask for it with upload.server_side_encryption, and back up again.",
         )
     if _wants_age(params):
         yield _judge_age(seen.not_age)
@@ -664,7 +664,7 @@ def _told(name: str, seen: str | None, why: str, *, expected: str, remedy: str) 
 
 def _judge_lock(newest: Backup, facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     seen, name = facts.newest, "object lock of the newest backup"
-    remedy = "Give the bucket an object lock with a default retention, and back up again."
+    remedy = "Give the bucket an object lock with a default retention, or ask for one with upload.object_lock, and back up again."
     if seen.locked_until is None:
         yield _told(name, seen.lock, seen.not_locked, expected="locked", remedy=remedy)
         return

@@ -44,11 +44,36 @@ _BUSY = frozenset(("InternalError", "RequestTimeout", "ServiceUnavailable", "Slo
 _ABSENT = frozenset(("404", "NoSuchBucket", "NoSuchKey", "NoSuchUpload", "NotFound"))
 
 
-class Absent(UnexpectedAnswer):
+#: What every whole answer to an operation has; botocore takes one that broke off for an empty one.
+_TOLD = {
+    "CompleteMultipartUpload": "ETag",
+    "CreateMultipartUpload": "UploadId",
+    "HeadObject": "ContentLength",
+    "PutObject": "ETag",
+    "UploadPart": "ETag",
+}
+#: How often a request is sent where the limit has room for more than one.
+ATTEMPTS = 4
+#: Seconds of silence after which a request counts as lost.
+SILENCE = 60.0
+_AGAIN_SECONDS = 0.1
+
+
+class _LimitPassed(TimedOut):
+    """Nothing more is sent; ``translated`` says what was being done."""
+
+
+class _OfRequest(UnexpectedAnswer):
+    """``sent_again``: an earlier answer was lost, so what this one says may be what the lost request did."""
+
+    sent_again = False
+
+
+class Absent(_OfRequest):
     """The bucket, object or upload is not there."""
 
 
-class AlreadyThere(UnexpectedAnswer):
+class AlreadyThere(_OfRequest):
     """The object exists, and was not to be overwritten."""
 
 
@@ -68,10 +93,17 @@ class Session:
             return self._session.client("s3", **options)
 
 
-def s3_client(params: t.Mapping[str, t.Any], *, deadline: Deadline, session: Session | None = None) -> t.Any:
+def s3_client(
+    params: t.Mapping[str, t.Any],
+    *,
+    deadline: Deadline,
+    session: Session | None = None,
+    attempts: int | None = None,
+) -> t.Any:
     """A boto3 client of the options in ``argspec.S3``, for one item: it ends at this deadline, whoever uses it.
 
-    Without an access key boto3's own chain is used. Raises BadInput, MissingLibrary. Nothing is sent yet.
+    Without an access key boto3's own chain is used. A request is sent ``attempts`` times at most, and each waits no longer
+    than leaves time for the others. Raises BadInput, MissingLibrary. Nothing is sent yet.
     """
     session = session or Session()
     from botocore.config import Config
@@ -83,10 +115,11 @@ def s3_client(params: t.Mapping[str, t.Any], *, deadline: Deadline, session: Ses
         raise BadInput("access_key and secret_key belong together, and only one of them is given.")
     left = deadline.require("Preparing the S3 client")
     # A short limit is spent on one attempt; a long one may repeat what a busy server refused.
-    attempts = 4 if left > 60 else 1
+    attempts = attempts or (ATTEMPTS if left > 60 else 1)
+    silence = min(left / attempts, SILENCE)
     options: dict[str, t.Any] = {
-        "connect_timeout": min(left, 10.0),
-        "read_timeout": min(left, 60.0),
+        "connect_timeout": min(silence, 10.0),
+        "read_timeout": silence,
         "retries": {"total_max_attempts": attempts, "mode": "standard"},
         "max_pool_connections": 16,
         "signature_version": "s3v4",
@@ -107,10 +140,23 @@ def s3_client(params: t.Mapping[str, t.Any], *, deadline: Deadline, session: Ses
     except ValueError:
         raise BadInput("endpoint_url is not a URL.", remedy="Write it as https://host:port.")
 
-    def within_the_limit(**_unused: t.Any) -> None:
-        deadline.require("Talking to S3")
+    def within_the_limit(request: t.Any, **_unused: t.Any) -> None:
+        left = deadline.remaining()
+        if left <= 0.0:
+            raise _LimitPassed("Talking to S3")
+        context = getattr(request, "context", None)
+        if isinstance(context, dict):  # older ones wait for ``silence``, also where less is left
+            context["read_timeout"] = min(left, silence)
+
+    def broke_off(response: t.Any, operation: t.Any, **request: t.Any) -> float | None:
+        field = _TOLD.get(operation.name)
+        if field is None or response is None or request["attempts"] >= attempts:
+            return None
+        http, told = response
+        return _AGAIN_SECONDS if http.status_code < 300 and told.get(field) in (None, "") else None
 
     client.meta.events.register("before-send.s3", within_the_limit)
+    client.meta.events.register("needs-retry.s3", broke_off)
     return client
 
 
@@ -127,7 +173,8 @@ def _require_plain_endpoint(endpoint: str) -> None:
 
 
 def _one_line(text: str) -> str:
-    return beginning_of(re.sub(r"\s+", " ", text).strip().rstrip("."), 300)
+    without_query = re.sub(r'(https?://[^"?\s]*)\?[^"\s]*', r"\1", text)
+    return beginning_of(re.sub(r"\s+", " ", without_query).strip().rstrip("."), 300)
 
 
 @contextlib.contextmanager
@@ -138,6 +185,8 @@ def translated(doing: str, *, deadline: Deadline) -> t.Iterator[None]:
 
     try:
         yield
+    except _LimitPassed:
+        raise TimedOut(f"{doing} did not end within {deadline.seconds:g} s.")
     except GoliveError:
         raise
     except exceptions.ClientError as problem:
@@ -145,7 +194,10 @@ def translated(doing: str, *, deadline: Deadline) -> t.Iterator[None]:
     except exceptions.NoCredentialsError:
         raise BadInput(f"{doing}: no credentials were found.", remedy="Pass access_key and secret_key.")
     except (exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError):
-        raise TimedOut(f"{doing}: no answer from S3 within {deadline.seconds:g} s.")
+        limit = f" within {deadline.seconds:g} s" if deadline.expired() else ""
+        raise TimedOut(f"{doing}: no answer from S3{limit}.")
+    except exceptions.IncompleteReadError as problem:
+        raise Unreachable(f"{doing}: S3 cannot be reached: its answer broke off: {_one_line(str(problem))}.")
     except exceptions.ParamValidationError as problem:
         raise BadInput(f"{doing}: {_one_line(str(problem))}.")
     except (exceptions.ConnectionError, exceptions.HTTPClientError) as problem:
@@ -159,7 +211,8 @@ def translated(doing: str, *, deadline: Deadline) -> t.Iterator[None]:
 def _of_code(problem: t.Any, doing: str) -> GoliveError:
     answer = problem.response
     code = str(answer.get("Error", {}).get("Code", ""))
-    status = str(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    metadata = answer.get("ResponseMetadata", {})
+    status = str(metadata.get("HTTPStatusCode", ""))
     said = _one_line(str(answer.get("Error", {}).get("Message", ""))) or "no reason given"
     sentence = f"{doing}: S3 answered {code or status}: {said}."
     if code in _DENIED or status in ("401", "403"):
@@ -167,17 +220,28 @@ def _of_code(problem: t.Any, doing: str) -> GoliveError:
             return Denied(sentence, remedy="The clocks of this host and the server differ: set them by NTP.")
         return Denied(sentence, remedy="Check access_key, secret_key and the bucket's policy.")
     if code in _ABSENT or status == "404":
-        return Absent(sentence, remedy="Check the bucket and the key.")
+        return _told_of(Absent(sentence, remedy="Check the bucket and the key."), metadata)
     if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == "412":
-        return AlreadyThere(sentence, remedy="Another writer took this name; nothing of it was changed.")
+        remedy = "Another writer took this name; nothing of it was changed."
+        return _told_of(AlreadyThere(sentence, remedy=remedy), metadata)
     if code in _BUSY or status[:1] == "5":
         return Unreachable(sentence)
     return UnexpectedAnswer(sentence)
 
 
+def _told_of(problem: _OfRequest, metadata: t.Mapping[str, t.Any]) -> _OfRequest:
+    problem.sent_again = was_sent_again(metadata)
+    return problem
+
+
+def was_sent_again(metadata: t.Mapping[str, t.Any]) -> bool:
+    """Whether an answer's ``ResponseMetadata`` says that it is not that of the first request."""
+    return bool(metadata.get("RetryAttempts"))
+
+
 def said(doing: str, answer: t.Mapping[str, t.Any], field: str) -> str:
     """What every whole answer has; botocore takes one that broke off for an empty one. Raises Unreachable."""
-    if not answer.get(field):
+    if answer.get(field) in (None, ""):
         raise Unreachable(f"{doing}: S3 cannot be reached: its answer broke off, without {field}.")
     return str(answer[field])
 

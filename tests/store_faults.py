@@ -32,9 +32,10 @@ Kind = t.Literal[
     "cut",
     "flipped",
     "shorter",
+    "501 NotImplemented",
 ]
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{code} by test</Message></Error>'
-_CODES = {"500": "InternalError", "503": "SlowDown", "403": "ExpiredToken"}
+_CODES = {"500": "InternalError", "503": "SlowDown", "403": "ExpiredToken", "501": "NotImplemented"}
 #: Queries that ask for a part of an object's settings; as a PUT, some stores take them for the object.
 SUB_RESOURCES = frozenset(("acl", "tagging", "retention", "legal-hold", "encryption", "torrent", "attributes"))
 
@@ -74,6 +75,8 @@ def phase_of(method: str, target: str) -> tuple[str, str, dict[str, str]]:
     what = " manifest" if key.endswith(".manifest.json") else " roles" if key.endswith(".roles.sql") else ""
     if not key:
         return ("list" if "list-type" in query else "uploads" if "uploads" in query else "bucket"), key, query
+    if SUB_RESOURCES & set(query):
+        return f"{method.lower()} {min(SUB_RESOURCES & set(query))}", key, query
     if "uploads" in query:
         return "create", key, query
     if "partNumber" in query:
@@ -152,7 +155,7 @@ class FaultyStore:
             def spoilt(self, kind: Kind, body: bytes) -> None:
                 if kind == "silence":
                     self.wait_for_the_client_to_go()
-                elif kind in ("500", "503 SlowDown", "403 ExpiredToken"):
+                elif kind in ("500", "501 NotImplemented", "503 SlowDown", "403 ExpiredToken"):
                     self.refuse(kind[:3])
                 elif kind == "reset":
                     self.break_off()

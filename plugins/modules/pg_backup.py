@@ -135,6 +135,8 @@ options:
     description:
       - How the backup is proven. V(restore) restores it into a scratch database and compares. V(archive) decodes all of it and counts rows,
         without a server. V(head) proves only that what is stored is what was written.
+      - V(restore) is right wherever there is the room and the time. V(archive) takes about half as long and needs neither room nor server, for databases
+        too large for a scratch restore. V(head) costs next to nothing, and does not notice what C(pg_dump) wrote wrong.
     type: str
     choices: [head, archive, restore]
     default: restore

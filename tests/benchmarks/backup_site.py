@@ -67,11 +67,14 @@ class Site:
         self.mib = mib
         self.database = ""
         self.bucket = ""
+        #: Where ours finds the store.
+        self.endpoint = ""
 
     def open(self) -> None:
         self.server.start()
         self.store.start()
         self.bucket = self.store.create_bucket()
+        self.endpoint = self.store.endpoint
         self.database = self.server.create_database("bench")
         batch = 50_000
         with self.server.connect(self.database) as connection:
@@ -110,7 +113,7 @@ class Site:
         return [self.server.program("pg_dump"), "--format=custom", *more, "--no-password", f"--dbname={dsn}"]
 
     def options(self, **more: t.Any) -> dict[str, t.Any]:
-        keys = {"endpoint_url": self.store.endpoint, "access_key": self.store.access_key}
+        keys = {"endpoint_url": self.endpoint, "access_key": self.store.access_key}
         return {
             "dsn": self.server.dsn(self.database, password=None),
             "password": self.server.password,

@@ -102,12 +102,13 @@ options:
       - Encrypt the archive and the roles beside it in the age v1 format, as C(pg_dump) writes them and before they leave the host. Size and
         checksums of the manifest are those of what is stored.
       - Proof needs no key on the host. The module makes an identity for this one run, encrypts to it as well, and reads back with it what is
-        stored, as O(verify) says. It is in the memory of the module alone, and gone with it; of a backup with O(verify=head), which reads nothing, there
+        stored, as O(verify) says. It is in the memory of the module alone, and gone with it; of a backup with O(verify=head), which decrypts nothing, there
         is none. So the header of an archive may name one recipient more than O(encryption.recipients).
       - On two cores a dump of 670 MB that C(pg_dump) did not compress took 1.3 to 1.5 times as long with it, and 10 MB more of memory. Where C(pg_dump)
         compressed, which takes far longer than either, no difference was to be seen.
       - The manifest stays readable for who looks for backups. It names tables, with their rows and a hash of their content, owner and grants
-        of the database, and the recipients. Settings and comment of the database, which may hold secrets, are encrypted in it.
+        of the database, the queries of O(verify_sql) with their answers, and the recipients. Settings and comment of the database, which may hold
+        secrets, are encrypted in it.
     type: dict
     suboptions:
       recipients:

@@ -32,6 +32,7 @@ from tests.servers import S3, MotoS3, Postgres, await_true
 
 RECIPIENT = "age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm"
 MARKER = "Geheimnis-7f3a91c4"
+serves = pytest.mark.serves
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +159,41 @@ def test_each_proof_reads_what_is_stored_with_a_key_that_is_gone_afterwards(
     )
     assert key.decrypted(archive.read_bytes()).startswith(b"PGDMP")
     assert run_module_here("pg_backup", wanted)["changed"] is False
+
+
+def judged(run: ModuleRun, sample: Sample, place: Path, key: AgeKey) -> dict[str, t.Any]:
+    """What check_backup finds, asked for the magic at the head of what lies there and for who can read it."""
+    asked = {"database": sample.name, "max_age": "1h", "verify": "head", "min_size_share": 0, "archive": "sha256"}
+    wanted = {"destination": f"file://{place}", "encryption": "required", "recipients": [key.recipient], **asked}
+    return dict(run("check_backup", {**wanted, "enforce": False})["finding"])
+
+
+@serves("S3.40", case="pass")
+def test_the_newest_backup_is_encrypted_and_its_key_restores_it(
+    run_module_here: ModuleRun, sample: Sample, key: AgeKey, tmp_path: Path
+) -> None:
+    run_module_here("pg_backup", options(sample, f"file://{tmp_path}", verify="head", **to(key)))
+    finding = judged(run_module_here, sample, tmp_path, key)
+    assert finding["status"] == "pass", finding["summary"]
+    assert finding["measured"]["encryption of the newest backup"] == "age"
+    proof = restore(sample, "verified", destination=f"file://{tmp_path}", identity=key.identity)
+    assert run_module_here("pg_restore", proof, secrets=key.secrets)["verified"]["compared"] == "rows and content"
+
+
+@serves("S3.40", case="fail")
+def test_a_newest_backup_in_clear_or_that_the_key_does_not_read_is_seen(
+    run_module_here: ModuleRun, sample: Sample, key: AgeKey, other_key: AgeKey, tmp_path: Path
+) -> None:
+    wanted = options(sample, f"file://{tmp_path}", verify="head", compare="rows")
+    run_module_here("pg_backup", {**wanted, **to(other_key)})
+    finding = judged(run_module_here, sample, tmp_path, key)
+    said = f"encrypted to other recipients: {key.recipient} cannot read it and {other_key.recipient} can."
+    assert (finding["status"], said in finding["summary"]) == ("fail", True), finding["summary"]
+    proof = restore(sample, "verified", destination=f"file://{tmp_path}", identity=key.identity)
+    assert run_module_here("pg_restore", proof, secrets=key.secrets)["error"] == "Denied"
+    run_module_here("pg_backup", wanted)
+    finding = judged(run_module_here, sample, tmp_path, key)
+    assert (finding["status"], "is not encrypted to age recipients: " in finding["summary"]) == ("fail", True)
 
 
 def test_a_recent_backup_for_other_readers_is_made_anew(

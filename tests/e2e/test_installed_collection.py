@@ -97,7 +97,7 @@ class Outside:
             self.stack / "facts.yml", self.stack / "secrets.yml", self.example / "system.yml", self.example / "checklist.yml",
         ]  # fmt: skip
         said = self.run(
-            *("ansible-playbook", "-i", str(self.example / "inventory.yml"), f"opsready.golive.{name}", "-vvv"),
+            *("ansible-playbook", "-i", str(self.example / "inventory.yml"), f"opsready.golive.{name}", "-vvvv"),
             *(f"-e@{path}" for path in files),
             *options,
         )
@@ -165,10 +165,10 @@ def test_check_mode_gives_the_verdict_from_there_and_a_release_goes_live(up: Out
     assert up.served_version() == "1.0.0"
 
     said = up.playbook("golive")
+    assert set(re.findall(r"^Loading collection opsready\.golive from (.+)$", said, re.MULTILINE)) == {str(up.installed)}
     used = re.findall(r"^Using module file (.+)$", said, re.MULTILINE)
-    ours = [path for path in used if "/opsready/golive/" in path]
-    assert ours
-    assert not [path for path in ours if not path.startswith(str(up.installed))]
+    assert any(path.endswith("/golive_release.py") for path in used), "made of the collection's files in this very run"
+    assert not [path for path in used if "/opsready/golive/" in path and not path.startswith(str(up.installed))]
     (journal,) = state.rglob("journal.jsonl")
     last = json.loads(journal.read_text().splitlines()[-1])
     assert (last["event"], last["outcome"]) == ("ended", "live")

@@ -293,14 +293,15 @@ pruned:
   returned: when O(keep) is given and a backup was or would be made
   sample: []
 plan:
-  description: What preflight found, and what was or would be done.
+  description:
+    - What preflight found, and what was or would be done. C(plan.destination) is what the place tells of itself - C(free_bytes) of a directory; of a
+      bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell.
   type: dict
   returned: when a backup was or would be made
   sample:
     database_bytes: 14685887
     server_version: 180006
     compression: gzip
-    destination: {bucket: locked-backups, versioning: Enabled, object_lock: {enabled: true, default: null}, encryption: none}
 """
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import pg_backup

@@ -91,7 +91,9 @@ options:
         description: Key that V(aws:kms) encrypts with. Without it, the account's own for the store.
         type: str
   compression:
-    description: How C(pg_dump) compresses. V(auto) takes the best that this very C(pg_dump) was built with.
+    description:
+      - How C(pg_dump) compresses. V(auto) takes the best that this very C(pg_dump) was built with. Where that is gzip, it is at level 3, in half the time
+        of C(pg_dump)'s own level 6, which V(gzip) takes, for a few percent more room.
     type: str
     choices: [auto, zstd, gzip, lz4, none]
     default: auto

@@ -93,7 +93,9 @@ options:
         description: Key that V(aws:kms) encrypts with. Without it, the account's own for the store.
         type: str
   compression:
-    description: How C(pg_dump) compresses. V(auto) takes the best that this very C(pg_dump) was built with.
+    description:
+      - How C(pg_dump) compresses. V(auto) takes the best that this very C(pg_dump) was built with. Where that is gzip, it is at level 3, in half the time
+        of C(pg_dump)'s own level 6, which V(gzip) takes, for a few percent more room.
     type: str
     choices: [auto, zstd, gzip, lz4, none]
     default: auto
@@ -338,14 +340,15 @@ pruned:
   returned: when O(keep) is given and a backup was or would be made
   sample: []
 plan:
-  description: What preflight found, and what was or would be done.
+  description:
+    - What preflight found, and what was or would be done. C(plan.destination) is what the place tells of itself - C(free_bytes) of a directory; of a
+      bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell.
   type: dict
   returned: when a backup was or would be made
   sample:
     database_bytes: 14685887
     server_version: 180006
     compression: gzip
-    destination: {bucket: locked-backups, versioning: Enabled, object_lock: {enabled: true, default: null}, encryption: none}
 """
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import pg_backup

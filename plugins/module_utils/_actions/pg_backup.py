@@ -334,7 +334,7 @@ class Backup:
             "database": self.source.database,
             "database_bytes": self.source.size_bytes,
             "server_version": self.source.version_num,
-            "pg_dump": {"path": programs.pg_dump, "version": programs.version_text},
+            "pg_dump": {"path": programs.pg_dump, "version": programs.version_text, "argument": argument},
             "compression": method,
             "encryption": None if self.encryption is None else self.encryption.told(),
             "verify": params["verify"],

@@ -111,10 +111,13 @@ def chosen(pg_bindir: str | None, server_version: int, *, deadline: Deadline) ->
 
 
 def compression_argument(programs: Programs, wanted: str, *, deadline: Deadline) -> tuple[str, str]:
-    """(method, the argument for pg_dump). ``auto`` is the best one that this very binary was built with."""
+    """(method, the argument for pg_dump). ``auto`` is the best one that this very binary was built with.
+
+    Its gzip is at level 3, which costs half the time of pg_dump's own level 6 for a few percent more room.
+    """
     asked = COMPRESSIONS if wanted == "auto" else (wanted,)
     for method in asked:
-        argument = _argument_of(programs, method)
+        argument = _argument_of(programs, method, is_auto=wanted == "auto")
         if argument is not None and _binary_can(programs, argument, deadline):
             return method, argument
     raise BadInput(
@@ -123,11 +126,11 @@ def compression_argument(programs: Programs, wanted: str, *, deadline: Deadline)
     )
 
 
-def _argument_of(programs: Programs, method: str) -> str | None:
+def _argument_of(programs: Programs, method: str, *, is_auto: bool) -> str | None:
     if programs.version[0] >= 16:
-        return f"--compress={method}"
+        return "--compress=gzip:3" if is_auto and method == "gzip" else f"--compress={method}"
     # Before 16 there is gzip alone, and a number from 0 (none) to 9.
-    return {"gzip": "--compress=6", "none": "--compress=0"}.get(method)
+    return {"gzip": "--compress=3" if is_auto else "--compress=6", "none": "--compress=0"}.get(method)
 
 
 def _binary_can(programs: Programs, argument: str, deadline: Deadline) -> bool:

@@ -83,9 +83,11 @@ def test_the_usual_places_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None
     ("version", "can", "wanted", "chosen"),
     [
         ("18.1", "zstd gzip none", "auto", ("zstd", "--compress=zstd")),
-        ("18.1", "gzip none", "auto", ("gzip", "--compress=gzip")),
+        ("18.1", "gzip:3 none", "auto", ("gzip", "--compress=gzip:3")),
+        ("18.1", "gzip none", "gzip", ("gzip", "--compress=gzip")),
         ("18.1", "gzip lz4 none", "lz4", ("lz4", "--compress=lz4")),
-        ("15.1", "6 0", "auto", ("gzip", "--compress=6")),
+        ("15.1", "3 0", "auto", ("gzip", "--compress=3")),
+        ("15.1", "6 0", "gzip", ("gzip", "--compress=6")),
         ("15.1", "6 0", "none", ("none", "--compress=0")),
         ("18.1", "gzip none", "zstd", None),
         ("15.1", "6 0", "zstd", None),

@@ -48,6 +48,7 @@ def test_what_is_documented_is_what_is_returned(run_module_here: ModuleRun, post
         sample.execute("insert into app.documents (title) values ('new')", name=fenced)
         manifest = backup["backup"]["manifest"]
         run("pg_restore", state="assessed", backup=manifest, restore_id="r1")
+        run("pg_restore", state="extracted", backup=manifest, restore_id="r1", tables=["app.documents"])
         restored = {"state": "restored", "backup": manifest, "restore_id": "r1", "accept_data_loss": True}
         run("pg_restore", **restored, target=fenced, check=True)
         run("pg_restore", **restored, target=fenced)

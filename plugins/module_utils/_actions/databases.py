@@ -35,7 +35,7 @@ if t.TYPE_CHECKING:
 #: A database of ours carries a comment that begins so.
 MARK_HEAD = "opsready.golive "
 #: Kinds that we made ourselves out of nothing, and may therefore drop.
-DROPPABLE = ("scratch", "restoring", "ready")
+DROPPABLE = ("scratch", "restoring", "ready", "extracting")
 
 
 def _cut(text: str, size: int) -> str:

@@ -20,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     data_loss,
     database_facts,
     database_roles,
+    extraction,
     manifest,
     pg_programs,
 )
@@ -54,11 +55,13 @@ if t.TYPE_CHECKING:
 #: Of so many tables the account is written down with the swap; the sums are of all.
 _NOTED_TABLES = 100
 
+_STATES = ("verified", "restored", "extracted", "assessed", "listed")
+
 ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
     RELEASE,
     {
-        "state": {"type": "str", "choices": ["verified", "restored", "assessed", "listed"], "required": True},
+        "state": {"type": "str", "choices": [*_STATES], "required": True},
         "database": {"type": "str"},
         "target": {"type": "str"},
         "backup": {"type": "str"},
@@ -66,6 +69,8 @@ ARGUMENT_SPEC: Spec = compose(
         "s3": {"type": "dict", "options": S3_PLACE},
         "identity": {"type": "str", "no_log": True},
         "copy": {"type": "str"},
+        "tables": {"type": "list", "elements": "str", "default": []},
+        "schemas": {"type": "list", "elements": "str", "default": []},
         "restore_id": {"type": "str"},
         "baseline": {"type": "dict"},
         "since_snapshot": {"type": "str"},
@@ -97,7 +102,11 @@ ARGUMENT_SPEC: Spec = compose(
 )
 CONSTRAINTS: dict[str, t.Any] = {
     "mutually_exclusive": [("baseline", "since_snapshot"), ("copy", "backup")],
-    "required_if": [("state", "verified", ("backup", "destination"), True), ("state", "listed", ("destination",))],
+    "required_if": [
+        ("state", "verified", ("backup", "destination"), True),
+        ("state", "extracted", ("backup", "destination"), True),
+        ("state", "listed", ("destination",)),
+    ],
 }
 
 
@@ -106,7 +115,7 @@ def body(context: Context) -> dict[str, t.Any]:
     deadline = Deadline(params["timeout"])
     with contextlib.ExitStack() as stack:
         token = None
-        if params["state"] in ("verified", "restored"):
+        if params["state"] in ("verified", "restored", "extracted"):
             token = stack.enter_context(fencing.held(params["release"], doing=f"pg_restore {params['state']}"))
         elif params["release"] is not None:
             token = fencing.Token.parse(params["release"])
@@ -125,6 +134,8 @@ def body(context: Context) -> dict[str, t.Any]:
             return work.verify()
         if params["state"] == "assessed":
             return work.assess()
+        if params["state"] == "extracted":
+            return work.extract()
         return work.restore()
 
 
@@ -334,6 +345,31 @@ class Work:
             "msg": f"{url} restores in {proof['restore_seconds']:.1f} s and equals its manifest: "
             f"{proof['tables']} tables, {proof['rows']} rows, {proof['compared']}.",
         }
+
+    def extract(self) -> dict[str, t.Any]:
+        if not self.params["tables"] and not self.params["schemas"]:
+            raise BadInput("Neither tables nor schemas says what to bring out of the backup.")
+        archive, url = self.source()
+        asked = extraction.wanted(
+            archive,
+            url,
+            database=self.database,
+            tables=self.params["tables"],
+            schemas=self.params["schemas"],
+            identity=self.params["restore_id"],
+            target=self.params["target"],
+        )
+        with self.cluster() as cluster:
+            work = extraction.Extraction(
+                cluster,
+                asked,
+                database=self.database,
+                params=self.params,
+                connect=self.connect,
+                deadline=self.deadline,
+                application_name=self.application_name,
+            )
+            return work.run(check_mode=self.check_mode)
 
     def since(self) -> dict[str, t.Any] | None:
         """What the present data is to be compared with."""

@@ -26,8 +26,13 @@ options:
         content with the manifest. Nothing that is there is written into - copy from it what you want, and drop it.
       - V(assessed) counts what was written since O(baseline), O(since_snapshot) or the backup, and returns a new baseline. It changes nothing.
       - V(listed) lists the backups at O(destination).
+      - V(swept) removes what runs of M(opsready.golive.pg_backup) and of this module left when they were killed - databases that they were making
+        for this one, on the server of O(dsn), and at O(destination) uploads that were never completed, and archives and files without a manifest.
+        With O(restore_id) or O(release) those of that id, else those of any. Check mode says which.
+      - Only what carries our mark, and whose maker is gone, is removed; its name, OID and mark are read again right before. What a living run
+        is at, on whichever host, is left, and so are backups, and databases that were kept on purpose.
     type: str
-    choices: [verified, restored, extracted, assessed, listed]
+    choices: [verified, restored, extracted, assessed, listed, swept]
     required: true
   database:
     description: Live name of the database, where it is not the one of O(dsn).
@@ -153,6 +158,11 @@ options:
         description: What it must give, as text.
         type: str
         required: true
+  min_age:
+    description:
+      - For V(swept), what lies at O(destination) is left until it is so many seconds old. Without it, V(0) where an id is given, else a day. A run is seen
+        to be alive by its session on the server that it backs up, which is another one where backups are taken from a standby.
+    type: float
   pg_bindir:
     description:
       - Directory with C(pg_dump) and C(pg_restore). Without it, those of the lowest version that is not older than the server are taken
@@ -178,7 +188,7 @@ attributes:
     support: full
   diff_mode:
     support: partial
-    details: For V(restored) and V(extracted); the other states change nothing.
+    details: For V(restored), V(extracted) and V(swept); the other states change nothing.
   idempotent:
     support: full
   action:
@@ -243,6 +253,14 @@ EXAMPLES = r"""
     backup: file:///var/backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
     schemas: [billing]
     target: archive_billing_of_november
+
+- name: Remove what a backup left that was killed with its host
+  opsready.golive.pg_restore:
+    state: swept
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: file:///var/backups/archive
+    min_age: 3600
 """
 
 RETURN = r"""
@@ -354,6 +372,20 @@ baseline:
     database: archive_golive_r-20261122-1
     tables:
       - {schema: public, name: documents, rows: 50000}
+removed:
+  description: What killed runs had left, and was or would be removed. The id is that of the release or of O(restore_id), where one is known.
+  type: list
+  elements: dict
+  returned: for V(swept)
+  sample:
+    - {kind: scratch, name: archive_scratch_r-20261122-1-5d41f7aa, id: r-20261122-1, oid: 16412, size_bytes: 14685887}
+kept:
+  description: What looks like remains and stays, and why, such as that a run that is alive is at work on it.
+  type: list
+  elements: dict
+  returned: for V(swept)
+  sample:
+    - {kind: upload, name: "s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump", id: null, reason: a run that is alive is at work on it}
 source:
   description: What was brought back, as RV(backup) tells it; for O(copy) its name, as C(source.copy).
   type: dict

@@ -362,9 +362,7 @@ def test_an_extract_that_was_ended_is_dropped_and_made_anew(postgres: Postgres, 
         big.drop()
 
 
-def test_the_example_brings_a_table_out_of_the_newest_backup(
-    run_module_here: ModuleRun, one_archive: Backed
-) -> None:
+def test_the_example_brings_a_table_out_of_the_newest_backup(run_module_here: ModuleRun, one_archive: Backed) -> None:
     shown = examples_of("pg_restore", {"file:///var/backups/archive": f"file://{one_archive.place}"})
     wanted = next(one for name, one in shown.items() if name.startswith("One table"))
     wanted = {**wanted, **one_archive.options(tables=["app.users"], destination=wanted["destination"], backup=None)}

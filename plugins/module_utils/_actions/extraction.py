@@ -16,6 +16,7 @@ import json
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    age,
     archive_toc,
     backup_proof,
     database_facts,
@@ -115,7 +116,8 @@ def wanted(
     """
     if archive.manifest.verified.get("ok") is not True:
         raise Refused(f"{url} was never proven.", remedy="Prove it first with state verified, or use another one.")
-    with contextlib.closing(t.cast("t.Generator[bytes, None, None]", archive.chunks())) as chunks:
+    archive.require_readable()
+    with age.closing(archive.chunks()) as chunks:
         entries = archive_toc.read(chunks)
     chosen = archive_toc.selected(entries, tables=tables, schemas=schemas)
     if identity is None:
@@ -195,30 +197,33 @@ class Extraction:
         return True
 
     def _is_a_rest(self, found: Database) -> bool:
-        return found.is_unclaimed or found.is_ours(("extracting",), self.asked.identity)
+        return found.is_unmarked_of(self.database) or found.is_ours(("extracting",), self.asked.identity)
 
     def _make(self) -> None:
         asked, cluster = self.asked, self.cluster
-        made_for = {"original": self.database, "identity": asked.identity}
         programs = pg_programs.chosen(
             self.params["pg_bindir"], cluster.connection.info.server_version, deadline=self.deadline
         )
-        cluster.drop_made(asked.name, "extracting", **made_for)
+        self._drop_rest()
         try:
-            made = cluster.create(asked.name, like=asked.manifest.properties)
-            cluster.open_marked(made, "extracting", **made_for)
+            made = cluster.create(asked.name, like=asked.manifest.properties, original=self.database)
+            cluster.open_marked(made, "extracting", original=self.database, identity=asked.identity)
             self._keep_others_out()
             with self.watch.timed("restore"):
                 self._restore(programs)
             with self.watch.timed("compare"):
                 comparison = self._compared()
             backup_proof.require_equal(comparison, f"What was restored into {asked.name}")
-            cluster.mark(made, "extracted", **made_for, note={"digest": asked.digest, "manifest": asked.url})
+            note = {"digest": asked.digest, "manifest": asked.url}
+            cluster.mark(made, "extracted", original=self.database, identity=asked.identity, note=note)
         except BaseException:
             with uninterrupted(), contextlib.suppress(GoliveError):
                 cluster.settle()
-                cluster.drop_made(asked.name, "extracting", **made_for)
+                self._drop_rest()
             raise
+
+    def _drop_rest(self) -> None:
+        self.cluster.drop_made(self.asked.name, "extracting", original=self.database, identity=self.asked.identity)
 
     def _keep_others_out(self) -> None:
         """Anybody may connect to a new database, and what is in this one may be nobody's business."""
@@ -229,8 +234,7 @@ class Extraction:
     def _restore(self, programs: pg_programs.Programs) -> None:
         asked = self.asked
         keeps_owners = backup_proof.may_keep_owners(self.cluster, asked.manifest)
-        chunks = asked.archive.chunks()
-        with nameless_file(asked.chosen.use_list) as use_list:
+        with age.closing(asked.archive.chunks()) as chunks, nameless_file(asked.chosen.use_list) as use_list:
             pg_programs.restore_stream(
                 programs,
                 chunks,
@@ -242,8 +246,8 @@ class Extraction:
                 application_name=self.application_name,
                 use_list=use_list,
             )
-        for unused in chunks:  # pg_restore stops reading when it has all it wants, and the checksum is of the whole
-            self.deadline.require("Reading the archive to its end")
+            for unused in chunks:  # pg_restore stops reading when it has all it wants, and the checksum is of the whole
+                self.deadline.require("Reading the archive to its end")
         asked.archive.require_intact()
 
     def _compared(self) -> dict[str, t.Any]:

@@ -23,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     extraction,
     manifest,
     pg_programs,
+    remains,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
@@ -33,7 +34,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
     derived_name,
     maintenance_name,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import S3_PLACE, destination
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    S3_PLACE,
+    Destination,
+    destination,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
@@ -55,7 +60,7 @@ if t.TYPE_CHECKING:
 #: Of so many tables the account is written down with the swap; the sums are of all.
 _NOTED_TABLES = 100
 
-_STATES = ("verified", "restored", "extracted", "assessed", "listed")
+_STATES = ("verified", "restored", "extracted", "assessed", "listed", "swept")
 
 ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
@@ -96,6 +101,7 @@ ARGUMENT_SPEC: Spec = compose(
             },
         },
         "pg_bindir": {"type": "path"},
+        "min_age": {"type": "float"},
         "maintenance_database": {"type": "str"},
         "timeout": {"type": "float", "default": 3600.0},
     },
@@ -115,7 +121,7 @@ def body(context: Context) -> dict[str, t.Any]:
     deadline = Deadline(params["timeout"])
     with contextlib.ExitStack() as stack:
         token = None
-        if params["state"] in ("verified", "restored", "extracted"):
+        if params["state"] in ("verified", "restored", "extracted", "swept"):
             token = stack.enter_context(fencing.held(params["release"], doing=f"pg_restore {params['state']}"))
         elif params["release"] is not None:
             token = fencing.Token.parse(params["release"])
@@ -136,6 +142,8 @@ def body(context: Context) -> dict[str, t.Any]:
             return work.assess()
         if params["state"] == "extracted":
             return work.extract()
+        if params["state"] == "swept":
+            return work.sweep()
         return work.restore()
 
 
@@ -222,7 +230,8 @@ def require_safe_target(seen: Seen) -> None:
     if seen.failed is not None:
         raise Refused(f"{names.failed} exists already, and is not of this restore.", known=seen.failed.told())
     taken = seen.restoring
-    if taken is not None and not taken.is_unclaimed and not taken.is_ours(("restoring", "ready"), names.identity):
+    is_a_rest = taken is None or taken.is_unmarked_of(names.database)
+    if taken is not None and not is_a_rest and not taken.is_ours(("restoring", "ready"), names.identity):
         raise Refused(f"{names.restoring} exists, and does not carry our mark; it is left alone.")
 
 
@@ -371,6 +380,42 @@ class Work:
             )
             return work.run(check_mode=self.check_mode)
 
+    def sweep(self) -> dict[str, t.Any]:
+        """Remove what killed runs left on the server and, where it is named, at the destination."""
+        place, found = None, []
+        if self.params["destination"] is not None:
+            place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
+            place.preflight()
+            found = remains.at_destination(place, self.database, identity=self.identity)
+        min_age = self.params["min_age"]
+        if min_age is None:
+            min_age = 0.0 if self.identity is not None else remains.STRANGER_SECONDS
+        removed: list[dict[str, t.Any]] = []
+        kept: list[dict[str, t.Any]] = []
+        with self.cluster() as cluster:
+            found = [*remains.databases(cluster, self.database, identity=self.identity), *found]
+            for one in found:
+                if one.database is not None:
+                    why = remains.drop(cluster, one, check_mode=self.check_mode)
+                else:
+                    now = self.deadline.clock.now()
+                    there = t.cast(Destination, place)
+                    why = remains.discard(cluster, there, one, now=now, min_age=min_age, check_mode=self.check_mode)
+                (removed if why is None else kept).append({**one.told(), **({} if why is None else {"reason": why})})
+        would = "Would remove" if self.check_mode else "Removed"
+        whose = self.database if self.identity is None else f"{self.identity} of {self.database}"
+        stays = "".join(f"; {one['name']} stays: {one['reason'].rstrip('.')}" for one in kept)
+        return {
+            "changed": bool(removed),
+            "removed": removed,
+            "kept": kept,
+            "diff": {
+                "before": "".join(f"{one.kind} {one.name}\n" for one in found),
+                "after": "".join(f"{one['kind']} {one['name']}\n" for one in kept),
+            },
+            "msg": f"{would} {len(removed)} remains of killed runs of {whose}{stays}.",
+        }
+
     def since(self) -> dict[str, t.Any] | None:
         """What the present data is to be compared with."""
         if self.params["baseline"] is not None:
@@ -513,7 +558,11 @@ class Work:
             cluster.drop_made(names.restoring, "restoring", original=names.database, identity=names.identity)
         try:
             made = cluster.create(
-                names.restoring, owner=str(wanted["owner"]), like=wanted, tablespace=wanted.get("tablespace")
+                names.restoring,
+                owner=str(wanted["owner"]),
+                like=wanted,
+                tablespace=wanted.get("tablespace"),
+                original=names.database,
             )
             cluster.open_marked(made, "restoring", original=names.database, identity=names.identity)
             # What cannot be carried over is better known before a long restore than after it.

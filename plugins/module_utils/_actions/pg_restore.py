@@ -481,6 +481,7 @@ class Work:
                     "msg": f"{self.database} was brought back already; what it replaced is {names.failed}.",
                 }
             require_safe_target(seen)
+            seen = self._opened(cluster, seen)
             if seen.fenced is not None:
                 cluster.may_alter(seen.fenced)
                 cluster.require_no_prepared_transactions(seen.fenced.name)
@@ -488,6 +489,21 @@ class Work:
             if self.params["copy"] is not None:
                 return self._from_copy(cluster, seen, loss)
             return self._from_backup(cluster, seen, loss)
+
+    def _opened(self, cluster: Cluster, seen: Seen) -> Seen:
+        """A run that was killed in its swap left both databases closed; what is in them could not be looked at."""
+        there = [one for one in (seen.fenced, seen.restoring) if one is not None and one.mark is not None]
+        shut = [one.name for one in there if not one.allows_connections]
+        if not shut:
+            return seen
+        if self.check_mode:
+            raise Refused(
+                f"{', '.join(shut)} was closed by a swap that was killed, so what is in there cannot be counted in check mode.",
+                remedy="Run it without check mode: it opens it, counts, and goes on or refuses.",
+            )
+        for name in shut:
+            cluster.allow_connections(name, True)
+        return look(cluster, Names.of(self.database, seen.names.identity, self.params["target"]))
 
     def _require_no_loss(self, seen: Seen) -> dict[str, t.Any] | None:
         if seen.fenced is None:

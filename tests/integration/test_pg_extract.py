@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.age_keys import age_key
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import ModuleInBackground, Sample
 from tests.module_examples import examples_of
@@ -88,8 +89,8 @@ class Backed(t.NamedTuple):
             self.sample.server.drop_database(name)
 
 
-def backed(sample: Sample, place: Path) -> Backed:
-    wanted = sample.options(destination=f"file://{place}", pg_bindir=sample.programs, verify="head")
+def backed(sample: Sample, place: Path, **more: t.Any) -> Backed:
+    wanted = sample.options(destination=f"file://{place}", pg_bindir=sample.programs, verify="head", **more)
     with ModuleInBackground("pg_backup", wanted) as module:
         return Backed(sample, place, str(module.answer()["backup"]["manifest"]))
 
@@ -339,6 +340,30 @@ def test_extensions_come_along_and_owners_where_they_can_be_had(
             archive.drop(found["database"])
     finally:
         sample.drop()
+
+
+def test_out_of_an_encrypted_backup_whoever_can_read_it_brings_a_table(
+    run_module_here: ModuleRun, one_archive: Backed, tmp_path: Path
+) -> None:
+    key, sample = age_key(tmp_path, "operations.txt"), one_archive.sample
+    place = tmp_path / "sealed"
+    place.mkdir()
+    sealed = backed(sample, place, encryption={"recipients": [key.recipient]})
+    refused = run_module_here("pg_restore", sealed.options(tables=["app.users"]))
+    assert refused["failed"] is True and key.recipient in refused["msg"], refused
+    answer = run_module_here(
+        "pg_restore", sealed.options(tables=["app.users"], identity=key.identity), secrets=key.secrets
+    )
+    assert rows_of(answer["extracted"]) == {"app.users": 5}, answer
+    archive = next(place.rglob("*.dump.age"))
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    damaged = run_module_here(
+        "pg_restore", sealed.options(tables=["app.parent"], identity=key.identity), secrets=key.secrets
+    )
+    assert damaged["failed"] is True, damaged
+    sealed.drop(answer["extracted"]["database"])
+    assert sample.databases() == [sample.name]
 
 
 def test_an_extract_that_was_ended_is_dropped_and_made_anew(postgres: Postgres, tmp_path: Path) -> None:

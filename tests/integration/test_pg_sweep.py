@@ -200,7 +200,7 @@ def test_databases_in_the_making_are_dropped_and_nothing_else(
         restore = big.options(state="restored", backup=made, restore_id="r9", pg_bindir=big.programs)
         killed("pg_restore", restore, has(big, "restoring"), "a database that is being restored")
         killed("pg_restore", {**extract, "restore_id": "r9"}, has(big, "extracting"), "an extract")
-        server.execute(f'create database "{lookalike}" allow_connections false')
+        server.execute(f'create database "{lookalike}" owner "{big.owner}" allow_connections false')
         before = set(big.databases())
         assert sweep(run_module_here, big, restore_id="r8")["removed"] == []
 

@@ -22,10 +22,17 @@ options:
     description:
       - V(verified) restores into a scratch database, compares and drops it.
       - V(restored) brings the database back.
+      - V(extracted) brings the O(tables) and O(schemas) out of a backup, into a new database beside the live one, and compares their rows and
+        content with the manifest. Nothing that is there is written into - copy from it what you want, and drop it.
       - V(assessed) counts what was written since O(baseline), O(since_snapshot) or the backup, and returns a new baseline. It changes nothing.
       - V(listed) lists the backups at O(destination).
+      - V(swept) removes what runs of M(opsready.golive.pg_backup) and of this module left when they were killed - databases that they were making
+        for this one, on the server of O(dsn), and at O(destination) uploads that were never completed, and archives and files without a manifest.
+        With O(restore_id) or O(release) those of that id, else those of any. Check mode says which.
+      - Only what carries our mark, and whose maker is gone, is removed; its name, OID and mark are read again right before. What a living run
+        is at, on whichever host, is left, and so are backups, and databases that were kept on purpose.
     type: str
-    choices: [verified, restored, assessed, listed]
+    choices: [verified, restored, extracted, assessed, listed, swept]
     required: true
   database:
     description: Live name of the database, where it is not the one of O(dsn).
@@ -34,6 +41,7 @@ options:
     description:
       - Name that the restored database gets. The live name, or the fenced one, which keeps the fence up. For V(assessed), the database to look
         at; the fenced one if there is one, else the live one.
+      - For V(extracted), the name of the new database, which must not be there. Without it, C(<name>_extract_<id>).
     type: str
   backup:
     description: URL of a backup's manifest. Without it, the newest proven backup at O(destination).
@@ -80,8 +88,25 @@ options:
   copy:
     description: Instead of a backup, take the template copy that M(opsready.golive.pg_fence) made.
     type: str
+  tables:
+    description:
+      - For V(extracted), the tables, with their rows, indexes, constraints, triggers and sequences, and with what they need, such as types,
+        functions and extensions. A partitioned table brings its partitions.
+      - A name is matched whole, in upper and lower case as it is, as C(schema.table), or as C(table) where one schema has it. Write
+        C("schema"."table") where a name holds a dot. A name that the backup does not have is an error that names the nearest ones.
+      - What would need a table that was not asked for, such as a foreign key, is left out, and told as C(left_out) in RV(extracted).
+    type: list
+    elements: str
+    default: []
+  schemas:
+    description: For V(extracted), the schemas, with all that is in them; matched as O(tables) are.
+    type: list
+    elements: str
+    default: []
   restore_id:
-    description: What the names are made of; the one that the fence was made with. Without it, the id of O(release).
+    description:
+      - What the names are made of; the one that the fence was made with. Without it, the id of O(release).
+      - For V(extracted), without it, the time of the backup and a digest of what is asked for, so that the same call finds what it made.
     type: str
   baseline:
     description:
@@ -133,6 +158,11 @@ options:
         description: What it must give, as text.
         type: str
         required: true
+  min_age:
+    description:
+      - For V(swept), what lies at O(destination) is left until it is so many seconds old. Without it, V(0) where an id is given, else a day. A run is seen
+        to be alive by its session on the server that it backs up, which is another one where backups are taken from a standby.
+    type: float
   pg_bindir:
     description:
       - Directory with C(pg_dump) and C(pg_restore). Without it, those of the lowest version that is not older than the server are taken
@@ -158,7 +188,7 @@ attributes:
     support: full
   diff_mode:
     support: partial
-    details: For V(restored) only; the other states change nothing.
+    details: For V(restored), V(extracted) and V(swept); the other states change nothing.
   idempotent:
     support: full
   action:
@@ -201,6 +231,36 @@ EXAMPLES = r"""
     backup: "{{ backup.backup.manifest }}"
     baseline: "{{ migrated.baseline }}"
     release: "{{ golive_release.token }}"
+
+- name: One table was emptied by mistake, so bring it out of the newest backup, beside the live database
+  opsready.golive.pg_restore:
+    state: extracted
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: file:///var/backups/archive
+    tables: [public.documents]
+  register: brought_out
+
+# What is in C(brought_out.extracted.database) is yours to look at and to copy from, for example with
+#   pg_dump --data-only --table=public.documents "$extract" | psql --single-transaction archive
+# and then to drop, with C(brought_out.extracted.drop_sql).
+
+- name: A schema as it was at the time of a certain backup, in a database of a certain name
+  opsready.golive.pg_restore:
+    state: extracted
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    backup: file:///var/backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
+    schemas: [billing]
+    target: archive_billing_of_november
+
+- name: Remove what a backup left that was killed with its host
+  opsready.golive.pg_restore:
+    state: swept
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: file:///var/backups/archive
+    min_age: 3600
 """
 
 RETURN = r"""
@@ -236,6 +296,31 @@ verified:
     schema_equal: true
     restore_seconds: 3.1
     seconds: 3.9
+extracted:
+  description:
+    - What was or would be brought out of the backup, where it is, and the SQL that drops it.
+    - C(extracted.without_rows) are tables that had to be made and were left empty, C(extracted.brought_along) what the tables need, and
+      C(extracted.left_out) what belongs to them and needs more than was asked for. C(extracted.seconds) is there when it was made by this call.
+  type: dict
+  returned: for V(extracted)
+  sample:
+    database: archive_extract_20261122T010203Z-5d41f7
+    drop_sql: DROP DATABASE "archive_extract_20261122T010203Z-5d41f7";
+    backup:
+      manifest: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.manifest.json
+      created: "2026-11-22T01:02:03.004Z"
+    tables:
+      - table: public.documents
+        schema: public
+        name: documents
+        rows: 50000
+    rows: 50000
+    without_rows: []
+    brought_along: [EXTENSION pg_trgm, TYPE public.document_kind]
+    left_out:
+      - object: FK CONSTRAINT public."documents documents_owner_fkey"
+        reason: it needs public.users, which was not asked for
+    seconds: {restore: 2.9, compare: 0.4}
 backups:
   description: The backups found, oldest first. One whose manifest cannot be read has a C(problem), and does not count.
   type: list
@@ -287,6 +372,20 @@ baseline:
     database: archive_golive_r-20261122-1
     tables:
       - {schema: public, name: documents, rows: 50000}
+removed:
+  description: What killed runs had left, and was or would be removed. The id is that of the release or of O(restore_id), where one is known.
+  type: list
+  elements: dict
+  returned: for V(swept)
+  sample:
+    - {kind: scratch, name: archive_scratch_r-20261122-1-5d41f7aa, id: r-20261122-1, oid: 16412, size_bytes: 14685887}
+kept:
+  description: What looks like remains and stays, and why, such as that a run that is alive is at work on it.
+  type: list
+  elements: dict
+  returned: for V(swept)
+  sample:
+    - {kind: upload, name: "s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump", id: null, reason: a run that is alive is at work on it}
 source:
   description: What was brought back, as RV(backup) tells it; for O(copy) its name, as C(source.copy).
   type: dict

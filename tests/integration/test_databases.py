@@ -86,14 +86,18 @@ def test_only_the_marked_database_with_its_own_oid_is_dropped(cluster: Cluster, 
 
 
 def test_what_was_interrupted_before_its_mark_is_dropped(cluster: Cluster, postgres: Postgres) -> None:
-    cluster.create("scratch_without_a_mark")
+    cluster.create("scratch_without_a_mark", original="archive")
+    with pytest.raises(Refused, match="left alone"):
+        cluster.drop_made("scratch_without_a_mark", "scratch", original="another", identity="r1")
     cluster.drop_made("scratch_without_a_mark", "scratch", original="archive", identity="r1")
     assert "scratch_without_a_mark" not in names(postgres)
     cluster.drop_made("scratch_without_a_mark", "scratch", original="archive", identity="r1")
 
 
 def test_a_database_is_made_where_it_is_wanted(cluster: Cluster, postgres: Postgres, database: str) -> None:
-    made = cluster.create("copy_of_a_test", template=database, tablespace="pg_default", owner="postgres")
+    made = cluster.create(
+        "copy_of_a_test", template=database, tablespace="pg_default", owner="postgres", original=database
+    )
     try:
         assert (made.owner, made.allows_connections) == ("postgres", False)
         with pytest.raises(GoliveError, match="no_such_place"):

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Mark
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Mark, claim
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import Sample
 from tests.servers import HangingServer, Postgres
@@ -199,7 +199,9 @@ def test_somebody_elses_database_under_the_copys_name_is_left_alone(run_module_h
 
 def test_what_a_kill_left_of_a_copy_is_replaced(run_module_here: ModuleRun, sample: Sample) -> None:
     run_module_here("pg_fence", options(sample, "fenced"))
-    alter(sample, "create database {} owner {} allow_connections false", f"{sample.name}_before_r1", sample.owner)
+    name = f"{sample.name}_before_r1"
+    claimed = f"allow_connections false connection limit {claim(sample.name, name)}"
+    alter(sample, f"create database {{}} owner {{}} {claimed}", name, sample.owner)
     done = run_module_here("pg_fence", options(sample, "fenced", copy=True))
     assert done["changed"] is True, done
     alter(sample, "alter database {} allow_connections true", f"{sample.name}_before_r1")

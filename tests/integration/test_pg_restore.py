@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import claim
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import ModuleInBackground, Sample
 from tests.servers import S3, Postgres, await_true
@@ -428,8 +429,11 @@ def test_names_that_are_taken_by_others_are_left_alone(
         assert refused["error"] == "Refused", refused
         assert name in refused["msg"]
         sample.server.drop_database(name)
-    # Closed and without any comment, it is what a kill of ours leaves between making and marking.
-    sample.server.execute(f'create database "{sample.name}_restore_r1" owner "{sample.owner}" allow_connections false')
+    # Closed and without any comment, with our claim, it is what a kill of ours leaves between making and marking.
+    name = f"{sample.name}_restore_r1"
+    sample.server.execute(f'create database "{name}" owner "{sample.owner}" allow_connections false')
+    assert name in run_module_here("pg_restore", restore(sample, "restored", backup=made["manifest"]))["msg"]
+    sample.server.execute(f'alter database "{name}" connection limit {claim(sample.name, name)}')
     done = run_module_here("pg_restore", restore(sample, "restored", backup=made["manifest"]))
     assert done["changed"] is True, done
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import claim
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import Sample
 from tests.returned import contradictions
@@ -48,6 +49,13 @@ def test_what_is_documented_is_what_is_returned(run_module_here: ModuleRun, post
         sample.execute("insert into app.documents (title) values ('new')", name=fenced)
         manifest = backup["backup"]["manifest"]
         run("pg_restore", state="assessed", backup=manifest, restore_id="r1")
+        left = f"{sample.name}_scratch_killed"
+        postgres.execute(
+            f'create database "{left}" allow_connections false connection limit {claim(sample.name, left)}'
+        )
+        (tmp_path / sample.name / "20260101T000000Z-00000000.dump").write_bytes(b"PGDMP")
+        run("pg_restore", state="swept", destination=place)
+        run("pg_restore", state="extracted", backup=manifest, restore_id="r1", tables=["app.documents"])
         restored = {"state": "restored", "backup": manifest, "restore_id": "r1", "accept_data_loss": True}
         run("pg_restore", **restored, target=fenced, check=True)
         run("pg_restore", **restored, target=fenced)

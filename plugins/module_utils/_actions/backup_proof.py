@@ -14,7 +14,7 @@ import subprocess
 import threading
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import age, database_facts, pg_programs
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age, database_facts, pg_programs, remains
 from ansible_collections.opsready.golive.plugins.module_utils._actions.archive_rows import RowCounter
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
@@ -35,7 +35,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.command impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
-    Denied,
     GoliveError,
 )
 
@@ -172,7 +171,7 @@ def scratch_database(
 ) -> t.Iterator[Database]:
     """An empty database of ours, or a copy of ``template``, that is gone at the end, whatever happens inside."""
     # The random part lets two verifications of one release run side by side.
-    identity = f"{identity[:12]}-{secrets.token_hex(4)}"
+    run, identity = identity, f"{identity[:12]}-{secrets.token_hex(4)}"
     name = derived_name(database, "scratch", identity)
     if cluster.find(name) is not None:
         raise BadInput(f"Database {name} exists already.")
@@ -182,8 +181,8 @@ def scratch_database(
             warn(f"A proof that was killed had left the scratch database {left}: it was dropped.")
         # The lock says that we are alive: it ends with our session.
         cluster.rows("select pg_catalog.pg_advisory_lock(%s)", (cluster.lock_key(name),), f"Locking {name}")
-        made = cluster.create(name, like=properties, template=template)
-        cluster.open_marked(made, "scratch", original=database, identity=identity)
+        made = cluster.create(name, like=properties, template=template, original=database)
+        cluster.open_marked(made, "scratch", original=database, identity=identity, note={"run": run})
         yield made
     except BaseException as ended:
         problem = ended
@@ -203,25 +202,12 @@ def scratch_database(
 
 
 def _sweep(cluster: Cluster, database: str) -> list[str]:
-    """Drop what killed verifications of this database left: scratch databases with our mark whose maker's session is gone.
+    """Drop what killed verifications of this database left: scratch databases that are ours and whose maker's session is gone.
 
     Returns their names.
     """
-    dropped = []
-    for left in cluster.marked(database):
-        if left.mark is None or left.mark.kind != "scratch":
-            continue
-        key = (cluster.lock_key(left.name),)
-        if cluster.rows("select pg_catalog.pg_try_advisory_lock(%s)", key, f"Asking for the maker of {left.name}")[0][
-            0
-        ]:
-            try:
-                with contextlib.suppress(Denied):  # another login's; pg_fence's status lists it
-                    cluster.drop_ours(left.name, left.oid, left.mark.identity)
-                    dropped.append(left.name)
-            finally:
-                cluster.rows("select pg_catalog.pg_advisory_unlock(%s)", key, f"Unlocking {left.name}")
-    return dropped
+    found = [one for one in remains.databases(cluster, database, identity=None) if one.kind == "scratch"]
+    return [one.name for one in found if remains.drop(cluster, one) is None]
 
 
 def by_restore(

@@ -35,7 +35,16 @@ if t.TYPE_CHECKING:
 #: A database of ours carries a comment that begins so.
 MARK_HEAD = "opsready.golive "
 #: Kinds that we made ourselves out of nothing, and may therefore drop.
-DROPPABLE = ("scratch", "restoring", "ready")
+DROPPABLE = ("scratch", "restoring", "ready", "extracting")
+
+
+def claim(original: str, name: str) -> int:
+    """The connection limit that CREATE DATABASE of ours gives, and that nobody else would: a mark from the first moment on.
+
+    A comment, our mark proper, can only be written after that, and we may be killed in between. It is lifted with the mark.
+    """
+    digest = hashlib.sha256(f"opsready.golive/{original}/{name}".encode()).digest()
+    return (1 << 30) + int.from_bytes(digest[:4], "big") % (1 << 30) - 1
 
 
 def _cut(text: str, size: int) -> str:
@@ -100,6 +109,7 @@ class Database:
     allows_connections: bool
     comment: str | None
     size_bytes: int | None
+    connection_limit: int = -1
 
     @property
     def mark(self) -> Mark | None:
@@ -113,10 +123,10 @@ class Database:
         mark = self.mark
         return mark.comment if mark is not None else self.comment
 
-    @property
-    def is_unclaimed(self) -> bool:
-        """As CREATE DATABASE of ours leaves it until it is marked: closed, without any comment."""
-        return self.comment is None and not self.allows_connections
+    def is_unmarked_of(self, original: str) -> bool:
+        """As CREATE DATABASE of ours leaves it until it is marked: closed, without any comment, with its claim."""
+        is_claimed = self.connection_limit == claim(original, self.name)
+        return self.comment is None and not self.allows_connections and is_claimed
 
     def is_ours(self, kinds: t.Container[str], identity: str) -> bool:
         mark = self.mark
@@ -146,7 +156,8 @@ POSITION = (
 _SELECT = """
 select d.oid::bigint, d.datname, pg_catalog.pg_get_userbyid(d.datdba), d.datallowconn,
        pg_catalog.shobj_description(d.oid, 'pg_database'),
-       case when pg_catalog.has_database_privilege(d.oid, 'CONNECT') then pg_catalog.pg_database_size(d.oid) end
+       case when pg_catalog.has_database_privilege(d.oid, 'CONNECT') then pg_catalog.pg_database_size(d.oid) end,
+       d.datconnlimit
 from pg_catalog.pg_database d
 """
 
@@ -199,6 +210,12 @@ class Cluster:
         sql = require("psycopg").sql
         self.rows(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)), None, doing)
 
+    def stay_connected(self) -> None:
+        """Idle while a program works, we would be ended by the server's limit, and our locks with us."""
+        if self.connection.info.server_version >= 140000:
+            statement = "select pg_catalog.set_config('idle_session_timeout', '0', false)"
+            self.rows(statement, None, "Asking to stay connected")
+
     def find(self, name: str) -> Database | None:
         """The database of exactly this name."""
         if len(name.encode()) > postgres.NAME_BYTES:
@@ -215,6 +232,15 @@ class Cluster:
         )
         databases = [Database(*row) for row in found]
         return [one for one in databases if one.mark is not None and one.mark.original == original]
+
+    def unmarked(self, original: str) -> list[Database]:
+        """What we were making for the database ``original`` when we were killed, before it could be marked."""
+        found = self.rows(
+            _SELECT + "where not d.datallowconn and d.datconnlimit >= %s order by d.datname",
+            (1 << 30,),
+            "Looking for databases without a mark",
+        )
+        return [one for one in (Database(*row) for row in found) if one.is_unmarked_of(original)]
 
     def sessions(self, name: str) -> list[dict[str, t.Any]]:
         """Every session on a database but our own, with user, application, address and age; workers that write too."""
@@ -327,10 +353,45 @@ class Cluster:
         if missing:
             raise Denied(f"The login lacks {', '.join(missing)}.", remedy="Grant it, or use a login that has it.")
 
+    def owns(self, database: Database) -> bool:
+        """Whether the login may drop it."""
+        found = self.rows(
+            "select rolsuper or pg_catalog.pg_has_role(%s::name, 'USAGE') from pg_catalog.pg_roles where rolname = current_user",
+            (database.owner,),
+            "Reading our rights",
+        )
+        return bool(found[0][0])
+
     @staticmethod
     def lock_key(name: str) -> int:
         """The advisory lock of a database's name."""
         return int.from_bytes(hashlib.sha256(f"opsready.golive/{name}".encode()).digest()[:8], "big", signed=True)
+
+    def is_locked(self, name: str) -> bool:
+        """Whether another session of this server, whatever its database, holds the advisory lock of a name."""
+        key = self.lock_key(name) % (1 << 64)
+        found = self.rows(
+            "select exists (select from pg_catalog.pg_locks where locktype = 'advisory' and granted and objsubid = 1"
+            " and classid = %s::bigint::oid and objid = %s::bigint::oid and pid <> pg_catalog.pg_backend_pid())",
+            (key >> 32, key % (1 << 32)),
+            f"Asking who is at work on {name}",
+        )
+        return bool(found[0][0])
+
+    @contextlib.contextmanager
+    def nobody_at(self, *names: str) -> t.Iterator[bool]:
+        """Whether nobody on this server holds the lock of any of the names; while inside, we do where that is so."""
+        keys = sorted({self.lock_key(name) for name in names})
+        taken = []
+        try:
+            for key in keys:
+                if self.rows("select pg_catalog.pg_try_advisory_lock(%s)", (key,), "Asking who is at work")[0][0]:
+                    taken.append(key)
+            yield len(taken) == len(keys) and not any(self.is_locked(name) for name in names)
+        finally:
+            with contextlib.suppress(GoliveError):  # the locks ended with their session
+                for key in taken:
+                    self.rows("select pg_catalog.pg_advisory_unlock(%s)", (key,), "Going on")
 
     @contextlib.contextmanager
     def exclusive(self, name: str, *, doing: str) -> t.Iterator[None]:
@@ -416,14 +477,20 @@ class Cluster:
         template: str = "template0",
         like: t.Mapping[str, t.Any] | None = None,
         tablespace: str | None = None,
+        original: str | None = None,
     ) -> Database:
-        """CREATE DATABASE, closed until ``open_marked``. ``like``: properties from ``database_facts``."""
+        """CREATE DATABASE, closed until ``open_marked``. ``like``: properties from ``database_facts``.
+
+        ``original``: the database that it is made for, by which it is known as ours until it is marked.
+        """
         if len(name.encode()) > postgres.NAME_BYTES:
             raise BadInput(f"The name {name} has more than {postgres.NAME_BYTES} bytes; PostgreSQL would cut it.")
         sql = require("psycopg").sql
         version = self.connection.info.server_version
         words: list[t.Any] = [sql.SQL("create database {} template {}").format(*map(sql.Identifier, (name, template)))]
         words.append(sql.SQL("allow_connections false"))
+        if original is not None:
+            words.append(sql.SQL("connection limit {}").format(sql.Literal(claim(original, name))))
         if owner is not None:
             words.append(sql.SQL("owner {}").format(sql.Identifier(owner)))
         if tablespace not in (None, "pg_default"):
@@ -439,10 +506,23 @@ class Cluster:
             raise UnexpectedAnswer(f"Database {name} was created and is not there.")
         return made
 
-    def open_marked(self, database: Database, kind: str, *, original: str, identity: str) -> None:
+    def unclaim(self, name: str) -> None:
+        """It is marked: its connection limit says nothing any more."""
+        self._do("alter database {} connection limit -1", f"Lifting the connection limit of {name}", name)
+
+    def open_marked(
+        self,
+        database: Database,
+        kind: str,
+        *,
+        original: str,
+        identity: str,
+        note: t.Mapping[str, t.Any] | None = None,
+    ) -> None:
         """Mark a database that we made, and let us in."""
         with self.together(f"Marking {database.name}"):
-            self.mark(database, kind, original=original, identity=identity)
+            self.mark(database, kind, original=original, identity=identity, note=note)
+            self.unclaim(database.name)
             self.allow_connections(database.name, True)
 
     def drop_made(self, name: str, kind: str, *, original: str, identity: str) -> None:
@@ -450,7 +530,7 @@ class Cluster:
         found = self.find(name)
         if found is None:
             return
-        if found.is_unclaimed:
+        if found.is_unmarked_of(original):
             self.mark(found, kind, original=original, identity=identity)
         self.drop_ours(name, found.oid, identity)
 
@@ -518,6 +598,7 @@ def cluster_of(
         )
 
     cluster = Cluster(connected(deadline), deadline=deadline, reconnect=connected)
+    cluster.stay_connected()
     try:
         yield cluster
     finally:

@@ -132,6 +132,16 @@ class Held:
         return None
 
 
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """Something at a place, whole or not: when it was last written, the upload where none ended it, its version if it has any."""
+
+    name: str
+    at: datetime.datetime
+    upload: str | None = None
+    version_id: str | None = None
+
+
 class Digest:
     """Size, SHA-256 and CRC32 of a stream."""
 
@@ -213,6 +223,14 @@ class Destination(abc.ABC):
     @abc.abstractmethod
     def names(self, below: str = "") -> list[str]:
         """Names of all objects below a name, sorted. Raises s3.Absent when the place itself is not there."""
+
+    @abc.abstractmethod
+    def begun(self, below: str) -> list[Begun]:
+        """All that lies below a name: each version of each object, and each upload that was never completed."""
+
+    @abc.abstractmethod
+    def discard(self, one: Begun) -> None:
+        """Remove exactly that. What is gone already is as wanted."""
 
     @abc.abstractmethod
     def remove(self, name: str, version_id: str | None = None) -> None: ...
@@ -329,6 +347,18 @@ class Directory(Destination):
             for folder, unused, files in os.walk(start, onerror=unreadable):
                 found.extend(os.path.relpath(os.path.join(folder, one), self.path) for one in files)
         return sorted(found)
+
+    def begun(self, below: str) -> list[Begun]:
+        found = []
+        for name in self.names(below):
+            with contextlib.suppress(s3.Absent), _files(f"Looking at {self._place(name)}"):
+                moment = os.stat(self._place(name)).st_mtime
+                found.append(Begun(name, datetime.datetime.fromtimestamp(moment, datetime.timezone.utc)))
+        return found
+
+    def discard(self, one: Begun) -> None:
+        with contextlib.suppress(s3.Absent):
+            self.remove(one.name)
 
     def remove(self, name: str, version_id: str | None = None) -> None:
         path = self._place(name)

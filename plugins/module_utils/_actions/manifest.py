@@ -32,8 +32,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 FORMAT = "opsready.golive/backup/1"
 #: 5,000 tables with long names need 2 MiB.
 LARGEST_BYTES = 64 << 20
-#: What ``archive_name`` makes, the roles beside it, and how a directory calls either until it is whole.
-_ARCHIVE = re.compile(r"/\d{8}T\d{6}Z-[^/]+\.dump(?:\.roles\.sql)?(?:\.age)?(?:\.partial-[0-9a-f]+)?\Z")
 #: Properties of a database that may hold what is nobody's to read; of an encrypted backup they are encrypted too.
 SEALED = ("settings", "comment")
 #: Verification levels, weakest first.
@@ -273,19 +271,6 @@ class Listed:
     url: str
     manifest: Manifest | None
     problem: str | None
-
-
-def without_manifest(place: Destination, database: str) -> list[str]:
-    """URLs of archives of this database, whole or begun, that have no manifest. Raises what the place raises."""
-    names = set(place.names(folder(database)))
-    begun = (name for name in sorted(names) if _ARCHIVE.search(name))
-    return [place.url(name) for name in begun if manifest_name(_archive_of(name)) not in names]
-
-
-def _archive_of(name: str) -> str:
-    """The archive, by its own name or by that of the roles beside it."""
-    bare = name.removesuffix(age.SUFFIX)
-    return bare.removesuffix(ROLES_SUFFIX) + name[len(bare) :]
 
 
 def listed(place: Destination, database: str | None) -> list[Listed]:

@@ -28,10 +28,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     database_roles,
     manifest,
     pg_programs,
+    remains,
     retention,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
-from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Mark
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Cluster, Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     S3_PLACE,
     UPLOAD,
@@ -99,8 +100,12 @@ ARGUMENT_SPEC: Spec = compose(
 
 #: Stands for the backup that a check mode does not make.
 _THE_NEXT = "\uffff"
-#: How many of the archives that killed runs left a warning names.
+#: How many of the things that killed runs left a warning names.
 _NAMED = 5
+
+
+def _some(names: t.Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +151,7 @@ def body(context: Context) -> dict[str, t.Any]:
             settings=database_facts.PINNED,
         )
         with contextlib.closing(connection):
+            Cluster(connection, deadline=deadline).stay_connected()
             backup = Backup(
                 params=params,
                 deadline=deadline,
@@ -354,7 +360,7 @@ class Backup:
             problem.known.setdefault("plan", plan)
             problem.known.setdefault("seconds", self.watch.seconds)
             raise
-        self._tell_unproven()
+        self._sweep()
         result = {**self._result(self.place.url(name), finished, changed=True), "plan": plan}
         try:
             return {**result, **({} if params["keep"] is None else self._pruned(name))}
@@ -385,18 +391,26 @@ class Backup:
             "msg": f"{made.database} {done}: {megabytes:.1f} MB, {len(made.tables)} tables, {made.rows} rows{took}.",
         }
 
-    def _tell_unproven(self) -> None:
-        """Warn of archives that nothing takes for a backup, since what makes a manifest of them was killed before it did."""
+    def _sweep(self) -> None:
+        """Remove what runs that were killed left beside the backups; warn of what may be a living one's."""
+        removed: list[str] = []
+        left: list[str] = []
         try:
-            left = manifest.without_manifest(self.place, self.source.known_as)
+            cluster = Cluster(self.connection, deadline=self.deadline)
+            for one in remains.at_destination(self.place, self.source.known_as, identity=None):
+                # A run of this release is over, since we are at work; of another, only this server's locks tell us.
+                is_own = self.release is not None and one.identity == self.release
+                age = 0.0 if is_own else remains.STRANGER_SECONDS
+                why = remains.discard(cluster, self.place, one, now=self.deadline.clock.now(), min_age=age)
+                (removed if why is None else left).append(one.name)
         except GoliveError as problem:
-            self.warn(f"What earlier runs left beside the backups could not be listed: {problem}")
-            return
+            self.warn(f"What earlier runs left beside the backups could not be looked through: {problem}")
+        if removed:
+            self.warn(f"{_some(removed)}: a run that was killed before its proof had left it; it was removed.")
         if left:
-            shown = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
             self.warn(
-                f"{shown}: no manifest, so no backup. A run that was killed before its proof left it, or one is still at "
-                "work on it; once none is, remove it."
+                f"{_some(left)}: no manifest, so no backup. A run that was killed before its proof left it, or one is still at "
+                "work on it; opsready.golive.pg_restore with state: swept removes what no run is at."
             )
 
     def _proven(self) -> dict[str, manifest.Listed]:
@@ -479,7 +493,8 @@ class Backup:
             self.source.known_as, parse_utc(taken.created), self.identity, is_encrypted=encryption is not None
         )
         written, beside = manifest.manifest_name(archive), manifest.roles_name(archive)
-        with self._removed_on_failure(archive):
+        at_work = remains.at_work(Cluster(self.connection, deadline=self.deadline), archive)
+        with at_work, self._removed_on_failure(archive):
             with self.watch.timed("dump"):
                 stored, seen = self._dump(programs, argument, archive, taken.exported)
             with postgres.translated("Ending the snapshot", deadline=self.deadline):

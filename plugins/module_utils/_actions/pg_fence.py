@@ -548,16 +548,18 @@ def _copy(cluster: Cluster, seen: Seen) -> dict[str, t.Any]:
     if source is None or source.mark is None:
         raise ActionFailed(f"{names.fenced} is gone.")
     if present is not None and seen.copy is None:
-        if present.is_unclaimed:  # we were killed between making the copy and marking it
+        if present.is_unmarked_of(names.live):  # we were killed between making the copy and marking it
             cluster.mark(present, "copy", original=names.live, identity=names.identity)
         elif not present.is_ours(("copy",), names.identity):
             raise Refused(f"{names.before} exists, and does not carry our mark; it is left alone.")
         cluster.drop_ours(names.before, present.oid, names.identity, kinds=("copy",))
         present = None
     if present is None:
-        present = cluster.create(names.before, owner=source.owner, template=source.name)
+        present = cluster.create(names.before, owner=source.owner, template=source.name, original=names.live)
     note = {"position": source.mark.note.get("position")}
-    cluster.mark(present, "copy", original=names.live, identity=names.identity, note=note)
+    with cluster.together(f"Marking {names.before}"):
+        cluster.mark(present, "copy", original=names.live, identity=names.identity, note=note)
+        cluster.unclaim(names.before)
     told = t.cast("dict[str, t.Any]", _copy_told(present))
     told["seconds"] = round(cluster.deadline.clock.monotonic() - began, 3)
     return told

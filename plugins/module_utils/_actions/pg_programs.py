@@ -176,10 +176,12 @@ def running(
     password: str | None,
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
+    pass_fds: t.Sequence[int] = (),
 ) -> t.Iterator[tuple[subprocess.Popen[bytes], Drained]]:
     """A libpq program; whatever happens inside, it and its children are gone at the end."""
     with passfile(password) as (extra, descriptors):
-        process = start(argv, environment={**environment, **extra}, pass_fds=descriptors, stdin=stdin, stdout=stdout)
+        given = (*descriptors, *pass_fds)
+        process = start(argv, environment={**environment, **extra}, pass_fds=given, stdin=stdin, stdout=stdout)
         try:
             yield process, Drained(t.cast("t.IO[bytes]", process.stderr))
         finally:
@@ -350,11 +352,23 @@ def restore_stream(
     deadline: Deadline,
     options: t.Sequence[str] = (),
     application_name: str = "opsready",
+    use_list: int | None = None,
 ) -> None:
-    """pg_restore from a stream into an empty database; the first error ends it. Raises CommandFailed, TimedOut."""
+    """pg_restore from a stream into an empty database; the first error ends it. Raises CommandFailed, TimedOut.
+
+    ``use_list`` is the descriptor of a file with the entries to restore; without it, all are.
+    """
     argv = [programs.pg_restore, "--no-password", "--exit-on-error", *options, database_argument(dbname)]
+    if use_list is not None:
+        argv.append(f"--use-list=/proc/self/fd/{use_list}")
     environment = postgres.program_environment(dsn, dbname, application_name=application_name)
-    with running(argv, environment=environment, password=password, stdin=subprocess.PIPE) as (process, said):
+    with running(
+        argv,
+        environment=environment,
+        password=password,
+        stdin=subprocess.PIPE,
+        pass_fds=() if use_list is None else (use_list,),
+    ) as (process, said):
         try:
             feed(process, chunks, doing="pg_restore", deadline=deadline)
         except GoliveError as problem:

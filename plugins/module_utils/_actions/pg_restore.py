@@ -20,8 +20,10 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     data_loss,
     database_facts,
     database_roles,
+    extraction,
     manifest,
     pg_programs,
+    remains,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
@@ -32,7 +34,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
     derived_name,
     maintenance_name,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import S3_PLACE, destination
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    S3_PLACE,
+    Destination,
+    destination,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
@@ -54,11 +60,13 @@ if t.TYPE_CHECKING:
 #: Of so many tables the account is written down with the swap; the sums are of all.
 _NOTED_TABLES = 100
 
+_STATES = ("verified", "restored", "extracted", "assessed", "listed", "swept")
+
 ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
     RELEASE,
     {
-        "state": {"type": "str", "choices": ["verified", "restored", "assessed", "listed"], "required": True},
+        "state": {"type": "str", "choices": [*_STATES], "required": True},
         "database": {"type": "str"},
         "target": {"type": "str"},
         "backup": {"type": "str"},
@@ -66,6 +74,8 @@ ARGUMENT_SPEC: Spec = compose(
         "s3": {"type": "dict", "options": S3_PLACE},
         "identity": {"type": "str", "no_log": True},
         "copy": {"type": "str"},
+        "tables": {"type": "list", "elements": "str", "default": []},
+        "schemas": {"type": "list", "elements": "str", "default": []},
         "restore_id": {"type": "str"},
         "baseline": {"type": "dict"},
         "since_snapshot": {"type": "str"},
@@ -91,13 +101,18 @@ ARGUMENT_SPEC: Spec = compose(
             },
         },
         "pg_bindir": {"type": "path"},
+        "min_age": {"type": "float"},
         "maintenance_database": {"type": "str"},
         "timeout": {"type": "float", "default": 3600.0},
     },
 )
 CONSTRAINTS: dict[str, t.Any] = {
     "mutually_exclusive": [("baseline", "since_snapshot"), ("copy", "backup")],
-    "required_if": [("state", "verified", ("backup", "destination"), True), ("state", "listed", ("destination",))],
+    "required_if": [
+        ("state", "verified", ("backup", "destination"), True),
+        ("state", "extracted", ("backup", "destination"), True),
+        ("state", "listed", ("destination",)),
+    ],
 }
 
 
@@ -106,7 +121,7 @@ def body(context: Context) -> dict[str, t.Any]:
     deadline = Deadline(params["timeout"])
     with contextlib.ExitStack() as stack:
         token = None
-        if params["state"] in ("verified", "restored"):
+        if params["state"] in ("verified", "restored", "extracted", "swept"):
             token = stack.enter_context(fencing.held(params["release"], doing=f"pg_restore {params['state']}"))
         elif params["release"] is not None:
             token = fencing.Token.parse(params["release"])
@@ -125,6 +140,10 @@ def body(context: Context) -> dict[str, t.Any]:
             return work.verify()
         if params["state"] == "assessed":
             return work.assess()
+        if params["state"] == "extracted":
+            return work.extract()
+        if params["state"] == "swept":
+            return work.sweep()
         return work.restore()
 
 
@@ -211,7 +230,8 @@ def require_safe_target(seen: Seen) -> None:
     if seen.failed is not None:
         raise Refused(f"{names.failed} exists already, and is not of this restore.", known=seen.failed.told())
     taken = seen.restoring
-    if taken is not None and not taken.is_unclaimed and not taken.is_ours(("restoring", "ready"), names.identity):
+    is_a_rest = taken is None or taken.is_unmarked_of(names.database)
+    if taken is not None and not is_a_rest and not taken.is_ours(("restoring", "ready"), names.identity):
         raise Refused(f"{names.restoring} exists, and does not carry our mark; it is left alone.")
 
 
@@ -335,6 +355,67 @@ class Work:
             f"{proof['tables']} tables, {proof['rows']} rows, {proof['compared']}.",
         }
 
+    def extract(self) -> dict[str, t.Any]:
+        if not self.params["tables"] and not self.params["schemas"]:
+            raise BadInput("Neither tables nor schemas says what to bring out of the backup.")
+        archive, url = self.source()
+        asked = extraction.wanted(
+            archive,
+            url,
+            database=self.database,
+            tables=self.params["tables"],
+            schemas=self.params["schemas"],
+            identity=self.params["restore_id"],
+            target=self.params["target"],
+        )
+        with self.cluster() as cluster:
+            work = extraction.Extraction(
+                cluster,
+                asked,
+                database=self.database,
+                params=self.params,
+                connect=self.connect,
+                deadline=self.deadline,
+                application_name=self.application_name,
+            )
+            return work.run(check_mode=self.check_mode)
+
+    def sweep(self) -> dict[str, t.Any]:
+        """Remove what killed runs left on the server and, where it is named, at the destination."""
+        place, found = None, []
+        if self.params["destination"] is not None:
+            place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
+            place.preflight()
+            found = remains.at_destination(place, self.database, identity=self.identity)
+        min_age = self.params["min_age"]
+        if min_age is None:
+            min_age = 0.0 if self.identity is not None else remains.STRANGER_SECONDS
+        removed: list[dict[str, t.Any]] = []
+        kept: list[dict[str, t.Any]] = []
+        with self.cluster() as cluster:
+            found = [*remains.databases(cluster, self.database, identity=self.identity), *found]
+            for one in found:
+                if one.database is not None:
+                    why = remains.drop(cluster, one, check_mode=self.check_mode)
+                else:
+                    now = self.deadline.clock.now()
+                    there = t.cast(Destination, place)
+                    why = remains.discard(cluster, there, one, now=now, min_age=min_age, check_mode=self.check_mode)
+                (removed if why is None else kept).append({**one.told(), **({} if why is None else {"reason": why})})
+        would = "Would remove" if self.check_mode else "Removed"
+        whose = self.database if self.identity is None else f"{self.identity} of {self.database}"
+        stays = "".join(f"; {one['name']} stays: {one['reason'].rstrip('.')}" for one in kept)
+        return {
+            "changed": bool(removed),
+            "removed": removed,
+            "kept": kept,
+            "diff": {
+                "before": "".join(f"{one.kind} {one.name}\n" for one in found),
+                "after": "".join(f"{one['kind']} {one['name']}\n" for one in kept),
+            },
+            "msg": f"{would} {len(removed)} remains of killed runs of {whose}{stays}.",
+        }
+
     def since(self) -> dict[str, t.Any] | None:
         """What the present data is to be compared with."""
         if self.params["baseline"] is not None:
@@ -400,6 +481,7 @@ class Work:
                     "msg": f"{self.database} was brought back already; what it replaced is {names.failed}.",
                 }
             require_safe_target(seen)
+            seen = self._opened(cluster, seen)
             if seen.fenced is not None:
                 cluster.may_alter(seen.fenced)
                 cluster.require_no_prepared_transactions(seen.fenced.name)
@@ -407,6 +489,21 @@ class Work:
             if self.params["copy"] is not None:
                 return self._from_copy(cluster, seen, loss)
             return self._from_backup(cluster, seen, loss)
+
+    def _opened(self, cluster: Cluster, seen: Seen) -> Seen:
+        """A run that was killed in its swap left both databases closed; what is in them could not be looked at."""
+        there = [one for one in (seen.fenced, seen.restoring) if one is not None and one.mark is not None]
+        shut = [one.name for one in there if not one.allows_connections]
+        if not shut:
+            return seen
+        if self.check_mode:
+            raise Refused(
+                f"{', '.join(shut)} was closed by a swap that was killed, so what is in there cannot be counted in check mode.",
+                remedy="Run it without check mode: it opens it, counts, and goes on or refuses.",
+            )
+        for name in shut:
+            cluster.allow_connections(name, True)
+        return look(cluster, Names.of(self.database, seen.names.identity, self.params["target"]))
 
     def _require_no_loss(self, seen: Seen) -> dict[str, t.Any] | None:
         if seen.fenced is None:
@@ -477,7 +574,11 @@ class Work:
             cluster.drop_made(names.restoring, "restoring", original=names.database, identity=names.identity)
         try:
             made = cluster.create(
-                names.restoring, owner=str(wanted["owner"]), like=wanted, tablespace=wanted.get("tablespace")
+                names.restoring,
+                owner=str(wanted["owner"]),
+                like=wanted,
+                tablespace=wanted.get("tablespace"),
+                original=names.database,
             )
             cluster.open_marked(made, "restoring", original=names.database, identity=names.identity)
             # What cannot be carried over is better known before a long restore than after it.

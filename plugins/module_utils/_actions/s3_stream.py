@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import GRACE_SECONDS
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     CHUNK_BYTES,
+    Begun,
     Destination,
     Digest,
     Held,
@@ -252,6 +253,35 @@ class Bucket(Destination):
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start):
                 found.extend(one["Key"][cut:] for one in page.get("Contents", ()))
         return sorted(found)
+
+    def begun(self, below: str) -> list[Begun]:
+        """A store that lists no uploads (MinIO lists those of one whole key only) ends them by itself after a day or so."""
+        start = self.key(below).rstrip("/") + "/" if below or self.prefix else ""
+        cut = len(self.prefix) + 1 if self.prefix else 0
+        found: list[Begun] = []
+        with self.translated(f"Listing {self.url(below)}"):
+            for page in self._pages("list_object_versions" if self.keeps_versions else "list_objects_v2", start):
+                for one in (*page.get("Contents", ()), *page.get("Versions", ())):
+                    version = one.get("VersionId") if self.keeps_versions else None
+                    found.append(Begun(one["Key"][cut:], one["LastModified"], None, version))
+        # The objects were listed, so the bucket is there: some stores say so where there is no upload.
+        with contextlib.suppress(s3.Absent), self.translated(f"Listing the uploads below {self.url(below)}"):
+            for page in self._pages("list_multipart_uploads", start):
+                for one in page.get("Uploads", ()):
+                    found.append(Begun(one["Key"][cut:], one["Initiated"], one["UploadId"]))
+        return found
+
+    def _pages(self, operation: str, start: str) -> t.Any:
+        return self.client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=start)
+
+    def discard(self, one: Begun) -> None:
+        if one.upload is None:
+            with contextlib.suppress(s3.Absent):
+                self.remove(one.name, one.version_id)
+            return
+        target = {"Bucket": self.bucket, "Key": self.key(one.name), "UploadId": one.upload}
+        with contextlib.suppress(s3.Absent), self.translated(f"Aborting the upload of {self.url(one.name)}"):
+            self.client.abort_multipart_upload(**target)
 
     def remove(self, name: str, version_id: str | None = None) -> None:
         request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name)}

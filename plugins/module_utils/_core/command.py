@@ -77,15 +77,24 @@ def passfile(password: str | None) -> t.Iterator[tuple[dict[str, str], tuple[int
         yield {}, ()
         return
     line = f"*:*:*:*:{_pgpass_escaped(password)}\n".encode("utf-8", "surrogateescape")
+    with nameless_file(line) as descriptor:
+        yield {"PGPASSFILE": f"/proc/self/fd/{descriptor}"}, (descriptor,)
+
+
+@contextlib.contextmanager
+def nameless_file(content: bytes) -> t.Iterator[int]:
+    """The descriptor of a file in memory, which a child that inherits it opens as ``/proc/self/fd/<descriptor>``."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("pgpass")
+        descriptor = os.memfd_create("opsready")
     else:
         descriptor, path = tempfile.mkstemp(prefix="opsready-")
         os.unlink(path)
     try:
         os.fchmod(descriptor, 0o600)
-        os.write(descriptor, line)
-        yield {"PGPASSFILE": f"/proc/self/fd/{descriptor}"}, (descriptor,)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        yield descriptor
     finally:
         os.close(descriptor)
 

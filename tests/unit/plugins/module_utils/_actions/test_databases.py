@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
     Database,
     Mark,
+    claim,
     creation_clauses,
     derived_name,
     maintenance_name,
@@ -84,8 +85,8 @@ def test_any_other_comment_is_no_mark(comment: str | None) -> None:
     assert Mark.parse(comment) is None
 
 
-def _database(comment: str | None, *, oid: int = 7, opened: bool = True) -> Database:
-    return Database(oid, "archive", "owner", opened, comment, 1)
+def _database(comment: str | None, *, oid: int = 7, opened: bool = True, limit: int = -1) -> Database:
+    return Database(oid, "archive", "owner", opened, comment, 1, limit)
 
 
 def test_a_mark_that_came_with_another_database_does_not_count() -> None:
@@ -103,10 +104,18 @@ def test_the_peoples_own_comment_survives_marking() -> None:
     assert _database(None).own_comment is None
 
 
-def test_only_a_closed_database_without_comment_is_unclaimed() -> None:
-    assert _database(None, opened=False).is_unclaimed
-    assert not _database(None).is_unclaimed
-    assert not _database("x", opened=False).is_unclaimed
+@given(st.text(max_size=70), st.text(max_size=70))
+def test_a_claim_is_a_connection_limit_that_nobody_else_would_give(original: str, name: str) -> None:
+    assert 10**9 < claim(original, name) < 2**31
+
+
+def test_only_a_closed_database_with_its_claim_and_without_comment_is_ours_before_its_mark() -> None:
+    limit = claim("live", "archive")
+    assert _database(None, opened=False, limit=limit).is_unmarked_of("live")
+    assert not _database(None, opened=False, limit=limit).is_unmarked_of("another")
+    assert not _database(None, opened=False).is_unmarked_of("live")
+    assert not _database(None, limit=limit).is_unmarked_of("live")
+    assert not _database("x", opened=False, limit=limit).is_unmarked_of("live")
 
 
 def test_a_database_is_told_with_its_mark() -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest, remains
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Directory
 from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import Manifest
 from ansible_collections.opsready.golive.plugins.module_utils._actions.pg_backup import fresh_enough
@@ -114,12 +114,12 @@ def test_what_is_encrypted_is_named_so_and_missed_where_its_manifest_is_not(tmp_
     assert manifest.roles_name(plain) == f"{plain}.roles.sql"
     place = Directory(str(tmp_path))
     parts = [name for archive in (plain, sealed) for name in (archive, manifest.roles_name(archive))]
-    for name in (*parts, f"{sealed}.partial-1f"):
+    for name in (*parts, f"{sealed}.partial-1f", "a/notes.txt"):
         place.put(name, b"abc")
-    assert len(manifest.without_manifest(place, "a")) == 5
+    assert len(remains.at_destination(place, "a", identity=None)) == 5
     place.put(manifest.manifest_name(sealed), b"{}")
-    left = manifest.without_manifest(place, "a")
-    assert left == [place.url(name) for name in sorted([*parts[:2], f"{sealed}.partial-1f"])]
+    left = remains.at_destination(place, "a", identity=None)
+    assert [one.name for one in left] == [place.url(name) for name in sorted([*parts[:2], f"{sealed}.partial-1f"])]
 
 
 @pytest.mark.parametrize(

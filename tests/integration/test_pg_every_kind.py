@@ -1,0 +1,329 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases that break naive tools: backed up, lost and brought back, they are what they were, to the last grant."""
+
+from __future__ import annotations
+
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+
+from tests.conftest import ModuleRun
+from tests.integration.sample_database import Sample
+from tests.integration.test_pg_restore import restore
+from tests.servers import Postgres
+
+#: One statement each, divided by an empty line; {owner} and {reader} are roles.
+EVERYTHING = r'''
+create schema kinds
+
+create schema "Ein ""Schema"" 名前
+" authorization {reader}
+
+create type kinds.mood as enum ('sad', 'ok', 'happy', 'it''s')
+
+create type kinds.address as (street text, number int)
+
+create domain kinds.percent as numeric(5, 2) not null check (value between 0 and 100)
+
+create type kinds.span as range (subtype = float8)
+
+create function kinds.upper_first(text) returns text language sql immutable as $$ select upper(left($1, 1)) || substr($1, 2) $$
+
+create table kinds.all_types (
+    id int generated always as identity primary key, m kinds.mood, a kinds.address, p kinds.percent default 0, s kinds.span,
+    i4 int4range, moments tstzrange[], j json, jb jsonb, b bytea, words text[], grid int[][], cash money, tsv tsvector, tsq tsquery,
+    bits bit(5), more_bits bit varying, ip inet, net cidr, mac macaddr, x xid8, u uuid, iv interval, f float8, n numeric,
+    at timestamptz, d date, c "char", fixed char(4), pt point, poly polygon,
+    first text generated always as (kinds.upper_first('x')) stored
+)
+
+insert into kinds.all_types (m, a, p, s, i4, moments, j, jb, b, words, grid, cash, tsv, tsq, bits, more_bits, ip, net, mac, x, u, iv, f,
+    n, at, d, c, fixed, pt, poly) values
+    ('it''s', ('Straße "1"', 2), 99.99, '[1.5,2.5)', '[1,5)', array[tstzrange('2026-01-01', null)], '{"a":  1, "a": 2}', '{"b": [1, null]}',
+    '\x00ff', array['a,b', null, E'n\nl', '"'], array[[1, 2], [3, 4]], 1234.56, 'fat:2A cat', 'fat & !cat', b'10101', b'1', '::1/64',
+    '10.0.0.0/8', '08:00:2b:01:02:03', '123', '00000000-0000-0000-0000-000000000001', '1 year 2 mons -3 days 04:05:06.7', 'NaN',
+    'Infinity', '0044-03-15 12:00:00+00 BC', 'infinity', 'x', 'ab', '(1,2)', '((0,0),(1,1),(1,0))'),
+    (null, null, 0, 'empty', 'empty', array[]::tstzrange[], 'null', 'null', '', array[]::text[], null, -0.01, '', null, b'00000', b'', null,
+    null, null, null, null, null, '-0', 1e-50, '-infinity', null, null, '', null, null)
+
+create table "Ein ""Schema"" 名前
+"."Tabelle
+mit ""Zeile""" ("Spalte
+1" int, "b (c), d" text)
+
+insert into "Ein ""Schema"" 名前
+"."Tabelle
+mit ""Zeile""" values (1, 'Größe'), (2, E'tab\t\\N'), (null, '\.')
+
+alter table "Ein ""Schema"" 名前
+"."Tabelle
+mit ""Zeile""" owner to {reader}
+
+create table kinds.secret (id int primary key, who text)
+
+insert into kinds.secret select i, 'role' || i from generate_series(1, 9) i
+
+alter table kinds.secret enable row level security
+
+alter table kinds.secret force row level security
+
+create policy own_rows on kinds.secret for select to {reader} using (who = current_user)
+
+alter table kinds.secret owner to {owner}
+
+create unlogged table kinds.unlogged (a int)
+
+insert into kinds.unlogged values (1)
+
+create table kinds.parted (k int, at date, primary key (k, at)) partition by range (at)
+
+create table kinds.parted_1 partition of kinds.parted for values from ('2026-01-01') to ('2026-07-01') partition by hash (k)
+
+create table kinds.parted_1a partition of kinds.parted_1 for values with (modulus 2, remainder 0)
+
+create table kinds.parted_1b partition of kinds.parted_1 for values with (modulus 2, remainder 1)
+
+create table kinds.parted_rest partition of kinds.parted default
+
+insert into kinds.parted select i, date '2026-01-01' + i * 30 from generate_series(1, 20) i
+
+create table kinds.parent (a int check (a > 0))
+
+create table kinds.child (b text) inherits (kinds.parent)
+
+insert into kinds.child values (1, 'b')
+
+create materialized view kinds.summary as select count(*) from kinds.secret
+
+create unique index on kinds.summary (count)
+
+create table kinds.log (at timestamptz default now(), what text)
+
+create function kinds.noted() returns trigger language plpgsql as $$ begin insert into kinds.log (what) values (tg_op); return null; end $$
+
+create trigger noted after update on kinds.secret for each statement execute function kinds.noted()
+
+alter table kinds.secret disable trigger noted
+
+create rule kept as on delete to kinds.log do instead nothing
+
+create function kinds.no_drop() returns event_trigger language plpgsql as $$ begin if false then raise exception 'no'; end if; end $$
+
+create event trigger watched on sql_drop execute function kinds.no_drop()
+
+create view kinds.visible with (security_barrier) as select id from kinds.secret where id > 1
+
+create statistics kinds.related on k, at from kinds.parted
+
+create publication everything for table kinds.secret, kinds.log with (publish = 'insert')
+
+create sequence kinds.down increment -3 minvalue -100 maxvalue 10 start 10 cache 5
+
+select nextval('kinds.down'), nextval('kinds.down')
+
+create sequence kinds.round minvalue 1 maxvalue 3 cycle
+
+select nextval('kinds.round') from generate_series(1, 4)
+
+create aggregate kinds.total(int) (sfunc = int4pl, stype = int, initcond = '0')
+
+create operator kinds.=== (leftarg = int, rightarg = int, function = int4eq)
+
+create collation kinds.plain (provider = libc, locale = 'C')
+
+grant select (id), update (who) on kinds.secret to {reader} with grant option
+
+grant usage on schema kinds to {reader}, public
+
+revoke execute on function kinds.upper_first(text) from public
+
+alter default privileges for role {owner} in schema kinds grant select on tables to {reader}
+
+alter default privileges for role {owner} revoke execute on functions from public
+
+comment on table kinds.secret is E'a "comment"\nof two lines'
+
+comment on constraint parent_a_check on kinds.parent is 'positive'
+
+comment on trigger noted on kinds.secret is 'disabled'
+
+select lo_from_bytea(4711, '\xdeadbeef'), lo_from_bytea(4712, '')
+
+grant select on large object 4711 to {reader}
+
+alter large object 4712 owner to {owner}
+
+comment on large object 4711 is 'large'
+'''
+EXTENSIONS = r"""
+create schema extra
+
+create extension pg_trgm with schema extra
+
+create extension hstore
+
+create extension citext
+
+create extension "uuid-ossp" with schema extra
+
+create table kinds.extended (id uuid default extra.uuid_generate_v4() primary key, name citext unique, more hstore)
+
+insert into kinds.extended (name, more) values ('Name', 'a=>1, "b c"=>NULL')
+
+create index on kinds.extended using gin ((name::text) extra.gin_trgm_ops)
+"""
+#: Every row of every table with its oid's name, and the shared rows that belong to a database. OIDs are the new database's own.
+FACTS = {
+    "database": "select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider, datallowconn,"
+    " datistemplate, datconnlimit, (select array_agg(a::text order by a::text) from unnest(datacl) a),"
+    " shobj_description(oid, 'pg_database') from pg_database where datname = current_database()",
+    "settings": "select setrole::regrole::text, setconfig from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase"
+    " where datname = current_database() order by 1",
+    "large objects": "select oid, lomowner::regrole::text, lomacl::text, lo_get(oid) from pg_largeobject_metadata order by 1",
+    "extensions": "select extname, extnamespace::regnamespace::text, extversion from pg_extension order by 1",
+}
+SEQUENCES = "select schemaname, sequencename, last_value, increment_by, cycle from pg_sequences order by 1, 2"
+
+
+class World(t.NamedTuple):
+    """All that a database is, as the server's own programs and catalogs tell it."""
+
+    contents: dict[str, tuple[int, str]]
+    schema: list[str]
+    facts: dict[str, list[t.Any]]
+    sequences: list[t.Any]
+
+
+def world(sample: Sample, name: str | None = None) -> World:
+    server, name = sample.server, name or sample.name
+    dumped = subprocess.run(
+        [server.program("pg_dump"), "--schema-only", "--dbname", server.dsn(name, password=None)],
+        env={"PGPASSWORD": server.password},
+        capture_output=True,
+        check=True,
+    )
+    lines = [line for line in dumped.stdout.decode("utf-8", "replace").splitlines() if "restrict " not in line]
+    contents = {}
+    with sample.connect(name) as connection:
+        for statement in ("set search_path to pg_catalog", "set timezone to 'UTC'", "set client_encoding to 'UTF8'"):
+            connection.execute(statement)
+        tables = connection.execute(
+            "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = relnamespace"
+            " where relkind in ('r', 'm') and nspname !~ '^(pg_|information_schema)' order by 1"
+        ).fetchall()
+        for (table,) in tables:
+            hashed = (
+                f"select count(*), coalesce(md5(string_agg(r_::text, '|' order by r_::text)), '') from only {table} r_"
+            )
+            contents[str(table)] = connection.execute(hashed).fetchone()
+        facts = {what: connection.execute(asked).fetchall() for what, asked in FACTS.items()}
+        return World(contents, lines, facts, connection.execute(SEQUENCES).fetchall())
+
+
+def build(sample: Sample, statements: str, clauses: str = "") -> None:
+    """The sample's roles, and a database of the sample's name with all this in it."""
+    roles = {"owner": sql.Identifier(sample.owner), "reader": sql.Identifier(sample.reader)}
+    name = sql.Identifier(sample.name)
+    sample.create("select 1")
+    sample.server.drop_database(sample.name)
+    with sample.server.connect() as connection:
+        for statement in (
+            "create database {} owner {} template template0 connection limit 33 " + clauses,
+            "revoke all on database {} from public",
+            "alter database {} set search_path to kinds, \"$user\", 'a b'",
+            "alter role {1} in database {0} set work_mem to '8MB'",
+            "grant connect on database {} to {} with grant option",
+        ):
+            connection.execute(sql.SQL(statement).format(name, roles["owner"]))
+        connection.execute(sql.SQL("comment on database {} is {}").format(name, sql.Literal("Größe \"1\"\n'zwei'")))
+    with sample.connect() as connection:
+        for statement in filter(None, statements.strip("\n").split("\n\n")):
+            used = {key: value for key, value in roles.items() if "{" + key + "}" in statement}
+            connection.execute(sql.SQL(statement).format(**used) if used else statement)
+
+
+def lost_and_brought_back(run: ModuleRun, sample: Sample, place: Path) -> tuple[World, World]:
+    """The world before, and after it was backed up, destroyed and restored."""
+    superuser = {"dsn": sample.dsn(login="postgres"), "password": sample.server.password}
+
+    def call(module: str, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+        answer = run(module, {**wanted, **superuser})
+        assert "failed" not in answer, answer
+        return answer
+
+    before = world(sample)
+    fenced = str(call("pg_fence", sample.options(state="fenced", fence_id="r1"))["fenced_database"])
+    backup = sample.options(destination=f"file://{place}", database=fenced, pg_bindir=sample.programs)
+    made = call("pg_backup", backup)
+    assert (made["verified"]["compared"], made["verified"]["schema_equal"]) == ("rows and content", True), made
+    sample.execute("drop schema if exists kinds cascade", name=fenced)
+    since = call("pg_restore", restore(sample, "assessed"))["baseline"]
+    call("pg_restore", restore(sample, "restored", backup=made["backup"]["manifest"], baseline=since))
+    return before, world(sample)
+
+
+def assert_alike(before: World, after: World) -> None:
+    assert after.contents == before.contents
+    assert after.schema == before.schema
+    assert after.facts == before.facts
+    assert [one[:2] for one in after.sequences] == [one[:2] for one in before.sequences]
+    for (*unused, was, step, cycles), (*unused_too, now, step_now, cycles_now) in zip(
+        before.sequences, after.sequences
+    ):
+        assert (step, cycles) == (step_now, cycles_now)
+        # Never behind: what was given out is not given again.
+        assert now == was if was is None or cycles else (now - was) * step >= 0
+
+
+@pytest.mark.parametrize("kind", ["postgres", "debian_postgres"])
+def test_a_database_of_every_kind_is_what_it_was(
+    run_module_here: ModuleRun, request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    server: Postgres = request.getfixturevalue(kind)
+    sample = Sample(server)
+    try:
+        build(sample, EVERYTHING + ("" if kind == "postgres" else EXTENSIONS))
+        before, after = lost_and_brought_back(run_module_here, sample, tmp_path)
+        assert len(before.contents) > 10 and len(before.facts["large objects"]) == 2
+        assert_alike(before, after)
+    finally:
+        sample.drop()
+
+
+PLAIN = "create schema kinds\n\ncreate table kinds.t as select i, 'Größe ' || i as t from generate_series(1, 50) i"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "statements", "clauses"),
+    [
+        ("postgres", "ä" * 31 + "x", PLAIN, ""),
+        ("postgres", "数" * 17 + "_50bytes", PLAIN, ""),
+        ("postgres", 'Das "Archiv" = a\n%s\'x', PLAIN, ""),
+        ("postgres", "empty one", "", ""),
+        ("postgres", "latin", PLAIN, "encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'"),
+        ("debian_postgres", "of_icu", PLAIN, "locale_provider icu icu_locale 'de-AT' locale 'C.UTF-8'"),
+    ],
+    ids=["63 bytes", "58 bytes", "quotes and lines", "empty", "LATIN1", "ICU"],
+)
+def test_a_database_of_an_odd_name_or_encoding_is_what_it_was(
+    run_module_here: ModuleRun,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    kind: str,
+    name: str,
+    statements: str,
+    clauses: str,
+) -> None:
+    sample = Sample(request.getfixturevalue(kind), name=name)
+    try:
+        build(sample, statements, clauses)
+        assert_alike(*lost_and_brought_back(run_module_here, sample, tmp_path))
+    finally:
+        for left in sample.server.execute("select datname from pg_database where datname like '%failed_r1'"):
+            sample.server.drop_database(left[0])
+        sample.drop()

@@ -165,7 +165,9 @@ def test_check_mode_gives_the_verdict_from_there_and_a_release_goes_live(up: Out
     assert up.served_version() == "1.0.0"
 
     said = up.playbook("golive")
-    assert set(re.findall(r"^Loading collection opsready\.golive from (.+)$", said, re.MULTILINE)) == {str(up.installed)}
+    assert set(re.findall(r"^Loading collection opsready\.golive from (.+)$", said, re.MULTILINE)) == {
+        str(up.installed)
+    }
     used = re.findall(r"^Using module file (.+)$", said, re.MULTILINE)
     assert any(path.endswith("/golive_release.py") for path in used), "made of the collection's files in this very run"
     assert not [path for path in used if "/opsready/golive/" in path and not path.startswith(str(up.installed))]

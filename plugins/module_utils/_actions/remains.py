@@ -146,9 +146,9 @@ def discard(
     begun = t.cast(Begun, one.begun)
     if cluster.is_locked(one.original):
         return "a run that is alive is at work on it"
-    age = (now - begun.at).total_seconds()
-    if age < min_age:
-        return f"it is {max(age, 0.0):.0f} s old, and is left for {min_age:.0f} s"
+    seconds = (now - begun.at).total_seconds()
+    if seconds < min_age:
+        return f"it is {max(seconds, 0.0):.0f} s old, and is left for {min_age:.0f} s"
     if check_mode:
         return None
     try:

@@ -37,7 +37,7 @@ main()
 """
 #: Rows as applications have them: numbers, times, words, and what does not compress. 300 bytes or so each.
 _ROWS = """
-create table public.documents as
+create temporary table seed as
 select i as id, 'Rechnung ' || i as title, i / 7.0 as amount, now() - i * interval '1 second' as at,
        repeat('Lorem ipsum dolor sit amet ', 1 + i %% 3) as body, sha256(i::text::bytea) as digest, md5(i::text) as token
 from generate_series(1, %s) i
@@ -79,12 +79,13 @@ class Site:
         batch = 50_000
         with self.server.connect(self.database) as connection:
             connection.execute(_ROWS, (batch,))
+            connection.execute("create table public.documents as table seed")
             (one,) = connection.execute("select pg_table_size('public.documents')").fetchone()
             for number in range(1, -(-self.mib * MIB // one)):
                 connection.execute(
                     "insert into public.documents select id + %s, title, amount, at, body, sha256((id + %s)::text::bytea),"
-                    " md5((id + %s)::text) from public.documents where id <= %s",
-                    (number * batch, number * batch, number * batch, batch),
+                    " md5((id + %s)::text) from seed",
+                    (number * batch,) * 3,
                 )
             connection.execute("vacuum analyze public.documents")
             connection.execute("checkpoint")

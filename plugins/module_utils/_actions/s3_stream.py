@@ -327,6 +327,8 @@ class _S3Writer(Writer):
         self._may_have_begun = False
         self._may_exist = False
         self._parts: list[concurrent.futures.Future[dict[str, t.Any]]] = []
+        #: Those that were not seen to have ended: a slow one may be much older than the newest.
+        self._under_way: set[concurrent.futures.Future[dict[str, t.Any]]] = set()
         self._room = threading.BoundedSemaphore(UNDER_WAY)
         self._stopped = threading.Event()
         # A request that broke off is not sent again once nobody wants it.
@@ -376,16 +378,19 @@ class _S3Writer(Writer):
         body, crc = bytes(self._filling), self._filling_crc
         self._filling.clear()
         self._filling_crc = 0
-        self._parts.append(self._senders.submit(self._send_part, number, body, crc))
+        part = self._senders.submit(self._send_part, number, body, crc)
+        self._parts.append(part)
+        self._under_way.add(part)
 
     def _wait_for_room(self) -> None:
         while not self._room.acquire(timeout=0.2):
             self.bucket.deadline.require(f"Writing {self.url}")
-        # No earlier one can have failed since the last look: so few were under way.
-        for part in self._parts[-2 * UNDER_WAY :]:
-            if part.done() and part.exception() is not None:
+        ended = [part for part in self._under_way if part.done()]
+        for part in ended:
+            if part.exception() is not None:
                 self._room.release()
                 part.result()
+        self._under_way.difference_update(ended)
 
     def _begin(self) -> None:
         request: dict[str, t.Any] = {**self._target, **self._headers(), "ContentType": "application/octet-stream"}

@@ -21,7 +21,9 @@ description:
     a server lacks.
   - With O(encryption) what is stored is what the stock C(age) tool reads, C(age -d -i key.txt archive | pg_restore), and the host that made it cannot read it
     again. The names end with C(.age).
-  - After any failure, and after SIGTERM, no object, no open upload, no scratch database and no process is left.
+  - After any failure, and after SIGTERM, no object, no open upload, no scratch database and no process is left. What SIGKILL or a power cut leaves is
+    no backup; the next backup of the same release removes it, and so does M(opsready.golive.pg_restore) with V(swept).
+  - The server may be a standby; then O(verify_dsn) names a server that can be written to. A standby has no rows of unlogged tables.
 options:
   database:
     description: Name of the database, where it is not the one of O(dsn). A fenced database is backed up under the name that it had before.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import typing as t
 from pathlib import Path
@@ -15,7 +16,7 @@ from psycopg import sql
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import Sample
 from tests.integration.test_pg_restore import restore
-from tests.servers import Postgres
+from tests.servers import Postgres, await_true
 
 #: One statement each, divided by an empty line; {owner} and {reader} are roles.
 EVERYTHING = r'''
@@ -327,3 +328,52 @@ def test_a_database_of_an_odd_name_or_encoding_is_what_it_was(
         for left in sample.server.execute("select datname from pg_database where datname like '%failed_r1'"):
             sample.server.drop_database(left[0])
         sample.drop()
+
+
+class Standby(Postgres):
+    """A hot standby of another server of these programs, which it follows."""
+
+    def __init__(self, primary: Postgres, version: str | None) -> None:
+        super().__init__(version, password=primary.password)
+        self.primary = primary
+
+    def _initialise(self) -> None:
+        subprocess.run(
+            [
+                self.program("pg_basebackup"),
+                *("-d", self.primary.dsn(password=None), "-D", str(self.cluster), "-R", "-c", "fast", "--no-sync"),
+            ],
+            env={"PGPASSWORD": self.password},
+            cwd=self.directory,
+            check=True,
+            capture_output=True,
+            **self.account(),
+        )
+
+
+@pytest.mark.parametrize("version", [None, "15"], ids=["18", "15"])
+def test_a_backup_is_taken_from_a_standby_and_proven_on_its_primary(
+    run_module_here: ModuleRun, request: pytest.FixtureRequest, tmp_path: Path, version: str | None
+) -> None:
+    primary: Postgres = request.getfixturevalue("postgres" if version is None else "debian_postgres")
+    with Sample(primary) as sample, Standby(primary, version) as standby:
+        position = primary.execute("select pg_current_wal_lsn()")[0][0]
+        replayed = "select pg_last_wal_replay_lsn() >= %s"
+        await_true(lambda: bool(standby.execute(replayed, position)[0][0]), seconds=60, what="the standby's replay")
+        wanted = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs)
+        wanted.update(verify_dsn=sample.dsn(), verify_password=sample.password)
+        wanted["dsn"] = standby.dsn(sample.name, user=sample.login, password=None)
+        made = run_module_here("pg_backup", wanted, secrets=[sample.password])
+        assert "A standby has no rows of unlogged tables, so the backup has none: app.unlogged." in str(
+            made["warnings"]
+        )
+        assert (made["verified"]["compared"], made["verified"]["rows"]) == (
+            "rows and content",
+            made["backup"]["rows"],
+        ), made
+        written = json.loads(Path(made["backup"]["manifest"].removeprefix("file://")).read_text())
+        assert written["server"]["in_recovery"] is True
+        # Without another server for the proof there is none, and it says so.
+        alone = run_module_here("pg_backup", {**wanted, "verify_dsn": None, "verify_password": None})
+        assert alone["failed"] is True and "read-only transaction" in alone["msg"], alone
+        assert [path.suffix for path in tmp_path.rglob("*.dump")] == [".dump"]

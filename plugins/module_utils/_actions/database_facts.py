@@ -50,12 +50,24 @@ select pg_catalog.count(*),
 from only {} as opsready_row
 """
 
+_UNLOGGED = """
+select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'r' and c.relpersistence = 'u' and pg_catalog.pg_is_in_recovery()
+order by 1, 2
+"""
+
 Table = tuple[str, str]
 
 
 def tables(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[Table]:
     """Ordinary tables and partitions, (schema, name); those of extensions are the extension's business."""
     found = postgres.rows(connection, _TABLES, doing="Listing the tables", deadline=deadline)
+    return t.cast("list[Table]", found)
+
+
+def empty_on_a_standby(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[Table]:
+    """Unlogged tables, where the server is a standby: it has none of their rows, can read none, and pg_dump leaves them empty."""
+    found = postgres.rows(connection, _UNLOGGED, doing="Looking for unlogged tables", deadline=deadline)
     return t.cast("list[Table]", found)
 
 
@@ -76,7 +88,13 @@ def contents(
     sql = require("psycopg").sql
     described = []
     wanted = tables(connection, deadline=deadline) if only is None else list(only)
+    empty = set(empty_on_a_standby(connection, deadline=deadline))
     for number, (schema, name) in enumerate(wanted, 1):
+        if (schema, name) in empty:
+            described.append(
+                {"schema": schema, "name": name, "rows": 0, "content": "0" if compare == "content" else None}
+            )
+            continue
         statement = sql.SQL(_CONTENT if compare == "content" else _ROWS).format(sql.Identifier(schema, name))
         label = readable((schema, name))
         found = postgres.rows(connection, statement, doing=f"Counting {label}", deadline=deadline)

@@ -318,6 +318,11 @@ class Backup:
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
         params = self.params
         programs = pg_programs.chosen(params["pg_bindir"], self.source.version_num, deadline=self.deadline)
+        empty = database_facts.empty_on_a_standby(self.connection, deadline=self.deadline)
+        if empty:
+            self.warn(
+                f"A standby has no rows of unlogged tables, so the backup has none: {_some([database_facts.readable(one) for one in empty])}."
+            )
         method, argument = pg_programs.compression_argument(programs, params["compression"], deadline=self.deadline)
         if params["max_age"] is not None:
             recent = fresh_enough(

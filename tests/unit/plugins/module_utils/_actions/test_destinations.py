@@ -143,7 +143,7 @@ def test_cleaning_up_that_fails_is_told_with_the_first_failure(tmp_path: Path) -
 
     with pytest.raises(ActionFailed, match=r"the first Cleaning up failed too: Removing") as caught:
         write(place, "a.dump", commit=False, then=block_and_fail)
-    assert caught.value.known == {"at": "x"}
+    assert caught.value.known == {"at": "x", "left_behind": [place.url("a.dump")]}
     with pytest.raises(UnexpectedAnswer, match="Removing"):
         write(place, "b.dump", commit=False, then=block_cleanup)
 

@@ -172,7 +172,9 @@ def test_whom_it_is_for_is_known_before_it_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# age-keygen\n\n", "AGE-SECRET-KEY-1QQ", RECIPIENT, "-----BEGIN OPENSSH PRIVATE KEY-----\n"]
+    "text",
+    ["", "# age-keygen\n\n", "AGE-SECRET-KEY-1QQ", RECIPIENT, "-----BEGIN OPENSSH PRIVATE KEY-----\n"],
+    ids=["nothing", "a comment", "half of one", "a recipient", "half of an SSH key"],
 )
 def test_what_is_no_identity_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(BadInput) as refused:

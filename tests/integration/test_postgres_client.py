@@ -23,7 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
     Unreachable,
 )
-from tests.servers import HangingServer, Postgres, ScriptedServer
+from tests.servers import HangingServer, Postgres, ScriptedServer, await_true
 
 
 def connect(server: Postgres, *, seconds: float = 30.0, **options: t.Any) -> t.Any:
@@ -88,7 +88,9 @@ def test_a_server_that_stops_answering_in_a_query_ends_at_the_limit() -> None:
 def test_a_server_that_dies_in_a_query_is_unreachable() -> None:
     with Postgres() as server:
         with contextlib.closing(connect(server)) as made:
+            backend = made.info.backend_pid  # in a session of its own, it ends once it has seen that its parent is gone
             server.kill()
+            await_true(lambda: not os.path.exists(f"/proc/{backend}"), seconds=30, what="end of the backend")
             with pytest.raises(Unreachable, match="Asking broke off"):
                 client.rows(made, "select 1", doing="Asking", deadline=Deadline(30))
 

@@ -116,7 +116,7 @@ def require_reader(recipients: t.Sequence[str], identities: Identities, *, what:
     library = require("pyrage")
     for text in recipients:
         try:
-            (known,) = recipients_of([text], name="recipients").values()
+            known = next(iter(recipients_of([text], name="recipients").values()))
         except BadInput:  # of a kind that another version knows: the archive itself will tell
             return
         with contextlib.suppress(library.DecryptError):

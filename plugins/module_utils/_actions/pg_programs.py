@@ -179,7 +179,8 @@ def running(
     pass_fds: t.Sequence[int] = (),
 ) -> t.Iterator[tuple[subprocess.Popen[bytes], Drained]]:
     """A libpq program; whatever happens inside, it and its children are gone at the end."""
-    with passfile(password) as (extra, descriptors):
+    with contextlib.ExitStack() as stack:
+        extra, descriptors = stack.enter_context(passfile(password))
         given = (*descriptors, *pass_fds)
         process = start(argv, environment={**environment, **extra}, pass_fds=given, stdin=stdin, stdout=stdout)
         try:

@@ -113,7 +113,7 @@ options:
   gap_after:
     description:
       - Samples further apart than this many seconds leave a gap, in which nothing is known.
-      - By default five intervals, but at least one second.
+      - By default five intervals, but at least three seconds. A shorter pause makes the resolution coarser, and the bounds of the downtime wider.
     type: float
   max_downtime:
     description: The budget in seconds. The longest downtime that the samples allow is compared with it.

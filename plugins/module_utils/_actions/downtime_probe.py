@@ -252,7 +252,7 @@ def downtime(
 ) -> Downtime:
     """Judge the window from ``since`` to ``until`` (seconds since 1970). ``interval`` is the schedule's, in seconds.
 
-    Two neighbours more than ``gap_after`` seconds apart (default: five intervals, at least one second) leave a gap. Every
+    Two neighbours more than ``gap_after`` seconds apart (default: five intervals, at least three seconds) leave a gap. Every
     moment of the window is good, down or unknown. ``maintenance`` holds the windows in which law 5 is judged.
     """
     ordered = sorted(samples, key=lambda sample: sample.at)
@@ -310,8 +310,12 @@ def downtime(
 
 
 def _gap(interval: float, gap_after: float | None) -> float:
-    """How many seconds without a sample are a gap."""
-    return max(5 * interval, 1.0) if gap_after is None else max(gap_after, interval)
+    """How many seconds without a sample are a gap.
+
+    A busy or migrated machine stands still for a second or two. That is told as a coarser resolution, and in the bounds of the
+    downtime; it is no reason to take a good release back.
+    """
+    return max(5 * interval, 3.0) if gap_after is None else max(gap_after, interval)
 
 
 def _stretches(

@@ -97,6 +97,13 @@ def test_a_short_pause_of_the_probe_is_resolution_and_no_gap() -> None:
     assert judged("ggggg     ggggg", gap_after=0.3).unknown_seconds == pytest.approx(0.5)
 
 
+def test_a_machine_that_stood_still_for_two_seconds_widens_the_bounds_and_is_no_gap() -> None:
+    found = judged("gggg" + " " * 20 + "bbgggg")
+    assert (found.unknown_seconds, found.resolution) == (0, pytest.approx(2.1))
+    assert (found.seconds, found.at_most) == (pytest.approx(0.2), pytest.approx(2.3))
+    assert judged("gggg" + " " * 30 + "gggg").unknown_seconds == pytest.approx(3.0)
+
+
 def test_nothing_recorded_is_all_unknown() -> None:
     found = downtime([], since=10.0, until=20.0, interval=0.1)
     assert (found.unknown_seconds, found.seconds, found.p95_ms, found.max_ms) == (10.0, 0, None, None)
@@ -116,7 +123,7 @@ def test_a_window_that_ends_before_it_begins_is_empty() -> None:
 
 def test_bounds_beside_a_gap_and_at_the_windows_begin() -> None:
     assert judged("bbgg").at_most == pytest.approx(0.2)
-    beside = judged("gg" + " " * 20 + "bbgg")
+    beside = judged("gg" + " " * 40 + "bbgg")
     assert beside.at_most == pytest.approx(0.2)
     clipped = judged("bbbbbb", since=1000.05, until=1000.09)
     assert (clipped.at_least, round(clipped.seconds, 2)) == (0.0, 0.04)

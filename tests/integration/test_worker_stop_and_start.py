@@ -236,6 +236,7 @@ def test_a_worker_of_the_old_release_that_answers_is_not_the_new_one(
 
 @serves("S1.39", case="fail", stand_in=STUB)
 def test_a_worker_that_ends_while_it_starts_is_not_taken_for_started(stage: Stage) -> None:
+    # Here the worker under test sleeps, not the test: it ends a second after it was started.
     started = released(stage, b"import time\ntime.sleep(1)\nraise SystemExit(3)\n")
     answered = stage.drain("resumed", timeout=5, reply_timeout=1)
     assert answered["failed"] and "0 of 1 workers answered" in answered["msg"], (started, answered)

@@ -17,6 +17,7 @@ import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.database_facts import Table, readable
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
 
 _MAGIC = b"PGDMP"
@@ -221,7 +222,7 @@ def selected(entries: t.Sequence[Entry], *, tables: t.Sequence[str], schemas: t.
 
 def _spellings(*parts: str) -> set[str]:
     """How somebody may write a name: as it is, quoted as results show it, and quoted as SQL wants it."""
-    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+    quoted = ".".join(map(postgres.quoted, parts))
     return {".".join(parts), readable(t.cast(Table, parts)), quoted}
 
 

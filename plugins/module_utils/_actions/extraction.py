@@ -29,6 +29,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
     derived_name,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import Manifest
+from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, Stopwatch, parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import nameless_file
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
@@ -73,7 +74,7 @@ class Wanted:
         """For results: what is in the new database, and where."""
         return {
             "database": self.name,
-            "drop_sql": f"DROP DATABASE {_quoted(self.name)};",
+            "drop_sql": f"DROP DATABASE {postgres.quoted(self.name)};",
             "backup": {**self.manifest.summary(), "manifest": self.url},
             "tables": [
                 {
@@ -94,10 +95,6 @@ class Wanted:
 def _digest(manifest: Manifest, chosen: archive_toc.Selection) -> str:
     asked = [manifest.archive["sha256"], [one.number for one in chosen.entries], sorted(chosen.tables)]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def wanted(

@@ -405,8 +405,8 @@ class Backup:
             for one in remains.at_destination(self.place, self.source.known_as, identity=None):
                 # A run of this release is over, since we are at work; of another, only this server's locks tell us.
                 is_own = self.release is not None and one.identity == self.release
-                age = 0.0 if is_own else remains.STRANGER_SECONDS
-                why = remains.discard(cluster, self.place, one, now=self.deadline.clock.now(), min_age=age)
+                min_age = 0.0 if is_own else remains.STRANGER_SECONDS
+                why = remains.discard(cluster, self.place, one, now=self.deadline.clock.now(), min_age=min_age)
                 (removed if why is None else left).append(one.name)
         except GoliveError as problem:
             self.warn(f"What earlier runs left beside the backups could not be looked through: {problem}")
@@ -525,6 +525,11 @@ class Backup:
                     self.place.put(written, made.body())
         return written, made
 
+    @property
+    def _identities(self) -> age.Identities:
+        """What reads back what this very run encrypted."""
+        return () if self.encryption is None else self.encryption.identities
+
     def _sealed(self, encryption: age.Encryption) -> str:
         """Properties of the database that only the archive's readers may read, in base64: the manifest is everybody's."""
         hidden = {name: self.source.properties[name] for name in manifest.SEALED}
@@ -589,8 +594,7 @@ class Backup:
     ) -> manifest.Manifest:
         """The manifest with its proof."""
         with self.watch.timed("verify"):
-            identities = () if self.encryption is None else self.encryption.identities
-            database_roles.require_intact(self.place, archive, made, identities=identities)
+            database_roles.require_intact(self.place, archive, made, identities=self._identities)
             proof = self._proof(programs, archive, made, stored)
         now = utc_text(self.deadline.clock.now())
         return dataclasses.replace(made, verified={**proof, "at": now}, finished=now, seconds=dict(self.watch.seconds))
@@ -658,9 +662,8 @@ class Backup:
         self, programs: pg_programs.Programs, archive: str, made: manifest.Manifest, stored: Stored
     ) -> dict[str, t.Any]:
         params = self.params
-        identities = () if self.encryption is None else self.encryption.identities
-        stream = backup_proof.Archive(self.place, archive.rpartition("/")[0], made, identities=identities)
-        if identities and stream.properties() != self.source.properties:
+        stream = backup_proof.Archive(self.place, archive.rpartition("/")[0], made, identities=self._identities)
+        if self._identities and stream.properties() != self.source.properties:
             raise ActionFailed("The manifest's encrypted properties are not the database's.")
         if params["verify"] == "head":
             return backup_proof.by_hash(stream, proven_by=stored.proven_by, deadline=self.deadline)

@@ -850,8 +850,7 @@ def _judge_kept(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Crite
     for kept in facts.kept:
         label = f"kept database {kept.name}"
         size = "" if kept.size_bytes is None else f" ({size_text(kept.size_bytes)})"
-        quoted = kept.name.replace('"', '""')
-        remedy = f'When nobody needs it any more: DROP DATABASE "{quoted}".'
+        remedy = f"When nobody needs it any more: DROP DATABASE {postgres.quoted(kept.name)}."
         if kept.since is None:
             yield unknown(label, f"{label}{size} is of an unknown age, {KEPT[kept.kind]}", remedy=remedy)
             continue

@@ -75,6 +75,11 @@ def described(dsn: str, dbname: str | None = None) -> str:
     return f"{dbname or database_of(dsn)} at {host}:{port}" + (f" as {user}" if user else "")
 
 
+def quoted(name: str) -> str:
+    """A name as SQL that somebody is to run writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def database_of(dsn: str) -> str:
     """The name of the database that a DSN means: named, or libpq's default (PGDATABASE, then the user's name)."""
     parts = normalised(dsn)

@@ -46,6 +46,7 @@ _OPTIONS: Spec = {
     "defaults": {"type": "str", "default": "golive_checklist_defaults"},
     "system_file": {"type": "bool", "default": False},
     "require": {"type": "list", "elements": "str", "default": []},
+    "satisfies": {"type": "dict", "default": {}},
     "directory": {"type": "str"},
 }
 
@@ -67,6 +68,7 @@ class ActionModule(ActionBase):
         refuse_forged(load_extra_vars(self._loader))
         options = validated(_OPTIONS, plain(self._task.args, variables.get("omit")), where="plan")
         faults: list[str] = []
+        system_file.require_steps(options["satisfies"], name="satisfies")
         if options["system_file"]:
             self._check_system_file(variables)
         raw_items = self._raw_list(options["checklist"], variables)
@@ -202,6 +204,7 @@ class ActionModule(ActionBase):
         document = {
             "items": expected,
             "require": options["require"],
+            "satisfies": options["satisfies"],
             "checklist": options["checklist"],
             "defaults": options["defaults"],
             "checklist_sha256": checklist_hash,

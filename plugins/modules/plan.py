@@ -32,10 +32,19 @@ options:
     type: bool
     default: false
   require:
-    description: Ids of written checklists that items have to cover, such as V(S1) or V(S1.21); a gap is NO-GO.
+    description:
+      - Ids of written checklists that have to be covered, such as V(S1) or V(S1.21), by an item of any phase or by a step
+        in O(satisfies). A gap is NO-GO.
+      - An item that turns out not to apply covers nothing.
     type: list
     elements: str
     default: []
+  satisfies:
+    description:
+      - Ids of written checklists that the release serves by what it does, by the name of its step; what only the release can
+        do needs no item.
+    type: dict
+    default: {}
   directory:
     description: Where the run keeps its files on the controller; a directory of this run by default.
     type: str
@@ -60,6 +69,9 @@ EXAMPLES = r"""
   opsready.golive.plan:
     checklist: golive_checklist
     require: [S1]
+    satisfies:
+      backup: [S1.10]
+      stop: [S1.31, S1.32, S1.33]
 """
 
 RETURN = r"""

@@ -884,6 +884,10 @@ def _coverage(report: Mapping[str, Any]) -> str:
             f"{len(covered):,} items"
             + (f"<details><summary>List</summary>{codes['covered']}</details>" if covered else ""),
         )
+        + "".join(
+            _fact(f"By the step {escape(step)}", ", ".join(f"<code>{escape(item)}</code>" for item in items))
+            for step, items in section(coverage, "by_steps").items()
+        )
         + _fact("Missing", codes["missing"] or "none")
         + "</dl></section>\n"
     )

@@ -36,6 +36,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     signer,
     some_hosts,
     spans,
+    steps_by_item,
     uncovered,
     waiver_sentence,
     ways_title,
@@ -278,38 +279,46 @@ def _checklist(report: Mapping[str, Any]) -> Iterator[str]:
                 items.setdefault(as_text(name), []).append(finding)
         else:
             own.setdefault(finding["id"], []).append(finding)
-    for name in names(section(report["verdict"], "coverage"), "missing"):
+    coverage = section(report["verdict"], "coverage")
+    steps = steps_by_item(report)
+    for name in [*steps, *names(coverage, "missing")]:
         items.setdefault(name, [])
     sources: dict[str, list[str]] = {}
     for name in sorted(items, key=natural_key):
         sources.setdefault(_source(name), []).append(name)
     for source in sorted(sources, key=natural_key):
-        listed = [(name, items[name]) for name in sources[source]]
+        listed = [(name, items[name], steps.get(name, [])) for name in sources[source]]
         yield from _section(f"Checklist {escape(source)}" if source else "Checklist", listed)
     if own:
-        yield from _section("Items of no written checklist", sorted(own.items(), key=lambda item: natural_key(item[0])))
+        listed = [(name, own[name], []) for name in sorted(own, key=natural_key)]
+        yield from _section("Items of no written checklist", listed)
 
 
-def _section(title: str, items: Sequence[tuple[str, list[Finding]]]) -> Iterator[str]:
-    ticked = sum(_is_ticked(findings) for _unused, findings in items)
+def _section(title: str, items: Sequence[tuple[str, list[Finding], list[dict[str, Any]]]]) -> Iterator[str]:
+    ticked = sum(_is_ticked(findings, steps) for _unused, findings, steps in items)
     yield f"## {title}: {ticked:,} of {len(items):,} ticked\n\n"
-    for name, findings in items:
-        yield _item(name, findings)
+    for name, findings, steps in items:
+        yield _item(name, findings, steps)
     yield "\n"
 
 
-def _is_ticked(findings: Iterable[Finding]) -> bool:
+def _is_ticked(findings: Iterable[Finding], steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether something passed or was done, and nothing did not."""
     decisions = {decision_of(finding) for finding in findings}
-    return "pass" in decisions and decisions <= {"pass", "not_applicable"}
+    done = all(step["status"] == "done" for step in steps)
+    return done and bool(steps or "pass" in decisions) and decisions <= {"pass", "not_applicable"}
 
 
-def _item(name: str, findings: Sequence[Finding]) -> str:
-    if not findings:
-        return f"- [ ] **{escape(name)}** not covered by any check or sign-off\n"
-    worst = min((decision_of(finding) for finding in findings), key=lambda decision: DECISION_RANK[decision])
-    box, note = ("x", "") if _is_ticked(findings) else (" ", f" (**{word(worst)}**)")
-    titles = list(dict.fromkeys(as_text(finding.get("title")) or finding["id"] for finding in findings))
+def _item(name: str, findings: Sequence[Finding], steps: Sequence[Mapping[str, Any]]) -> str:
+    if not findings and not steps:
+        return f"- [ ] **{escape(name)}** not covered by any check, step or sign-off\n"
+    box = "x" if _is_ticked(findings, steps) else " "
+    worst = min((decision_of(finding) for finding in findings), key=DECISION_RANK.__getitem__, default="pass")
+    note = "" if box == "x" or worst == "pass" else f" (**{word(worst)}**)"
+    titles = [as_text(finding.get("title")) or finding["id"] for finding in findings]
+    titles = list(dict.fromkeys([*titles, *(as_text(step.get("title")) for step in steps)]))
     lines = [f"- [{box}] **{escape(name)}** {'; '.join(map(escape, titles))}{note}"]
+    lines += [f"  - {step['status']} by the release ({code(step['name'])})" for step in steps]
     if len(findings) <= LINES_PER_ITEM:
         lines += [line for finding in findings for line in _finding_lines(finding, [finding["host"]])]
     else:

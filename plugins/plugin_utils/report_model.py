@@ -21,6 +21,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import STEPS, WAY_BACK
+
 SCHEMA_VERSION = 1
 
 STATUSES = ("fail", "unknown", "warn", "not_applicable", "pass")
@@ -41,6 +43,7 @@ OUTCOMES = {
 }
 #: What becomes of a downtime beside its budget. Seconds that nobody measured may lie on either side of it.
 WITHIN_BUDGET, OVER_BUDGET, BUDGET_UNKNOWN = "within budget", "over budget", "unknown"
+_STEP_TITLES = {step.name: step.title for step in (*STEPS, *WAY_BACK)}
 FILE_NAMES = {"json": "report.json", "html": "index.html", "markdown": "report.md", "junit": "junit.xml"}
 
 WORDS = {
@@ -290,6 +293,17 @@ def uncovered(verdict: Mapping[str, Any]) -> list[str]:
     return [name for name in names(section(verdict, "coverage"), "missing") if name not in told]
 
 
+def steps_by_item(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the steps that serve items of written checklists, by the item; one that the release has not come to is "not done"."""
+    taken = {step["name"]: step for step in section(report, "release").get("steps") or []}
+    by_item: dict[str, list[dict[str, Any]]] = {}
+    for name, items in section(section(report["verdict"], "coverage"), "by_steps").items():
+        step = taken.get(name) or {"name": name, "title": _STEP_TITLES.get(name, name), "status": "not done"}
+        for item in items:
+            by_item.setdefault(as_text(item), []).append(step)
+    return by_item
+
+
 def not_listed(report: Mapping[str, Any]) -> int:
     """Return how many findings the verdict counted that the report does not have: a run that died kept none."""
     return int(sum(section(report["verdict"], "counts").values())) - len(report["findings"])
@@ -423,7 +437,7 @@ def _checked_verdict(
     for name in ("blocking", "warnings", "conditional"):
         filled[name].sort(key=lambda entry: (natural_key(str(entry.get("id"))), natural_key(str(entry.get("host")))))
     if not isinstance(verdict.get("coverage"), Mapping):
-        filled["coverage"] = {"required": [], "covered": [], "missing": []}
+        filled["coverage"] = {"required": [], "covered": [], "by_steps": {}, "missing": []}
     # What a reader can count in the list is what the headline says.
     counts = dict.fromkeys(reversed(DECISIONS), 0) | ({} if findings_are_all else section(verdict, "counts"))
     for finding in findings:

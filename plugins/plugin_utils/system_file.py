@@ -13,6 +13,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     destinations,
     maintenance,
     notify,
+    release_steps,
     retention,
     services,
     smoke_http,
@@ -44,6 +45,7 @@ SYSTEM_FILE: Spec = {
     "golive_checklist": {"type": "list", "elements": "dict", "required": True},
     "golive_checklist_defaults": {"type": "dict"},
     "golive_require": {"type": "list", "elements": "str"},
+    "golive_satisfies": {"type": "dict"},
     "golive_waivers": {"type": "list", "elements": "dict"},
     "golive_sign_offs": {"type": "list", "elements": "dict"},
     "golive_force": {"type": "list", "elements": "dict"},
@@ -198,6 +200,8 @@ SYSTEM_FILE: Spec = {
     },
 }  # fmt: skip
 
+#: The steps that the ids of written checklists can stand beside.
+_STEP_NAMES = tuple(step.name for step in (*release_steps.STEPS, *release_steps.WAY_BACK))
 #: What Ansible makes of no inventory entry.
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 #: What our playbooks make themselves; not an input.
@@ -242,12 +246,37 @@ def check_hosts(values: t.Mapping[str, t.Any], inventory: t.Container[str]) -> l
 def check_together(values: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong between variables that are each right by themselves."""
     parts = {name: value for name, value in values.items() if isinstance(value, t.Mapping)}
+    faults = []
     if "golive_workers" in parts and not parts.get("golive_services", {}).get("workers"):
-        return [
+        faults.append(
             "golive_workers needs golive_services.workers: workers that the release does not stop go on consuming while the "
             "database is migrated"
-        ]
-    return []
+        )
+    for step in release_steps.STEPS:
+        # A part is a variable, or what a user does in one of the smoke test's two places.
+        part, _unused, place = step.needs.partition("_")
+        there = parts.get(f"golive_{part}")
+        if (
+            step.name in parts.get("golive_satisfies", {})
+            and part
+            and not (there.get(place) if there and place else there)
+        ):
+            faults.append(
+                f"golive_satisfies.{step.name}: this system has no such step without golive_{part}{'.' if place else ''}{place}"
+            )
+    return faults
+
+
+def require_steps(satisfies: t.Mapping[str, t.Any], *, name: str) -> None:
+    """Raise BadInput for a step that no release has, and for one without ids; ``satisfies`` is a mapping from one to the other."""
+    for step, ids in satisfies.items():
+        if step not in _STEP_NAMES:
+            raise BadInput(
+                f"{name}: a release has no step {step!r}{close_match(str(step), _STEP_NAMES)}.",
+                remedy=f"Its steps are {', '.join(_STEP_NAMES)}.",
+            )
+        if not isinstance(ids, (list, tuple)) or not ids or not all(isinstance(one, str) and one for one in ids):
+            raise BadInput(f"{name}.{step} has to be a list of ids, such as [S1.31].")
 
 
 def check_value(name: str, value: t.Any) -> None:
@@ -262,6 +291,8 @@ def check_value(name: str, value: t.Any) -> None:
 
 def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
     """Raise BadInput for what would otherwise be said once the lock is held, or inside the window."""
+    if name == "golive_satisfies":
+        require_steps(read, name=name)
     if name == "golive_services":
         artefacts.checked_sha256(read["artefact"]["sha256"], name="golive_services.artefact.sha256")
         if not read["backend"]:

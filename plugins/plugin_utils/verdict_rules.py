@@ -390,9 +390,9 @@ def decide(
     for status, reasons in (("fail", obstacles), ("unknown", unreadable)):
         for name, reason in (reasons or {}).items():
             sorted_out.block(name, status, str(reason))
-    coverage = _coverage(expected, judged)
+    coverage = _coverage(expected, judged, phase)
     for identity in coverage["missing"]:
-        sorted_out.block(identity, "unknown", f"{identity} is required, and no item covers it.")
+        sorted_out.block(identity, "unknown", f"{identity} is required, and no item and no step covers it.")
     before = (previous or {}).get("strictness") or {}
     strict = _strictness(expected, judged, demands or {}, before)
     easier, changed = _changes(strict, before, approver)
@@ -433,14 +433,18 @@ def _counting(findings: t.Sequence[Finding], items: t.Mapping[str, Expected], ph
     ]
 
 
-def _coverage(expected: Expected, judged: t.Sequence[Finding]) -> dict[str, t.Any]:
-    """What of the required lists is served by an item that applied somewhere."""
-    applied = [finding for finding in judged if finding["status"] != "not_applicable"]
-    served = {identity for finding in applied for identity in (finding["id"], *finding["satisfies"])}
+def _coverage(expected: Expected, judged: t.Sequence[Finding], phase: str) -> dict[str, t.Any]:
+    """What of the required lists is served by an item that applied somewhere, by one of another phase, or by a step."""
+    serving = [finding for finding in judged if finding["status"] != "not_applicable"]
+    serving += [item for item in expected["items"] if phase not in item["phase"]]
+    by_steps = dict(expected.get("satisfies") or {})
+    served = {identity for one in serving for identity in (one["id"], *one["satisfies"])}
+    served.update(identity for ids in by_steps.values() for identity in ids)
     required = list(expected.get("require", []))
     return {
         "required": required,
         "covered": sorted(identity for identity in served if "." in identity),
+        "by_steps": by_steps,
         "missing": [identity for identity in required if not _covered(identity, served)],
     }
 

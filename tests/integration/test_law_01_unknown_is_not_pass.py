@@ -73,6 +73,11 @@ def test_what_is_required_and_covered_by_no_item_is_no_go() -> None:
     assert verdict["coverage"]["missing"] == ["S2.4"]
 
 
+def test_what_is_required_and_done_by_a_step_is_covered() -> None:
+    verdict = _play(require=["S1", "S2.4"], satisfies={"backup": ["S2.4"]}).of("Decide").result["verdict"]
+    assert verdict["coverage"]["missing"] == []
+
+
 BROKEN: dict[str, dict[str, t.Any]] = {
     "undefined": {"check_host": {"files": [{"path": "{{ nothing_here }}"}]}},
     "undefined-when": {"when": "nothing_here", "reason": "nobody knows"},

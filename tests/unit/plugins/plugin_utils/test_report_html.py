@@ -133,6 +133,11 @@ def test_what_nobody_covers_is_told_where_the_blocking_items_are() -> None:
     assert "S1.36" in blocks
 
 
+def test_what_the_release_serves_by_doing_it_stands_with_the_coverage() -> None:
+    page = page_of(samples.live())
+    assert "<dt>By the step fence</dt><dd><code>S1.33</code>, <code>S1.34</code></dd>" in page
+
+
 def test_the_downtime_is_marked_on_every_step_and_told_in_figures() -> None:
     page = page_of(samples.live())
     first, enlarged = page.split('<ol class="steps">')[1:]

@@ -84,6 +84,32 @@ def test_a_required_item_without_a_finding_stands_unticked_in_its_checklist() ->
     assert "## Checklist S1: 0 of 1 ticked" in text
 
 
+@pytest.mark.parametrize(
+    ("status", "finding", "box"),
+    [
+        ("done", "pass", "x"),
+        ("done", None, "x"),
+        ("done", "fail", " "),
+        ("undone", "pass", " "),
+        ("failed", None, " "),
+        (None, "pass", " "),  # the release never came to it
+    ],
+)
+def test_what_a_step_serves_is_ticked_when_it_is_done(status: str | None, finding: str | None, box: str) -> None:
+    report = samples.live()
+    report["verdict"]["coverage"]["by_steps"] = {"backup": ["S9.10"]}
+    report["release"]["steps"] = [
+        {**step, "status": status} if step["name"] == "backup" else step
+        for step in report["release"]["steps"]
+        if status or step["name"] != "backup"
+    ]
+    if finding:
+        report["findings"].append(samples.finding("store", finding, satisfies=["S9.10"]))
+    text = markdown_of(report)
+    assert tick(text, "S9.10") == box
+    assert f"- {status or 'not done'} by the release (`backup`)" in text
+
+
 def test_an_item_of_no_checklist_is_listed_by_its_own_id() -> None:
     assert tick(of_findings(samples.finding("extra")), "extra") == "x"
 

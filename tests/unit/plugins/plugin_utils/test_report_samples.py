@@ -262,7 +262,12 @@ def live() -> dict[str, Any]:
             changed=[
                 {"id": "latency", "field": "url", "was": "https://a.example.org/", "now": "https://b.example.org/"}
             ],
-            coverage={"required": ["S1"], "covered": [f"S1.{number}" for number in range(1, 43)], "missing": []},
+            coverage={
+                "required": ["S1"],
+                "covered": [f"S1.{number}" for number in range(1, 43)],
+                "by_steps": {"backup": ["S1.10"], "fence": ["S1.33", "S1.34"]},
+                "missing": [],
+            },
         ),
     )
 

@@ -161,6 +161,36 @@ def test_workers_that_are_no_services_of_ours_cannot_be_released() -> None:
     assert check_together(good) == check_together({"golive_services": SERVICES}) == []
 
 
+@pytest.mark.parametrize(
+    ("satisfies", "said"),
+    [
+        ({"bakcup": ["S1.10"]}, "has no step 'bakcup' (did you mean backup?)"),
+        ({"backup": "S1.10"}, "golive_satisfies.backup has to be a list of ids"),
+        ({"backup": []}, "golive_satisfies.backup has to be a list of ids"),
+        ({"backup": [1.10]}, "golive_satisfies.backup has to be a list of ids"),
+    ],
+)
+def test_what_no_step_can_serve_is_refused(satisfies: dict[str, t.Any], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_value("golive_satisfies", satisfies)
+    assert said in caught.value.message
+    check_value("golive_satisfies", {"backup": ["S1.10"], "back_database": ["S1.66"]})
+
+
+@pytest.mark.parametrize(
+    ("step", "part", "values"),
+    [
+        ("backup", "golive_backup", {"golive_backup": {"destination": "file:///backups"}}),
+        ("smoke_inside", "golive_smoke.inside", {"golive_smoke": {"inside": [{"name": "login"}]}}),
+    ],
+)
+def test_a_step_that_the_system_does_not_have_serves_nothing(step: str, part: str, values: dict[str, t.Any]) -> None:
+    satisfies = {"golive_satisfies": {step: ["S1.10"], "stop": ["S1.31"]}}
+    assert check_together({**satisfies, **values}) == []
+    (fault,) = check_together({**satisfies, "golive_smoke": {"outside": [{"name": "login"}]}})
+    assert fault == f"golive_satisfies.{step}: this system has no such step without {part}"
+
+
 def test_judging_a_value_changes_no_spec() -> None:
     before = copy.deepcopy(SYSTEM_FILE)
     check_value("golive_downtime", {"url": "https://a"})

@@ -51,8 +51,8 @@ def _finding(identity: str = "a", status: str = "pass", **changes: t.Any) -> dic
 def _decide(
     items: list[dict[str, t.Any]], findings: list[dict[str, t.Any]], *, require: t.Sequence[str] = (), **more: t.Any
 ) -> tuple[Verdict, list[dict[str, t.Any]]]:
-    strictness = more.pop("strictness", {})
-    expected = {"items": items, "require": list(require), "strictness": strictness}
+    planned = {name: more.pop(name, {}) for name in ("strictness", "satisfies")}
+    expected = {"items": items, "require": list(require), **planned}
     return decide(expected=expected, findings=findings, **{"phase": "pre_deploy", "now": NOW, **more})
 
 
@@ -493,7 +493,24 @@ def test_what_is_not_applicable_covers_nothing() -> None:
     items = [_item("a", satisfies=["S1.1"]), _item("b")]
     findings = [_finding("a", "not_applicable", satisfies=["S1.1"]), _finding("b")]
     verdict, _unused = _decide(items, findings, require=["S1.1"])
-    assert verdict["blocking"][0]["summary"] == "S1.1 is required, and no item covers it."
+    assert verdict["blocking"][0]["summary"] == "S1.1 is required, and no item and no step covers it."
+
+
+@pytest.mark.parametrize("phase", ["pre_deploy", "watch"])
+def test_what_another_phase_judges_is_covered_in_each(phase: str) -> None:
+    """Otherwise the watch would take a good release back for want of what was judged before it."""
+    items = [_item("before", satisfies=["S1.1"]), _item("after", satisfies=["S1.67"], phase=["watch"])]
+    findings = [_finding("before", satisfies=["S1.1"]), _finding("after", satisfies=["S1.67"], phase=["watch"])]
+    verdict, _unused = _decide(items, findings, require=["S1.1", "S1.67"], phase=phase)
+    assert (verdict["decision"], verdict["coverage"]["missing"]) == ("GO", [])
+    assert verdict["coverage"]["covered"] == ["S1.1", "S1.67"]
+
+
+@pytest.mark.parametrize(("satisfies", "missing"), [({"backup": ["S1.10"]}, []), ({"stop": ["S1.31"]}, ["S1.10"])])
+def test_what_the_release_does_covers_what_it_serves(satisfies: dict[str, list[str]], missing: list[str]) -> None:
+    verdict, _unused = _decide([_item()], [_finding()], require=["S1.10"], satisfies=satisfies)
+    assert verdict["coverage"]["missing"] == missing
+    assert verdict["coverage"]["by_steps"] == satisfies
 
 
 # ---- loosened

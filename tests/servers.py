@@ -421,6 +421,36 @@ class Postgres(Program):
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+class PgBouncer(Program):
+    """A pooler before a PostgreSQL server, logged in as its superuser."""
+
+    name = "pgbouncer"
+    unprivileged = True
+    #: Debian has it where an ordinary user's PATH does not look.
+    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+    def __init__(self, server: Postgres, *, mode: str, ignore: str) -> None:
+        super().__init__()
+        settings = {
+            "listen_addr": HOST, "listen_port": self.port, "unix_socket_dir": "", "auth_type": "any", "pool_mode": mode,
+            "ignore_startup_parameters": ignore,
+        }  # fmt: skip
+        login = f"host={HOST} port={server.port} user={server.user} password={server.password}"
+        lines = [
+            "[databases]",
+            f"* = {login}",
+            "[pgbouncer]",
+            *(f"{name} = {value}" for name, value in settings.items()),
+        ]
+        self.configuration = self.directory / "pgbouncer.ini"
+        self.configuration.write_text("\n".join(lines) + "\n")
+        if runs_as_root():
+            os.chown(self.configuration, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
+
+    def command(self) -> list[str]:
+        return [str(self.program), str(self.configuration)]
+
+
 # -------------------------------------------------------------------------------------------------------- Redis
 
 

@@ -15,6 +15,8 @@ options:
     description:
       - Where the database is, such as V(postgresql://golive@db.example.org:5432/archive), or libpq's keywords. What SQLAlchemy
         writes, such as V(postgresql+asyncpg://…), is understood too.
+      - What changes or copies a database has to reach the server itself. A connection pooler, such as PgBouncer, is detected and
+        refused there; checks may ask through one.
       - A DSN that holds a password is refused, since option values are printed at high verbosity; use O(password).
     type: str
     required: true

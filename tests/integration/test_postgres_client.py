@@ -17,13 +17,15 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres as client
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
     Denied,
     GoliveError,
     TimedOut,
     UnexpectedAnswer,
     Unreachable,
 )
-from tests.servers import HangingServer, Postgres, ScriptedServer, await_true
+from tests.parts import need_part
+from tests.servers import HangingServer, PgBouncer, Postgres, ScriptedServer, await_true
 
 
 def connect(server: Postgres, *, seconds: float = 30.0, **options: t.Any) -> t.Any:
@@ -160,5 +162,27 @@ def test_a_pooler_that_knows_no_startup_options_is_asked_without_them() -> None:
         with pytest.raises(Unreachable, match="the pool is full"):
             client.connect(dsn, password="x", deadline=Deadline(10))
         assert [b"statement_timeout" in packet for packet in startups] == [True, False]
-        with pytest.raises(Unreachable, match="unsupported startup parameter"):
+        with pytest.raises(BadInput, match="A connection pooler stands before PostgreSQL"):
             client.connect(dsn, password="x", deadline=Deadline(10), settings={"lock_timeout": "1s"})
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+@pytest.mark.parametrize("ignore", ["options", "extra_float_digits"])
+def test_what_needs_a_session_is_refused_a_poolers(postgres: Postgres, mode: str, ignore: str) -> None:
+    """A pooler that ignores startup options would take the lock_timeout away in silence."""
+    need_part("pgbouncer", PgBouncer.program)
+    with PgBouncer(postgres, mode=mode, ignore=ignore) as pooler:
+        dsn = f"postgresql://{postgres.user}@{pooler.host}:{pooler.port}/postgres"
+        with contextlib.closing(client.connect(dsn, password="x", deadline=Deadline(10))) as made:
+            assert client.value(made, "select 1", doing="Asking", deadline=Deadline(10)) == 1
+        for autocommit in (True, False):
+            with pytest.raises(BadInput, match="A connection pooler stands before PostgreSQL") as caught:
+                client.connect(
+                    dsn, password="x", deadline=Deadline(10), autocommit=autocommit, settings={"lock_timeout": "1s"}
+                )
+            assert "the server's own host and port" in str(caught.value)
+
+
+def test_a_transaction_begins_afresh_after_the_server_was_asked_for_its_process(postgres: Postgres) -> None:
+    with contextlib.closing(connect(postgres, autocommit=False, settings={"lock_timeout": "1s"})) as made:
+        made.execute("set transaction isolation level repeatable read")  # refused after a query

@@ -148,7 +148,8 @@ def connect(
     """A connection that no wait on it outlives the deadline.
 
     ``settings`` are server settings given at startup (``{"lock_timeout": "3s"}``); statement_timeout is the deadline's.
-    Raises BadInput, MissingLibrary, Unreachable, TimedOut, Denied.
+    Who gives some needs a session of the server's, and is refused one of a pooler's: it drops them, or hands them to the
+    next client. Raises BadInput, MissingLibrary, Unreachable, TimedOut, Denied.
     """
     psycopg = require("psycopg")
     parts: dict[str, t.Any] = normalised(dsn)
@@ -166,14 +167,36 @@ def connect(
         arguments["password"] = password
     try:
         try:
-            return _connected(arguments, autocommit, deadline, where)
+            made = _connected(arguments, autocommit, deadline, where)
         except psycopg.OperationalError as problem:
             # PgBouncer refuses startup options unless told to ignore them; the watchdog still bounds every wait.
-            if "unsupported startup parameter" not in str(problem) or settings:
+            if "unsupported startup parameter" not in str(problem):
                 raise
+            if settings:
+                raise _behind_a_pooler(where)
             return _connected({**arguments, "options": parts.get("options", "")}, autocommit, deadline, where)
+        if settings and not _is_direct(made):
+            made.close()
+            raise _behind_a_pooler(where)
+        return made
     except psycopg.Error as problem:
         raise _connection_error(problem, where, deadline)
+
+
+def _is_direct(connection: psycopg.Connection[Row]) -> bool:
+    """Whether the process that greeted us is the one that answers: a pooler makes up a process id of its own."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if not connection.autocommit:
+        connection.rollback()  # a snapshot is set before the first query of a transaction
+    return row is not None and row[0] == connection.info.backend_pid
+
+
+def _behind_a_pooler(where: str) -> BadInput:
+    return BadInput(
+        f"A connection pooler stands before PostgreSQL ({where}), and this needs a session of the server's own: locks, "
+        "settings and the snapshot belong to one.",
+        remedy="Name the server's own host and port in dsn.",
+    )
 
 
 def _connected(

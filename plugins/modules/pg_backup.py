@@ -344,7 +344,8 @@ pruned:
 plan:
   description:
     - What preflight found, and what was or would be done. C(plan.destination) is what the place tells of itself - C(free_bytes) of a directory; of a
-      bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell.
+      bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell. C(plan.replication) lists logical replication slots and
+      subscriptions of the database, which no backup has.
   type: dict
   returned: when a backup was or would be made
   sample:

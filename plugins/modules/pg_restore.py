@@ -139,6 +139,15 @@ options:
     description: Go back although something would be lost, or although that is not known.
     type: bool
     default: false
+  replication:
+    description:
+      - What is to become of logical replication slots and subscriptions of the database that gives way. No archive has them, and they
+        cannot be moved; who reads a slot finds none in the database that is brought back, and a subscription is not in it.
+      - With V(refuse) nothing is brought back while there are any. With V(leave) they stay with the database that is kept, and
+        RV(replication) lists them, to be made anew.
+    type: str
+    choices: [refuse, leave]
+    default: refuse
   compare:
     description: What of the restored database is compared with the manifest.
     type: str
@@ -341,6 +350,13 @@ failed_database:
   type: str
   returned: for V(restored)
   sample: archive_failed_r-20261122-1
+replication:
+  description: The logical replication slots and the subscriptions that stay with the database that was replaced, each with C(kind), C(name) and C(of).
+  type: list
+  elements: dict
+  returned: for V(restored)
+  sample:
+    - {kind: slot, name: debezium, of: pgoutput}
 data_loss:
   description: What would be or was lost. C(data_loss.lossless) is empty where that cannot be known, and C(data_loss.reason) says why.
   type: dict

@@ -98,6 +98,7 @@ SYSTEM_FILE: Spec = {
             "verify_dsn": {"type": "str"},
             "fence": {"type": "str", "choices": ["rename"]},
             "template_copy": {"type": "bool"},
+            "replication": {"type": "str", "choices": ["refuse", "leave"]},
             "application_roles": {"type": "list", "elements": "str", "required": True},
             "pg_bindir": {"type": "str"},
         },

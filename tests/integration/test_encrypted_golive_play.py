@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A go-live whose way back restores an encrypted backup is refused where nothing that reads it is at hand."""
+"""A go-live whose way back restores a backup is refused where nothing can read it, and where it would not have everything."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ from tests.integration.sealed_site import sealed_site
 from tests.servers import Postgres
 
 
-def test_without_the_identity_that_its_way_back_needs_nothing_begins(postgres: Postgres, tmp_path: Path) -> None:
+def test_without_what_its_way_back_needs_nothing_begins(postgres: Postgres, tmp_path: Path) -> None:
     with sealed_site(postgres, tmp_path) as site:
-        played = site.play("golive", codes=(2,))
-        (blocking,) = site.written()["verdict"]["blocking"]
-        assert (blocking["id"], blocking["status"]) == ("backup", "fail"), played.text[-3000:]
-        assert "golive_secrets.backup_identity, which would read it, is not given" in blocking["summary"]
-        assert site.key.recipient in blocking["summary"]
+        postgres.execute(
+            "create subscription prices connection 'host=nowhere' publication prices with (connect = false, slot_name = none)",
+            dbname=site.database,
+        )
+        try:
+            played = site.play("golive", codes=(2,))
+        finally:
+            postgres.execute("drop subscription prices", dbname=site.database)
+        encrypted, tied = site.written()["verdict"]["blocking"]
+        assert (encrypted["id"], encrypted["status"]) == ("backup", "fail"), played.text[-3000:]
+        assert "golive_secrets.backup_identity, which would read it, is not given" in encrypted["summary"]
+        assert site.key.recipient in encrypted["summary"]
+        assert (tied["id"], tied["status"]) == ("replication", "fail"), played.text[-3000:]
+        assert "cannot carry over subscription prices: say golive_database.replication: leave" in tied["summary"]
         assert not (site.record / "releases").exists() or list((site.record / "releases").iterdir()) == []
         assert list(site.backups.iterdir()) == []

@@ -485,3 +485,32 @@ def test_clients_that_reconnect_do_not_stop_the_swap(
     assert done["changed"] is True, done
     with pytest.raises(psycopg.OperationalError, match="not currently accepting"):
         sample.connect(f"{sample.name}_failed_r1")
+
+
+def test_slots_and_subscriptions_are_never_left_behind_in_silence(run_module_here: ModuleRun, tmp_path: Path) -> None:
+    with Postgres(settings={"wal_level": "logical"}) as server:
+        sample = Sample(server).create()  # it ends with its server
+        server.execute("select pg_create_logical_replication_slot('debezium', 'pgoutput')", dbname=sample.name)
+        server.execute(
+            "create subscription \"from head office\" connection 'host=nowhere' publication documents"
+            " with (connect = false, slot_name = none)",
+            dbname=sample.name,
+        )
+        tied = [
+            {"kind": "slot", "name": "debezium", "of": "pgoutput"},
+            {"kind": "subscription", "name": "from head office", "of": "documents"},
+        ]
+        fence(run_module_here, sample)
+        made = back_up(run_module_here, sample, tmp_path)
+        since = baseline(run_module_here, sample)
+        wanted = restore(sample, "restored", backup=made["manifest"], baseline=since, target=f"{sample.name}_golive_r1")
+        for check in (True, False):
+            refused = run_module_here("pg_restore", wanted, check=check)
+            assert refused["failed"] and refused["replication"] == tied, refused
+            assert "slot debezium (pgoutput), subscription from head office (documents)" in refused["msg"]
+        assert sample.databases() == [f"{sample.name}_golive_r1"]
+        done = run_module_here("pg_restore", {**wanted, "replication": "leave"})
+        assert (done["changed"], done["replication"]) == (True, tied), done
+        assert "2 replication slots or subscriptions stay with it" in done["msg"]
+        kept = server.execute("select database::text from pg_replication_slots")
+        assert kept == [(done["failed_database"],)]

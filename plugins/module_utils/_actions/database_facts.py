@@ -205,6 +205,20 @@ def properties(connection: psycopg.Connection[t.Any], name: str, *, deadline: De
     }
 
 
+def replication(connection: psycopg.Connection[t.Any], name: str, *, deadline: Deadline) -> list[dict[str, t.Any]]:
+    """The logical slots and the subscriptions of a database: they are tied to it itself, and no archive has them."""
+    found = postgres.rows(
+        connection,
+        "select 'slot', s.slot_name::text, s.plugin::text from pg_catalog.pg_replication_slots s where s.database = %s"
+        " union all select 'subscription', s.subname::text, pg_catalog.array_to_string(s.subpublications, ', ')"
+        " from pg_catalog.pg_subscription s join pg_catalog.pg_database d on d.oid = s.subdbid where d.datname = %s order by 1, 2",
+        (name, name),
+        doing=f"Listing the replication slots and subscriptions of {name}",
+        deadline=deadline,
+    )
+    return [{"kind": kind, "name": identity, "of": of} for kind, identity, of in found]
+
+
 #: GUC_LIST_QUOTE in PostgreSQL's source: their stored value is a list of quoted names, not one string.
 _LISTS = frozenset(
     (

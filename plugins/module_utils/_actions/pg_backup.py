@@ -350,6 +350,7 @@ class Backup:
             "encryption": None if self.encryption is None else self.encryption.told(),
             "verify": params["verify"],
             "destination": known,
+            "replication": database_facts.replication(self.connection, self.source.database, deadline=self.deadline),
         }
         if check_mode:
             return {

@@ -90,6 +90,7 @@ ARGUMENT_SPEC: Spec = compose(
             },
         },
         "accept_data_loss": {"type": "bool", "default": False},
+        "replication": {"type": "str", "choices": ["refuse", "leave"], "default": "refuse"},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
         "verify_sql": {
             "type": "list",
@@ -257,6 +258,8 @@ class Work:
         self.identity = identity
         self.check_mode = check_mode
         self.watch = Stopwatch(deadline.clock)
+        #: What is tied to the database that gives way, and stays with it.
+        self.replication: list[dict[str, t.Any]] = []
 
     def cluster(self) -> t.ContextManager[Cluster]:
         return cluster_of(
@@ -485,6 +488,7 @@ class Work:
             if seen.fenced is not None:
                 cluster.may_alter(seen.fenced)
                 cluster.require_no_prepared_transactions(seen.fenced.name)
+                self._require_no_replication(cluster, seen.fenced.name)
             loss = self._require_no_loss(seen)
             if self.params["copy"] is not None:
                 return self._from_copy(cluster, seen, loss)
@@ -504,6 +508,17 @@ class Work:
         for name in shut:
             cluster.allow_connections(name, True)
         return look(cluster, Names.of(self.database, seen.names.identity, self.params["target"]))
+
+    def _require_no_replication(self, cluster: Cluster, replaced: str) -> None:
+        """Slots and subscriptions stay with the database that gives way: who reads or feeds them finds nothing in the new one."""
+        self.replication = database_facts.replication(cluster.connection, replaced, deadline=self.deadline)
+        if self.replication and self.params["replication"] == "refuse":
+            some = ", ".join(f"{one['kind']} {one['name']} ({one['of']})" for one in self.replication[:5])
+            raise Refused(
+                f"{replaced} has {len(self.replication)} replication slots or subscriptions, which would stay with it: {some}.",
+                remedy="Say replication: leave when they are to be made anew afterwards, or drop them first.",
+                known={"replication": self.replication},
+            )
 
     def _require_no_loss(self, seen: Seen) -> dict[str, t.Any] | None:
         if seen.fenced is None:
@@ -680,6 +695,7 @@ class Work:
             "source": source,
             "data_loss": loss,
             "sequences_advanced": advanced,
+            "replication": self.replication,
             "ended_sessions": ended,
             "seconds": dict(self.watch.seconds),
             "diff": {
@@ -688,6 +704,8 @@ class Work:
             },
         }
         kept = "" if replaced is None else f" What it replaced is kept as {names.failed} ({replaced.size_bytes} bytes)."
+        if self.replication:
+            kept += f" {len(self.replication)} replication slots or subscriptions stay with it, to be made anew."
         result["msg"] = f"{names.target} is back, from {source.get('manifest') or source.get('copy')}.{kept}"
         return result
 

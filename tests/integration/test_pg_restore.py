@@ -363,6 +363,23 @@ def test_what_cannot_be_carried_over_is_said_before_the_long_restore(
         sample.server.execute("drop role stranger_of_this_test")
 
 
+def test_a_security_label_that_nothing_on_the_server_understands_is_said_before_the_long_restore(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    """A provider is a library that no package here has; the label itself is a row like any other."""
+    sample.server.execute(
+        "insert into pg_shseclabel (objoid, classoid, provider, label)"
+        f" select oid, 'pg_database'::regclass, 'selinux', 'system_u:db' from pg_database where datname = '{sample.name}'"
+    )
+    fence(run_module_here, sample)
+    made = back_up(run_module_here, sample, tmp_path)
+    written = json.loads(Path(made["manifest"].removeprefix("file://")).read_text())
+    assert written["properties"]["security_labels"] == [{"provider": "selinux", "label": "system_u:db"}]
+    failed = run_module_here("pg_restore", restore(sample, "restored", backup=made["manifest"]))
+    assert failed["failed"] and 'security label provider "selinux" is not loaded' in failed["msg"], failed
+    assert sample.databases() == [f"{sample.name}_golive_r1"]
+
+
 def test_a_signal_in_the_middle_drops_what_was_being_made(postgres: Postgres, tmp_path: Path) -> None:
     big = Sample(postgres)
     try:

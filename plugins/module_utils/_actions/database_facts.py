@@ -183,6 +183,14 @@ def properties(connection: psycopg.Connection[t.Any], name: str, *, deadline: De
         doing=f"Reading the grants on {name}",
         deadline=deadline,
     )
+    labels = postgres.rows(
+        connection,
+        "select l.provider, l.label from pg_catalog.pg_shseclabel l"
+        " where l.objoid = %s and l.classoid = 'pg_catalog.pg_database'::regclass order by 1",
+        (oid,),
+        doing=f"Reading the security labels of {name}",
+        deadline=deadline,
+    )
     return {
         "owner": owner,
         "encoding": encoding,
@@ -202,6 +210,7 @@ def properties(connection: psycopg.Connection[t.Any], name: str, *, deadline: De
             for grantor, grantee, privilege, grantable in grants
         ],
         "settings": [{"role": role, "values": list(values)} for role, values in settings],
+        "security_labels": [{"provider": provider, "label": label} for provider, label in labels],
     }
 
 
@@ -248,7 +257,7 @@ def apply_properties(
     deadline: Deadline,
     rehearse: bool = False,
 ) -> None:
-    """Give a database the grants, connection limit and settings of another; owner and comment are the caller's.
+    """Give a database the grants, connection limit, settings and security labels of another; owner and comment are the caller's.
 
     All of it in one transaction, which ``rehearse`` rolls back. Raises Denied, UnexpectedAnswer.
     """
@@ -291,6 +300,9 @@ def _statements(name: str, wanted: t.Mapping[str, t.Any]) -> t.Iterator[t.Any]:
             yield sql.SQL("grant {} on database {} to {}{}").format(privilege, database, to, option)
             if by_another:
                 yield sql.SQL("set local role none")
+    for label in wanted.get("security_labels", ()):  # manifests of before have none
+        provider, text = sql.Literal(str(label["provider"])), sql.Literal(str(label["label"]))
+        yield sql.SQL("security label for {} on database {} is {}").format(provider, database, text)
     if wanted.get("is_template"):
         yield sql.SQL("alter database {} is_template true").format(database)
 

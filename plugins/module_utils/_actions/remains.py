@@ -124,8 +124,8 @@ def at_destination(place: Destination, original: str, *, identity: str | None) -
         name = _archive(match) if is_inside else one.name
         kind = "archive" if is_inside else _kind(one, match)
         key = (kind, name) if is_inside else one
-        seen = found[key].begun if key in found else ()
-        found[key] = Remain(kind, place.url(name), run, match["dump"], begun=(*seen, one))
+        before = found[key].begun if key in found else ()
+        found[key] = Remain(kind, place.url(name), run, match["dump"], begun=(*before, one))
     return sorted(found.values(), key=lambda one: (one.name, one.kind))
 
 

@@ -95,11 +95,16 @@ def backed(sample: Sample, place: Path, **more: t.Any) -> Backed:
         return Backed(sample, place, str(module.answer()["backup"]["manifest"]))
 
 
-@pytest.fixture(scope="module", params=["postgres", "debian_postgres"])
+@pytest.fixture(
+    scope="module",
+    params=[("postgres", "custom"), ("postgres", "directory"), ("debian_postgres", "custom")],
+    ids="-".join,
+)
 def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Backed]:
-    sample = Sample(request.getfixturevalue(request.param))
+    server, kind = request.param
+    sample = Sample(request.getfixturevalue(server))
     try:
-        yield backed(sample.create(TABLES), tmp_path_factory.mktemp("backups"))
+        yield backed(sample.create(TABLES), tmp_path_factory.mktemp("backups"), format=kind)
     finally:
         sample.drop()
 

@@ -9,6 +9,7 @@ What is compared with was taken in the dump's own snapshot, so any difference is
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import subprocess
@@ -223,7 +224,7 @@ class Archive:
             chunks = stack.enter_context(age.closing(self.chunks()))
             pg_programs.restore_stream(
                 programs,
-                chunks,
+                itertools.chain(chunks),  # what feeds pg_restore closes a stream that it was given itself
                 dsn,
                 password,
                 dbname=dbname,

@@ -14,7 +14,7 @@ author:
   - The opsready.golive authors (@opsready)
 description:
   - Streams C(pg_dump) in one snapshot to an object store or a directory, in bounded memory and without a temporary file, while rows and
-    contents of the same snapshot are counted beside it.
+    contents of the same snapshot are counted beside it. With O(format=directory) several jobs of C(pg_dump) share that snapshot.
   - The object is committed only after C(pg_dump) ended with 0 and its size and checksum were read back. By default it is then restored into
     a scratch database and compared table by table. The manifest is written last; a backup without one does not exist.
   - The roles that the database needs, which C(pg_dump) leaves out, lie beside the archive as SQL, without their passwords. C(psql -f) makes those that
@@ -94,6 +94,31 @@ options:
       kms_key_id:
         description: Key that V(aws:kms) encrypts with. Without it, the account's own for the store.
         type: str
+  format:
+    description:
+      - V(custom) is one file, streamed, which needs no room on the host. V(directory) is a file for each table, which O(jobs) of C(pg_dump) write and
+        as many of C(pg_restore) read. Take it where several large tables make a backup or its proof too long; one table is one job's.
+      - Each file of a directory is an object of its own below the archive's name, with size and digest in the manifest, and everything that holds for
+        one file holds for each of them. C(backup.sha256) is then the digest of C(LC_ALL=C sha256sum * | sha256sum) among them.
+      - The playbooks of a go-live take V(custom) alone, since C(ROLLBACK.md) restores one file.
+    type: str
+    choices: [custom, directory]
+    default: custom
+  jobs:
+    description:
+      - So many jobs dump, with O(format=directory), and restore for the proof. They share the snapshot of the counts. Each is a session on the server,
+        beside two of the module.
+    type: int
+    default: 1
+  work_dir:
+    description:
+      - Directory on the host with room for the archive as files. It is needed with O(format=directory) where O(destination) is an object store, or with
+        O(encryption), since C(pg_dump) cannot stream a directory; elsewhere it is not used.
+      - It must have as many bytes free as the database has, and twice as many with O(compression=none), or the module refuses before the dump and
+        tells both figures. That is an estimate; where the disk is full in spite of it, the backup fails and leaves nothing.
+      - While the module works, the dump lies there as it is, not encrypted, in a directory of mode 0700. At its end it is gone; after SIGKILL
+        M(opsready.golive.pg_restore) with V(swept) removes it.
+    type: path
   compression:
     description:
       - How C(pg_dump) compresses. V(auto) takes the best that this very C(pg_dump) was built with. Where that is gzip, it is at level 3, in half the time
@@ -285,6 +310,14 @@ EXAMPLES = r"""
     destination: file:///var/backups/archive
     max_age: 86400
 
+- name: Four jobs, a file for each table
+  opsready.golive.pg_backup:
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: file:///var/backups/archive
+    format: directory
+    jobs: 4
+
 - name: A backup that this host cannot read once it is made
   opsready.golive.pg_backup:
     dsn: postgresql://golive@db.example.org/archive
@@ -308,6 +341,7 @@ backup:
     created: "2026-11-22T01:02:03.004Z"
     size_bytes: 1465529
     sha256: 2547fc101dfcec91674f36f15dfc3b065a535277783dc76e05dc17446c789d2a
+    format: custom
     encryption:
       format: age
       recipients: [age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm]
@@ -344,8 +378,9 @@ pruned:
 plan:
   description:
     - What preflight found, and what was or would be done. C(plan.destination) is what the place tells of itself - C(free_bytes) of a directory; of a
-      bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell. C(plan.replication) lists logical replication slots and
-      subscriptions of the database, which no backup has.
+      bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell.
+    - C(plan.work_dir) has C(path), C(free_bytes) and C(needed_bytes) where O(work_dir) is needed, else it is null. C(plan.replication) lists logical
+      replication slots and subscriptions of the database, which no backup has.
   type: dict
   returned: when a backup was or would be made
   sample:

@@ -28,7 +28,7 @@ options:
       - V(listed) lists the backups at O(destination).
       - V(swept) removes what runs of M(opsready.golive.pg_backup) and of this module left when they were killed - databases that they were making
         for this one, on the server of O(dsn), and at O(destination) uploads that were never completed, and archives and files without a manifest.
-        With O(restore_id) or O(release) those of that id, else those of any. Check mode says which.
+        With O(restore_id) or O(release) those of that id, else those of any. Check mode says which. Copies of archives in O(work_dir) as well.
       - Only what carries our mark, and whose maker is gone, is removed; its name, OID and mark are read again right before. What a living run
         is at, on whichever host, is left, and so are backups, and databases that were kept on purpose.
     type: str
@@ -172,6 +172,19 @@ options:
       - For V(swept), what lies at O(destination) is left until it is so many seconds old. Without it, V(0) where an id is given, else a day. A run is seen
         to be alive by its session on the server that it backs up, which is another one where backups are taken from a standby.
     type: float
+  jobs:
+    description:
+      - So many jobs of C(pg_restore), for V(verified), V(restored) and V(extracted). More than one need the archive as files - those of a
+        C(file:///) destination as they lie, else a copy in O(work_dir).
+    type: int
+    default: 1
+  work_dir:
+    description:
+      - Directory on the host with room for a copy of the archive, of the size of the backup. It is needed for a backup of the directory format, and with
+        several O(jobs), where that lies in an object store or is encrypted. What is there is checked against the manifest before anything is restored, is
+        decrypted, and lies in a directory of mode 0700 that is gone at the end.
+      - Where it has less room, the module refuses with both figures. For V(swept), it is looked through for what killed runs left there.
+    type: path
   pg_bindir:
     description:
       - Directory with C(pg_dump) and C(pg_restore). Without it, those of the lowest version that is not older than the server are taken
@@ -284,6 +297,7 @@ backup:
     created: "2026-11-22T01:02:03.004Z"
     size_bytes: 1465529
     sha256: 2547fc101dfcec91674f36f15dfc3b065a535277783dc76e05dc17446c789d2a
+    format: custom
     encryption:
       format: age
       recipients: [age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm]

@@ -11,6 +11,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     age,
     artefacts,
     destinations,
+    dump_directory,
     maintenance,
     notify,
     release_steps,
@@ -110,6 +111,7 @@ SYSTEM_FILE: Spec = {
             "destination": {"type": "str", "required": True},
             "s3": {"type": "dict"},
             "upload": {"type": "dict", "options": destinations.UPLOAD},
+            "format": {"type": "str", "choices": list(dump_directory.FORMATS)},
             "compression": {"type": "str"},
             "verify": {"type": "str", "choices": ["restore", "archive", "head"]},
             "compare": {"type": "str", "choices": ["rows", "content"]},
@@ -300,6 +302,11 @@ def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
             raise BadInput("golive_services.backend is empty: there is nothing that would be released.")
     if name == "golive_maintenance":
         _require_layers(read["layers"])
+    if name == "golive_backup" and read["format"] == "directory":
+        raise BadInput(
+            "golive_backup.format is directory, and ROLLBACK.md brings a database back from one file, with stock commands alone.",
+            remedy="Leave it out; backups of every day, with opsready.golive.pg_backup, may be of either format.",
+        )
     if name == "golive_backup" and read["keep"]:
         retention.require_rules(read["keep"])
     if name == "golive_backup" and read["encryption"]:

@@ -95,11 +95,16 @@ def backed(sample: Sample, place: Path, **more: t.Any) -> Backed:
         return Backed(sample, place, str(module.answer()["backup"]["manifest"]))
 
 
-@pytest.fixture(scope="module", params=["postgres", "debian_postgres"])
+@pytest.fixture(
+    scope="module",
+    params=[("postgres", "custom"), ("postgres", "directory"), ("debian_postgres", "custom")],
+    ids="-".join,
+)
 def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Backed]:
-    sample = Sample(request.getfixturevalue(request.param))
+    server, kind = request.param
+    sample = Sample(request.getfixturevalue(server))
     try:
-        yield backed(sample.create(TABLES), tmp_path_factory.mktemp("backups"))
+        yield backed(sample.create(TABLES), tmp_path_factory.mktemp("backups"), format=kind)
     finally:
         sample.drop()
 
@@ -288,6 +293,25 @@ def test_nothing_that_is_there_is_written_into(run_module_here: ModuleRun, one_a
     assert "holds other tables" in other["msg"], other
     assert rows_of(first) == {"app.users": 5} and contents(sample) == before
     one_archive.drop(first["database"])
+
+
+@pytest.mark.parametrize("kind", ["custom", "directory"])
+def test_the_first_of_a_large_archive_comes_back_although_the_rest_is_not_wanted(
+    run_module_here: ModuleRun, postgres: Postgres, tmp_path: Path, kind: str
+) -> None:
+    sample = Sample(postgres)
+    try:
+        sample.create(
+            "create schema app; create table app.first as select i from generate_series(1, 10) i;\n"
+            "create table public.last as select i, sha256(i::text::bytea) as b from generate_series(1, 100000) i"
+        )
+        made = backed(sample, tmp_path, compression="none", compare="rows", format=kind)
+        assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) > 5 << 20
+        found = extract(run_module_here, made, tables=["app.first"])
+        assert rows_of(found) == {"app.first": 10}
+        made.drop(found["database"])
+    finally:
+        sample.drop()
 
 
 def test_an_archive_of_other_contents_is_noticed(run_module_here: ModuleRun, one_archive: Backed) -> None:

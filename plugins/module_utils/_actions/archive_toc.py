@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of contents of pg_dump's custom format, and which of its entries bring single tables or schemas back.
+"""The table of contents of pg_dump's custom and directory formats, and which of its entries bring single tables or schemas back.
 
 It is read from the archive's own bytes, as pg_backup_archiver.c of PostgreSQL 9.3 to 18 writes them: what ``pg_restore --list``
 prints has names with blanks run together and line feeds taken out, and ``pg_restore --table`` finds the name in any schema, and
@@ -23,7 +23,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 _MAGIC = b"PGDMP"
 #: Formats of pg_dump 9.3 (1.12), 10 (1.13), 12 (1.14), 16 (1.15), 17 and 18 (1.16).
 _VERSIONS = range(12, 17)
-_CUSTOM = 1
+#: As they call themselves; a directory's file of contents says that it is of a tar archive, which has the same.
+_CUSTOM, _DIRECTORY = 1, 3
 #: No name, query or function's body is longer: PostgreSQL itself holds none.
 _LONGEST_TEXT = 1 << 30
 
@@ -86,7 +87,7 @@ def read(chunks: t.Iterable[bytes]) -> list[Entry]:
     """The entries of an archive, in its order. Takes no more than its beginning. Raises UnexpectedAnswer."""
     stream = _Stream(chunks)
     if stream.take(len(_MAGIC)) != _MAGIC:
-        raise UnexpectedAnswer("The archive does not begin as pg_dump's custom format does.")
+        raise UnexpectedAnswer("The archive does not begin as one of pg_dump does.")
     major, minor, unused = stream.take(3)
     if major != 1 or minor not in _VERSIONS:
         raise UnexpectedAnswer(
@@ -95,10 +96,11 @@ def read(chunks: t.Iterable[bytes]) -> list[Entry]:
         )
     stream.int_size = stream.byte()
     offset_size = stream.byte()
-    if stream.byte() != _CUSTOM or not (1 <= stream.int_size <= 8 and 1 <= offset_size <= 8):
-        raise UnexpectedAnswer("The archive is not of pg_dump's custom format.")
+    kind = stream.byte()
+    if kind not in (_CUSTOM, _DIRECTORY) or not (1 <= stream.int_size <= 8 and 1 <= offset_size <= 8):
+        raise UnexpectedAnswer("The archive is of neither the custom nor the directory format of pg_dump.")
     _skip_head(stream, minor)
-    raw = [_entry(stream, minor, offset_size) for unused in range(stream.number())]
+    raw = [_entry(stream, minor, offset_size if kind == _CUSTOM else None) for unused in range(stream.number())]
     decode = _decoder(raw)
     return [
         Entry(number, decode(description), decode(schema), decode(name), needs)
@@ -121,7 +123,8 @@ def _skip_head(stream: _Stream, minor: int) -> None:
 _Raw = tuple[int, bytes, bytes, bytes, bytes, "tuple[int, ...]"]
 
 
-def _entry(stream: _Stream, minor: int, offset_size: int) -> _Raw:
+def _entry(stream: _Stream, minor: int, offset_size: int | None) -> _Raw:
+    """``offset_size`` is that of the place of its data in the archive, which is None in a directory."""
     number = stream.number()
     stream.number()  # whether it has data
     stream.text()  # OID of its catalog
@@ -144,7 +147,10 @@ def _entry(stream: _Stream, minor: int, offset_size: int) -> _Raw:
         if not text.isdigit():
             raise UnexpectedAnswer("The archive's table of contents is unreadable.")
         needs.append(int(text))
-    stream.take(1 + offset_size)  # where its data is
+    if offset_size is None:
+        stream.text()  # the file that its data is in
+    else:
+        stream.take(1 + offset_size)  # where its data is
     kept = definition if description == b"ENCODING" else b""
     return number, description, schema, name, kept, tuple(needs)
 

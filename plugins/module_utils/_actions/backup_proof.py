@@ -9,12 +9,20 @@ What is compared with was taken in the dump's own snapshot, so any difference is
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import secrets
 import subprocess
 import threading
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import age, database_facts, pg_programs, remains
+from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    age,
+    database_facts,
+    pg_programs,
+    remains,
+    work_directory,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._actions.archive_rows import RowCounter
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
@@ -28,7 +36,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
     Destination,
     Digest,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import Manifest
+from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import (
+    CONTENTS,
+    Manifest,
+    archive_files,
+    folder,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
@@ -36,6 +49,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     ActionFailed,
     BadInput,
     GoliveError,
+    UnexpectedAnswer,
 )
 
 if t.TYPE_CHECKING:
@@ -46,48 +60,193 @@ WITHOUT_OWNERS = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-pub
 
 
 class Archive:
-    """The archive of a manifest as a stream whose checksum must fit. ``identities`` read one that is encrypted."""
+    """The archive of a manifest, of which every checksum must fit. ``identities`` read one that is encrypted.
 
-    def __init__(self, place: Destination, folder: str, manifest: Manifest, *, identities: age.Identities = ()) -> None:
+    One of the custom format is a stream for one job of pg_restore. More jobs, and a directory, need files of this host: those of
+    the place itself where it has them, else a copy in the ``room``.
+    """
+
+    def __init__(
+        self,
+        place: Destination,
+        folder: str,
+        manifest: Manifest,
+        *,
+        identities: age.Identities = (),
+        room: work_directory.Room | None = None,
+    ) -> None:
         self.place = place
-        self.name = f"{folder}/{manifest.archive['name']}" if folder else str(manifest.archive["name"])
+        self._below = f"{folder}/" if folder else ""
+        self.name = f"{self._below}{manifest.archive['name']}"
         self.manifest = manifest
         self.identities = identities
-        self.digest = Digest()
+        self.room = room or work_directory.Room()
+        #: What each file that was read has been.
+        self.digests: dict[str, Digest] = {}
+
+    @property
+    def files(self) -> list[tuple[str, t.Mapping[str, t.Any]]]:
+        """By their names at the place, with what the manifest says of each."""
+        return [(f"{self._below}{name}", said) for name, said in archive_files(self.manifest)]
+
+    @property
+    def is_directory(self) -> bool:
+        return self.manifest.format == "directory"
+
+    @property
+    def own_path(self) -> str | None:
+        """Where pg_restore finds it without a copy."""
+        return None if self.manifest.recipients is not None else self.place.path_of(self.name)
 
     def require_readable(self) -> None:
-        """Raise BadInput or Denied, naming who can read it, where it is encrypted and no identity here does."""
+        """Raise BadInput or Denied, naming who can read it, where it is encrypted and no identity here does; and for lack of room."""
         if self.manifest.recipients is not None:
             age.require_reader(self.manifest.recipients, self.identities, what=self.place.url(self.name))
+        if self.room.jobs < 1:
+            raise BadInput(f"jobs is {self.room.jobs}, expected 1 or more.")
+        if (self.is_directory or self.room.jobs > 1) and self.own_path is None:
+            self._require_room()
+
+    def _require_room(self) -> None:
+        url, size = self.place.url(self.name), int(self.manifest.archive["size"])
+        if self.is_directory:
+            self.room.require(size, what=f"pg_restore reads a directory as files, and the copy of {url}", instead="")
+        else:
+            what = f"pg_restore with {self.room.jobs} jobs reads a file, and the copy of {url}"
+            self.room.require(size, what=what, instead=", or leave jobs out")
 
     def properties(self) -> dict[str, t.Any]:
         """What belongs to the database and not to its tables."""
         return self.manifest.whole_properties(self.identities)
 
-    def chunks(self) -> age.Stream:
-        """What pg_restore reads: decrypted, where it is encrypted."""
-        if self.manifest.recipients is None:
-            return self.stored_chunks()
-        return age.decrypted(self.stored_chunks(), self.identities, what=self.place.url(self.name))
+    def contents(self) -> age.Stream:
+        """Of the file that begins with the table of contents, as ``chunks``."""
+        heads = (CONTENTS, CONTENTS + age.SUFFIX)
+        first = next((one for one in self.files if one[0].rpartition("/")[2] in heads), self.files[0])
+        return self.chunks(*first)
 
-    def stored_chunks(self) -> age.Stream:
-        self.digest = Digest()
-        stored = self.place.chunks(self.name, self.manifest.archive.get("version_id"))
+    def chunks(self, name: str | None = None, said: t.Mapping[str, t.Any] | None = None) -> age.Stream:
+        """What pg_restore reads of a file, or of the only one: decrypted, where it is encrypted."""
+        if name is None or said is None:
+            name, said = self.files[0]
+        if self.manifest.recipients is None:
+            return self._stored_chunks(name, said)
+        return age.decrypted(self._stored_chunks(name, said), self.identities, what=self.place.url(name))
+
+    def _stored_chunks(self, name: str, said: t.Mapping[str, t.Any]) -> age.Stream:
+        digest = self.digests[name] = Digest()
+        stored = self.place.chunks(name, said.get("version_id"))
         with age.closing(stored):
             for chunk in stored:
-                self.digest.update(chunk)
+                digest.update(chunk)
                 yield chunk
+
+    def stored_chunks(self) -> age.Stream:
+        """All that is stored, file by file."""
+        for name, said in self.files:
+            yield from self._stored_chunks(name, said)
 
     def require_intact(self) -> None:
         """After the last chunk. Raises ActionFailed."""
-        stored = self.digest.stored()
-        if (stored.size, stored.sha256) != (self.manifest.archive["size"], self.manifest.archive["sha256"]):
+        for name, said in self.files:
+            self._require_same(name, said)
+
+    def _require_same(self, name: str, said: t.Mapping[str, t.Any]) -> None:
+        stored = self.digests.get(name, Digest()).stored()
+        if (stored.size, stored.sha256) != (said["size"], said["sha256"]):
             raise ActionFailed(
-                f"{self.place.url(self.name)} is not what was written: {stored.size} bytes with SHA-256 "
-                f"{stored.sha256[:12]}…, expected {self.manifest.archive['size']} with "
-                f"{str(self.manifest.archive['sha256'])[:12]}….",
+                f"{self.place.url(name)} is not what was written: {stored.size} bytes with SHA-256 "
+                f"{stored.sha256[:12]}…, expected {said['size']} with {str(said['sha256'])[:12]}….",
                 remedy="Do not use it; take another backup.",
             )
+
+    @contextlib.contextmanager
+    def at_hand(self, *, deadline: Deadline) -> t.Iterator[str]:
+        """A path that pg_restore reads with several jobs: all of it was read, and is what was written. Raises ActionFailed."""
+        own = self.own_path
+        if own is not None:
+            for unused in self.stored_chunks():
+                deadline.require("Reading the archive")
+            self.require_intact()
+            yield own
+            return
+        self._require_room()
+        with self.room.taken(folder(self.manifest.database)) as path:
+            for name, said in self.files:
+                self._copy(name, said, path, deadline)
+            yield path if self.is_directory else os.path.join(path, self._local(self.name))
+
+    def _local(self, name: str) -> str:
+        return name.rpartition("/")[2].removesuffix(age.SUFFIX if self.manifest.recipients is not None else "")
+
+    def _copy(self, name: str, said: t.Mapping[str, t.Any], path: str, deadline: Deadline) -> None:
+        to = os.path.join(path, self._local(name))
+        with age.closing(self.chunks(name, said)) as chunks:
+            for_us = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(for_us, "wb", buffering=0) as copy:
+                for chunk in chunks:
+                    deadline.require(f"Reading {self.place.url(name)}")
+                    _written(copy, chunk)
+        self._require_same(name, said)
+
+    def restore(
+        self,
+        programs: pg_programs.Programs,
+        dsn: str,
+        password: str | None,
+        *,
+        dbname: str,
+        deadline: Deadline,
+        options: t.Sequence[str] = (),
+        application_name: str = "opsready",
+        use_list: int | None = None,
+    ) -> None:
+        """pg_restore of it into an empty database; ``use_list`` as ``pg_programs.restore_stream`` has it.
+
+        Raises ActionFailed where it is not what was written, CommandFailed, TimedOut.
+        """
+        with contextlib.ExitStack() as stack:
+            if self.is_directory or self.room.jobs > 1:
+                path = stack.enter_context(self.at_hand(deadline=deadline))
+                pg_programs.restore_files(
+                    programs,
+                    path,
+                    dsn,
+                    password,
+                    dbname=dbname,
+                    jobs=self.room.jobs,
+                    deadline=deadline,
+                    options=options,
+                    application_name=application_name,
+                    use_list=use_list,
+                )
+                return
+            chunks = stack.enter_context(age.closing(self.chunks()))
+            pg_programs.restore_stream(
+                programs,
+                itertools.chain(chunks),  # what feeds pg_restore closes a stream that it was given itself
+                dsn,
+                password,
+                dbname=dbname,
+                deadline=deadline,
+                options=options,
+                application_name=application_name,
+                use_list=use_list,
+            )
+            for unused in chunks:  # pg_restore stops reading when it has all it wants, and the checksum is of the whole
+                deadline.require("Reading the archive to its end")
+            self.require_intact()
+
+
+def _written(file: t.IO[bytes], chunk: bytes) -> None:
+    view = memoryview(chunk)
+    try:
+        while view:
+            view = view[file.write(view) :]
+    except OSError as problem:
+        raise UnexpectedAnswer(
+            f"Writing {file.name}: {problem.strerror}.", remedy="Name a directory with more room as work_dir."
+        )
 
 
 def compared(
@@ -246,9 +405,8 @@ def by_restore(
             cluster, manifest.database, identity=identity, properties=manifest.properties, warn=warn
         )
         with scratch as database:
-            pg_programs.restore_stream(
+            archive.restore(
                 programs,
-                archive.chunks(),
                 dsn,
                 password,
                 dbname=database.name,
@@ -256,7 +414,6 @@ def by_restore(
                 options=options,
                 application_name=application_name,
             )
-            archive.require_intact()
             restored = clock.monotonic()
             connection = postgres.connect(
                 dsn,
@@ -329,9 +486,18 @@ def by_decoding(archive: Archive, programs: pg_programs.Programs, *, deadline: D
     argv = [programs.pg_restore, "--data-only", "--file=-"]
     problems: list[BaseException] = []
     environment = clean_environment()
-    with pg_programs.running(
-        argv, environment=environment, password=None, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as (process, said):
+    with contextlib.ExitStack() as stack:
+        if archive.is_directory:
+            argv.append(stack.enter_context(archive.at_hand(deadline=deadline)))
+        process, said = stack.enter_context(
+            pg_programs.running(
+                argv,
+                environment=environment,
+                password=None,
+                stdin=subprocess.DEVNULL if archive.is_directory else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        )
 
         def feed() -> None:
             try:
@@ -344,10 +510,12 @@ def by_decoding(archive: Archive, programs: pg_programs.Programs, *, deadline: D
                 raise problems[0]
 
         feeder = threading.Thread(target=feed, name="opsready-feed", daemon=True)
-        feeder.start()
+        if not archive.is_directory:
+            feeder.start()
         for chunk in pg_programs.output_chunks(process, doing="pg_restore", deadline=deadline, watch=watch):
             counter.update(chunk)
-        feeder.join(deadline.remaining())
+        if not archive.is_directory:
+            feeder.join(deadline.remaining())
         watch()
         pg_programs.ended_well(programs.pg_restore, process, said, deadline=deadline)
     archive.require_intact()

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import hashlib
 import os
+import re
 import secrets
 import stat
 import typing as t
@@ -35,6 +36,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file i
 CHUNK_BYTES = 1 << 20
 MANIFEST_SUFFIX = ".manifest.json"
 ROLES_SUFFIX = ".roles.sql"
+#: A directory that is an archive: it is there as long as one of its files is.
+_ARCHIVE_DIRECTORY = re.compile(r"\d{8}T\d{6}Z-[^/]+\.dump(?:\.age)?\Z")
 
 #: S3 options of whoever writes or reads backups: the connection, and what the server can check.
 S3_PLACE: Spec = {
@@ -239,6 +242,10 @@ class Destination(abc.ABC):
     def close(self) -> None:
         """End the connections to it."""
 
+    def path_of(self, name: str) -> str | None:
+        """The path of what has this name, where it is a file or directory of this host."""
+        return None
+
     def with_more_time(self) -> Destination:
         """The same place for cleaning up, when the task's own limit may have passed."""
         return self
@@ -328,6 +335,29 @@ class Directory(Destination):
                     return
                 yield chunk
 
+    def path_of(self, name: str) -> str | None:
+        return self._place(name)
+
+    def made_directory(self, name: str) -> str:
+        """The path of a new directory, in which an archive is written file by file."""
+        path = self._place(name)
+        with _files(f"Writing {path}"):
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            os.mkdir(path, 0o700)
+        return path
+
+    def adopted(self, name: str) -> Stored:
+        """A file that a program wrote into such a directory, read once, and safe on the disk."""
+        path, digest = self._place(name), Digest()
+        with _files(f"Reading {path}"), open(path, "rb", buffering=0) as source:
+            if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+                raise UnexpectedAnswer(f"{path} is not a file.")
+            os.fchmod(source.fileno(), 0o600)
+            for chunk in iter(lambda: source.read(CHUNK_BYTES), b""):
+                digest.update(chunk)
+            os.fsync(source.fileno())
+        return digest.stored()
+
     def held(self, name: str, version_id: str | None = None) -> Held:
         path = self._place(name)
         with _files(f"Looking at {path}"):
@@ -350,20 +380,41 @@ class Directory(Destination):
 
     def begun(self, below: str) -> list[Begun]:
         found = []
-        for name in self.names(below):
-            with contextlib.suppress(s3.Absent), _files(f"Looking at {self._place(name)}"):
-                moment = os.stat(self._place(name)).st_mtime
+        for name in [*self.names(below), *self._empty_archives(below)]:
+            path = self._place(name.rstrip("/"))
+            with contextlib.suppress(s3.Absent), _files(f"Looking at {path}"):
+                moment = os.stat(path).st_mtime
                 found.append(Begun(name, datetime.datetime.fromtimestamp(moment, datetime.timezone.utc)))
         return found
 
+    def _empty_archives(self, below: str) -> list[str]:
+        """Directories that a dump was about to write into; their names end with a slash."""
+        start = self._place(below)
+        with contextlib.suppress(FileNotFoundError), _files(f"Listing {start}"), os.scandir(start) as there:
+            folders = [one for one in there if one.is_dir(follow_symlinks=False)]
+            found = [one.name for one in folders if _ARCHIVE_DIRECTORY.match(one.name) and not os.listdir(one.path)]
+            return [f"{below}/{name}/" for name in sorted(found)]
+        return []
+
     def discard(self, one: Begun) -> None:
         with contextlib.suppress(s3.Absent):
-            self.remove(one.name)
+            if one.name.endswith("/"):
+                _end_archive(self._place(one.name.rstrip("/")))
+            else:
+                self.remove(one.name)
 
     def remove(self, name: str, version_id: str | None = None) -> None:
         path = self._place(name)
         with _files(f"Removing {path}"):
             os.unlink(path)
+        _end_archive(os.path.dirname(path))
+
+
+def _end_archive(path: str) -> None:
+    """A directory that was an archive, and of which no file is left, goes with the last one."""
+    if _ARCHIVE_DIRECTORY.match(os.path.basename(path)):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 @contextlib.contextmanager
@@ -422,3 +473,4 @@ class _FileWriter(Writer):
                 os.unlink(self.path)
         with _files(f"Removing {self.partial}"), contextlib.suppress(FileNotFoundError):
             os.unlink(self.partial)
+        _end_archive(os.path.dirname(self.path))

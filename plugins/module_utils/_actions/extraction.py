@@ -114,7 +114,7 @@ def wanted(
     if archive.manifest.verified.get("ok") is not True:
         raise Refused(f"{url} was never proven.", remedy="Prove it first with state verified, or use another one.")
     archive.require_readable()
-    with age.closing(archive.chunks()) as chunks:
+    with age.closing(archive.contents()) as chunks:
         entries = archive_toc.read(chunks)
     chosen = archive_toc.selected(entries, tables=tables, schemas=schemas)
     if identity is None:
@@ -231,10 +231,9 @@ class Extraction:
     def _restore(self, programs: pg_programs.Programs) -> None:
         asked = self.asked
         keeps_owners = backup_proof.may_keep_owners(self.cluster, asked.manifest)
-        with age.closing(asked.archive.chunks()) as chunks, nameless_file(asked.chosen.use_list) as use_list:
-            pg_programs.restore_stream(
+        with nameless_file(asked.chosen.use_list) as use_list:
+            asked.archive.restore(
                 programs,
-                chunks,
                 self.params["dsn"],
                 self.params["password"],
                 dbname=asked.name,
@@ -243,9 +242,6 @@ class Extraction:
                 application_name=self.application_name,
                 use_list=use_list,
             )
-            for unused in chunks:  # pg_restore stops reading when it has all it wants, and the checksum is of the whole
-                self.deadline.require("Reading the archive to its end")
-        asked.archive.require_intact()
 
     def _compared(self) -> dict[str, t.Any]:
         """The tables asked for, and what belongs to them, with the manifest."""

@@ -12,6 +12,7 @@ import base64
 import binascii
 import dataclasses
 import datetime
+import hashlib
 import json
 import re
 import typing as t
@@ -30,7 +31,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
 
 FORMAT = "opsready.golive/backup/1"
-#: 5,000 tables with long names need 2 MiB.
+#: What a directory's table of contents is called.
+CONTENTS = "toc.dat"
+#: 5,000 tables with long names need 2 MiB, and in pg_dump's directory format, with a file for each, 4.
 LARGEST_BYTES = 64 << 20
 #: Properties of a database that may hold what is nobody's to read; of an encrypted backup they are encrypted too.
 SEALED = ("settings", "comment")
@@ -66,6 +69,11 @@ class Manifest:
         return sum(int(table["rows"]) for table in self.tables)
 
     @property
+    def format(self) -> str:
+        """How pg_dump wrote it: custom, or directory."""
+        return "custom" if self.archive.get("files") is None else "directory"
+
+    @property
     def recipients(self) -> list[str] | None:
         """Whom the backup is encrypted to; None where it is not."""
         encryption = self.archive.get("encryption")
@@ -99,6 +107,7 @@ class Manifest:
             "created": self.created,
             "size_bytes": self.archive["size"],
             "sha256": self.archive["sha256"],
+            "format": self.format,
             "encryption": None if self.recipients is None else {"format": age.FORMAT, "recipients": self.recipients},
             "tables": len(self.tables),
             "rows": self.rows,
@@ -159,6 +168,7 @@ def _require_parts(values: t.Mapping[str, t.Any], where: str) -> None:
     _require(_is_file_name(values["name"]), "its name is no file's name", where)
     _require(_is_file_name(archive["name"]), "archive.name leads elsewhere", where)
     _require(isinstance(archive.get("version_id"), (str, type(None))), "archive.version_id is no text", where)
+    _require_files(archive, where)
     _require_roles(archive.get("roles"), where)
     _require_encryption(archive.get("encryption"), where)
     _require(verified.get("level") in LEVELS, "verified.level is unknown", where)
@@ -184,6 +194,36 @@ def _require_parts(values: t.Mapping[str, t.Any], where: str) -> None:
             and isinstance(sequence["last_value"], (int, type(None)))
         )
         _require(good, "a sequence of it is unreadable", where)
+
+
+def _require_files(archive: t.Mapping[str, t.Any], where: str) -> None:
+    """Those of a directory. Size and digest of the archive are theirs together."""
+    files = archive.get("files")
+    if files is None:
+        _require(archive.get("format") in (None, "custom"), "archive.files is missing", where)
+        return
+    _require(isinstance(files, list) and archive.get("format") == "directory", "archive.files is unreadable", where)
+    for one in files:
+        good = (
+            isinstance(one, dict)
+            and _is_file_name(one.get("name"))
+            and _is_count(one.get("size"))
+            and re.fullmatch(r"[0-9a-f]{64}", str(one.get("sha256"))) is not None
+            and isinstance(one.get("version_id"), (str, type(None)))
+        )
+        _require(good, "a file of it is unreadable", where)
+    names = {one["name"] for one in files}
+    _require(len(names) == len(files), "two files of it have one name", where)
+    _require(bool(names & {CONTENTS, CONTENTS + age.SUFFIX}), f"it has no {CONTENTS}", where)
+    whole = directory_sha256((one["name"], one["sha256"]) for one in files)
+    is_whole = (archive["size"], archive["sha256"]) == (sum(one["size"] for one in files), whole)
+    _require(is_whole, "its files are not those of its archive", where)
+
+
+def directory_sha256(files: t.Iterable[tuple[str, str]]) -> str:
+    """One digest for files of (name, SHA-256): that of ``LC_ALL=C sha256sum * | sha256sum`` among them."""
+    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(files))
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()
 
 
 def _require_roles(roles: t.Any, where: str) -> None:
@@ -253,6 +293,30 @@ def roles_beside(name: str, manifest: Manifest) -> str | None:
     folder, slash, unused = name.rpartition("/")
     roles = manifest.archive.get("roles")
     return None if roles is None else f"{folder}{slash}{roles['name']}"
+
+
+def archive_files(manifest: Manifest) -> list[tuple[str, t.Mapping[str, t.Any]]]:
+    """What the archive is stored as, each with what the manifest says of it: its one file, or all of its directory.
+
+    Names are relative to where the manifest lies.
+    """
+    archive = manifest.archive
+    if archive.get("files") is None:
+        return [(str(archive["name"]), archive)]
+    return [(f"{archive['name']}/{one['name']}", one) for one in archive["files"]]
+
+
+def files_beside(name: str, manifest: Manifest) -> list[tuple[str, t.Mapping[str, t.Any]]]:
+    """``archive_files`` by their names at the place where the manifest has this name."""
+    folder, slash, unused = name.rpartition("/")
+    return [(f"{folder}{slash}{part}", said) for part, said in archive_files(manifest)]
+
+
+def parts_beside(name: str, manifest: Manifest) -> list[tuple[str, t.Mapping[str, t.Any]]]:
+    """All that a backup consists of but the manifest of this name, each with what the manifest says of it."""
+    beside = roles_beside(name, manifest)
+    files = files_beside(name, manifest)
+    return files if beside is None else [*files, (beside, manifest.archive["roles"])]
 
 
 def located(url: str) -> tuple[str, str]:

@@ -38,6 +38,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import po
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
     CommandFailed,
     GoliveError,
     UnexpectedAnswer,
@@ -178,15 +179,19 @@ def _on_backup(wanted: Rehearsing, place: Destination, name: str, made: manifest
     given = wanted.options["identity"] if made.recipients is not None else None
     identities = age.identities_of(given, name="rehearse.identity") if given else ()
     archive = backup_proof.Archive(place, name.rpartition("/")[0], made, identities=identities)
+    if archive.is_directory and archive.own_path is None:
+        raise BadInput(
+            f"{place.url(name)} is of pg_dump's directory format, and not on the disk of {os.uname().nodename}.",
+            remedy="Rehearse on a backup of the custom format, which needs no room here, or with source: template.",
+        )
     archive.require_readable()
     properties = archive.properties()
     with wanted.cluster(wanted.deadline) as cluster:
         programs = _programs(wanted, cluster)
         keeps_owners = backup_proof.may_keep_owners(cluster, made)
         with _copy(wanted, cluster, made.properties) as (database, swept, seconds):
-            pg_programs.restore_stream(
+            archive.restore(
                 programs,
-                archive.chunks(),
                 wanted.dsn,
                 wanted.password,
                 dbname=database.name,
@@ -194,7 +199,6 @@ def _on_backup(wanted: Rehearsing, place: Destination, name: str, made: manifest
                 options=("--no-subscriptions", *(() if keeps_owners else backup_proof.WITHOUT_OWNERS)),
                 application_name=APPLICATION_NAME,
             )
-            archive.require_intact()
             done = Rehearsal(f"backup {made.name}", made.summary(), seconds(), swept=tuple(swept))
             return _both_ways(wanted, cluster, database, done, programs, properties, with_role=keeps_owners)
 

@@ -26,10 +26,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     backup_proof,
     database_facts,
     database_roles,
+    dump_directory,
     manifest,
     pg_programs,
     remains,
     retention,
+    work_directory,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Cluster, Mark
@@ -73,6 +75,9 @@ ARGUMENT_SPEC: Spec = compose(
         "destination": {"type": "str", "required": True},
         "s3": {"type": "dict", "options": S3_PLACE},
         "upload": {"type": "dict", "options": UPLOAD},
+        "format": {"type": "str", "choices": list(dump_directory.FORMATS), "default": "custom"},
+        "jobs": {"type": "int", "default": 1},
+        "work_dir": {"type": "path"},
         "compression": {"type": "str", "choices": ["auto", *pg_programs.COMPRESSIONS], "default": "auto"},
         "encryption": {"type": "dict", "options": age.SPEC},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
@@ -134,6 +139,7 @@ def body(context: Context) -> dict[str, t.Any]:
             f"verify_sql asks a restored database, and with verify: {params['verify']} there is none.",
             remedy="Take verify: restore, or leave verify_sql out.",
         )
+    dump_directory.require_jobs(params["jobs"], params["format"])
     if params["keep"] is not None:
         retention.require_rules(params["keep"])
     encryption = age.Encryption.of(params["encryption"], is_read_back=params["verify"] != "head")
@@ -270,11 +276,7 @@ def _proves_enough(seen: manifest.Manifest, asked: t.Mapping[str, t.Any]) -> boo
 
 def _gone(place: Destination, name: str, seen: manifest.Manifest) -> str | None:
     """What of a backup is not as it was written, from what its place tells without reading it."""
-    parts = [(manifest.archive_beside(name, seen), seen.archive)]
-    roles = manifest.roles_beside(name, seen)
-    if roles is not None:
-        parts.append((roles, seen.archive["roles"]))
-    for part, written in parts:
+    for part, written in manifest.parts_beside(name, seen):
         try:
             held = place.held(part, written.get("version_id"))
         except Absent:
@@ -312,7 +314,9 @@ class Backup:
         self.encryption = encryption
         self.warn = warn
         self.watch = Stopwatch(deadline.clock)
-        self.stored: Stored | None = None
+        self.room = work_directory.Room(params["work_dir"], params["jobs"], release)
+        #: What is committed of the archive: its one file, or those of its directory.
+        self.stored: list[tuple[str, Stored]] = []
         self.exit_codes: dict[str, int] = {}
 
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
@@ -335,6 +339,7 @@ class Backup:
             if recent is not None and recent.manifest is not None:
                 return self._result(recent.url, recent.manifest, changed=False)
         known = self.place.preflight()
+        work = self._room_for_it(method)
         free = known.get("free_bytes")
         if free is not None and free < self.source.size_bytes:
             self.warn(
@@ -346,6 +351,9 @@ class Backup:
             "database_bytes": self.source.size_bytes,
             "server_version": self.source.version_num,
             "pg_dump": {"path": programs.pg_dump, "version": programs.version_text, "argument": argument},
+            "format": params["format"],
+            "jobs": params["jobs"],
+            "work_dir": work,
             "compression": method,
             "encryption": None if self.encryption is None else self.encryption.told(),
             "verify": params["verify"],
@@ -373,6 +381,17 @@ class Backup:
         except Ended as problem:  # the backup is made, and whoever ended us should know
             problem.known.update(result)
             raise
+
+    def _room_for_it(self, compression: str) -> dict[str, t.Any] | None:
+        if self.params["format"] != "directory":
+            return None
+        return dump_directory.room_for(
+            self.place,
+            self.room,
+            size_bytes=self.source.size_bytes,
+            compression=compression,
+            is_encrypted=self.encryption is not None,
+        )
 
     def _result(self, url: str, made: manifest.Manifest, *, changed: bool) -> dict[str, t.Any]:
         proof = made.verified
@@ -403,7 +422,10 @@ class Backup:
         left: list[str] = []
         try:
             cluster = Cluster(self.connection, deadline=self.deadline)
-            for one in remains.at_destination(self.place, self.source.known_as, identity=None):
+            found = remains.at_destination(self.place, self.source.known_as, identity=None)
+            if self.room.directory is not None:
+                found += remains.in_work_dir(self.room.directory, self.source.known_as, identity=None)
+            for one in found:
                 # A run of this release is over, since we are at work; of another, only this server's locks tell us.
                 is_own = self.release is not None and one.identity == self.release
                 min_age = 0.0 if is_own else remains.STRANGER_SECONDS
@@ -430,12 +452,9 @@ class Backup:
         Removing its manifest would only hide it: what is locked stays, and is nobody's backup any more.
         """
         old = t.cast(manifest.Manifest, one.manifest)
-        for name, version in (
-            (manifest.archive_beside(one.name, old), old.archive.get("version_id")),
-            (one.name, None),
-        ):
+        for name, said in [*manifest.parts_beside(one.name, old), (one.name, {})]:
             try:
-                lock = self.place.held(name, version).lock_at(self.deadline.clock.now())
+                lock = self.place.held(name, said.get("version_id")).lock_at(self.deadline.clock.now())
             except Absent:
                 continue
             if lock is not None:
@@ -477,15 +496,12 @@ class Backup:
                 if self._locked(proven[name]):
                     continue
                 old = t.cast(manifest.Manifest, proven[name].manifest)
-                beside = manifest.roles_beside(name, old)
                 with uninterrupted():
                     self.place.remove(name)
                     removed.append(proven[name].url)
-                    with contextlib.suppress(Absent):
-                        self.place.remove(manifest.archive_beside(name, old), old.archive.get("version_id"))
-                    if beside is not None:
+                    for part, said in manifest.parts_beside(name, old):
                         with contextlib.suppress(Absent):
-                            self.place.remove(beside, old.archive["roles"].get("version_id"))
+                            self.place.remove(part, said.get("version_id"))
         except GoliveError as problem:
             self.warn(f"Old backups were not all removed: {problem}")
         return {"pruned": removed}
@@ -500,7 +516,7 @@ class Backup:
         )
         written, beside = manifest.manifest_name(archive), manifest.roles_name(archive)
         at_work = remains.at_work(Cluster(self.connection, deadline=self.deadline), archive)
-        with at_work, self._removed_on_failure(archive):
+        with at_work, self._removed_on_failure(self.stored):
             with self.watch.timed("dump"):
                 stored, seen = self._dump(programs, argument, archive, taken.exported)
             with postgres.translated("Ending the snapshot", deadline=self.deadline):
@@ -509,15 +525,16 @@ class Backup:
             roles = self.place.put(beside, script if encryption is None else encryption.body(script))
             for note in (*stored.notes, *roles.notes):
                 self.warn(note)
-            with self._removed_on_failure(beside, roles):
+            with self._removed_on_failure([(beside, roles)]):
                 parts = {
                     **_part(archive, stored),
-                    "format": "custom",
+                    "format": self.params["format"],
+                    "files": dump_directory.told(self.stored) if self.params["format"] == "directory" else None,
                     "compression": method,
                     "encryption": None
                     if encryption is None
                     else {**encryption.told(), "sealed": self._sealed(encryption)},
-                    "crc32": stored.crc32,
+                    "crc32": stored.crc32 or None,
                     "stored_proof": stored.proven_by,
                     "roles": {**_part(beside, roles), "names": names},
                 }
@@ -601,35 +618,38 @@ class Backup:
         return dataclasses.replace(made, verified={**proof, "at": now}, finished=now, seconds=dict(self.watch.seconds))
 
     @contextlib.contextmanager
-    def _removed_on_failure(self, name: str, stored: Stored | None = None) -> t.Iterator[None]:
-        """What is stored must not stay without its manifest. Without ``stored``, what ``_dump`` has committed by then."""
+    def _removed_on_failure(self, stored: t.Sequence[tuple[str, Stored]]) -> t.Iterator[None]:
+        """What is stored by then must not stay without its manifest."""
         try:
             yield
         except BaseException as problem:
-            there = stored or self.stored
-            if there is not None:
-                self._remove(name, there, problem)
+            self._remove(stored, problem)
             raise
 
-    def _remove(self, name: str, stored: Stored, problem: BaseException) -> None:
-        """Raises ActionFailed, with the failure that led here, when it cannot be removed."""
+    def _remove(self, stored: t.Sequence[tuple[str, Stored]], problem: BaseException) -> None:
+        """Raises ActionFailed, with the failure that led here, when something cannot be removed."""
+        left: dict[str, GoliveError] = {}
         with uninterrupted():
-            try:
-                with contextlib.suppress(Absent):
-                    self.place.with_more_time().remove(name, stored.version_id)
-            except GoliveError as left:
-                known = getattr(problem, "known", {})
-                raise ActionFailed(
-                    f"{problem} {self.place.url(name)} could not be removed: {left}",
-                    remedy="It has no manifest, so nothing takes it for a backup; remove it by hand.",
-                    known={**known, "left_behind": [*known.get("left_behind", []), self.place.url(name)]},
-                )
+            for name, one in stored:
+                try:
+                    with contextlib.suppress(Absent):
+                        self.place.with_more_time().remove(name, one.version_id)
+                except GoliveError as why:
+                    left[self.place.url(name)] = why
+        if left:
+            known = getattr(problem, "known", {})
+            more = f" So could {len(left) - 1} more files of it not." if len(left) > 1 else ""
+            raise ActionFailed(
+                f"{problem} {next(iter(left))} could not be removed: {next(iter(left.values()))}{more}",
+                remedy="It has no manifest, so nothing takes it for a backup; remove it by hand.",
+                known={**known, "left_behind": [*known.get("left_behind", []), *left]},
+            )
 
     def _dump(self, programs: pg_programs.Programs, argument: str, archive: str, exported: str) -> tuple[Stored, Seen]:
         """Stream pg_dump's output to its place while the same snapshot is counted beside it."""
         argv = [
             programs.pg_dump,
-            "--format=custom",
+            f"--format={self.params['format']}",
             argument,
             "--no-password",
             f"--snapshot={exported}",
@@ -642,6 +662,8 @@ class Backup:
         password = self.params["password"]
         with contextlib.ExitStack() as stack:
             stack.callback(counting.stop)
+            if self.params["format"] == "directory":
+                return self._dump_directory(programs, argv, archive, environment, counting)
             writer = stack.enter_context(self.place.writer(archive, estimated_bytes=self.source.size_bytes))
             running = pg_programs.running(argv, environment=environment, password=password, stdout=subprocess.PIPE)
             process, said = stack.enter_context(running)
@@ -656,14 +678,40 @@ class Backup:
             pg_programs.ended_well(programs.pg_dump, process, said, deadline=self.deadline)
             self.exit_codes["pg_dump"] = process.returncode
             seen = counting.result()
-            stored = self.stored = writer.commit()
+            stored = writer.commit()
+            self.stored.append((archive, stored))
         return stored, seen
+
+    def _dump_directory(
+        self,
+        programs: pg_programs.Programs,
+        argv: t.Sequence[str],
+        archive: str,
+        environment: t.Mapping[str, str],
+        counting: Counting,
+    ) -> tuple[Stored, Seen]:
+        """Let jobs of pg_dump write files, and store them once all of them ended, while the same snapshot is counted."""
+        folder = manifest.folder(self.source.known_as)
+        dump = dump_directory.Dump(self.place, self.room, archive, folder, self.encryption, self.deadline)
+        with dump.directory() as path:
+            command = dump.command(argv, path)
+            with pg_programs.running(command, environment=environment, password=self.params["password"]) as running:
+                process, said = running
+                counting.start()
+                pg_programs.watched_to_its_end(
+                    process, doing="pg_dump", deadline=self.deadline, watch=counting.raise_problem
+                )
+                dump.ended_well(programs.pg_dump, process, said, path)
+            self.exit_codes["pg_dump"] = process.returncode
+            seen = counting.result()
+            return dump.stored(path, self.stored), seen
 
     def _proof(
         self, programs: pg_programs.Programs, archive: str, made: manifest.Manifest, stored: Stored
     ) -> dict[str, t.Any]:
         params = self.params
-        stream = backup_proof.Archive(self.place, archive.rpartition("/")[0], made, identities=self._identities)
+        folder = archive.rpartition("/")[0]
+        stream = backup_proof.Archive(self.place, folder, made, identities=self._identities, room=self.room)
         if self._identities and stream.properties() != self.source.properties:
             raise ActionFailed("The manifest's encrypted properties are not the database's.")
         if params["verify"] == "head":

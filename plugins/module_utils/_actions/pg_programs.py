@@ -218,6 +218,16 @@ def explained(problem: CommandFailed) -> CommandFailed:
     return problem
 
 
+def watched_to_its_end(
+    process: subprocess.Popen[bytes], *, doing: str, deadline: Deadline, watch: t.Callable[[], None] = lambda: None
+) -> None:
+    """Wait for a program that writes nothing to us. ``watch`` is called now and then and may raise."""
+    while process.poll() is None:
+        watch()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(min(deadline.require(doing), 0.2))
+
+
 def output_chunks(
     process: subprocess.Popen[bytes], *, doing: str, deadline: Deadline, watch: t.Callable[[], None] = lambda: None
 ) -> t.Iterator[bytes]:
@@ -343,6 +353,34 @@ def hash_of_schema(text: bytes) -> str:
     return hashlib.sha256(b"\n".join(schema_lines(text))).hexdigest()
 
 
+def _restoring(programs: Programs, dbname: str, options: t.Sequence[str], use_list: int | None) -> list[str]:
+    argv = [programs.pg_restore, "--no-password", "--exit-on-error", *options, database_argument(dbname)]
+    return argv if use_list is None else [*argv, f"--use-list=/proc/self/fd/{use_list}"]
+
+
+def restore_files(
+    programs: Programs,
+    path: str,
+    dsn: str,
+    password: str | None,
+    *,
+    dbname: str,
+    jobs: int,
+    deadline: Deadline,
+    options: t.Sequence[str] = (),
+    application_name: str = "opsready",
+    use_list: int | None = None,
+) -> None:
+    """As ``restore_stream``, from a file or a directory of this host, with so many jobs."""
+    argv = [*_restoring(programs, dbname, options, use_list), f"--jobs={jobs}", path]
+    environment = postgres.program_environment(dsn, dbname, application_name=application_name)
+    with running(
+        argv, environment=environment, password=password, pass_fds=() if use_list is None else (use_list,)
+    ) as (process, said):
+        watched_to_its_end(process, doing="pg_restore", deadline=deadline)
+        ended_well(programs.pg_restore, process, said, deadline=deadline)
+
+
 def restore_stream(
     programs: Programs,
     chunks: t.Iterable[bytes],
@@ -359,9 +397,7 @@ def restore_stream(
 
     ``use_list`` is the descriptor of a file with the entries to restore; without it, all are.
     """
-    argv = [programs.pg_restore, "--no-password", "--exit-on-error", *options, database_argument(dbname)]
-    if use_list is not None:
-        argv.append(f"--use-list=/proc/self/fd/{use_list}")
+    argv = _restoring(programs, dbname, options, use_list)
     environment = postgres.program_environment(dsn, dbname, application_name=application_name)
     with running(
         argv,

@@ -24,6 +24,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     manifest,
     pg_programs,
     remains,
+    work_directory,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
@@ -101,6 +102,8 @@ ARGUMENT_SPEC: Spec = compose(
                 "expect": {"type": "str", "required": True},
             },
         },
+        "jobs": {"type": "int", "default": 1},
+        "work_dir": {"type": "path"},
         "pg_bindir": {"type": "path"},
         "min_age": {"type": "float"},
         "maintenance_database": {"type": "str"},
@@ -288,7 +291,7 @@ class Work:
             found = manifest.load(place, name)
             if found.database != self.database:
                 raise BadInput(f"{self.params['backup']} is a backup of {found.database}, not of {self.database}.")
-            return backup_proof.Archive(place, "", found, identities=self.identities(found)), place.url(name)
+            return self.archive(place, "", found), place.url(name)
         if self.params["destination"] is None:
             raise BadInput("Neither backup nor destination says what to restore.")
         place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
@@ -301,7 +304,11 @@ class Work:
             raise UnexpectedAnswer(f"There is no proven backup of {self.database} at {self.params['destination']}.")
         folder = good[-1].name.rpartition("/")[0]
         found = good[-1].manifest
-        return backup_proof.Archive(place, folder, found, identities=self.identities(found)), good[-1].url
+        return self.archive(place, folder, found), good[-1].url
+
+    def archive(self, place: Destination, folder: str, found: manifest.Manifest) -> backup_proof.Archive:
+        room = work_directory.Room(self.params["work_dir"], self.params["jobs"], self.identity)
+        return backup_proof.Archive(place, folder, found, identities=self.identities(found), room=room)
 
     def identities(self, found: manifest.Manifest) -> age.Identities:
         """What reads an encrypted backup; with one that is not it is not looked at."""
@@ -390,6 +397,8 @@ class Work:
             place = destination(self.params["destination"], self.params["s3"], deadline=self.deadline)
             place.preflight()
             found = remains.at_destination(place, self.database, identity=self.identity)
+        if self.params["work_dir"] is not None:
+            found += remains.in_work_dir(self.params["work_dir"], self.database, identity=self.identity)
         min_age = self.params["min_age"]
         if min_age is None:
             min_age = 0.0 if self.identity is not None else remains.STRANGER_SECONDS
@@ -402,8 +411,7 @@ class Work:
                     why = remains.drop(cluster, one, check_mode=self.check_mode)
                 else:
                     now = self.deadline.clock.now()
-                    there = t.cast(Destination, place)
-                    why = remains.discard(cluster, there, one, now=now, min_age=min_age, check_mode=self.check_mode)
+                    why = remains.discard(cluster, place, one, now=now, min_age=min_age, check_mode=self.check_mode)
                 (removed if why is None else kept).append({**one.told(), **({} if why is None else {"reason": why})})
         would = "Would remove" if self.check_mode else "Removed"
         whose = self.database if self.identity is None else f"{self.identity} of {self.database}"
@@ -600,9 +608,8 @@ class Work:
             database_facts.apply_properties(
                 cluster.connection, names.restoring, wanted, deadline=self.deadline, rehearse=True
             )
-            pg_programs.restore_stream(
+            archive.restore(
                 programs,
-                archive.chunks(),
                 self.params["dsn"],
                 self.params["password"],
                 dbname=names.restoring,
@@ -610,7 +617,6 @@ class Work:
                 options=("--no-subscriptions",),
                 application_name=self.application_name,
             )
-            archive.require_intact()
             with contextlib.closing(self.connect(names.restoring)) as connection:
                 comparison = backup_proof.compared(
                     connection, archive.manifest, compare=self.params["compare"], deadline=self.deadline

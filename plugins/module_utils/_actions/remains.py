@@ -15,7 +15,7 @@ import datetime
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest
+from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest, work_directory
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import DROPPABLE, Cluster, Database
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     MANIFEST_SUFFIX,
@@ -29,10 +29,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 STRANGER_SECONDS = 86400.0
 #: Made for one that gives way, so its maker holds that one's lock.
 _OF_A_RESTORE = ("restoring", "ready")
-#: The archive, the roles beside it and the manifest, encrypted or not, and how a directory calls each until it is whole.
+#: The archive, the roles beside it and the manifest, encrypted or not, how a directory calls each until it is whole, and what
+#: lies in an archive that is a directory itself.
 _PART = re.compile(
     r"(?P<dump>.*/\d{8}T\d{6}Z-(?P<identity>[^/]+)\.dump)(?P<rest>(?:\.roles\.sql)?(?:\.age)?(?:\.manifest\.json)?)"
-    r"(?P<partial>\.partial-[0-9a-f]+)?\Z"
+    r"(?P<file>/[^/]*?)?(?P<partial>\.partial-[0-9a-f]+)?\Z"
 )
 _RANDOM = re.compile(r"-?[0-9a-f]{8}\Z")
 
@@ -41,7 +42,7 @@ _RANDOM = re.compile(r"-?[0-9a-f]{8}\Z")
 class Remain:
     """One thing that a killed run left, or a living one is at."""
 
-    #: A database's kind (scratch, restoring, ready, extracting, unmarked), or upload, archive, roles or partial.
+    #: A database's kind (scratch, restoring, ready, extracting, unmarked), or upload, archive, roles, partial or work.
     kind: str
     #: The database's name, or a URL.
     name: str
@@ -49,7 +50,8 @@ class Remain:
     identity: str | None
     original: str
     database: Database | None = None
-    begun: Begun | None = None
+    #: Of an archive that is a directory, all that lies in it.
+    begun: tuple[Begun, ...] = ()
 
     def told(self) -> dict[str, t.Any]:
         """For results: JSON types."""
@@ -110,15 +112,27 @@ def at_destination(place: Destination, original: str, *, identity: str | None) -
         for one, match in parts
         if one.upload is None and not match["partial"] and match["rest"].endswith(MANIFEST_SUFFIX)
     }
-    found = []
+    found: dict[t.Any, Remain] = {}
     for one, match in parts:
         is_unfinished = one.upload is not None or match["partial"]
         if not is_unfinished and _archive(match) in whole:
             continue
         run = _RANDOM.sub("", match["identity"]) or None
-        if identity in (None, run):
-            found.append(Remain(_kind(one, match), place.url(one.name), run, match["dump"], begun=one))
-    return sorted(found, key=lambda one: (one.name, one.kind))
+        if identity not in (None, run):
+            continue
+        is_inside = match["file"] is not None
+        name = _archive(match) if is_inside else one.name
+        kind = "archive" if is_inside else _kind(one, match)
+        key = (kind, name) if is_inside else one
+        before = found[key].begun if key in found else ()
+        found[key] = Remain(kind, place.url(name), run, match["dump"], begun=(*before, one))
+    return sorted(found.values(), key=lambda one: (one.name, one.kind))
+
+
+def in_work_dir(directory: str, original: str, *, identity: str | None) -> list[Remain]:
+    """Copies of archives that runs for this database were writing or reading on this host; those of one id, or all."""
+    found = work_directory.left(directory, manifest.folder(original))
+    return [Remain("work", path, run, original) for path, run in found if identity in (None, run)]
 
 
 def _archive(match: re.Match[str]) -> str:
@@ -135,7 +149,7 @@ def _kind(one: Begun, match: re.Match[str]) -> str:
 
 def discard(
     cluster: Cluster,
-    place: Destination,
+    place: Destination | None,
     one: Remain,
     *,
     now: datetime.datetime,
@@ -143,16 +157,18 @@ def discard(
     check_mode: bool = False,
 ) -> str | None:
     """Remove from a place what has no maker any more, on the server that is asked. None, or why it is left."""
-    begun = t.cast(Begun, one.begun)
+    if one.kind == "work":
+        return work_directory.discard(one.name, check_mode=check_mode)
     if cluster.is_locked(one.original):
         return "a run that is alive is at work on it"
-    seconds = (now - begun.at).total_seconds()
+    seconds = (now - max(begun.at for begun in one.begun)).total_seconds()
     if seconds < min_age:
         return f"it is {max(seconds, 0.0):.0f} s old, and is left for {min_age:.0f} s"
     if check_mode:
         return None
     try:
-        place.discard(begun)
+        for begun in one.begun:
+            t.cast(Destination, place).discard(begun)
     except GoliveError as problem:
         return str(problem)
     return None

@@ -85,6 +85,16 @@ _SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
+class Stored:
+    """A file of an archive, as its manifest has it."""
+
+    name: str
+    version_id: str | None
+    size_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Backup:
     """One backup as its manifest, ``name``, has it. ``problem``: why its archive is not what was written, or nothing."""
 
@@ -100,11 +110,12 @@ class Backup:
     restore_seconds: float | None
     tables: int
     rows: int
-    version_id: str | None = None
     problem: str = ""
     #: The SQL beside the archive, and whom both are encrypted to by their manifest.
     roles: str | None = None
     recipients: tuple[str, ...] | None = None
+    #: What the archive is stored as: names and versions, one unless it is a directory, and its size and digest.
+    files: tuple[Stored, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,10 +296,13 @@ def _backup(place: Destination, name: str, made: manifest.Manifest) -> Backup:
         restore_seconds=float(t.cast(float, seconds)) if is_number else None,
         tables=len(made.tables),
         rows=made.rows,
-        version_id=made.archive.get("version_id"),
         problem=_unlike(place, name, made, is_copy=False),
         roles=manifest.roles_beside(name, made),
         recipients=None if made.recipients is None else tuple(made.recipients),
+        files=tuple(
+            Stored(part, said.get("version_id"), int(said["size"]), str(said["sha256"]))
+            for part, said in manifest.files_beside(name, made)
+        ),
     )
 
 
@@ -306,14 +320,16 @@ def _unlike(place: Destination, name: str, made: manifest.Manifest, *, is_copy: 
             return "has other roles beside it than its manifest says"
     except s3.Absent:
         return "has lost the roles beside it"
-    try:
-        held = place.held(manifest.archive_beside(name, made), None if is_copy else made.archive.get("version_id"))
-    except s3.Absent:
-        return "is missing"
-    if held.size != made.archive["size"]:
-        return f"has {held.size} bytes, and its manifest says {made.archive['size']}"
-    if held.crc32 is not None and made.archive.get("crc32") not in (None, held.crc32):
-        return "has another CRC32 than its manifest says"
+    for part, said in manifest.files_beside(name, made):
+        what = "" if made.format == "custom" else f"has a file {said['name']} that "
+        try:
+            held = place.held(part, None if is_copy else said.get("version_id"))
+        except s3.Absent:
+            return f"{what}is missing"
+        if held.size != said["size"]:
+            return f"{what}has {held.size} bytes, and its manifest says {said['size']}"
+        if held.crc32 is not None and said.get("crc32") not in (None, held.crc32):
+            return f"{what}has another CRC32 than its manifest says"
     return ""
 
 
@@ -340,14 +356,15 @@ def _newest(place: Destination, newest: Backup, params: t.Mapping[str, t.Any], r
     wants_encryption = params["encryption"] == "required"
     found: dict[str, t.Any] = {}
     if _wants_age(params):
-        parts = [(newest.archive, newest.version_id)] + ([(newest.roles, None)] if newest.roles is not None else [])
+        parts = [(one.name, one.version_id) for one in newest.files]
+        parts += [(newest.roles, None)] if newest.roles is not None else []
         found["not_age"] = tuple(place.url(name) for name, version in parts if not _is_age(place, name, version))
     if wants_lock or wants_encryption:
-        held = place.held(newest.archive, newest.version_id)
+        held = [place.held(one.name, one.version_id) for one in newest.files]
         if wants_encryption:
             found["encryption"], found["not_encrypted"] = _encryption(place, newest, held)
         if wants_lock:
-            found.update(_lock(place, [held, place.held(newest.name)]))
+            found.update(_lock(place, [*held, place.held(newest.name)]))
     if params["archive"] == "sha256":
         found["reread"] = _reread(place, newest, run)
     return Newest(**found)
@@ -362,9 +379,14 @@ def _is_age(place: Destination, name: str, version_id: str | None) -> bool:
         return next(iter(chunks), b"").startswith(age.MAGIC)
 
 
-def _encryption(place: Destination, newest: Backup, held: Held) -> tuple[str | None, str]:
-    """How the archive is encrypted; ``none`` with why that is known, or None with why nothing is."""
-    if _is_age(place, newest.archive, newest.version_id):
+def _encryption(place: Destination, newest: Backup, held: t.Sequence[Held]) -> tuple[str | None, str]:
+    """How the archive is encrypted; ``none`` with why that is known, or None with why nothing is. Of files, the least."""
+    each = [_encryption_of(place, one, seen) for one, seen in zip(newest.files, held)]
+    return next((one for one in each if one[0] in (None, "none")), each[0])
+
+
+def _encryption_of(place: Destination, file: Stored, held: Held) -> tuple[str | None, str]:
+    if _is_age(place, file.name, file.version_id):
         return age.FORMAT, ""
     if held.encryption is not None:
         return held.encryption, ""
@@ -409,14 +431,16 @@ def _lock(place: Destination, held: t.Sequence[Held]) -> dict[str, t.Any]:
 
 
 def _reread(place: Destination, newest: Backup, run: Run) -> str:
-    digest = Digest()
-    for chunk in place.chunks(newest.archive, newest.version_id):
-        run.deadline.require(f"Reading {newest.url}")
-        digest.update(chunk)
-    stored = digest.stored()
-    if (stored.size, stored.sha256) == (newest.size_bytes, newest.sha256):
-        return ""
-    return f"has SHA-256 {stored.sha256[:12]}…, and its manifest says {newest.sha256[:12]}…"
+    for one in newest.files:
+        digest = Digest()
+        for chunk in place.chunks(one.name, one.version_id):
+            run.deadline.require(f"Reading {place.url(one.name)}")
+            digest.update(chunk)
+        stored = digest.stored()
+        if (stored.size, stored.sha256) != (one.size_bytes, one.sha256):
+            what = "" if one.name == newest.archive else f"has a file {one.name.rpartition('/')[2]} that "
+            return f"{what}has SHA-256 {stored.sha256[:12]}…, and its manifest says {one.sha256[:12]}…"
+    return ""
 
 
 def _copy(place: t.Mapping[str, t.Any], source: Facts, params: t.Mapping[str, t.Any], run: Run) -> Copy:

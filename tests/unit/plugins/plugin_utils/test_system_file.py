@@ -112,6 +112,7 @@ REFUSED_LATE: list[tuple[str, t.Any, str]] = [
     ("golive_database", {**DATABASE, "application_roles": []}, "golive_database.application_roles is empty"),
     ("golive_database", {**DATABASE, "application_roles": [""]}, "golive_database.application_roles is empty"),
     ("golive_services", {**SERVICES, "backend": []}, "golive_services.backend is empty"),
+    ("golive_backup", {**BACKUP, "format": "directory"}, "ROLLBACK.md brings a database back from one file"),
     ("golive_backup", {**BACKUP, "encryption": {}}, "missing required arguments: recipients"),
     ("golive_backup", {**BACKUP, "encryption": {"recipients": []}}, "golive_backup.encryption.recipients is empty"),
     ("golive_backup", {**BACKUP, "encryption": {"recipients": ["age1a", "operations"]}}, "golive_backup.encryption.recipients[2] is neither"),

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import dataclasses
 import datetime as dt
+import hashlib
 import json
 import typing as t
 from pathlib import Path
@@ -75,8 +76,37 @@ AGE = {"format": "age", "recipients": ["age1a", "age1b"], "sealed": ""}
 SEALED = {**made().archive, "name": "a.dump.age", "encryption": AGE}
 
 
+FILES = [
+    {"name": "12.dat.gz", "size": 1, "sha256": "2" * 64, "crc32": "00000000", "version_id": None},
+    {"name": "toc.dat", "size": 2, "sha256": "1" * 64, "crc32": "00000000", "version_id": "v"},
+]
+DIRECTORY = {
+    "name": "a.dump",
+    "format": "directory",
+    "size": 3,
+    "sha256": hashlib.sha256(f"{'2' * 64}  12.dat.gz\n{'1' * 64}  toc.dat\n".encode()).hexdigest(),
+    "files": FILES,
+    "roles": {"name": "a.dump.roles.sql", "size": 1, "sha256": "0" * 64},
+}
+
+
+def test_a_directory_is_all_of_its_files_wherever_its_manifest_lies() -> None:
+    one = made(archive=DIRECTORY)
+    assert (one.format, one.summary()["format"], made().format) == ("directory", "directory", "custom")
+    names = ["a.dump/12.dat.gz", "a.dump/toc.dat", "a.dump.roles.sql"]
+    assert [name for name, unused in manifest.parts_beside("a.dump.manifest.json", one)] == names
+    assert [said.get("version_id") for unused, said in manifest.parts_beside("d/a.dump.manifest.json", one)] == [
+        None,
+        "v",
+        None,
+    ]
+    assert [name for name, unused in manifest.parts_beside("d/a", one)] == [f"d/{name}" for name in names]
+    assert [name for name, unused in manifest.parts_beside("d/a", made())] == ["d/a.dump"]
+
+
 def test_a_manifest_is_read_back_as_it_was_written() -> None:
-    for one in (made(), made(archive=SEALED), made(archive={**made().archive, "encryption": None})):
+    plain = made(archive={**made().archive, "encryption": None})
+    for one in (made(), made(archive=SEALED), plain, made(archive=DIRECTORY)):
         assert manifest.parse(one.body(), where="x") == one
 
 
@@ -163,6 +193,15 @@ def test_what_is_encrypted_is_named_so_and_missed_where_its_manifest_is_not(tmp_
             _broken(archive={**made().archive, "roles": {"name": "a", "size": 1, "sha256": "0" * 64, "version_id": 1}}),
             "archive.roles",
         ),
+        (_broken(archive={**made().archive, "format": "directory"}), "archive.files is missing"),
+        (_broken(archive={**DIRECTORY, "files": {}}), "archive.files is unreadable"),
+        (_broken(archive={**DIRECTORY, "format": "custom"}), "archive.files is unreadable"),
+        (_broken(archive={**DIRECTORY, "files": [*FILES, {**FILES[0], "name": "../x"}]}), "a file of it is unreadable"),
+        (_broken(archive={**DIRECTORY, "files": [{**FILES[0], "size": True}]}), "a file of it is unreadable"),
+        (_broken(archive={**DIRECTORY, "files": [*FILES, FILES[0]]}), "two files of it have one name"),
+        (_broken(archive={**DIRECTORY, "files": FILES[:1]}), "it has no toc.dat"),
+        (_broken(archive={**DIRECTORY, "files": FILES[1:]}), "its files are not those of its archive"),
+        (_broken(archive={**DIRECTORY, "size": 4}), "its files are not those of its archive"),
         (_broken(tables=[{"schema": "public", "name": "t", "rows": -1, "content": None}]), "table"),
         (_broken(tables=["t"]), "table"),
         (_broken(sequences=[{"name": "s"}]), "sequence"),

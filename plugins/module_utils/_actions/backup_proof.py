@@ -37,6 +37,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     BadInput,
     GoliveError,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -70,6 +71,10 @@ class Archive:
             return self.stored_chunks()
         return age.decrypted(self.stored_chunks(), self.identities, what=self.place.url(self.name))
 
+    def begin(self, progress: Progress, phase: str) -> None:
+        """Tell how much of what is stored was read, from now on."""
+        progress.begin(phase, size=lambda: self.digest.size, whole=int(self.manifest.archive["size"]))
+
     def stored_chunks(self) -> age.Stream:
         self.digest = Digest()
         stored = self.place.chunks(self.name, self.manifest.archive.get("version_id"))
@@ -91,10 +96,16 @@ class Archive:
 
 
 def compared(
-    connection: psycopg.Connection[t.Any], manifest: Manifest, *, compare: str, deadline: Deadline
+    connection: psycopg.Connection[t.Any],
+    manifest: Manifest,
+    *,
+    compare: str,
+    deadline: Deadline,
+    progress: Progress = SILENT,
 ) -> dict[str, t.Any]:
     """Compare the connection's database with a manifest: ``equal`` and, where not, what differs."""
-    found = database_facts.contents(connection, compare=compare, deadline=deadline)
+    progress.begin("comparison")
+    found = database_facts.contents(connection, compare=compare, deadline=deadline, progress=progress.tables)
     unlike = database_facts.differences(manifest.tables, found)
     behind = database_facts.sequences_behind(
         manifest.sequences, database_facts.sequences(connection, deadline=deadline)
@@ -223,6 +234,7 @@ def by_restore(
     deadline: Deadline,
     application_name: str,
     warn: t.Callable[[str], None],
+    progress: Progress = SILENT,
 ) -> dict[str, t.Any]:
     """Restore into a scratch database on ``dsn``'s server, compare, drop it. Raises ActionFailed on any difference.
 
@@ -246,6 +258,7 @@ def by_restore(
             cluster, manifest.database, identity=identity, properties=manifest.properties, warn=warn
         )
         with scratch as database:
+            archive.begin(progress, "restore")
             pg_programs.restore_stream(
                 programs,
                 archive.chunks(),
@@ -255,6 +268,8 @@ def by_restore(
                 deadline=deadline,
                 options=options,
                 application_name=application_name,
+                progress=progress,
+                tables=len(manifest.tables),
             )
             archive.require_intact()
             restored = clock.monotonic()
@@ -267,7 +282,7 @@ def by_restore(
                 settings=database_facts.PINNED,
             )
             with contextlib.closing(connection):
-                comparison = compared(connection, manifest, compare=compare, deadline=deadline)
+                comparison = compared(connection, manifest, compare=compare, deadline=deadline, progress=progress)
                 asked = run_assertions(connection, assertions, deadline=deadline) if comparison["equal"] else []
             comparison["schema_equal"] = _schema_equal(
                 manifest, programs, cluster, dsn, password, database.name, deadline
@@ -322,10 +337,13 @@ def _schema_equal(
     return found == manifest.schema_sha256
 
 
-def by_decoding(archive: Archive, programs: pg_programs.Programs, *, deadline: Deadline) -> dict[str, t.Any]:
+def by_decoding(
+    archive: Archive, programs: pg_programs.Programs, *, deadline: Deadline, progress: Progress = SILENT
+) -> dict[str, t.Any]:
     """Decode the whole archive and count its rows per table, without a server. Raises ActionFailed, CommandFailed."""
     began = deadline.clock.monotonic()
     counter = RowCounter()
+    archive.begin(progress, "decoding")
     argv = [programs.pg_restore, "--data-only", "--file=-"]
     problems: list[BaseException] = []
     environment = clean_environment()
@@ -376,10 +394,13 @@ def by_decoding(archive: Archive, programs: pg_programs.Programs, *, deadline: D
     }
 
 
-def by_hash(archive: Archive, *, proven_by: str, deadline: Deadline) -> dict[str, t.Any]:
+def by_hash(
+    archive: Archive, *, proven_by: str, deadline: Deadline, progress: Progress = SILENT
+) -> dict[str, t.Any]:
     """The stored bytes are those that were written: by the server's full checksum, else by reading them all again."""
     began = deadline.clock.monotonic()
     if proven_by == "size":
+        archive.begin(progress, "reading back")
         for unused in archive.stored_chunks():
             deadline.require("Reading the archive back")
         archive.require_intact()

@@ -41,6 +41,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     MissingLibrary,
     TimedOut,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import end_of
 
 _F_SETPIPE_SZ = 1031
@@ -145,9 +146,13 @@ def _binary_can(programs: Programs, argument: str, deadline: Deadline) -> bool:
 
 
 class Drained:
-    """A program's stderr, read by a thread so that the program never waits for us; the end of it is kept."""
+    """A program's stderr, read by a thread so that the program never waits for us; the end of it is kept.
 
-    def __init__(self, stream: t.IO[bytes]) -> None:
+    ``takes`` is given each line first, and keeps from the rest what it takes.
+    """
+
+    def __init__(self, stream: t.IO[bytes], *, takes: t.Callable[[bytes], bool] = lambda unused: False) -> None:
+        self._takes = takes
         self._kept: collections.deque[bytes] = collections.deque(maxlen=64)
         self._begins_inside = False
         self._stream = stream
@@ -157,6 +162,8 @@ class Drained:
     def _drain(self) -> None:
         with contextlib.suppress(ValueError, OSError):
             for line in iter(lambda: self._stream.readline(8192), b""):
+                if self._takes(line):
+                    continue
                 if len(self._kept) == self._kept.maxlen:
                     self._begins_inside = not self._kept[0].endswith(b"\n")
                 self._kept.append(line)
@@ -177,6 +184,7 @@ def running(
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
     pass_fds: t.Sequence[int] = (),
+    takes: t.Callable[[bytes], bool] = lambda unused: False,
 ) -> t.Iterator[tuple[subprocess.Popen[bytes], Drained]]:
     """A libpq program; whatever happens inside, it and its children are gone at the end."""
     with contextlib.ExitStack() as stack:
@@ -184,7 +192,7 @@ def running(
         given = (*descriptors, *pass_fds)
         process = start(argv, environment={**environment, **extra}, pass_fds=given, stdin=stdin, stdout=stdout)
         try:
-            yield process, Drained(t.cast("t.IO[bytes]", process.stderr))
+            yield process, Drained(t.cast("t.IO[bytes]", process.stderr), takes=takes)
         finally:
             kill_group(process)
             for stream in (process.stdin, process.stdout, process.stderr):
@@ -343,6 +351,40 @@ def hash_of_schema(text: bytes) -> str:
     return hashlib.sha256(b"\n".join(schema_lines(text))).hexdigest()
 
 
+#: What ``--verbose`` adds to what pg_restore says.
+_VERBOSE = re.compile(
+    rb"pg_restore: (?:connecting|processing data for|creating|executing|restor\w+|disabling|enabling|skipping|finished) "
+)
+
+
+class Restoring:
+    """How far pg_restore is, by what it says with ``--verbose``; none of that belongs to an error's text."""
+
+    def __init__(self, progress: Progress, tables: int) -> None:
+        self._progress = progress
+        self._tables = tables
+        self._at = 0
+        self._is_behind_data = False
+        self._goes_on = False
+
+    def takes(self, line: bytes) -> bool:
+        """Whether a line is one of those, or the rest of one: a name may hold a line break."""
+        if not self._progress.is_told:
+            return False
+        if not line.startswith(b"pg_restore: "):
+            return self._goes_on
+        self._goes_on = _VERBOSE.match(line) is not None
+        if line.startswith(b"pg_restore: processing data for table "):
+            self._at = min(self._at + 1, self._tables)
+            self._progress.tables(self._at, self._tables)
+        elif line.startswith(b"pg_restore: creating ") and self._at:
+            if not self._is_behind_data:
+                self._is_behind_data = True
+                self._progress.begin("indexes")
+            self._progress.made()
+        return self._goes_on
+
+
 def restore_stream(
     programs: Programs,
     chunks: t.Iterable[bytes],
@@ -354,14 +396,19 @@ def restore_stream(
     options: t.Sequence[str] = (),
     application_name: str = "opsready",
     use_list: int | None = None,
+    progress: Progress = SILENT,
+    tables: int = 0,
 ) -> None:
     """pg_restore from a stream into an empty database; the first error ends it. Raises CommandFailed, TimedOut.
 
-    ``use_list`` is the descriptor of a file with the entries to restore; without it, all are.
+    ``use_list`` is the descriptor of a file with the entries to restore; without it, all are. So many ``tables`` have data.
     """
+    told = Restoring(progress, tables)
     argv = [programs.pg_restore, "--no-password", "--exit-on-error", *options, database_argument(dbname)]
     if use_list is not None:
         argv.append(f"--use-list=/proc/self/fd/{use_list}")
+    if progress.is_told:
+        argv.append("--verbose")
     environment = postgres.program_environment(dsn, dbname, application_name=application_name)
     with running(
         argv,
@@ -369,6 +416,7 @@ def restore_stream(
         password=password,
         stdin=subprocess.PIPE,
         pass_fds=() if use_list is None else (use_list,),
+        takes=told.takes,
     ) as (process, said):
         try:
             feed(process, chunks, doing="pg_restore", deadline=deadline)

@@ -41,7 +41,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
-from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
+    POSTGRES,
+    PROGRESS,
+    RELEASE,
+    Spec,
+    compose,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, Stopwatch, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -53,6 +59,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -65,6 +72,7 @@ _STATES = ("verified", "restored", "extracted", "assessed", "listed", "swept")
 ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
     RELEASE,
+    PROGRESS,
     {
         "state": {"type": "str", "choices": [*_STATES], "required": True},
         "database": {"type": "str"},
@@ -133,6 +141,7 @@ def body(context: Context) -> dict[str, t.Any]:
             identity=params["restore_id"] or (None if token is None else token.release),
             check_mode=context.check_mode,
             warn=context.warn,
+            progress=context.progress,
         )
         if params["state"] == "listed":
             return work.backups()
@@ -248,8 +257,10 @@ class Work:
         identity: str | None,
         check_mode: bool,
         warn: t.Callable[[str], None],
+        progress: Progress = SILENT,
     ) -> None:
         self.warn = warn
+        self.progress = progress
         self.params = params
         self.deadline = deadline
         self.database = database
@@ -346,6 +357,7 @@ class Work:
             deadline=self.deadline,
             application_name=self.application_name,
             warn=self.warn,
+            progress=self.progress,
         )
         return {
             "changed": False,
@@ -377,6 +389,7 @@ class Work:
                 connect=self.connect,
                 deadline=self.deadline,
                 application_name=self.application_name,
+                progress=self.progress,
             )
             return work.run(check_mode=self.check_mode)
 
@@ -585,6 +598,7 @@ class Work:
             database_facts.apply_properties(
                 cluster.connection, names.restoring, wanted, deadline=self.deadline, rehearse=True
             )
+            archive.begin(self.progress, "restore")
             pg_programs.restore_stream(
                 programs,
                 archive.chunks(),
@@ -594,11 +608,17 @@ class Work:
                 deadline=self.deadline,
                 options=("--no-subscriptions",),
                 application_name=self.application_name,
+                progress=self.progress,
+                tables=len(archive.manifest.tables),
             )
             archive.require_intact()
             with contextlib.closing(self.connect(names.restoring)) as connection:
                 comparison = backup_proof.compared(
-                    connection, archive.manifest, compare=self.params["compare"], deadline=self.deadline
+                    connection,
+                    archive.manifest,
+                    compare=self.params["compare"],
+                    deadline=self.deadline,
+                    progress=self.progress,
                 )
                 backup_proof.require_equal(comparison, f"What was restored into {names.restoring}")
                 backup_proof.run_assertions(connection, self.params["verify_sql"], deadline=self.deadline)

@@ -143,7 +143,7 @@ def _share(now: Figures) -> str:
     if not whole:
         return ""
     if now.estimated_by is None:
-        return f" of {size(whole)}" + ("" if now.percent is None else f" ({now.percent} %)")
+        return f" of {size(whole)} read" + ("" if now.percent is None else f" ({now.percent} %)")
     by = "by the last backup" if now.estimated_by == ESTIMATED_BY[0] else "by the size of the database"
     if now.percent is None:
         return f" (more than the {size(whole)} estimated {by})"

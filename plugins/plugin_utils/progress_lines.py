@@ -53,7 +53,7 @@ class Figures:
 def parsed(text: str) -> Figures:
     """What a module wrote. Raises UnexpectedAnswer for anything else: the file lies on another host."""
     try:
-        found = json.loads(text) if len(text) <= MOST_BYTES else None
+        found: t.Any = json.loads(text) if len(text) <= MOST_BYTES else {}
         tables = None if found["tables"] is None else (_count(found["tables"][0]), _count(found["tables"][1]))
         figures = Figures(
             phase=_one_of(found["phase"], PHASES),
@@ -65,7 +65,7 @@ def parsed(text: str) -> Figures:
             tables=tables,
             made=_count(found["made"]),
         )
-    except (ValueError, TypeError, KeyError, IndexError):
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         raise UnexpectedAnswer("What the module tells of its progress is not understood.") from None
     return figures
 

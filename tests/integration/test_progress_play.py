@@ -144,13 +144,15 @@ def becoming(directory: Path) -> dict[str, t.Any]:
 @pytest.fixture(scope="module")
 def watched(
     postgres: Postgres, sample: Sample, big: Sample, s3: S3, tmp_path_factory: pytest.TempPathFactory
-) -> t.Iterator[Watched]:
+) -> Watched:
     """One run: an upload that stalls at its second part, then a restore on several hosts, each waiting for its line."""
     directory = tmp_path_factory.mktemp("watched")
     directory.chmod(0o755)
     deaf = directory / "deaf"
     asked = directory / "asked"
-    deaf.write_text(f'#!/bin/sh\ncase "$*" in *opsready-progress-*) echo >> {asked}; exit 7;; esac\nexec /bin/sh "$@"\n')
+    deaf.write_text(
+        f'#!/bin/sh\ncase "$*" in *opsready-progress-*) echo >> {asked}; exit 7;; esac\nexec /bin/sh "$@"\n'
+    )
     deaf.chmod(0o755)
     others: dict[str, dict[str, t.Any]] = {}
     bucket = s3.create_bucket()
@@ -207,7 +209,7 @@ def watched(
             environment={"ANSIBLE_LOG_PATH": str(directory / "log"), "ANSIBLE_FORKS": "6"},
             args=["-v"],
         )  # fmt: skip
-    yield Watched(played, [sample.password, s3.secret_key], written, gate)
+    return Watched(played, [sample.password, s3.secret_key], written, gate)
 
 
 def test_an_upload_tells_bytes_read_and_stored_rate_share_and_tables(watched: Watched) -> None:
@@ -224,20 +226,26 @@ def test_an_upload_tells_bytes_read_and_stored_rate_share_and_tables(watched: Wa
 
 def test_the_last_backup_estimates_the_next(watched: Watched) -> None:
     again = [line for line in lines_of(watched.played.text, "lines -> db1") if "estimated by the last backup" in line]
-    assert re.match(r"pg_backup: dump, [\d.]+ MB \(about \d+ % of 18\.\d MB, estimated by the last backup\)", again[0]), again
+    assert re.match(
+        r"pg_backup: dump, [\d.]+ MB \(about \d+ % of 18\.\d MB, estimated by the last backup\)", again[0]
+    ), again
 
 
 def test_each_of_several_hosts_tells_of_its_own_restore(watched: Watched) -> None:
     assert watched.gate.was_done and watched.played.rc == 0, watched.played.text
     line = next(one for one in lines_of(watched.played.text, "lines") if one.startswith("pg_restore: restore"))
-    assert re.match(r"pg_restore: restore, [\d.]+ kB of [\d.]+ kB read \(100 %\), [\d.]+ k?B/s, table 2 of 2", line), line
+    assert re.match(r"pg_restore: restore, [\d.]+ kB of [\d.]+ kB read \(100 %\), [\d.]+ k?B/s, table 2 of 2", line), (
+        line
+    )
 
 
 @pytest.mark.parametrize("host", ["far", "near"])
 def test_another_user_is_watched_over_ssh_and_locally_with_pipelining_and_without(watched: Watched, host: str) -> None:
     need_part("root", runs_as_root(), "only root becomes another user without a password")
     need_part("ssh", shutil.which("ssh"))
-    assert any(one.startswith("pg_restore: restore") for one in lines_of(watched.played.text, host)), watched.played.text
+    assert any(one.startswith("pg_restore: restore") for one in lines_of(watched.played.text, host)), (
+        watched.played.text
+    )
 
 
 def test_quiet_says_nothing_beside_others_that_do(watched: Watched) -> None:
@@ -265,19 +273,17 @@ def test_figures_are_private_hold_no_secret_and_are_gone_with_the_module(watched
 
 
 @pytest.fixture(scope="module")
-def kept(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Path]:
+def kept(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a backup of the sample."""
     directory = tmp_path_factory.mktemp("kept")
     made = ModuleInBackground(
         "pg_backup", sample.options(destination=f"file://{directory}", pg_bindir=sample.programs, verify="head")
     ).answer()
     assert made["changed"], made
-    yield directory
+    return directory
 
 
-def test_ansible_runner_gets_the_same_lines(
-    postgres: Postgres, sample: Sample, kept: Path, tmp_path: Path
-) -> None:
+def test_ansible_runner_gets_the_same_lines(postgres: Postgres, sample: Sample, kept: Path, tmp_path: Path) -> None:
     import ansible_runner
 
     task = {"name": "Prove", "opsready.golive.pg_restore": sample.options(

@@ -394,9 +394,7 @@ def by_decoding(
     }
 
 
-def by_hash(
-    archive: Archive, *, proven_by: str, deadline: Deadline, progress: Progress = SILENT
-) -> dict[str, t.Any]:
+def by_hash(archive: Archive, *, proven_by: str, deadline: Deadline, progress: Progress = SILENT) -> dict[str, t.Any]:
     """The stored bytes are those that were written: by the server's full checksum, else by reading them all again."""
     began = deadline.clock.monotonic()
     if proven_by == "size":

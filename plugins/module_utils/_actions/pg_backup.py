@@ -34,6 +34,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Cluster, Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    MANIFEST_SUFFIX,
     S3_PLACE,
     UPLOAD,
     Destination,
@@ -682,7 +683,7 @@ class Backup:
     def _expected_bytes(self) -> int | None:
         """What the last backup would take, now that the database has grown; None where none was compressed like this one."""
         below = manifest.folder(self.source.known_as)
-        names = [name for name in self.place.names(below) if name.endswith(manifest.MANIFEST_SUFFIX)]
+        names = [name for name in self.place.names(below) if name.endswith(MANIFEST_SUFFIX)]
         for name in names[-1:]:
             last = manifest.load(self.place, name)
             before = int(last.server["database_bytes"])
@@ -698,7 +699,9 @@ class Backup:
         if self._identities and stream.properties() != self.source.properties:
             raise ActionFailed("The manifest's encrypted properties are not the database's.")
         if params["verify"] == "head":
-            return backup_proof.by_hash(stream, proven_by=stored.proven_by, deadline=self.deadline, progress=self.progress)
+            return backup_proof.by_hash(
+                stream, proven_by=stored.proven_by, deadline=self.deadline, progress=self.progress
+            )
         if params["verify"] == "archive":
             return backup_proof.by_decoding(stream, programs, deadline=self.deadline, progress=self.progress)
         elsewhere = params["verify_dsn"] is not None

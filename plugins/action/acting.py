@@ -1,10 +1,15 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way every acting module is run: with this run's token, and with a lost host as a failure that a play can rescue."""
+"""The way every acting module is run: with this run's token, and with a lost host as a failure that a play can rescue.
+
+Of work that can be long it shows how far it is.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
@@ -12,6 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import PROGRESS
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
 from ansible_collections.opsready.golive.plugins.plugin_utils.forged_variables import (
@@ -19,6 +25,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.forged_variables i
     refuse_forged,
     refuse_roles_variables,
 )
+from ansible_collections.opsready.golive.plugins.plugin_utils.progress_watch import ProgressWatch
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import (
     is_of_this_run,
     is_verdict_of_this_run,
@@ -33,6 +40,9 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.terminal import pr
 _DISPLAY = Display()
 #: The states of ``release`` that begin or keep on a verdict's word (law 2).
 _TAKES_A_VERDICT = ("begun", "judged")
+#: Modules whose work can be long: they take the options ``PROGRESS``, and tell how far they are.
+_TELLS_PROGRESS = ("pg_backup", "pg_restore")
+_INTERVAL_SECONDS = float(PROGRESS["progress_interval"]["default"])
 
 
 class ActionModule(ActionBase):
@@ -46,17 +56,19 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         try:
             arguments = self._arguments(variables)
+            interval = self._interval(arguments)
             sent = sent_module(self._module(), self._shared_loader_obj.module_loader)
         except GoliveError as problem:
             result.update(failed=True, changed=False, msg=str(problem), error=type(problem).__name__)
             return result
         try:
-            answer = self._execute_module(
-                module_name=sent,
-                module_args=arguments,
-                task_vars=variables,
-                wrap_async=bool(self._task.async_val),
-            )
+            with self._watched(interval, variables):
+                answer = self._execute_module(
+                    module_name=sent,
+                    module_args=arguments,
+                    task_vars=variables,
+                    wrap_async=bool(self._task.async_val),
+                )
         except AnsibleConnectionFailure as lost:
             answer = {
                 "failed": True,
@@ -103,6 +115,42 @@ class ActionModule(ActionBase):
                 remedy="A release begins in the run that changes something: start it with golive, deploy or rollback.",
             )
         return arguments
+
+    def _interval(self, arguments: t.Mapping[str, t.Any]) -> float | None:
+        """Seconds between two looks at how far the module is; None where nobody looks. Raises BadInput."""
+        if self._module() not in _TELLS_PROGRESS or arguments.get("progress", "lines") != "lines":
+            return None
+        try:
+            interval = float(arguments.get("progress_interval", _INTERVAL_SECONDS))
+        except (TypeError, ValueError):
+            return None  # the module refuses it
+        if not 0 < interval <= threading.TIMEOUT_MAX:
+            raise BadInput(f"progress_interval is {interval:g}, expected more than 0.")
+        # What async runs is nobody's to wait for, and what no_log is said of is nobody's to see.
+        is_watched = not (self._task.check_mode or self._task.async_val or self._task.no_log)
+        return interval if is_watched else None
+
+    @contextlib.contextmanager
+    def _watched(self, interval: float | None, variables: t.Mapping[str, t.Any]) -> t.Iterator[None]:
+        """Show how far the module is as long as it runs, every so many seconds."""
+        if interval is None:
+            yield
+            return
+        host = str(variables.get("inventory_hostname", "the target"))
+        where = f"{host} -> {self._task.delegate_to}" if self._task.delegate_to else host
+        watch = ProgressWatch(
+            self,
+            interval=interval,
+            show=lambda line: _DISPLAY.display(printable(f"progress: [{where}] {self._module()}: {line}")),
+            admit=lambda reason: _DISPLAY.v(printable(f"The progress on {where} cannot be read: {reason}")),
+        )
+        given = self._task.environment
+        self._task.environment = [*(given or []), watch.environment]
+        try:
+            with watch:
+                yield
+        finally:
+            self._task.environment = given
 
     def _module(self) -> str:
         return str(self._task.action).rpartition(".")[2]

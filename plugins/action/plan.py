@@ -197,7 +197,7 @@ class ActionModule(ActionBase):
             if name not in system_file.OWN | {"golive_checklist", "golive_accept_data_loss", "golive_takeover",
                                               "golive_waivers", "golive_sign_offs", "golive_force", "golive_operator",
                                               "golive_secrets", "golive_loosened_approver", "golive_redeploy",
-                                              "golive_take_over_maintenance"}
+                                              "golive_take_over_maintenance", "golive_progress"}
         }  # fmt: skip
         checklist_hash = hashlib.sha256(as_json(plain(raw_items))).hexdigest()
         hosts = sorted({host for item in expected for host in item["hosts"]})

@@ -16,6 +16,9 @@ description:
   - The action plugin that every acting module is routed to. It is not called by itself.
   - It refuses a release's token that was not given out in this very run, and turns a host that is lost into a failure
     that a play can rescue.
+  - Beside M(opsready.golive.pg_backup) and M(opsready.golive.pg_restore) it tells how far the work is, as their option C(progress) says. It looks over a
+    connection of its own, with the options and the user of the task, and gives the module the name of a file in the variable C(OPSREADY_PROGRESS) of its
+    environment.
 extends_documentation_fragment:
   - opsready.golive.release
   - opsready.golive.attributes

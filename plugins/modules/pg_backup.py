@@ -253,6 +253,7 @@ options:
 extends_documentation_fragment:
   - opsready.golive.postgres
   - opsready.golive.release
+  - opsready.golive.progress
   - opsready.golive.attributes
 requirements:
   - pg_dump and pg_restore, not older than the server

@@ -54,6 +54,7 @@ SYSTEM_FILE: Spec = {
     "golive_accept_data_loss": {"type": "bool"},
     "golive_takeover": {"type": "str"},
     "golive_damaged_journal": {"type": "str", "choices": ["refuse", "set_aside"]},
+    "golive_progress": {"type": "str", "choices": ["lines", "quiet"]},
     "golive_redeploy": {"type": "bool"},
     "golive_take_over_maintenance": {"type": "bool"},
     "golive_verdict_max_age": {"type": "float"},

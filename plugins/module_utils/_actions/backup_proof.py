@@ -51,6 +51,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     GoliveError,
     UnexpectedAnswer,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -124,6 +125,15 @@ class Archive:
         heads = (CONTENTS, CONTENTS + age.SUFFIX)
         first = next((one for one in self.files if one[0].rpartition("/")[2] in heads), self.files[0])
         return self.chunks(*first)
+
+    def begin(self, progress: Progress, phase: str) -> None:
+        """Tell how much of what is stored was read, from now on."""
+        self.digests.clear()
+        progress.begin(
+            phase,
+            size=lambda: sum(digest.size for digest in list(self.digests.values())),
+            whole=int(self.manifest.archive["size"]),
+        )
 
     def chunks(self, name: str | None = None, said: t.Mapping[str, t.Any] | None = None) -> age.Stream:
         """What pg_restore reads of a file, or of the only one: decrypted, where it is encrypted."""
@@ -200,11 +210,15 @@ class Archive:
         options: t.Sequence[str] = (),
         application_name: str = "opsready",
         use_list: int | None = None,
+        progress: Progress = SILENT,
+        tables: int | None = None,
     ) -> None:
-        """pg_restore of it into an empty database; ``use_list`` as ``pg_programs.restore_stream`` has it.
+        """pg_restore of it into an empty database; ``use_list`` as ``pg_programs.restore_stream`` has it, of so many ``tables``.
 
         Raises ActionFailed where it is not what was written, CommandFailed, TimedOut.
         """
+        self.begin(progress, "restore")
+        told = pg_programs.Restoring(progress, len(self.manifest.tables) if tables is None else tables)
         with contextlib.ExitStack() as stack:
             if self.is_directory or self.room.jobs > 1:
                 path = stack.enter_context(self.at_hand(deadline=deadline))
@@ -219,6 +233,7 @@ class Archive:
                     options=options,
                     application_name=application_name,
                     use_list=use_list,
+                    told=told,
                 )
                 return
             chunks = stack.enter_context(age.closing(self.chunks()))
@@ -232,6 +247,7 @@ class Archive:
                 options=options,
                 application_name=application_name,
                 use_list=use_list,
+                told=told,
             )
             for unused in chunks:  # pg_restore stops reading when it has all it wants, and the checksum is of the whole
                 deadline.require("Reading the archive to its end")
@@ -250,10 +266,16 @@ def _written(file: t.IO[bytes], chunk: bytes) -> None:
 
 
 def compared(
-    connection: psycopg.Connection[t.Any], manifest: Manifest, *, compare: str, deadline: Deadline
+    connection: psycopg.Connection[t.Any],
+    manifest: Manifest,
+    *,
+    compare: str,
+    deadline: Deadline,
+    progress: Progress = SILENT,
 ) -> dict[str, t.Any]:
     """Compare the connection's database with a manifest: ``equal`` and, where not, what differs."""
-    found = database_facts.contents(connection, compare=compare, deadline=deadline)
+    progress.begin("comparison")
+    found = database_facts.contents(connection, compare=compare, deadline=deadline, progress=progress.tables)
     unlike = database_facts.differences(manifest.tables, found)
     behind = database_facts.sequences_behind(
         manifest.sequences, database_facts.sequences(connection, deadline=deadline)
@@ -382,6 +404,7 @@ def by_restore(
     deadline: Deadline,
     application_name: str,
     warn: t.Callable[[str], None],
+    progress: Progress = SILENT,
 ) -> dict[str, t.Any]:
     """Restore into a scratch database on ``dsn``'s server, compare, drop it. Raises ActionFailed on any difference.
 
@@ -413,6 +436,7 @@ def by_restore(
                 deadline=deadline,
                 options=options,
                 application_name=application_name,
+                progress=progress,
             )
             restored = clock.monotonic()
             connection = postgres.connect(
@@ -424,7 +448,7 @@ def by_restore(
                 settings=database_facts.PINNED,
             )
             with contextlib.closing(connection):
-                comparison = compared(connection, manifest, compare=compare, deadline=deadline)
+                comparison = compared(connection, manifest, compare=compare, deadline=deadline, progress=progress)
                 asked = run_assertions(connection, assertions, deadline=deadline) if comparison["equal"] else []
             comparison["schema_equal"] = _schema_equal(
                 manifest, programs, cluster, dsn, password, database.name, deadline
@@ -479,10 +503,13 @@ def _schema_equal(
     return found == manifest.schema_sha256
 
 
-def by_decoding(archive: Archive, programs: pg_programs.Programs, *, deadline: Deadline) -> dict[str, t.Any]:
+def by_decoding(
+    archive: Archive, programs: pg_programs.Programs, *, deadline: Deadline, progress: Progress = SILENT
+) -> dict[str, t.Any]:
     """Decode the whole archive and count its rows per table, without a server. Raises ActionFailed, CommandFailed."""
     began = deadline.clock.monotonic()
     counter = RowCounter()
+    archive.begin(progress, "decoding")
     argv = [programs.pg_restore, "--data-only", "--file=-"]
     problems: list[BaseException] = []
     environment = clean_environment()
@@ -544,10 +571,11 @@ def by_decoding(archive: Archive, programs: pg_programs.Programs, *, deadline: D
     }
 
 
-def by_hash(archive: Archive, *, proven_by: str, deadline: Deadline) -> dict[str, t.Any]:
+def by_hash(archive: Archive, *, proven_by: str, deadline: Deadline, progress: Progress = SILENT) -> dict[str, t.Any]:
     """The stored bytes are those that were written: by the server's full checksum, else by reading them all again."""
     began = deadline.clock.monotonic()
     if proven_by == "size":
+        archive.begin(progress, "reading back")
         for unused in archive.stored_chunks():
             deadline.require("Reading the archive back")
         archive.require_intact()

@@ -170,6 +170,11 @@ class Writer(abc.ABC):
         self.digest = Digest()
         self.committed = False
 
+    @property
+    def stored_bytes(self) -> int:
+        """What the other side has taken so far."""
+        return self.digest.size
+
     @abc.abstractmethod
     def write(self, chunk: bytes) -> None:
         """Take the next bytes; may wait for the other side."""

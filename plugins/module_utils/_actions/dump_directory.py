@@ -112,6 +112,12 @@ class Dump:
                 problem.remedy = f"The disk of {path} is full, or the server's."
             raise
 
+    @staticmethod
+    def written(path: str) -> int:
+        """The bytes of the files that pg_dump has made so far."""
+        with os.scandir(path) as files:
+            return sum(file.stat().st_size for file in files)
+
     def stored(self, path: str, stored: list[tuple[str, Stored]]) -> Stored:
         """Make each file an object of the backup, and add it to ``stored`` once it is; returns what they are together."""
         names = sorted(os.listdir(path))

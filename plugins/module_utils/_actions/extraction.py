@@ -34,6 +34,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import nameless_file
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import GoliveError, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -136,6 +137,7 @@ class Extraction:
         connect: t.Callable[[str], psycopg.Connection[t.Any]],
         deadline: Deadline,
         application_name: str,
+        progress: Progress = SILENT,
     ) -> None:
         self.cluster = cluster
         self.asked = asked
@@ -144,6 +146,7 @@ class Extraction:
         self.connect = connect
         self.deadline = deadline
         self.application_name = application_name
+        self.progress = progress
         self.watch = Stopwatch(deadline.clock)
 
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
@@ -241,6 +244,8 @@ class Extraction:
                 options=_OPTIONS if keeps_owners else (*_OPTIONS, *backup_proof.WITHOUT_OWNERS),
                 application_name=self.application_name,
                 use_list=use_list,
+                progress=self.progress,
+                tables=len(asked.tables),
             )
 
     def _compared(self) -> dict[str, t.Any]:
@@ -248,12 +253,14 @@ class Extraction:
         asked = self.asked
         names = [(one["schema"], one["name"]) for one in asked.tables]
         with contextlib.closing(self.connect(asked.name)) as connection:
+            self.progress.begin("comparison")
             there = set(database_facts.tables(connection, deadline=self.deadline))
             found = database_facts.contents(
                 connection,
                 compare=self.params["compare"],
                 deadline=self.deadline,
                 only=[name for name in names if name in there],
+                progress=self.progress.tables,
             )
             given = database_facts.sequences(connection, deadline=self.deadline)
             backup_proof.run_assertions(connection, self.params["verify_sql"], deadline=self.deadline)

@@ -36,6 +36,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Cluster, Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
+    MANIFEST_SUFFIX,
     S3_PLACE,
     UPLOAD,
     Destination,
@@ -46,7 +47,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
-from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
+    POSTGRES,
+    PROGRESS,
+    RELEASE,
+    Spec,
+    compose,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import (
     Deadline,
     Stopwatch,
@@ -63,6 +70,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -70,6 +78,7 @@ if t.TYPE_CHECKING:
 ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
     RELEASE,
+    PROGRESS,
     {
         "database": {"type": "str"},
         "destination": {"type": "str", "required": True},
@@ -169,6 +178,7 @@ def body(context: Context) -> dict[str, t.Any]:
                 release=None if token is None else token.release,
                 encryption=encryption,
                 warn=context.warn,
+                progress=context.progress,
             )
             return backup.run(check_mode=context.check_mode)
 
@@ -302,6 +312,7 @@ class Backup:
         release: str | None,
         encryption: age.Encryption | None,
         warn: t.Callable[[str], None],
+        progress: Progress = SILENT,
     ) -> None:
         self.params = params
         self.deadline = deadline
@@ -313,11 +324,13 @@ class Backup:
         self.release = release
         self.encryption = encryption
         self.warn = warn
+        self.progress = progress
         self.watch = Stopwatch(deadline.clock)
         self.room = work_directory.Room(params["work_dir"], params["jobs"], release)
         #: What is committed of the archive: its one file, or those of its directory.
         self.stored: list[tuple[str, Stored]] = []
         self.exit_codes: dict[str, int] = {}
+        self.compression: str | None = None
 
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
         params = self.params
@@ -508,6 +521,7 @@ class Backup:
 
     def _make(self, programs: pg_programs.Programs, method: str, argument: str) -> tuple[str, manifest.Manifest]:
         """The manifest's name and the manifest, which is written last: what fails before leaves nothing behind."""
+        self.compression = method
         taken = self._taken()
         names, script = database_roles.script(self.connection, self.source.known_as, deadline=self.deadline)
         encryption = self.encryption
@@ -665,6 +679,14 @@ class Backup:
             if self.params["format"] == "directory":
                 return self._dump_directory(programs, argv, archive, environment, counting)
             writer = stack.enter_context(self.place.writer(archive, estimated_bytes=self.source.size_bytes))
+            self.progress.begin(
+                "dump",
+                size=lambda: writer.digest.size,
+                stored=lambda: writer.stored_bytes,
+                whole=self.source.size_bytes,
+                estimated_by="database",
+                estimate=self._expected_bytes,
+            )
             running = pg_programs.running(argv, environment=environment, password=password, stdout=subprocess.PIPE)
             process, said = stack.enter_context(running)
             counting.start()
@@ -695,6 +717,13 @@ class Backup:
         dump = dump_directory.Dump(self.place, self.room, archive, folder, self.encryption, self.deadline)
         with dump.directory() as path:
             command = dump.command(argv, path)
+            self.progress.begin(
+                "dump",
+                size=lambda: dump.written(path),
+                whole=self.source.size_bytes,
+                estimated_by="database",
+                estimate=self._expected_bytes,
+            )
             with pg_programs.running(command, environment=environment, password=self.params["password"]) as running:
                 process, said = running
                 counting.start()
@@ -704,7 +733,21 @@ class Backup:
                 dump.ended_well(programs.pg_dump, process, said, path)
             self.exit_codes["pg_dump"] = process.returncode
             seen = counting.result()
+            self.progress.begin(
+                "storing", size=lambda: sum(one.size for unused, one in self.stored), whole=dump.written(path)
+            )
             return dump.stored(path, self.stored), seen
+
+    def _expected_bytes(self) -> int | None:
+        """What the last backup would take, now that the database has grown; None where none was compressed like this one."""
+        below = manifest.folder(self.source.known_as)
+        names = [name for name in self.place.names(below) if name.endswith(MANIFEST_SUFFIX)]
+        for name in names[-1:]:
+            last = manifest.load(self.place, name)
+            before = int(last.server["database_bytes"])
+            if before and last.archive["compression"] == self.compression:
+                return int(last.archive["size"]) * self.source.size_bytes // before
+        return None
 
     def _proof(
         self, programs: pg_programs.Programs, archive: str, made: manifest.Manifest, stored: Stored
@@ -715,9 +758,11 @@ class Backup:
         if self._identities and stream.properties() != self.source.properties:
             raise ActionFailed("The manifest's encrypted properties are not the database's.")
         if params["verify"] == "head":
-            return backup_proof.by_hash(stream, proven_by=stored.proven_by, deadline=self.deadline)
+            return backup_proof.by_hash(
+                stream, proven_by=stored.proven_by, deadline=self.deadline, progress=self.progress
+            )
         if params["verify"] == "archive":
-            return backup_proof.by_decoding(stream, programs, deadline=self.deadline)
+            return backup_proof.by_decoding(stream, programs, deadline=self.deadline, progress=self.progress)
         elsewhere = params["verify_dsn"] is not None
         return backup_proof.by_restore(
             stream,
@@ -731,6 +776,7 @@ class Backup:
             deadline=self.deadline,
             application_name=self.application_name,
             warn=self.warn,
+            progress=self.progress,
         )
 
 
@@ -816,7 +862,12 @@ class Counting:
             application_name=self._backup.application_name,
         )
         return Seen(
-            tables=database_facts.contents(connection, compare=self._backup.params["compare"], deadline=deadline),
+            tables=database_facts.contents(
+                connection,
+                compare=self._backup.params["compare"],
+                deadline=deadline,
+                progress=self._backup.progress.tables,
+            ),
             large_objects=database_facts.large_objects(connection, deadline=deadline),
             revision=database_facts.revisions(
                 connection, self._backup.params["revision_table"], schema=None, deadline=deadline

@@ -41,6 +41,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     MissingLibrary,
     TimedOut,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import Progress
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import end_of
 
 _F_SETPIPE_SZ = 1031
@@ -145,9 +146,13 @@ def _binary_can(programs: Programs, argument: str, deadline: Deadline) -> bool:
 
 
 class Drained:
-    """A program's stderr, read by a thread so that the program never waits for us; the end of it is kept."""
+    """A program's stderr, read by a thread so that the program never waits for us; the end of it is kept.
 
-    def __init__(self, stream: t.IO[bytes]) -> None:
+    ``takes`` is given each line first, and keeps from the rest what it takes.
+    """
+
+    def __init__(self, stream: t.IO[bytes], *, takes: t.Callable[[bytes], bool] = lambda unused: False) -> None:
+        self._takes = takes
         self._kept: collections.deque[bytes] = collections.deque(maxlen=64)
         self._begins_inside = False
         self._stream = stream
@@ -157,6 +162,8 @@ class Drained:
     def _drain(self) -> None:
         with contextlib.suppress(ValueError, OSError):
             for line in iter(lambda: self._stream.readline(8192), b""):
+                if self._takes(line):
+                    continue
                 if len(self._kept) == self._kept.maxlen:
                     self._begins_inside = not self._kept[0].endswith(b"\n")
                 self._kept.append(line)
@@ -177,6 +184,7 @@ def running(
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
     pass_fds: t.Sequence[int] = (),
+    takes: t.Callable[[bytes], bool] = lambda unused: False,
 ) -> t.Iterator[tuple[subprocess.Popen[bytes], Drained]]:
     """A libpq program; whatever happens inside, it and its children are gone at the end."""
     with contextlib.ExitStack() as stack:
@@ -184,7 +192,7 @@ def running(
         given = (*descriptors, *pass_fds)
         process = start(argv, environment={**environment, **extra}, pass_fds=given, stdin=stdin, stdout=stdout)
         try:
-            yield process, Drained(t.cast("t.IO[bytes]", process.stderr))
+            yield process, Drained(t.cast("t.IO[bytes]", process.stderr), takes=takes)
         finally:
             kill_group(process)
             for stream in (process.stdin, process.stdout, process.stderr):
@@ -353,8 +361,49 @@ def hash_of_schema(text: bytes) -> str:
     return hashlib.sha256(b"\n".join(schema_lines(text))).hexdigest()
 
 
-def _restoring(programs: Programs, dbname: str, options: t.Sequence[str], use_list: int | None) -> list[str]:
-    argv = [programs.pg_restore, "--no-password", "--exit-on-error", *options, database_argument(dbname)]
+#: What ``--verbose`` adds to what pg_restore says.
+_VERBOSE = re.compile(
+    rb"pg_restore: (?:connecting|creating|disabling|enabling|entering|executing|finished|launching|processing|restor\w+|skipping) "
+)
+
+
+class Restoring:
+    """How far pg_restore is, by what it says with ``--verbose``; none of that belongs to an error's text."""
+
+    def __init__(self, progress: Progress, tables: int) -> None:
+        self._progress = progress
+        self._tables = tables
+        self._at = 0
+        self._is_behind_data = False
+        self._goes_on = False
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What pg_restore is called with, so that it says so."""
+        return ("--verbose",) if self._progress.is_told else ()
+
+    def takes(self, line: bytes) -> bool:
+        """Whether a line is one of those, or the rest of one: a name may hold a line break."""
+        if not self._progress.is_told:
+            return False
+        if not line.startswith(b"pg_restore: "):
+            return self._goes_on
+        self._goes_on = _VERBOSE.match(line) is not None
+        if line.startswith(b"pg_restore: processing data for table "):
+            self._at = min(self._at + 1, self._tables)
+            self._progress.tables(self._at, self._tables)
+        elif line.startswith(b"pg_restore: creating ") and self._at:
+            if not self._is_behind_data:
+                self._is_behind_data = True
+                self._progress.begin("indexes")
+            self._progress.made()
+        return self._goes_on
+
+
+def _restoring(
+    programs: Programs, dbname: str, options: t.Sequence[str], use_list: int | None, told: Restoring
+) -> list[str]:
+    argv = [programs.pg_restore, "--no-password", "--exit-on-error", *options, *told.options, database_argument(dbname)]
     return argv if use_list is None else [*argv, f"--use-list=/proc/self/fd/{use_list}"]
 
 
@@ -370,12 +419,17 @@ def restore_files(
     options: t.Sequence[str] = (),
     application_name: str = "opsready",
     use_list: int | None = None,
+    told: Restoring,
 ) -> None:
     """As ``restore_stream``, from a file or a directory of this host, with so many jobs."""
-    argv = [*_restoring(programs, dbname, options, use_list), f"--jobs={jobs}", path]
+    argv = [*_restoring(programs, dbname, options, use_list, told), f"--jobs={jobs}", path]
     environment = postgres.program_environment(dsn, dbname, application_name=application_name)
     with running(
-        argv, environment=environment, password=password, pass_fds=() if use_list is None else (use_list,)
+        argv,
+        environment=environment,
+        password=password,
+        pass_fds=() if use_list is None else (use_list,),
+        takes=told.takes,
     ) as (process, said):
         watched_to_its_end(process, doing="pg_restore", deadline=deadline)
         ended_well(programs.pg_restore, process, said, deadline=deadline)
@@ -392,12 +446,13 @@ def restore_stream(
     options: t.Sequence[str] = (),
     application_name: str = "opsready",
     use_list: int | None = None,
+    told: Restoring,
 ) -> None:
     """pg_restore from a stream into an empty database; the first error ends it. Raises CommandFailed, TimedOut.
 
-    ``use_list`` is the descriptor of a file with the entries to restore; without it, all are.
+    ``use_list`` is the descriptor of a file with the entries to restore; without it, all are. ``told`` tells how far it is.
     """
-    argv = _restoring(programs, dbname, options, use_list)
+    argv = _restoring(programs, dbname, options, use_list, told)
     environment = postgres.program_environment(dsn, dbname, application_name=application_name)
     with running(
         argv,
@@ -405,6 +460,7 @@ def restore_stream(
         password=password,
         stdin=subprocess.PIPE,
         pass_fds=() if use_list is None else (use_list,),
+        takes=told.takes,
     ) as (process, said):
         try:
             feed(process, chunks, doing="pg_restore", deadline=deadline)

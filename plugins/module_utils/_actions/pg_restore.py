@@ -42,7 +42,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
-from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import POSTGRES, RELEASE, Spec, compose
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
+    POSTGRES,
+    PROGRESS,
+    RELEASE,
+    Spec,
+    compose,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, Stopwatch, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -54,6 +60,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     UnexpectedAnswer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -66,6 +73,7 @@ _STATES = ("verified", "restored", "extracted", "assessed", "listed", "swept")
 ARGUMENT_SPEC: Spec = compose(
     POSTGRES,
     RELEASE,
+    PROGRESS,
     {
         "state": {"type": "str", "choices": [*_STATES], "required": True},
         "database": {"type": "str"},
@@ -137,6 +145,7 @@ def body(context: Context) -> dict[str, t.Any]:
             identity=params["restore_id"] or (None if token is None else token.release),
             check_mode=context.check_mode,
             warn=context.warn,
+            progress=context.progress,
         )
         if params["state"] == "listed":
             return work.backups()
@@ -252,8 +261,10 @@ class Work:
         identity: str | None,
         check_mode: bool,
         warn: t.Callable[[str], None],
+        progress: Progress = SILENT,
     ) -> None:
         self.warn = warn
+        self.progress = progress
         self.params = params
         self.deadline = deadline
         self.database = database
@@ -356,6 +367,7 @@ class Work:
             deadline=self.deadline,
             application_name=self.application_name,
             warn=self.warn,
+            progress=self.progress,
         )
         return {
             "changed": False,
@@ -387,6 +399,7 @@ class Work:
                 connect=self.connect,
                 deadline=self.deadline,
                 application_name=self.application_name,
+                progress=self.progress,
             )
             return work.run(check_mode=self.check_mode)
 
@@ -616,10 +629,15 @@ class Work:
                 deadline=self.deadline,
                 options=("--no-subscriptions",),
                 application_name=self.application_name,
+                progress=self.progress,
             )
             with contextlib.closing(self.connect(names.restoring)) as connection:
                 comparison = backup_proof.compared(
-                    connection, archive.manifest, compare=self.params["compare"], deadline=self.deadline
+                    connection,
+                    archive.manifest,
+                    compare=self.params["compare"],
+                    deadline=self.deadline,
+                    progress=self.progress,
                 )
                 backup_proof.require_equal(comparison, f"What was restored into {names.restoring}")
                 backup_proof.run_assertions(connection, self.params["verify_sql"], deadline=self.deadline)

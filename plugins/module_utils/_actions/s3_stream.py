@@ -327,6 +327,7 @@ class _S3Writer(Writer):
         self._may_have_begun = False
         self._may_exist = False
         self._parts: list[concurrent.futures.Future[dict[str, t.Any]]] = []
+        self._sent: list[int] = []
         #: Those that were not seen to have ended: a slow one may be much older than the newest.
         self._under_way: set[concurrent.futures.Future[dict[str, t.Any]]] = set()
         self._room = threading.BoundedSemaphore(UNDER_WAY)
@@ -338,6 +339,10 @@ class _S3Writer(Writer):
     def _refuse_when_stopped(self, **_unused: t.Any) -> None:
         if self._stopped.is_set():
             raise ActionFailed("The upload was aborted.")
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(self._sent)
 
     @property
     def _target(self) -> dict[str, str]:
@@ -419,6 +424,7 @@ class _S3Writer(Writer):
             doing = f"Writing part {number} of {self.url}"
             with self.bucket.translated(doing):
                 etag = s3.said(doing, self.bucket.client.upload_part(**request, **checksum), "ETag")
+            self._sent.append(len(body))
             return {"PartNumber": number, "ETag": etag, **checksum}
         finally:
             self._room.release()

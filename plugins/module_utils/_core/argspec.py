@@ -46,6 +46,12 @@ S3: Spec = {
 #: The release's fencing token, on every acting module.
 RELEASE: Spec = {"release": {"type": "str", "no_log": False}}
 
+#: Of work that can be long; the action plugin ``acting`` reads them too.
+PROGRESS: Spec = {
+    "progress": {"type": "str", "choices": ["lines", "quiet"], "default": "lines"},
+    "progress_interval": {"type": "float", "default": 10.0},
+}
+
 
 def compose(*parts: Spec) -> Spec:
     """One spec of several; an option that two parts name must be the same in both."""

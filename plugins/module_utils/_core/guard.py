@@ -20,6 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, secrets_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Ended, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress, telling
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, bounded, in_use
 
 Result = dict[str, t.Any]
@@ -37,6 +38,7 @@ class Context:
         self.check_mode: bool = module.check_mode
         self.scrub = scrubber
         self.warnings: list[str] = []
+        self.progress: Progress = SILENT
 
     def warn(self, text: str) -> None:
         """A warning for the user, shown when the module ends."""
@@ -110,7 +112,7 @@ def run_module(
     failure: Result = {}
     result: Result = {}
     try:
-        with ended_by_signals(), in_use(scrubber):
+        with telling() as context.progress, ended_by_signals(), in_use(scrubber):
             result = body(context)
     except (GoliveError, Ended) as problem:
         failure = {**problem.known, "msg": str(problem), "error": type(problem).__name__}

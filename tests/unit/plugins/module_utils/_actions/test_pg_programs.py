@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     MissingLibrary,
     TimedOut,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.progress import SILENT, Progress
 
 DEADLINE_SECONDS = 20.0
 
@@ -170,3 +171,51 @@ def test_a_program_that_stops_reading_is_noticed() -> None:
     with _shell("cat >/dev/null", stdin=subprocess.PIPE) as (process, said):
         assert pg_programs.feed(process, iter([b"x" * 1_000_000] * 5), doing="sh", deadline=deadline) is True
         pg_programs.ended_well("cat", process, said, deadline=deadline)
+
+
+class Counted(Progress):
+    """What pg_restore's words made of it."""
+
+    is_told = True
+
+    def __init__(self) -> None:
+        self.seen: list[t.Any] = []
+
+    def begin(self, phase: str, **_unused: t.Any) -> None:
+        self.seen.append(phase)
+
+    def tables(self, done: int, of: int) -> None:
+        self.seen.append((done, of))
+
+    def made(self) -> None:
+        self.seen.append("made")
+
+
+SAID = [
+    b"pg_restore: connecting to database for restore\n",
+    b'pg_restore: creating TABLE "app.a"\n',
+    b'pg_restore: processing data for table "app.a"\n',
+    b'pg_restore: processing data for table "app.b\n',
+    b'with a break"\n',
+    b"pg_restore: executing SEQUENCE SET a_id_seq\n",
+    b'pg_restore: creating INDEX "app.a_i"\n',
+    b'pg_restore: creating CONSTRAINT "app.a a_pkey"\n',
+]
+FAILED = [
+    b"pg_restore: while PROCESSING TOC:\n",
+    b"pg_restore: from TOC entry 3; 0 0 TABLE DATA a owner\n",
+    b'pg_restore: error: COPY failed for table "a": ERROR:  out of range\n',
+    b"CONTEXT:  COPY a, line 1\n",
+]
+
+
+def test_what_pg_restore_does_is_counted_and_kept_out_of_what_it_complains_of() -> None:
+    counted = Counted()
+    told = pg_programs.Restoring(counted, 2)
+    assert [line for line in SAID + FAILED if not told.takes(line)] == FAILED
+    assert counted.seen == [(1, 2), (2, 2), "indexes", "made", "made"]
+
+
+def test_who_is_not_watched_loses_no_line() -> None:
+    told = pg_programs.Restoring(SILENT, 2)
+    assert not any(told.takes(line) for line in SAID + FAILED)

@@ -25,7 +25,8 @@ options:
       - V(planned) tells what is pending, with SQL, preview and the kind of way back. It changes nothing.
       - V(previewed) keeps the SQL of what is pending as O(preview_file), which a reviewer reads. Where a migration cannot be rendered, it fails.
       - V(applied) migrates to O(to). Where nothing is pending, nothing is done, so it runs once however many hosts call it.
-      - V(rolled_back) goes back to O(to), which it requires, and must run with the code that brought the newer revisions.
+      - V(rolled_back) goes back to O(to), the revision that was recorded before, and must run with the code that brought the newer revisions.
+        A relative one such as V(-1) is refused, since it says nothing of where the database was.
     type: str
     choices: [status, planned, previewed, applied, rolled_back]
     required: true
@@ -42,9 +43,20 @@ options:
     elements: str
     default: []
   accept_data_loss:
-    description: Take back what cannot be brought back in full, too.
+    description:
+      - Take back what cannot be brought back in full, too, and leave another schema than there was before. O(accepted_by) says who decided that.
     type: bool
     default: false
+  accepted_by:
+    description: Who accepts the loss that C(migration.data_loss) lists. O(accept_data_loss) needs it.
+    type: str
+  schema_file:
+    description:
+      - For V(applied), where the schema goes before anything changes, an object a line, with mode V(0600). Of the same O(release) the first one stays.
+      - For V(rolled_back), the file that the schema is compared with afterwards. Where something of it is missing or not as it was, or where a table
+        that was there has something new that binds those who write, it fails. What stands for itself, such as a table or an enum that stayed, is told.
+      - A file that is not there, or is of another revision, stops no way back. RV(schema) then says that nothing was compared.
+    type: path
   restore_possible:
     description: Whether a backup could be restored. Where it could not, what is not reversible is V(forward_only).
     type: bool
@@ -108,6 +120,7 @@ EXAMPLES = r"""
     directory: /srv/archive/releases/2.0.0
     command: [/srv/archive/venv/bin/python, -m, alembic]
     expected_preview: "{{ reviewed.migration.preview }}"
+    schema_file: /srv/archive/golive/2.0.0/schema.jsonl
     release: "{{ golive_release.token }}"
 
 - name: Take it back with the new code
@@ -119,6 +132,7 @@ EXAMPLES = r"""
     database: "{{ fence.fenced_database }}"
     directory: /srv/archive/releases/2.0.0
     command: [/srv/archive/venv/bin/python, -m, alembic]
+    schema_file: /srv/archive/golive/2.0.0/schema.jsonl
     release: "{{ golive_release.token }}"
 """
 
@@ -126,6 +140,8 @@ RETURN = r"""
 migration:
   description:
     - The plan. For V(status), where the database is. C(migration.rollback_kind) is V(image_only), V(downgrade), V(restore) or V(forward_only).
+    - For V(rolled_back) it names the C(directory) and the C(heads) of the code that took it back, and under C(data_loss) what does not come back
+      with who accepted it, or nothing where everything does.
   type: dict
   returned: success
   sample:
@@ -141,6 +157,34 @@ migration:
     rollback_reason: each of the 1 pending revisions can be taken back in full
     sql_sha256: 2547fc101dfcec91674f36f15dfc3b065a535277783dc76e05dc17446c789d2a
     sql_problem: ""
+schema_before:
+  description: Where the schema of before is kept, with the file's SHA-256, the number of objects and the revisions.
+  type: dict
+  returned: for V(applied), when something was applied; nothing without O(schema_file)
+  sample:
+    file: /srv/archive/golive/2.0.0/schema.jsonl
+    sha256: 9f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f6c0f4bd9c0b1f1d5c6b4bd4f9f8c6e0b
+    objects: 212
+    revisions: ["0002"]
+schema:
+  description:
+    - The schema now against the one of O(schema_file). C(is_as_before) is nothing where that is not known, and C(problem) says why.
+    - C(counts) counts what is V(missing), V(changed), V(unexpected) and V(left_over); the first 20 of each are listed with how they were and are.
+  type: dict
+  returned: for V(rolled_back), but not in check mode; nothing without O(schema_file)
+  sample:
+    is_as_before: true
+    objects: 212
+    counts: {missing: 0, changed: 0, unexpected: 0, left_over: 1}
+    missing: []
+    changed: []
+    unexpected: []
+    left_over:
+      - object: enum public.colour
+        after: "owner archive; 'red'"
+    file: /srv/archive/golive/2.0.0/schema.jsonl
+    sha256: 9f1c2d3e4a5b6c7d8e9f0a1b2c3d4e5f6c0f4bd9c0b1f1d5c6b4bd4f9f8c6e0b
+    problem: null
 preview_file:
   description: The file that holds the SQL. It is not there where nothing is pending.
   type: str

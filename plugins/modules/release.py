@@ -269,6 +269,10 @@ unreadable:
   description: What of the record is damaged beside its releases, each with its sentence. M(opsready.golive.verdict) is given it, so that it blocks.
   returned: with O(state=read)
   type: dict
+operator:
+  description: Who holds it, or held it last. Of a release that was taken over, who took it.
+  returned: with O(state=read) and O(state=settled) when there is a release
+  type: str
 damage:
   description: Where the journal had been damaged and was set aside, with C(line), C(unreadable), C(kept_as) and C(sha256); else none.
   returned: with O(state=read) and O(state=settled) when there is a release

@@ -59,7 +59,7 @@ options:
         description: Password of its interface. It is never printed.
         type: str
   artefact:
-    description: The versions of the application on this host.
+    description: The versions of the application on this host. V(pulled) needs this or O(working_tree).
     type: dict
     suboptions:
       src:
@@ -83,6 +83,36 @@ options:
         description: Leading folders of the archive that are left out.
         type: int
         default: 0
+  working_tree:
+    description:
+      - A git working tree that the services run from, in place of O(artefact), where code is mounted into containers or lies in a checkout. Its versions are
+        tags and commits. Git runs no hook of the repository, and nothing is fetched, so fetch before V(pulled).
+      - V(snapshot) notes the commit, and V(restored) goes back to that very commit whatever its tag means by then. A tree that is not clean is
+        refused by both, and nothing in it is thrown away.
+    type: dict
+    suboptions:
+      path:
+        description: The working tree, or a place in it. The task must run as its owner.
+        type: path
+        required: true
+      version:
+        description:
+          - The version that V(pulled) proves to be here, with every file of it, and V(started) checks out. A tag, or a whole commit id; a branch
+            moves, and is none.
+        type: str
+      commit:
+        description: The whole id of the commit that O(working_tree.version) must mean. A tag that was moved is refused.
+        type: str
+      untracked:
+        description: Whether files that git neither knows nor ignores make the tree one that is not clean.
+        type: str
+        choices: [refused, ignored]
+        default: refused
+      docker:
+        description:
+          - A Docker Engine, as V(unix:///var/run/docker.sock), whose containers are looked through for what they mount of the tree. They are listed
+            with the result, and code is not changed under one that runs. Without it nobody looks.
+        type: str
   files:
     description:
       - Files that the release changes, with absolute paths. A file that was not there is removed by V(restored).
@@ -364,6 +394,18 @@ EXAMPLES = r"""
     snapshot_dir: /var/lib/opsready/archive/snapshots/r-20261122
     release: "{{ golive_release.token }}"
 
+- name: Go back to the commit that was noted before the release
+  opsready.golive.services:
+    state: restored
+    services: [worker, backend]
+    supervisor:
+      server: unix:///run/archive/supervisor.sock
+    working_tree:
+      path: /srv/archive/checkout
+      docker: unix:///var/run/docker.sock
+    snapshot_dir: /var/lib/opsready/archive/snapshots/r-20261122
+    release: "{{ golive_release.token }}"
+
 - name: Stop the backend, and read how it ended
   opsready.golive.services:
     state: stopped
@@ -446,7 +488,8 @@ left_running:
   elements: str
 deployed:
   description:
-    - The version that the next start runs, and its digest, C(sha256:) of the artefact it was unpacked from, or C(tree:) of its files as they lie there.
+    - The version that the next start runs, and its digest, C(sha256:) of the artefact it was unpacked from, C(tree:) of its files as they lie there, or
+      C(git:) of the commit that is checked out, with C(-dirty) where the tree is not clean.
   returned: with every state but O(state=stopped) and O(state=snapshot)
   type: dict
   sample: {version: 2.0.0, digest: "sha256:6c0f4bd9…"}
@@ -458,6 +501,22 @@ snapshot:
   description: When it was taken, services, deployed version, and each file with its digest, mode and owner.
   returned: with O(state=snapshot) and O(state=restored)
   type: dict
+working_tree:
+  description:
+    - The tree with the commit that it was at before, C(from), and is at now, C(to), its tags and branch, whether it is clean, and the containers that
+      mount it or a part of it. C(bind_mounts) is nothing where no engine was asked.
+  returned: with O(working_tree) and every state but V(stopped) and V(restarted)
+  type: dict
+  sample:
+    path: /srv/archive/checkout
+    from: 8c2f1e0d9b7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e
+    to: 1d0f9b8e7c6a5d4f3e2b1c0a9f8e7d6c5b4a3f2e
+    tags: [1.0.0]
+    branch: live
+    is_clean: true
+    not_clean: ""
+    bind_mounts:
+      - {container: archive-backend-1, state: exited, source: /srv/archive/checkout/app}
 restored:
   description: Files that were put back.
   returned: with O(state=restored)

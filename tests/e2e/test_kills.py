@@ -177,7 +177,13 @@ def test_past_the_point_of_no_return_abort_says_what_stands_at_stake_and_rollbac
         "rollback", version=VERSION, options=("-e", f"golive_takeover={release}", "-e", '{"golive_accept_data_loss": true}')
     )  # fmt: skip
     assert back.returncode == 0, back.output[-6000:]
-    assert system.workspace.journal()[-1]["outcome"] == "rolled_back"
+    entries = system.workspace.journal()
+    assert entries[-1]["outcome"] == "rolled_back"
+    operator = next(entry["operator"] for entry in entries[::-1] if "operator" in entry)
+    assert f"the loss was accepted by {operator}: " in entries[-1]["detail"]
+    assert "The schema is as it was before the migration: " in entries[-1]["detail"]
+    known = next(entry["known"] for entry in entries[::-1] if entry.get("step") == "back_database" and "known" in entry)
+    assert (known["schema"]["is_as_before"], known["migration"]["data_loss"]) == (True, None), known
     assert _steps_back(system) == ALL_BACK
     _is_as_it_was(system)
     job = user.submit(document)

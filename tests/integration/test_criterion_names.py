@@ -229,6 +229,29 @@ def _http(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     return {"requests": [everything, {"url": url, "headers": {"X-Tenant": "b"}}, {"url": nowhere}]}
 
 
+def _image(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
+    engine: HttpServer = request.getfixturevalue("http_server")
+    told = {
+        "Id": f"sha256:{'1' * 64}",
+        "Created": "2026-11-22T05:00:00Z",
+        "Size": 1,
+        "Os": "linux",
+        "Architecture": "arm",
+    }
+    version = {"Version": "28", "ApiVersion": "1.44", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "arm"}
+    for path, content in {"/version": version, "/v1.44/images/a:1/json": told, "/v2/": {}}.items():
+        engine.route(path, Answer(200, content))
+    return {
+        "url": engine.url,
+        "images": ["a:1", "b:1"],
+        "labels": {"a": "b", "c": "d"},
+        "registries": [engine.url],
+        "registry_digest": "required",
+        "max_age": "1h",
+        "max_size": "1MB",
+    }
+
+
 def _k8s(request: pytest.FixtureRequest, folder: Path) -> dict[str, t.Any]:
     containers = "containers: [{name: a, image: a}, {name: a, image: a}]"
     text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{{containers}}}\n---\n"
@@ -407,6 +430,7 @@ SAMPLES: dict[str, Sample] = {
     "check_grafana": _grafana,
     "check_host": _host,
     "check_http": _http,
+    "check_image": _image,
     "check_k8s": _k8s,
     "check_logs": _logs,
     "check_migration": _migration,

@@ -79,6 +79,7 @@ def test_status_plan_apply_and_again(run_module_here: ModuleRun, sample: Sample,
     assert run_module_here("migrate", options(sample, "planned", first))["migration"]["rollback_kind"] == "image_only"
 
 
+@serves("S1.65", case="fail")
 def test_back_with_the_new_code_and_not_with_the_old(
     run_module_here: ModuleRun, sample: Sample, first: Path, second: Path
 ) -> None:
@@ -99,6 +100,102 @@ def test_back_with_the_new_code_and_not_with_the_old(
     assert "does not come after 0002" in ahead["msg"]
     base = run_module_here("migrate", options(sample, "rolled_back", second, to="base"))
     assert (base["changed"], base["current"]) == (True, []), base
+
+
+@serves("S1.65", case="pass")
+def test_a_downgrade_goes_to_the_revision_of_before_and_brings_its_schema_back(
+    run_module_here: ModuleRun, sample: Sample, first: Path, tmp_path: Path
+) -> None:
+    run_module_here("migrate", options(sample, "applied", first))
+    sample.execute("create index notes_by_text on public.notes (text)")
+    wide = (
+        "op.execute('CREATE TYPE colour AS ENUM (\\'red\\')')\nop.add_column('notes', sa.Column('extra', sa.Text))\n"
+        "op.execute('CREATE INDEX notes_by_extra ON notes (extra, text)')\nop.alter_column('notes', 'text', nullable=False)",
+        "op.alter_column('notes', 'text', nullable=True)\nop.drop_column('notes', 'extra')",
+    )
+    second = release(tmp_path / "2.0.0", ("0001", None, NOTES), ("0002", "0001", COLUMN), ("0003", "0002", wide))
+    revision(second, "0002", "0001", ("op.create_table('more', sa.Column('id', sa.Integer))", "op.drop_table('more')"))
+    file = tmp_path / "private" / "schema.jsonl"
+    before = run_module_here("migrate", options(sample, "planned", second))["migration"]["from"]
+    done = run_module_here("migrate", options(sample, "applied", second, schema_file=str(file)))
+    kept = done["schema_before"]
+    assert (kept["revisions"], kept["sha256"]) == (before, hashlib.sha256(file.read_bytes()).hexdigest()), done
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert '["index public.notes_by_text", ' in file.read_text()
+
+    # What the checklist says, -1, would stop halfway: the revision that was recorded is asked for, and nothing else.
+    relative = options(sample, "rolled_back", second, to="-1", schema_file=str(file))
+    assert run_module_here("migrate", relative)["error"] == "BadInput"
+    back = options(sample, "rolled_back", second, to=before[0], schema_file=str(file))
+    taken = run_module_here("migrate", {**back, "accept_data_loss": True, "accepted_by": "Ada Example"})
+    assert (taken["changed"], taken["current"]) == (True, before), taken
+    told = taken["migration"]
+    assert (told["from"], told["to"], told["heads"], told["directory"]) == (["0003"], "0001", ["0003"], str(second))
+    schema = taken["schema"]
+    # An enum stays, as so often: the previous version does not meet it, and the next attempt will.
+    assert (schema["is_as_before"], schema["sha256"]) == (True, kept["sha256"]), schema
+    assert schema["counts"] == {"missing": 0, "changed": 0, "unexpected": 0, "left_over": 1}
+    assert [one["object"] for one in schema["left_over"]] == ["enum public.colour"]
+    assert "as it was before the migration, but for 1 left over (enum public.colour)" in taken["msg"]
+    sample.execute("drop type public.colour")
+    again = run_module_here("migrate", back)
+    assert (again["changed"], again["schema"]["is_as_before"]) == (False, True), again
+    assert f"The schema is as it was before the migration: {kept['objects']} objects." in again["msg"]
+
+
+@serves("S1.65", case="fail")
+def test_a_downgrade_that_leaves_another_schema_fails_and_names_each_object(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    notes = (NOTES[0] + "\nop.create_index('notes_by_id', 'notes', ['id'])", NOTES[1])
+    # Read alone each step of it can be taken back: it forgets the unique text, the type, and what the index was on.
+    careless = (
+        "op.drop_index('notes_by_id', 'notes')\nop.create_unique_constraint('once', 'notes', ['text'])\n"
+        "op.alter_column('notes', 'id', existing_type=sa.Integer(), type_=sa.BigInteger())",
+        "op.create_index('notes_of_old', 'notes', ['text'])",
+    )
+    directory = release(tmp_path / "1", ("0001", None, notes), ("0002", "0001", careless))
+    run_module_here("migrate", options(sample, "applied", directory, to="0001"))
+    file = str(tmp_path / "schema.jsonl")
+    run_module_here("migrate", options(sample, "applied", directory, schema_file=file))
+    back = options(sample, "rolled_back", directory, to="0001", schema_file=file)
+    for changed in (True, False):
+        failed = run_module_here("migrate", back)
+        assert (failed["error"], failed["changed"]) == ("ActionFailed", changed), failed
+        schema = failed["schema"]
+        assert schema["is_as_before"] is False
+        assert [one["object"] for one in schema["missing"]] == ["index public.notes_by_id"]
+        assert schema["changed"] == [{"object": "column public.notes.id", "before": "integer", "after": "bigint"}]
+        assert schema["unexpected"] == [{"object": "constraint public.notes.once", "after": "UNIQUE (text)"}]
+        assert [one["object"] for one in schema["left_over"]] == ["index public.notes_of_old"]
+        assert "not as it was before the migration: 1 missing (index public.notes_by_id), 1 changed" in failed["msg"]
+    # Whoever decides that it will do, by name, goes on; what differs is told all the same.
+    decided = run_module_here("migrate", {**back, "accept_data_loss": True, "accepted_by": "Ada Example"})
+    assert (decided.get("failed"), decided["schema"]["is_as_before"]) == (None, False), decided
+
+
+@serves("S1.65", case="fail")
+def test_a_schema_that_cannot_be_compared_is_unknown_and_stops_no_way_back(
+    run_module_here: ModuleRun, sample: Sample, second: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "schema.jsonl"
+    run_module_here("migrate", options(sample, "applied", second, to="0001", schema_file=str(file)))
+    run_module_here("migrate", options(sample, "applied", second))
+    for text, said in ((None, "holds the schema of no revision, expected 0001"), ("{}", "is no schema that was kept")):
+        if text is not None:
+            file.write_text(text)
+        taken = run_module_here("migrate", options(sample, "rolled_back", second, to="0001", schema_file=str(file)))
+        assert (taken["current"] if text is None else ["0001"], taken["schema"]["is_as_before"]) == (["0001"], None), (
+            taken
+        )
+        assert said in taken["msg"]
+        assert "is not known" in taken["msg"]
+    (tmp_path / "taken").write_text("a file, and no folder")
+    refused = run_module_here(
+        "migrate", options(sample, "applied", second, schema_file=str(tmp_path / "taken" / "schema.jsonl"))
+    )
+    assert "Nothing was migrated" in refused["msg"], refused
+    assert sample.execute("select version_num from alembic_version") == [("0001",)]
 
 
 @serves("S1.36", case="fail")
@@ -140,6 +237,8 @@ def test_a_role_that_is_let_in_afterwards_is_looked_for_in_the_plan(
     assert "The server has no role archiv_misspelt, which application_roles names" in plan["msg"]
 
 
+@serves("S1.65", case="pass")
+@serves("S1.65", case="fail")
 def test_lossy_steps_are_not_taken_back_by_themselves(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:
@@ -154,7 +253,16 @@ def test_lossy_steps_are_not_taken_back_by_themselves(
     refused = run_module_here("migrate", back)
     assert refused["error"] == "Refused"
     assert "0002 is lossy" in refused["msg"]
-    assert run_module_here("migrate", {**back, "accept_data_loss": True})["changed"] is True
+    anonymous = {**back, "accept_data_loss": True}
+    assert "accepted_by" in run_module_here("migrate", anonymous)["msg"]
+    assert run_module_here("migrate", {**anonymous, "accepted_by": " "})["error"] == "BadInput"
+    assert sample.execute("select version_num from alembic_version") == [("0002",)]
+    done = run_module_here("migrate", {**anonymous, "accepted_by": "Ada Example"})
+    assert done["changed"] is True
+    lost = done["migration"]["data_loss"]
+    assert (lost["accepted_by"], [one["revision"] for one in lost["revisions"]]) == ("Ada Example", ["0002"])
+    assert "drops column notes.text" in lost["revisions"][0]["reasons"][0]
+    assert "Ada Example accepted what does not come back" in done["msg"]
 
 
 def test_sql_that_cannot_be_rendered_is_said_and_part_of_the_preview(

@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import Deployed
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, Refused, UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import sync_folder, write_whole
@@ -267,6 +268,37 @@ class Artefact:
         if text is None:
             return None
         return os.path.normpath(os.path.join(os.path.dirname(self.current), text))
+
+    # -- versions, as a ServiceManager is asked for them
+
+    def deployed(self) -> Deployed:
+        folder = self.current_folder()
+        return Deployed(None, None) if folder is None else Deployed(self.current_version(), running_digest(folder))
+
+    def selected_at(self) -> float | None:
+        return self.switched_at()
+
+    def snapshot(self) -> dict[str, t.Any]:
+        return {"current": self.current, "link": self.link_text()}
+
+    def require_available(self, version: str) -> str:
+        return self.require_intact(version)
+
+    def select(self, version: str) -> None:
+        self.require_intact(version)
+        self.point(self.text_for(version))
+
+    def restore(self, kept: t.Mapping[str, t.Any]) -> None:
+        if kept.get("current") != self.current:
+            raise Refused(f"The snapshot is of {kept.get('current') or 'no artefact'}, not of {self.current}.")
+        if kept["link"] == self.link_text():
+            return
+        if kept["link"] is None:
+            self.remove_link()
+        else:
+            self.point(kept["link"])
+
+    # -- the link
 
     def current_version(self) -> str | None:
         folder = self.current_folder()

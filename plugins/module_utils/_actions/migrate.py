@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     alembic,
     data_loss,
     database_facts,
+    schema_facts,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import unpacked_aside
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
@@ -86,6 +87,8 @@ ARGUMENT_SPEC: Spec = compose(
         "state": {"type": "str", "choices": list(STATES), "required": True},
         "preview_file": {"type": "path"},
         "accept_data_loss": {"type": "bool", "default": False},
+        "accepted_by": {"type": "str"},
+        "schema_file": {"type": "path"},
         "restore_possible": {"type": "bool", "default": True},
         "application_roles": {"type": "list", "elements": "str", "default": []},
         "lock_timeout": {"type": "float", "default": 5.0},
@@ -94,7 +97,11 @@ ARGUMENT_SPEC: Spec = compose(
     },
 )
 CONSTRAINTS: dict[str, t.Any] = {
-    "required_if": [("state", "rolled_back", ("to",)), ("state", "previewed", ("preview_file",))],
+    "required_if": [
+        ("state", "rolled_back", ("to",)),
+        ("state", "previewed", ("preview_file",)),
+        ("accept_data_loss", True, ("accepted_by",)),
+    ],
     "required_together": [("env_file", "env_file_variable")],
 }
 
@@ -481,10 +488,12 @@ class Migration:
                 count = len(plan["pending"])
                 would = f"Would apply {count} revisions to {target}."
                 return {"changed": True, "migration": plan, "diff": diff, "msg": would}
+            schema = self._kept_schema(current)
             ended, invalid = self._migrate("upgrade", target, current, [target], plan)
             return {
                 "changed": True,
                 "migration": plan,
+                "schema_before": schema,
                 "diff": diff,
                 "applied": [one["revision"] for one in plan["pending"]],
                 "current": self.recorded(),
@@ -496,6 +505,41 @@ class Migration:
                 "msg": f"{self.database} went from {', '.join(current) or 'nothing'} to {target} "
                 f"in {ended.seconds:.1f} s.",
             }
+
+    def _kept_schema(self, current: t.Sequence[str]) -> dict[str, t.Any] | None:
+        """Keep the schema as it is before anything changes. Of the same release the first stands: it went on where it stopped."""
+        path = self.params["schema_file"]
+        if path is None:
+            return None
+        token = self.params["release"]
+        release = "" if token is None else fencing.Token.parse(token).release
+        was: schema_facts.Kept | None = None
+        with contextlib.suppress(GoliveError):
+            was = schema_facts.kept(path)
+        if was is None or not release or was.release != release:
+            was = schema_facts.keep(path, self._schema(), revisions=current, release=release)
+        return {"file": path, "sha256": was.sha256, "objects": len(was.objects), "revisions": list(was.revisions)}
+
+    def _schema(self) -> schema_facts.Schema:
+        return schema_facts.read(
+            self.connection,
+            version_table=self.params["version_table"],
+            version_schema=self.params["version_table_schema"],
+            deadline=self.deadline,
+        )
+
+    def _compared_schema(self, revisions: t.Sequence[str]) -> dict[str, t.Any] | None:
+        path = self.params["schema_file"]
+        if path is None:
+            return None
+        return schema_facts.compared(
+            path,
+            self.connection,
+            revisions=revisions,
+            version_table=self.params["version_table"],
+            version_schema=self.params["version_table_schema"],
+            deadline=self.deadline,
+        )
 
     def _baseline(self) -> dict[str, t.Any]:
         """What is in the database now; that it cannot be counted does not undo a migration that was applied."""
@@ -573,13 +617,26 @@ class Migration:
         )
 
     def roll_back(self, *, check_mode: bool) -> dict[str, t.Any]:
+        if self.params["accept_data_loss"] and not self.params["accepted_by"].strip():
+            raise BadInput("accepted_by is empty: whoever accepts a loss of data has a name.")
         with contextlib.nullcontext() if check_mode else self._locked("migrate"):
             wanted = self.params["to"]
             target = None if wanted == "base" else self.history.resolve(wanted)
             current = self.current()
             undone = self.history.undone(current, target)
             name = target or "base"
-            plan = {"database": self.database, "from": current, "to": name, "undone": [one.told() for one in undone]}
+            wanted_revisions = [] if target is None else [target]
+            lost = self._accepted(undone)
+            plan: dict[str, t.Any] = {
+                "database": self.database,
+                "from": current,
+                "to": name,
+                # Of the code that takes it back: the newer one.
+                "directory": self.layout.directory,
+                "heads": self.history.heads,
+                "undone": [one.told() for one in undone],
+                "data_loss": lost,
+            }
             if target is not None and target not in self.history.ancestors(current):
                 raise Refused(
                     f"{self.database} is at {', '.join(current) or 'no revision'}, which does not come after {name}.",
@@ -587,7 +644,15 @@ class Migration:
                     known={"migration": plan},
                 )
             if not undone:
-                return {"changed": False, "migration": plan, "msg": f"{self.database} is at {name} already."}
+                schema = self._compared_schema(wanted_revisions)
+                self._require_schema(schema, {"migration": plan, "changed": False})
+                said = "" if schema is None else f" {schema_facts.in_words(schema)}"
+                return {
+                    "changed": False,
+                    "migration": plan,
+                    "schema": schema,
+                    "msg": f"{self.database} is at {name} already.{said}",
+                }
             self._require_acceptable(undone, plan)
             diff = {"before": "\n".join(current) + "\n", "after": name + "\n"}
             if check_mode:
@@ -597,18 +662,40 @@ class Migration:
                     "diff": diff,
                     "msg": f"Would take back {len(undone)} revisions to {name}.",
                 }
-            ended, invalid = self._migrate("downgrade", name, current, [] if target is None else [target], plan)
-            return {
+            ended, invalid = self._migrate("downgrade", name, current, wanted_revisions, plan)
+            schema = self._compared_schema(wanted_revisions)
+            done = {
                 "changed": True,
                 "migration": plan,
+                "schema": schema,
                 "diff": diff,
                 "current": self.recorded(),
                 "seconds": round(ended.seconds, 3),
                 "output": _tail(ended),
                 "invalid_indexes": invalid,
                 "after": self._position(),
-                "msg": f"{self.database} went back from {', '.join(current)} to {name} in {ended.seconds:.1f} s.",
             }
+            self._require_schema(schema, done)
+            by = f" {lost['accepted_by']} accepted what does not come back." if lost else ""
+            said = "" if schema is None else f" {schema_facts.in_words(schema)}"
+            msg = f"{self.database} went back from {', '.join(current)} to {name} in {ended.seconds:.1f} s.{by}{said}"
+            return {**done, "msg": msg}
+
+    def _accepted(self, undone: t.Sequence[alembic.Revision]) -> dict[str, t.Any] | None:
+        """What the downgrade does not bring back, and who accepted that; None where it brings back everything."""
+        lost = [one.told() for one in undone if not one.verdict.is_reversible]
+        by = self.params["accepted_by"] if self.params["accept_data_loss"] else None
+        return {"revisions": lost, "accepted_by": by} if lost else None
+
+    def _require_schema(self, schema: t.Mapping[str, t.Any] | None, known: t.Mapping[str, t.Any]) -> None:
+        """The previous version was made for the schema that was there before."""
+        if schema is None or schema["is_as_before"] is not False or self.params["accept_data_loss"]:
+            return
+        raise ActionFailed(
+            f"{self.database} is at {self.params['to']}. {schema_facts.in_words(schema)}",
+            remedy="Put it right by hand and call it again, restore the backup, or set accept_data_loss when that is decided.",
+            known={**known, "schema": dict(schema)},
+        )
 
     def _require_acceptable(self, undone: t.Sequence[alembic.Revision], plan: t.Mapping[str, t.Any]) -> None:
         """What cannot be brought back is not taken back by itself."""

@@ -26,7 +26,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_r
     measured_from,
     steps_of,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import FINISH, lost_in_words
+from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import (
+    FINISH,
+    lost_in_words,
+    schema_in_words,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -446,9 +450,10 @@ def _note_in_ledger(context: Context, record: Record, chain: journal.Chain) -> N
 
 
 def _left_behind(record: Record, release: str) -> str:
-    """What was written inside the fence and did not come back, as the journal has it."""
+    """What was written inside the fence and did not come back, and what became of the schema, as the journal has it."""
     try:
-        return lost_in_words(steps_of(record.chain(release).entries))
+        steps = steps_of(record.chain(release).entries)
+        return f"{lost_in_words(steps)} {schema_in_words(steps)}".strip()
     except UnexpectedAnswer:  # a damaged journal tells nothing, and blocks no way back
         return ""
 

@@ -97,9 +97,10 @@ def told(params: Params, record: Record, release: str, lock: t.Mapping[str, t.An
     outcomes = [entry["outcome"] for entry in chain.entries if entry["event"] == "ended"]
     stood_as = outcomes[-1] if outcomes else ""
     damage = next((entry for entry in chain.entries[::-1] if entry["event"] == "damaged"), None)
-    decision = settle(
-        steps=steps, ended=ended, rollback=rollback, world=params["world"], stood_as=stood_as, damage=damage
-    )
+    # Whoever holds it: of a release that was taken over, who took it.
+    operator = next((str(entry.get("operator") or "") for entry in chain.entries[::-1] if "operator" in entry), "")
+    world = {"accepted_by": operator, **params["world"]}
+    decision = settle(steps=steps, ended=ended, rollback=rollback, world=world, stood_as=stood_as, damage=damage)
     text = _status_text(
         params["system"],
         release,
@@ -120,6 +121,7 @@ def told(params: Params, record: Record, release: str, lock: t.Mapping[str, t.An
         "damage": damage,
         "entries": len(chain.entries),
         "begun": chain.entries[0],
+        "operator": operator or "(unknown)",
         "ended": ended,
         "steps": steps,
         "maintenance_windows": maintenance_windows(chain.entries),

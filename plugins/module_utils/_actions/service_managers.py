@@ -48,7 +48,7 @@ class ServiceStatus:
 
 @dataclasses.dataclass(frozen=True)
 class Deployed:
-    """Which version would run if everything were started now. ``digest`` names its scheme: ``sha256:…`` or ``tree:…``."""
+    """Which version would run if everything were started now. ``digest`` names its scheme: ``sha256:…``, ``tree:…`` or ``git:…``."""
 
     version: str | None
     digest: str | None
@@ -62,7 +62,32 @@ class StopTerms:
     grace_seconds: float | None = None
 
 
-class ServiceManager(t.Protocol):
+class Versions(t.Protocol):
+    """What a system's versions are: folders behind a link, commits of a working tree."""
+
+    def deployed(self) -> Deployed:
+        """Which version the next start runs."""
+
+    def snapshot(self) -> dict[str, t.Any]:
+        """What restore() needs to bring this version back."""
+
+    def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
+        """Make the wanted version available here, verified, without running it: ``changed``, version, digest, bytes."""
+
+    def require_available(self, version: str) -> str:
+        """The digest of a version that is here, unchanged since it was pulled. Raises Refused."""
+
+    def select(self, version: str) -> None:
+        """Make this version the one that the next start runs. Raises Refused where it is not available."""
+
+    def selected_at(self) -> float | None:
+        """When the deployed version was selected, seconds since 1970; None where that cannot be told."""
+
+    def restore(self, kept: t.Mapping[str, t.Any]) -> None:
+        """Make what snapshot() returned the version that the next start runs."""
+
+
+class ServiceManager(Versions, t.Protocol):
     """One kind of process manager. Its methods raise the one error family and return plain data."""
 
     def expand(self, services: t.Sequence[str], *, deadline: Deadline) -> list[str]:
@@ -88,24 +113,3 @@ class ServiceManager(t.Protocol):
 
     def stop_terms(self, service: str, *, deadline: Deadline) -> StopTerms:
         """How it will be stopped; None where the manager does not say."""
-
-    def deployed(self) -> Deployed:
-        """Which version the next start runs."""
-
-    def snapshot(self) -> dict[str, t.Any]:
-        """What restore() needs to bring this version back."""
-
-    def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
-        """Make the wanted version available here, verified, without running it: ``changed``, version, digest, bytes."""
-
-    def require_available(self, version: str) -> str:
-        """The digest of a version that is here, unchanged since it was pulled. Raises Refused."""
-
-    def select(self, version: str) -> None:
-        """Make this version the one that the next start runs. Raises Refused where it is not available."""
-
-    def selected_at(self) -> float | None:
-        """When the deployed version was selected, seconds since 1970; None where that cannot be told."""
-
-    def restore(self, kept: t.Mapping[str, t.Any]) -> None:
-        """Make what snapshot() returned the version that the next start runs."""

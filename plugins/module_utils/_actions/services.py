@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.service_m
     ServiceStatus,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.supervisor_services import SupervisorServices
+from ansible_collections.opsready.golive.plugins.module_utils._actions.working_tree import WorkingTree
 from ansible_collections.opsready.golive.plugins.module_utils._clients import sockets
 from ansible_collections.opsready.golive.plugins.module_utils._clients.http import host_and_port, resolved
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
@@ -83,6 +84,17 @@ ARGUMENT_SPEC: Spec = compose(
                 "strip_components": {"type": "int", "default": 0},
             },
         },
+        "working_tree": {
+            "type": "dict",
+            "options": {
+                "path": {"type": "path", "required": True},
+                "version": {"type": "str"},
+                "commit": {"type": "str"},
+                "untracked": {"type": "str", "choices": ["refused", "ignored"], "default": "refused"},
+                "docker": {"type": "str"},
+            },
+            "required_by": {"commit": ["version"]},
+        },
         "files": {"type": "list", "elements": "path", "default": []},
         "snapshot_dir": {"type": "path"},
         "gates": {
@@ -106,17 +118,18 @@ ARGUMENT_SPEC: Spec = compose(
     },
 )
 CONSTRAINTS: dict[str, t.Any] = {
+    "mutually_exclusive": [("artefact", "working_tree")],
     "required_if": [
         ("state", "snapshot", ("snapshot_dir",)),
         ("state", "restored", ("snapshot_dir",)),
-        ("state", "pulled", ("artefact",)),
+        ("state", "pulled", ("artefact", "working_tree"), True),
         ("state", "stopped", ("supervisor",)),
         ("state", "started", ("supervisor",)),
         ("state", "restarted", ("supervisor",)),
         ("state", "status", ("supervisor",)),
         ("state", "snapshot", ("supervisor",)),
         ("state", "restored", ("supervisor",)),
-    ]
+    ],
 }
 
 _SNAPSHOT = "snapshot.json"
@@ -138,9 +151,13 @@ class Work:
         self.token = token
         self.deadline = Deadline(self.params["timeout"])
         self.comparison = Comparison()
-        self.artefact = Artefact(self.params["artefact"]) if self.params["artefact"] else None
+        tree, artefact = self.params["working_tree"], self.params["artefact"]
+        self.tree = WorkingTree(tree, deadline=self.deadline) if tree else None
+        versions = self.tree or (Artefact(artefact) if artefact else None)
+        #: The version that is asked for by name, where one is.
+        self.wanted: str | None = versions.version if versions else None
         self.manager: ServiceManager = SupervisorServices(
-            self.params["supervisor"] or {"server": "unix:///nowhere"}, self.artefact
+            self.params["supervisor"] or {"server": "unix:///nowhere"}, versions
         )
         self.names: list[str] = []
 
@@ -149,6 +166,10 @@ class Work:
         if not self.params["services"]:
             raise BadInput("services is empty.")
         self.names = self.manager.expand(self.params["services"], deadline=self.deadline)
+
+    def told_tree(self) -> dict[str, t.Any]:
+        """The working tree as it is now, where the versions are commits of one."""
+        return {"working_tree": self.tree.told()} if self.tree else {}
 
     def status(self, name: str) -> ServiceStatus:
         return self.manager.status(name, deadline=self.deadline)
@@ -182,6 +203,7 @@ def status(work: Work) -> dict[str, t.Any]:
         "deployed": told_deployed(work.manager.deployed()),
         "all_running": all(each.state == "running" for each in statuses.values()),
         "all_stopped": not any(each.is_alive for each in statuses.values()),
+        **work.told_tree(),
     }
 
 
@@ -220,10 +242,10 @@ def snapshot(work: Work) -> dict[str, t.Any]:
                 f"it was then.",
                 remedy="Give each release a folder of its own.",
             )
-        return {"changed": False, "snapshot": existing}
+        return {"changed": False, "snapshot": existing, **work.told_tree()}
     if work.context.check_mode:
         files = kept_files.followed(work.params["files"])
-        return {"changed": True, "snapshot": {**now, "files": files, "taken_at": None}}
+        return {"changed": True, "snapshot": {**now, "files": files, "taken_at": None}, **work.told_tree()}
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
     taken = {
@@ -233,7 +255,7 @@ def snapshot(work: Work) -> dict[str, t.Any]:
         "files": kept_files.keep(work.params["files"], folder),
     }
     write_whole(os.path.join(folder, _SNAPSHOT), json.dumps(taken, indent=1, sort_keys=True).encode(), mode=0o600)
-    return {"changed": True, "snapshot": taken}
+    return {"changed": True, "snapshot": taken, **work.told_tree()}
 
 
 def _still_holds(existing: t.Mapping[str, t.Any], now: t.Mapping[str, t.Any], paths: t.Sequence[str]) -> bool:
@@ -253,7 +275,11 @@ def restored(work: Work) -> dict[str, t.Any]:
         raise Refused(f"There is no snapshot in {folder}, so there is nothing to go back to.")
     kept_files.require_copies(kept["files"], folder)
     before = work.manager.deployed()
-    work.comparison.add("version", before.version, kept["deployed"]["version"])
+    if work.tree:
+        # A tag may have been moved since, and names no version then.
+        work.comparison.add("commit", before.digest, kept["deployed"]["digest"])
+    else:
+        work.comparison.add("version", before.version, kept["deployed"]["version"])
     differing = []
     for entry in kept["files"]:
         now = kept_files.described(entry["path"])
@@ -277,6 +303,7 @@ def restored(work: Work) -> dict[str, t.Any]:
             left = [entry["path"] for entry in differing if entry["path"] not in done]
             raise ActionFailed(
                 f"Not everything was put back: {getattr(problem, 'message', None) or problem}",
+                remedy=getattr(problem, "remedy", ""),
                 known={"restored": done, "not_restored": left, "changed": bool(done)},
             )
         after = work.manager.deployed()
@@ -290,6 +317,7 @@ def restored(work: Work) -> dict[str, t.Any]:
         "restored": [entry["path"] for entry in differing],
         "deployed": told_deployed(work.manager.deployed()),
         "snapshot": kept,
+        **work.told_tree(),
     }
 
 
@@ -304,6 +332,7 @@ def pulled(work: Work) -> dict[str, t.Any]:
         "changed": pull["changed"],
         "pulled": {name: value for name, value in pull.items() if name != "changed"},
         "deployed": told_deployed(before),
+        **work.told_tree(),
     }
 
 
@@ -569,12 +598,12 @@ def started(work: Work) -> dict[str, t.Any]:
     work.expand()
     before = work.statuses()
     deployed = work.manager.deployed()
-    version = work.artefact.version if work.artefact and work.artefact.version else deployed.version
+    version = work.wanted or deployed.version
     work.comparison.add("version", deployed.version, version)
     for name, each in before.items():
         work.comparison.add(name, each.state, "running")
-    if version is not None and work.artefact is not None and work.artefact.version:
-        work.manager.require_available(version)
+    if work.wanted is not None:
+        work.manager.require_available(work.wanted)
     _refuse_running_other(work, before, deployed, version)
     result: dict[str, t.Any] = {
         "services": [],
@@ -584,7 +613,7 @@ def started(work: Work) -> dict[str, t.Any]:
     }
     if work.context.check_mode:
         result["services"] = [told(each) for each in before.values()]
-        return {**work.comparison.told(), **result}
+        return {**work.comparison.told(), **result, **work.told_tree()}
     watch = Watch(work)
     try:
         if version is not None and version != deployed.version:
@@ -607,7 +636,7 @@ def started(work: Work) -> dict[str, t.Any]:
             known={**_known_of_start(work, before, deployed), **result, "restarts": watch.restarts, **problem.known},
         )
     result["restarts"] = watch.restarts
-    return {**work.comparison.told(), **result}
+    return {**work.comparison.told(), **result, **work.told_tree()}
 
 
 def _refuse_running_other(
@@ -750,7 +779,7 @@ def restarted(work: Work) -> dict[str, t.Any]:
 
 def _refuse_another_version(work: Work, before: t.Mapping[str, ServiceStatus], deployed: Deployed) -> None:
     """Raises Refused where a restart would bring a version into use that did not run: that is a release."""
-    asked = work.artefact.version if work.artefact else None
+    asked = work.wanted
     if asked and asked != deployed.version:
         raise Refused(
             f"Version {deployed.version} is the current one, and a restart does not change it to {asked}.",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import release_steps
+from ansible_collections.opsready.golive.plugins.module_utils._actions import release_steps, schema_facts
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 #: What the caller does next.
@@ -116,7 +116,7 @@ def settle(
 ) -> dict[str, t.Any]:
     """What has to happen now, in a sentence, with the steps of the way back, and the choices where a person has to choose.
 
-    ``world`` may hold ``loss``: what pg_restore assessed since the migration, and ``accept_data_loss``, ``wanted``
+    ``world`` may hold ``loss``: what pg_restore assessed since the migration, ``accept_data_loss``, ``accepted_by``, ``wanted``
     (``roll_back`` when a person asked for it), ``failure`` (why the run ended), ``has_identity`` (whether there is something to
     read an encrypted backup with). ``damage``: the line that says that the journal was damaged and set aside.
     """
@@ -321,7 +321,7 @@ def _after_no_return(where: str, kind: str, world: World, outcome: str, back: t.
     if world.get("accept_data_loss"):
         return _decision(
             ROLL_BACK,
-            f"{where}; the loss was accepted: {stake}. It is rolled back: {_BY[kind]}.",
+            f"{where}; the loss was accepted by {world.get('accepted_by') or 'nobody named'}: {stake}. It is rolled back: {_BY[kind]}.",
             database=kind,
             steps=back,
         )
@@ -362,6 +362,12 @@ def lost_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:
         f"Not in the database that came back: {stake_in_words(loss)}. The release itself, its smoke test or whoever got inside "
         f"the fence wrote that{kept}."
     )
+
+
+def schema_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """What a downgrade left of the schema; empty where none was compared."""
+    known = [step["known"]["schema"] for step in steps if (step.get("known") or {}).get("schema")]
+    return schema_facts.in_words(known[-1]) if known else ""
 
 
 #: How the system goes back, by what becomes of the database.

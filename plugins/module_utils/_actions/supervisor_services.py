@@ -17,11 +17,11 @@ import xmlrpc.client
 from urllib.parse import urlsplit
 from xml.parsers.expat import ExpatError
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import Artefact, running_digest
 from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import (
     Deployed,
     ServiceStatus,
     StopTerms,
+    Versions,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients.http import HttpClient, basic
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -201,11 +201,11 @@ def signal_in_log(log: str, process: str) -> str | None:
 
 
 class SupervisorServices:
-    """A ServiceManager over one supervisord and one artefact."""
+    """A ServiceManager over one supervisord and what its versions are."""
 
-    def __init__(self, options: t.Mapping[str, t.Any], artefact: Artefact | None) -> None:
+    def __init__(self, options: t.Mapping[str, t.Any], versions: Versions | None) -> None:
         self._supervisor = Supervisor(options["server"], options.get("username"), options.get("password"))
-        self._artefact = artefact
+        self._known_versions = versions
 
     # -- processes
 
@@ -358,50 +358,34 @@ class SupervisorServices:
 
     # -- versions
 
-    def _versions(self) -> Artefact:
-        if self._artefact is None:
-            raise BadInput("Supervisor itself knows no versions: give artefact with releases_dir and current.")
-        return self._artefact
+    def _versions(self) -> Versions:
+        if self._known_versions is None:
+            raise BadInput(
+                "Supervisor itself knows no versions: give artefact with releases_dir and current, or working_tree."
+            )
+        return self._known_versions
 
     def deployed(self) -> Deployed:
-        if self._artefact is None:
-            return Deployed(None, None)
-        folder = self._artefact.current_folder()
-        if folder is None:
-            return Deployed(None, None)
-        return Deployed(self._artefact.current_version(), running_digest(folder))
+        return self._known_versions.deployed() if self._known_versions else Deployed(None, None)
 
     def selected_at(self) -> float | None:
-        return self._artefact.switched_at() if self._artefact else None
+        return self._known_versions.selected_at() if self._known_versions else None
 
     def snapshot(self) -> dict[str, t.Any]:
-        if self._artefact is None:
-            return {}
-        return {"current": self._artefact.current, "link": self._artefact.link_text()}
+        return self._known_versions.snapshot() if self._known_versions else {}
 
     def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
         return self._versions().pull(check_mode=check_mode, deadline=deadline)
 
     def require_available(self, version: str) -> str:
-        return self._versions().require_intact(version)
+        return self._versions().require_available(version)
 
     def select(self, version: str) -> None:
-        versions = self._versions()
-        versions.require_intact(version)
-        versions.point(versions.text_for(version))
+        self._versions().select(version)
 
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
-        if not kept:
-            return
-        versions = self._versions()
-        if kept["current"] != versions.current:
-            raise Refused(f"The snapshot is of {kept['current']}, not of {versions.current}.")
-        if kept["link"] == versions.link_text():
-            return
-        if kept["link"] is None:
-            versions.remove_link()
-        else:
-            versions.point(kept["link"])
+        if kept:
+            self._versions().restore(kept)
 
 
 def _short(full: str) -> str:

@@ -12,7 +12,11 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients.git import (
     Git,
+    changes_of,
     describe_ended,
+    hidden_of,
+    in_progress,
+    refuse_no_name,
     secrets_of_url,
     top_of,
     without_userinfo,
@@ -54,15 +58,6 @@ CONSTRAINTS: Constraints = {"required_by": {"signature": ["tag"]}}
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHOWN = 5
-#: What git leaves in its folder while it waits for somebody.
-_IN_PROGRESS = {
-    "MERGE_HEAD": "a merge",
-    "rebase-merge": "a rebase",
-    "rebase-apply": "a rebase",
-    "CHERRY_PICK_HEAD": "a cherry-pick",
-    "REVERT_HEAD": "a revert",
-    "BISECT_LOG": "a bisection",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,12 +112,8 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     if params.get("commit") is not None and not _COMMIT.fullmatch(params["commit"].strip().lower()):
         raise BadInput(f"commit is {params['commit']!r}, expected a whole commit id: 40 or 64 hexadecimal digits.")
     for option in ("tag", "branch", "remote"):
-        name = params.get(option)
-        # What git itself refuses in the name of a reference (git-check-ref-format).
-        if name is not None and (
-            not name or name.startswith(("-", "/")) or re.search(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{", name)
-        ):
-            raise BadInput(f"{option} is {name!r}, which is no name of a {option}.")
+        if params.get(option) is not None:
+            refuse_no_name(params[option], option=option)
     if params["pushed"] and not params.get("branch") and not params.get("tag"):
         raise BadInput("pushed needs branch or tag: what is to be known to the remote?")
     if not params["clean"] and not any(params.get(option) for option in ("commit", "tag", "branch")):
@@ -145,7 +136,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     head = git.commit_of("HEAD")
     if head is None:
         raise Unreachable(f"{top} has no commit.")
-    changes, untracked = _status(git)
+    changes, untracked = changes_of(git)
     tag, branch = params.get("tag"), params.get("branch")
     names = _branch_names(git, branch, params["remote"]) if branch else []
     held = [git.is_ancestor(head, name) for name in names]
@@ -155,8 +146,8 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         checked_out=git.line("symbolic-ref", "--quiet", "--short", "HEAD") or "",
         changes=tuple(changes),
         untracked=tuple(untracked),
-        hidden=tuple(_hidden(git)) if params["clean"] else (),
-        in_progress=_in_progress(git),
+        hidden=tuple(hidden_of(git)) if params["clean"] else (),
+        in_progress=in_progress(git),
         is_shallow=git.line("rev-parse", "--is-shallow-repository") == "true",
         tag=git.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"refs/tags/{tag}") if tag else None,
         tag_commit=git.commit_of(f"refs/tags/{tag}") if tag else None,
@@ -165,30 +156,6 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         remote=_remote(git, params, head, run) if params["pushed"] else None,
         signature=_signature(git, params) if params.get("signature") else None,
     )
-
-
-def _status(git: Git) -> tuple[list[str], list[str]]:
-    """Changed and untracked files. Neither index nor renames are written or guessed."""
-    entries = git.lines(
-        *("status", "--porcelain=v2", "-z", "--untracked-files=normal", "--ignore-submodules=none", "--no-renames"),
-        separator="\0",
-    )
-    changes = [entry.split(" ", 10 if entry[0] == "u" else 8)[-1] for entry in entries if entry[0] in "1u"]
-    return changes, [entry[2:] for entry in entries if entry.startswith("? ")]
-
-
-def _hidden(git: Git) -> t.Iterator[str]:
-    is_sparse = git.line("config", "--type=bool", "--get", "core.sparseCheckout") == "true"
-    for entry in git.lines("ls-files", "-v", "-z", separator="\0"):
-        mark, _space, name = entry.partition(" ")
-        if mark.islower() or (mark == "S" and not is_sparse):
-            yield name
-
-
-def _in_progress(git: Git) -> tuple[str, ...]:
-    folder = git.line("rev-parse", "--absolute-git-dir") or ""
-    found = [what for name, what in _IN_PROGRESS.items() if os.path.exists(os.path.join(folder, name))]
-    return tuple(dict.fromkeys(found))
 
 
 def _branch_names(git: Git, branch: str, remote: str) -> list[str]:

@@ -45,6 +45,7 @@ _NAMES = (
     "check_grafana",
     "check_host",
     "check_http",
+    "check_image",
     "check_k8s",
     "check_logs",
     "check_migration",

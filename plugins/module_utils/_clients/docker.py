@@ -95,6 +95,22 @@ class Container:
     mounts: tuple[str, ...] | None
 
 
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """One image as the engine keeps it; None is what the engine did not tell."""
+
+    #: sha256:…, by which the engine itself knows it.
+    id: str
+    repo_digests: tuple[str, ...]
+    tags: tuple[str, ...]
+    #: When it was built; empty where its build left that out.
+    created: str
+    #: Operating system and architecture, such as linux/amd64.
+    platform: str | None
+    size_bytes: int | None
+    labels: t.Mapping[str, str]
+
+
 class Ran(t.NamedTuple):
     """How a program inside a container ended."""
 
@@ -177,6 +193,8 @@ class Engine:
         self.is_local = socket_path is not None
         self._connections = http.Connections(socket_path=socket_path)
         self.version = self.api = ""
+        #: What the engine runs on, such as linux/amd64.
+        self.platform: str | None = None
 
     def agree(self, *, deadline: Deadline) -> None:
         """On the version of the API. Raises Unreachable, Denied, TimedOut, UnexpectedAnswer."""
@@ -187,6 +205,7 @@ class Engine:
                 f"{self.url} speaks version {_dotted(spoken)} of Docker's API, expected at least {_dotted(_OLDEST)}."
             )
         self.version = told.known_text("Version")
+        self.platform = _platform(told.text("Os"), told.text("Arch"))
         self.api = _dotted(max(oldest, min(_NEWEST, spoken)))
 
     def close(self) -> None:
@@ -247,6 +266,20 @@ class Engine:
             security_options=host.texts("SecurityOpt"),
             dropped=host.texts("CapDrop"),
             mounts=None if mounts is None else tuple(_Told(each, path).text("Source") for each in mounts),
+        )
+
+    def image(self, reference: str, *, deadline: Deadline) -> Image:
+        """One image by its reference or id. Raises NotThere, and as ``agree`` does."""
+        path = f"/images/{quote(reference, safe=':/@')}/json"
+        told = _Told(self._answer("GET", path, deadline=deadline), f"{self.url} {path}")
+        return Image(
+            id=told.known_text("Id"),
+            repo_digests=told.texts("RepoDigests"),
+            tags=told.texts("RepoTags"),
+            created=told.text("Created"),
+            platform=_platform(told.text("Os"), told.text("Architecture")),
+            size_bytes=told.number("Size"),
+            labels=told.part("Config").mapping("Labels"),
         )
 
     def repo_digests(self, image_id: str, *, deadline: Deadline) -> tuple[str, ...] | None:
@@ -450,6 +483,10 @@ def _message_of(response: http.Response) -> str:
     except (UnexpectedAnswer, KeyError, TypeError, IndexError):
         return ""
     return f": {' '.join(str(said).split())[:300].rstrip('.')}"
+
+
+def _platform(system: str, architecture: str) -> str | None:
+    return f"{system}/{architecture}" if system and architecture else None
 
 
 def _cpus(host: _Told) -> float | None:

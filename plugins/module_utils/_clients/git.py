@@ -55,6 +55,15 @@ _STERILE = (
 )
 #: SUDO_UID too: git would trust the repositories of whoever called sudo.
 _LEFT_OUT = ("GIT_", "SSH_ASKPASS", "LC_", "LANGUAGE", "SUDO_UID")
+#: What git leaves in its folder while it waits for somebody.
+_IN_PROGRESS = {
+    "MERGE_HEAD": "a merge",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "BISECT_LOG": "a bisection",
+}
 _DUBIOUS = re.compile(r"dubious ownership|unsafe repository")
 
 
@@ -168,6 +177,38 @@ class Git:
         if code == 1 and self.line("rev-parse", "--is-shallow-repository") == "true":
             return None
         return {0: True, 1: False}.get(code)
+
+
+def refuse_no_name(name: str, *, option: str) -> None:
+    """Raise BadInput for what git itself refuses in the name of a reference (git-check-ref-format)."""
+    if not name or name.startswith(("-", "/")) or re.search(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{", name):
+        raise BadInput(f"{option} is {name!r}, which is no name of a {option.rpartition('.')[2]}.")
+
+
+def changes_of(git: Git) -> tuple[list[str], list[str]]:
+    """Changed and untracked files. Neither index nor renames are written or guessed."""
+    entries = git.lines(
+        *("status", "--porcelain=v2", "-z", "--untracked-files=normal", "--ignore-submodules=none", "--no-renames"),
+        separator="\0",
+    )
+    changes = [entry.split(" ", 10 if entry[0] == "u" else 8)[-1] for entry in entries if entry[0] in "1u"]
+    return changes, [entry[2:] for entry in entries if entry.startswith("? ")]
+
+
+def hidden_of(git: Git) -> t.Iterator[str]:
+    """Files whose changes git was told not to see."""
+    is_sparse = git.line("config", "--type=bool", "--get", "core.sparseCheckout") == "true"
+    for entry in git.lines("ls-files", "-v", "-z", separator="\0"):
+        mark, _space, name = entry.partition(" ")
+        if mark.islower() or (mark == "S" and not is_sparse):
+            yield name
+
+
+def in_progress(git: Git) -> tuple[str, ...]:
+    """What git is in the middle of, such as a merge."""
+    folder = git.line("rev-parse", "--absolute-git-dir") or ""
+    found = [what for name, what in _IN_PROGRESS.items() if os.path.exists(os.path.join(folder, name))]
+    return tuple(dict.fromkeys(found))
 
 
 def _require_owner(top: str, owner: str) -> None:

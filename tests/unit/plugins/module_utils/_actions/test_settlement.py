@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import NAMES, TOUCHING, way_back
 from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import (
     lost_in_words,
+    schema_in_words,
     settle,
     stake_in_words,
 )
@@ -186,9 +187,9 @@ def test_nobody_wrote_so_it_may_be_undone() -> None:
 
 
 def test_an_accepted_loss_is_named_and_undone() -> None:
-    decision = _settle(_steps("watch"), loss=LOSS, accept_data_loss=True)
+    decision = _settle(_steps("watch"), loss=LOSS, accept_data_loss=True, accepted_by="Ada Example")
     assert decision["action"] == "roll_back"
-    assert "the loss was accepted: 12 rows" in decision["sentence"]
+    assert "the loss was accepted by Ada Example: 12 rows" in decision["sentence"]
 
 
 @pytest.mark.parametrize("lossless", [None, "unknown", 1, "true", False])
@@ -369,3 +370,14 @@ def test_a_restore_that_lost_nothing_says_nothing() -> None:
     assert lost_in_words(_restored(lossless=True)) == ""
     assert lost_in_words([{"name": "back_files", "known": {}}]) == ""
     assert lost_in_words([]) == ""
+
+
+def test_what_became_of_the_schema_is_told_where_it_was_compared() -> None:
+    one = [{"object": "enum public.colour", "after": "'red'"}]
+    counts = {"missing": 0, "changed": 0, "unexpected": 0, "left_over": 1}
+    schema = {"is_as_before": True, "objects": 12, "counts": counts, "missing": [], "changed": [], "unexpected": []}
+    step = {"name": "back_database", "known": {"schema": {**schema, "left_over": one}}}
+    assert schema_in_words([step, {"name": "back_files", "known": {}}]) == (
+        "The schema is as it was before the migration, but for 1 left over (enum public.colour)."
+    )
+    assert schema_in_words(_restored()) == ""

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Versions of an application as commits of one git working tree, which its services run from: noted, switched, come back to.
+
+Nothing is fetched, and nothing that git does not know is thrown away: a tree that is not clean is refused, not reset.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import Deployed
+from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, git
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    Denied,
+    Refused,
+)
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SHOWN = 5
+
+
+class WorkingTree:
+    """One working tree; ``version`` is a tag or a whole commit id, which ``commit`` holds it to. Raises BadInput, Denied, Unreachable."""
+
+    def __init__(self, options: t.Mapping[str, t.Any], *, deadline: Deadline) -> None:
+        self.path = git.top_of(options["path"])
+        self.version: str | None = options["version"]
+        self._commit = (options["commit"] or "").strip().lower()
+        if self._commit and not _COMMIT.fullmatch(self._commit):
+            raise BadInput("working_tree.commit is no whole commit id: 40 or 64 hexadecimal digits.")
+        if self.version is not None:
+            git.refuse_no_name(self.version, option="working_tree.version")
+        self._ignores_untracked = options["untracked"] == "ignored"
+        self._engine = options["docker"]
+        self._deadline = deadline
+        self._git = git.Git(self.path, deadline=deadline)
+        try:
+            #: Where it was when this call began.
+            self.began_at = self.head()
+        except Denied as problem:
+            raise Denied(problem.message, remedy="Run the task as the owner of the tree: become_user.")
+
+    # -- what is there
+
+    def head(self) -> str:
+        """The commit that is checked out. Raises Refused where there is none."""
+        commit = self._git.commit_of("HEAD")
+        if commit is None:
+            raise Refused(f"{self.path} has no commit.")
+        return commit
+
+    def not_clean(self) -> str:
+        """What stands in the tree that its commit does not have, in words; empty where it is clean."""
+        changes, untracked = git.changes_of(self._git)
+        found = {
+            "changed": changes,
+            "changed out of git's sight": list(git.hidden_of(self._git)),
+            "unknown to git": [] if self._ignores_untracked else untracked,
+        }
+        said = [f"{len(names)} {what} ({', '.join(names[:_SHOWN])})" for what, names in found.items() if names]
+        return "; ".join([*said, *(f"in the middle of {what}" for what in git.in_progress(self._git))])
+
+    def require_clean(self) -> None:
+        """Raises Refused for a tree that holds what a commit does not: it would be lost, or go along."""
+        said = self.not_clean()
+        if said:
+            raise Refused(
+                f"{self.path} is not clean: {said}.",
+                remedy="Commit or move away what is there; nothing is thrown away. git status tells all of it.",
+            )
+
+    def bind_mounts(self) -> list[dict[str, str]] | None:
+        """The containers that see this tree, or a part of it; None where no engine is named."""
+        if self._engine is None:
+            return None
+        engine = docker.opened(self._engine, deadline=self._deadline)
+        try:
+            found = []
+            for listed in engine.containers(deadline=self._deadline):
+                try:
+                    mounts = engine.container(listed.id, deadline=self._deadline).mounts
+                except docker.NotThere:  # it is gone since it was listed
+                    continue
+                found += [
+                    {"container": listed.name, "state": listed.state, "source": source}
+                    for source in mounts or ()
+                    if source and _overlaps(os.path.realpath(source), self.path)
+                ]
+            return found
+        finally:
+            engine.close()
+
+    def told(self) -> dict[str, t.Any]:
+        """Path, the commits that it came from and is at, whether it is clean, and who has it mounted."""
+        said = self.not_clean()
+        return {
+            "path": self.path,
+            "from": self.began_at,
+            "to": self.head(),
+            "tags": self._tags(),
+            "branch": self._branch(),
+            "is_clean": not said,
+            "not_clean": said,
+            "bind_mounts": self.bind_mounts(),
+        }
+
+    def _tags(self) -> list[str]:
+        return self._git.lines("tag", "--points-at", "HEAD", "--sort=version:refname")
+
+    def _branch(self) -> str:
+        return self._git.line("symbolic-ref", "--quiet", "--short", "HEAD") or ""
+
+    # -- versions, as a ServiceManager is asked for them
+
+    def deployed(self) -> Deployed:
+        head = self.head()
+        tags = self._tags()
+        wanted = self._means(self.version) if self.version is not None else None
+        version = self.version if wanted == head else (tags[-1] if tags else head)
+        return Deployed(version, f"git:{head}" + ("-dirty" if self.not_clean() else ""))
+
+    def selected_at(self) -> float | None:
+        """When HEAD was moved last, seconds since 1970."""
+        folder = self._git.line("rev-parse", "--absolute-git-dir") or ""
+        for name in ("logs/HEAD", "HEAD"):
+            path = os.path.join(folder, name)
+            if os.path.exists(path):
+                return os.stat(path).st_mtime
+        return None
+
+    def snapshot(self) -> dict[str, t.Any]:
+        """Raises Refused for a tree that no commit can bring back."""
+        self.require_clean()
+        return {"working_tree": self.path, "commit": self.head(), "branch": self._branch()}
+
+    def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
+        """Prove that the version is in the repository, with every file of it. Nothing is fetched or switched."""
+        if self.version is None:
+            raise BadInput("working_tree.version is needed: a tag or a whole commit id.")
+        return {"changed": False, "version": self.version, "digest": self.require_available(self.version), "bytes": 0}
+
+    def _means(self, version: str) -> str | None:
+        """The commit of a tag, or of a whole id. A branch moves, and means none."""
+        return self._git.commit_of(version if _COMMIT.fullmatch(version) else f"refs/tags/{version}")
+
+    def require_available(self, version: str) -> str:
+        commit = self._means(version)
+        if commit is None:
+            raise Refused(
+                f"{self.path} has no tag or commit {version}.",
+                remedy="git fetch --tags. A branch is no version: it moves.",
+            )
+        if self._commit and version == self.version and commit != self._commit:
+            raise Refused(
+                f"{version} means commit {commit} in {self.path}, expected {self._commit}: the tag was moved."
+            )
+        self._require_whole(commit)
+        return f"git:{commit}"
+
+    def _require_whole(self, commit: str) -> None:
+        """Raises Refused where a file of the commit is not here, as in a partial clone."""
+        ended = self._git.ask("archive", "--format=tar", f"--output={os.devnull}", commit)
+        if ended.returncode:
+            raise Refused(
+                f"Not every file of commit {commit[:12]} is in {self.path}: {git.describe_ended(ended)}.",
+                remedy="git fetch it whole.",
+            )
+
+    def select(self, version: str) -> None:
+        commit = self.require_available(version).partition(":")[2]
+        self._switch(commit, branch="")
+
+    def restore(self, kept: t.Mapping[str, t.Any]) -> None:
+        """Back to the noted commit, on the branch that was checked out as long as that still means it."""
+        if kept.get("working_tree") != self.path:
+            raise Refused(f"The snapshot is of {kept.get('working_tree') or 'no working tree'}, not of {self.path}.")
+        commit, branch = str(kept["commit"]), str(kept["branch"])
+        is_same_branch = branch and self._git.commit_of(f"refs/heads/{branch}") == commit
+        self._switch(commit, branch=branch if is_same_branch else "")
+
+    def _switch(self, commit: str, *, branch: str) -> None:
+        self.require_clean()
+        if self.head() == commit and self._branch() == branch:
+            return
+        self._require_whole(commit)
+        using = [each["container"] for each in self.bind_mounts() or () if each["state"] == "running"]
+        if using:
+            names = ", ".join(dict.fromkeys(using))
+            raise Refused(
+                f"{names} runs with {self.path} mounted: its code would change under it.",
+                remedy="Stop it first: docker compose stop.",
+            )
+        ended = self._git.ask("checkout", "--quiet", *([branch] if branch else ["--detach", commit]), "--")
+        said = self.not_clean()
+        if ended.returncode or self.head() != commit or said:
+            why = git.describe_ended(ended) if ended.returncode else said or "another commit is checked out"
+            raise ActionFailed(
+                f"{self.path} is at {self.head()[:12]} and not as commit {commit[:12]} has it: {why}.",
+                remedy="git status tells what stands in the way.",
+            )
+
+
+def _overlaps(source: str, tree: str) -> bool:
+    """Whether one lies in the other."""
+    return os.path.commonpath([source, tree]) in (source, tree)

@@ -137,20 +137,10 @@ def programs(layout: Layout, ports: Ports, cluster: postgres.Cluster, jobs_at_on
     python = str(INTERPRETER)
     celery = (python, "-m", "celery", "-A", "ablage.tasks")
     return [
-        Program(
-            "postgres", (cluster.program("postgres"), "-D", str(cluster.data)), cluster.data, user=cluster.user,
-            # INT is PostgreSQL's fast shutdown: it ends sessions and writes a checkpoint
-            stop_signal="INT", stop_seconds=60, priority=10,
-        ),
+        postgres.program(cluster),
         Program("redis", (valkey_binary(), str(layout.redis / "valkey.conf")), layout.redis, priority=10),
-        Program(
-            "s3", (python, object_store.__file__, str(layout.s3 / "settings.json")), layout.s3,
-            priority=10,
-        ),
-        Program(
-            "proxy", (tool("caddy"), "run", "--config", str(layout.proxy / "Caddyfile"), "--adapter", "caddyfile"),
-            layout.proxy, priority=900,
-        ),
+        object_store.program(layout, INTERPRETER),
+        proxy.program(layout, tool("caddy")),
         Program(
             "backend", (python, "-m", "ablage.backend", "--port", str(ports.backend)), layout.current,
             stop_as_group=True, priority=100,

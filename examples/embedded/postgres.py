@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded.layout import MARK, Layout, Secrets, StackError, write_private
+from embedded.supervision import Program
 
 UNPRIVILEGED_USERS = ("nobody", "postgres", "daemon")
 FALLBACK_ROOT = Path("/var/tmp")  # noqa: S108  # only ever a new folder below it, made by mkdir
@@ -131,6 +132,14 @@ def initialise(cluster: Cluster, *, port: int, password: str) -> None:
     configuration = cluster.data / "postgresql.auto.conf"
     with configuration.open("a", encoding="utf-8") as file:
         file.write(CONFIGURATION.format(port=port))
+
+
+def program(cluster: Cluster) -> Program:
+    # INT is PostgreSQL's fast shutdown: it ends sessions and writes a checkpoint
+    return Program(
+        "postgres", (cluster.program("postgres"), "-D", str(cluster.data)), cluster.data, user=cluster.user,
+        stop_signal="INT", stop_seconds=60, priority=10,
+    )  # fmt: skip
 
 
 def connect(port: int, *, user: str, password: str, dbname: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from embedded.layout import Layout, Ports, write_private
+from embedded.supervision import Program
 
 RETRY_AFTER_SECONDS = 30
 
@@ -71,3 +72,8 @@ def write_config(
         page_json=page_json,
     )
     write_private(layout.proxy / "Caddyfile", text + more)
+
+
+def program(layout: Layout, caddy: str) -> Program:
+    command = (caddy, "run", "--config", str(layout.proxy / "Caddyfile"), "--adapter", "caddyfile")
+    return Program("proxy", command, layout.proxy, priority=900)

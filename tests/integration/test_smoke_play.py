@@ -14,7 +14,7 @@ import yaml
 
 from tests.integration.test_plan_play import SYSTEM
 from tests.playbook import Inventory, Played, run_playbook
-from tests.servers import Answer, HttpServer
+from tests.servers import Answer, HttpServer, Request
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 FLEET: Inventory = {"all": {"hosts": {"web1": {"file": "/etc/passwd"}, "web2": {"file": "/no/such/file"}}}}
@@ -58,3 +58,13 @@ def test_a_system_that_does_not_answer_fails_it(http_server: HttpServer, tmp_pat
     played = _smoke(http_server, tmp_path, [_item("watch")])
     assert played.rc != 0
     assert "smoke test: " not in played.stdout
+
+
+def test_an_item_sees_what_the_walk_left(http_server: HttpServer, tmp_path: Path) -> None:
+    left: list[Request] = []
+    http_server.route("/", lambda request: left.append(request) or Answer(200, "here"))
+    http_server.route("/left", lambda request: Answer(200 if left else 404, "it"))
+    item = {"id": "left", "title": "left", "phase": "smoke", "check_http": {"url": f"{http_server.url}/left"}}
+    played = _smoke(http_server, tmp_path, [item])
+    assert played.rc == 0, played.text
+    assert played.of("Main | Decide").result["verdict"]["counts"]["pass"] == 1

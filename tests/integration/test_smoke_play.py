@@ -44,8 +44,11 @@ def _item(phase: str) -> dict[str, t.Any]:
 def test_an_item_that_fails_on_one_host_fails_the_smoke_test(
     http_server: HttpServer, tmp_path: Path, phase: str, ended: bool
 ) -> None:
-    http_server.route("/", Answer(200, "here"))
-    played = _smoke(http_server, tmp_path, [_item(phase)])
+    walked: list[Request] = []
+    http_server.route("/", lambda request: walked.append(request) or Answer(200, "here"))
+    http_server.route("/left", lambda request: Answer(200 if walked else 404, "by the walk"))
+    left = {"id": "left", "title": "left", "phase": "smoke", "check_http": {"url": f"{http_server.url}/left"}}
+    played = _smoke(http_server, tmp_path, [_item(phase), left])
     assert (played.rc == 0) is ended, played.text
     assert re.search(r"^smoke test: 1 step passed in \d+\.\d s$", played.stdout, re.MULTILINE)
     if not ended:
@@ -58,13 +61,3 @@ def test_a_system_that_does_not_answer_fails_it(http_server: HttpServer, tmp_pat
     played = _smoke(http_server, tmp_path, [_item("watch")])
     assert played.rc != 0
     assert "smoke test: " not in played.stdout
-
-
-def test_an_item_sees_what_the_walk_left(http_server: HttpServer, tmp_path: Path) -> None:
-    left: list[Request] = []
-    http_server.route("/", lambda request: left.append(request) or Answer(200, "here"))
-    http_server.route("/left", lambda request: Answer(200 if left else 404, "it"))
-    item = {"id": "left", "title": "left", "phase": "smoke", "check_http": {"url": f"{http_server.url}/left"}}
-    played = _smoke(http_server, tmp_path, [item])
-    assert played.rc == 0, played.text
-    assert played.of("Main | Decide").result["verdict"]["counts"]["pass"] == 1

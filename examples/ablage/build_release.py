@@ -7,14 +7,14 @@ A release is app/ with the overlays of releases/ laid over it; an overlay's rele
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
-import io
 import json
 import re
 import sys
-import tarfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from embedded import artefact
 
 HERE = Path(__file__).resolve().parent
 BASE_VERSION = "1.0.0"
@@ -55,33 +55,7 @@ def contents(version: str) -> dict[str, bytes]:
 
 def build(version: str, out: Path) -> dict[str, str]:
     """Write the tarball and return its version, sha256 and path."""
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, filename="") as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-    ):
-        for name, content in sorted(contents(version).items()):
-            member = tarfile.TarInfo(name)
-            member.size, member.mode, member.mtime = len(content), 0o644, 0
-            archive.addfile(member, io.BytesIO(content))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(buffer.getvalue())
-    return {"version": version, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), "path": str(out.resolve())}
-
-
-def unpack(tarball: Path, target: Path) -> None:
-    """Write the files of a release below `target`. Raises ReleaseError for anything but files that stay there.
-
-    By hand, as Python 3.11.2 of Debian 12 has no extraction filters.
-    """
-    with tarfile.open(tarball) as archive:
-        for member in archive:
-            destination = target / member.name
-            source = archive.extractfile(member) if member.isreg() else None
-            if source is None or not destination.resolve().is_relative_to(target.resolve()):
-                raise ReleaseError(f"{tarball} holds {member.name}, which is no file of a release")
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            destination.write_bytes(source.read())
+    return {"version": version, **artefact.pack(contents(version), out)}
 
 
 def main() -> int:

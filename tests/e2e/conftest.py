@@ -35,7 +35,6 @@ LONG = ("bad-release a", "bad-release b", "bad-release c", "killed with a restor
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: a demo of minutes, which `make test` leaves to `make test-all`")
     config.addinivalue_line("markers", "e2e: a whole demo, or a playbook on the whole reference system")
 
 

@@ -176,7 +176,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 
 def marked_processes(folder: Path) -> list[int]:
-    sys.path.insert(0, str(ABLAGE))
+    sys.path.insert(0, str(ABLAGE.parent))
     try:
         from embedded.supervision import processes_of
 
@@ -184,7 +184,7 @@ def marked_processes(folder: Path) -> list[int]:
         data = Path(json.loads(record.read_text())["postgres_data"]) if record.exists() else None
         return list(processes_of(folder, data))
     finally:
-        sys.path.remove(str(ABLAGE))
+        sys.path.remove(str(ABLAGE.parent))
 
 
 def test_only_who_logs_in_gets_in_and_only_admins_see_the_panel(archive: Archive) -> None:

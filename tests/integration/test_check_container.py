@@ -14,18 +14,22 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_container, registry
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests import nvml_stub
 from tests.module_examples import examples_of
-from tests.servers import UNPRIVILEGED_UID, Answer, Docker, HttpServer
+from tests.servers import UNPRIVILEGED_UID, Answer, Docker, HttpServer, await_true
 
 if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 serves = pytest.mark.serves
 CANARY = "canary-71c0-container"
 HEALTHY = {"Test": ["CMD", "/program", "exit", "0"], "Interval": 500_000_000}
@@ -263,6 +267,73 @@ def test_a_log_that_is_not_bounded_does_not_pass(
     found = finding(docker.url, containers=[name], healthcheck="optional", log_rotation="required", **params)
     held(found, status, said)
     held(finding(docker.url, containers=[name], healthcheck="optional"), "pass")
+
+
+def runner_item(identity: str) -> dict[str, t.Any]:
+    """An item of the pipeline runner's checklist, as its user wrote it."""
+    items = yaml.safe_load((EXAMPLES / "pipeline_runner" / "checklist.yml").read_text(encoding="utf-8"))
+    (item,) = [item for item in items["golive_checklist"] if item["id"] == identity]
+    return t.cast("dict[str, t.Any]", item)
+
+
+@serves("S0.20", case="pass")
+def test_the_pipeline_runners_own_item_judges_its_container_where_there_is_one(
+    docker: Docker, started: Started
+) -> None:
+    name, growing = (
+        started("runner-1", {"LogConfig": ROTATED}),
+        started("runner-2", {"LogConfig": {"Type": "json-file"}}),
+    )
+    asked = {**runner_item("container-logs")["check_container"], "url": docker.url}
+    held(finding(**{**asked, "containers": [name]}), "pass")
+    held(finding(**{**asked, "containers": [name, growing]}), "fail", "runner-2 log rotation is json-file without")
+
+
+def environment_and_log(
+    docker: Docker, started: Started, folder: Path, *, environment: str, lines: list[str]
+) -> tuple[dict[str, t.Any], ...]:
+    """What a container runs with beside its env file, and what it has logged; the file says production, and JSON."""
+    name = started(
+        "runner", {"LogConfig": ROTATED}, Env=[f"ENVIRONMENT={environment}"], Cmd=["/program", "say", *lines]
+    )
+    told = docker.inspect(name)
+    log = Path(told["LogPath"])
+    await_true(lambda: len(log.read_text().splitlines()) == len(lines), seconds=30, what="the container's log")
+    env_file = folder / "runner.env"
+    env_file.write_text("ENVIRONMENT=production\nLOG_JSON=true\n")
+    env_file.chmod(0o600)
+    # the kernel tells a process's start by whole seconds
+    os.utime(env_file, (0, 0))
+    production, as_json = (runner_item(item)["check_env"]["rules"] for item in ("env-production", "log-json"))
+    items = [
+        ("check_env", {"file": str(env_file), "process": {"pid": told["State"]["Pid"]}, "rules": production}),
+        ("check_env", {"file": str(env_file), "rules": as_json}),
+        ("check_logs", {**runner_item("log-lines")["check_logs"], "sources": [{"path": str(log)}]}),
+    ]
+    listed = [{"id": check, "check": check, "params": params, "timeout": 30.0} for check, params in items]
+    return tuple(judge_all(listed, [], timeout_seconds=60, scrub=Scrubber([])))
+
+
+@serves("S0.1", "S0.12", case="pass")
+def test_a_container_runs_as_its_file_says_and_logs_json(docker: Docker, started: Started, tmp_path: Path) -> None:
+    lines = [json.dumps({"level": "info", "message": f"request {number}"}) for number in range(100)]
+    running, setting, logged = environment_and_log(docker, started, tmp_path, environment="production", lines=lines)
+    assert [found["status"] for found in (running, setting, logged)] == ["pass"] * 3, (running, setting, logged)
+    assert (running["measured"]["ENVIRONMENT"], setting["measured"]["LOG_JSON"]) == ("production", "true")
+    assert "program (" in running["evidence"]["processes"][0]
+    assert logged["measured"]["share of lines that are JSON"] == 1.0
+    assert logged["evidence"]["sources"][0]["lines"] == 100
+
+
+@serves("S0.1", "S0.12", case="fail")
+def test_a_container_that_runs_with_another_value_and_logs_text_fails_though_its_file_is_right(
+    docker: Docker, started: Started, tmp_path: Path
+) -> None:
+    lines = [json.dumps({"level": "info"}), "printed by hand"] * 50
+    running, setting, logged = environment_and_log(docker, started, tmp_path, environment="staging", lines=lines)
+    held(running, "fail", "one value in the file and another one in the running process")
+    assert setting["status"] == "pass"
+    held(logged, "fail", "hare of lines that are JSON is 0.5, expected at least 0.99")
 
 
 HELD_OPTIONS: dict[str, t.Any] = {

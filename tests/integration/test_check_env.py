@@ -500,10 +500,6 @@ def test_a_process_that_lacks_what_another_has_does_not_agree_with_it(service: t
     assert found["status"] == "fail" and re.search(r"X is not the same in all of python\S* \(\d+\), ", found["summary"])
 
 
-PROCESS = "a process, for a container"
-
-
-@serves("S0.1", case="pass", stand_in=PROCESS)
 def test_the_environment_is_production_in_the_file_and_in_what_runs(env: EnvFile, service: t.Any) -> None:
     running = service(ENVIRONMENT="production")
     found = environment_of(env.write("ENVIRONMENT=production\n"), running.pid)
@@ -513,7 +509,6 @@ def test_the_environment_is_production_in_the_file_and_in_what_runs(env: EnvFile
     assert str(running.pid) in found["evidence"]["processes"][0]
 
 
-@serves("S0.1", case="fail", stand_in=PROCESS)
 @pytest.mark.parametrize(
     ("in_file", "in_process", "said"),
     [

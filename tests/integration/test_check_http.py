@@ -291,7 +291,6 @@ def login_page(client_id: str = "Iv1.abc", state: str = "", more: str = "") -> t
     return answer
 
 
-@serves("S0.25", case="pass", stand_in="login page of the tests")
 def test_a_login_is_handed_over_as_ours_with_a_state_of_its_own(http_server: HttpServer) -> None:
     http_server.route("/auth/login", login_page())
     found = finding(url=f"{http_server.url}/auth/login", **LOGIN)
@@ -304,7 +303,6 @@ def test_a_login_is_handed_over_as_ours_with_a_state_of_its_own(http_server: Htt
     assert "state=" not in json.dumps(found)
 
 
-@serves("S0.25", case="fail", stand_in="login page of the tests")
 @pytest.mark.parametrize(
     ("page", "said"),
     [

@@ -344,9 +344,6 @@ def test_more_errors_than_before_the_deploy_fail_with_the_first_of_them(
     assert len(finding["evidence"]["sources"][0]["excerpts"]) == 20
 
 
-CONTAINER_LOG = "a file in the form of Docker's json-file driver, for a container"
-
-
 def json_setting_and_lines(env_file: Path, log: Path, setting: str, lines: list[str]) -> list[dict[str, t.Any]]:
     """The findings of the two items by which logging in JSON is judged."""
     env_file.write_text(f"LOG_JSON={setting}\n")
@@ -362,7 +359,6 @@ def json_setting_and_lines(env_file: Path, log: Path, setting: str, lines: list[
     return judge_all(items, [], timeout_seconds=60, scrub=Scrubber([]))
 
 
-@serves("S0.12", case="pass", stand_in=CONTAINER_LOG)
 def test_logging_in_json_is_set_and_done(tmp_path: Path) -> None:
     good = [json.dumps({"level": "info", "msg": f"request {number}"}) for number in range(100)]
     setting, lines = json_setting_and_lines(tmp_path / "app.env", tmp_path / "c-json.log", "true", good)
@@ -372,7 +368,6 @@ def test_logging_in_json_is_set_and_done(tmp_path: Path) -> None:
     assert lines["evidence"]["sources"][0]["lines"] == 100
 
 
-@serves("S0.12", case="fail", stand_in=CONTAINER_LOG)
 def test_logging_in_json_that_is_off_or_not_done_fails(tmp_path: Path) -> None:
     mixed = [json.dumps({"level": "info"}), "print() war hier"] * 50
     setting, lines = json_setting_and_lines(tmp_path / "app.env", tmp_path / "c-json.log", "false", mixed)

@@ -15,54 +15,6 @@ from tests.servers import Answer, HttpServer, MotoS3, Request
 USER, ADMIN = "geheim-user-token-41aa", "geheim-admin-token-77bb"
 serves = pytest.mark.serves
 
-# ---- a pipeline runner
-
-
-RUNNER = "a small pipeline runner of the test"
-RUN = [
-    {
-        "name": "submit",
-        "request": {"url": "/pipelines/smoke/run", "bearer": "${user}", "json": {}},
-        "expect": {"status": [202]},
-        "capture": {"pipeline_run": "$.id"},
-    },
-    {
-        "name": "ended",
-        "request": {"url": "/runs/${pipeline_run}", "bearer": "${user}"},
-        "poll": {
-            "until": [{"path": "$.state", "equals": "SUCCESS"}],
-            "give_up": [{"path": "$.state", "one_of": ["FAILED", "CANCELLED"]}],
-            "timeout": 5,
-            "interval": 0.02,
-        },
-        "capture": {"state": "$.state"},
-    },
-    {
-        "name": "logs",
-        "request": {"url": "/runs/${pipeline_run}/logs", "bearer": "${user}"},
-        "expect": {"contains": ["step 3 of 3"], "contains_not": ["ERROR", "Traceback"]},
-    },
-]
-
-
-class Runner:
-    """Takes a run, needs three looks for it, and shows its log."""
-
-    def __init__(self, server: HttpServer) -> None:
-        self.states = ["QUEUED", "RUNNING", "SUCCESS"]
-        self.log = "".join(f"step {number} of 3\n" for number in (1, 2, 3)) + f"called with {USER}\n"
-        server.route("POST /pipelines/smoke/run", Answer(202, {"id": "run-4711"}))
-        server.route("/runs/run-4711", lambda request: Answer(200, {"state": self.next_state()}))
-        server.route("/runs/run-4711/logs", lambda request: Answer(200, self.log))
-
-    def next_state(self) -> str:
-        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
-
-
-@pytest.fixture
-def runner(http_server: HttpServer) -> Runner:
-    return Runner(http_server)
-
 
 @pytest.fixture
 def walk(http_server: HttpServer, run_module_here: t.Any) -> t.Callable[..., dict[str, t.Any]]:
@@ -72,40 +24,6 @@ def walk(http_server: HttpServer, run_module_here: t.Any) -> t.Callable[..., dic
         return t.cast("dict[str, t.Any]", answer)
 
     return run
-
-
-@serves("S0.26", case="pass", stand_in=RUNNER)
-def test_a_run_ends_well_within_its_limit_and_its_log_is_clean(runner: Runner, walk: t.Any) -> None:
-    done = walk(RUN)
-    assert done["status"] == "pass", done
-    assert (done["captured"]["pipeline_run"], done["captured"]["state"]) == ("run-4711", "SUCCESS")
-    assert (done["steps"][1]["attempts"], done["steps"][1]["seconds"] > 0) == (3, True)
-    assert "step 3 of 3" in done["steps"][2]["excerpt"]
-    assert "called with ****" in done["steps"][2]["excerpt"]
-
-
-@serves("S0.26", case="fail", stand_in=RUNNER)
-@pytest.mark.parametrize(
-    ("states", "log", "said"),
-    [
-        (["RUNNING", "FAILED"], "", "$.state is FAILED, expected SUCCESS"),
-        (["SUCCESS"], "step 3 of 3\nERROR lost a file\n", "ERROR"),
-        (["SUCCESS"], "step 1 of 3\n", "step 3 of 3"),
-    ],
-)
-def test_a_run_that_fails_or_logs_an_error_fails(
-    runner: Runner, walk: t.Any, states: list[str], log: str, said: str
-) -> None:
-    runner.states, runner.log = states, log
-    failed = walk(RUN)
-    assert (failed["status"], said in failed["finding"]["summary"]) == ("fail", True), failed["finding"]["summary"]
-
-
-def test_a_run_that_does_not_end_fails_at_its_limit(runner: Runner, walk: t.Any) -> None:
-    runner.states = ["RUNNING"]
-    ended = RUN[1]
-    failed = walk([RUN[0], {**ended, "poll": {**t.cast("dict[str, t.Any]", ended["poll"]), "timeout": 0.2}}])
-    assert (failed["status"], "$.state is RUNNING, expected SUCCESS" in failed["msg"]) == ("fail", True)
 
 
 # ---- an admin panel

@@ -14,7 +14,7 @@ import yaml
 
 from tests.integration.test_plan_play import SYSTEM
 from tests.playbook import Inventory, Played, run_playbook
-from tests.servers import Answer, HttpServer
+from tests.servers import Answer, HttpServer, Request
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 FLEET: Inventory = {"all": {"hosts": {"web1": {"file": "/etc/passwd"}, "web2": {"file": "/no/such/file"}}}}
@@ -44,8 +44,11 @@ def _item(phase: str) -> dict[str, t.Any]:
 def test_an_item_that_fails_on_one_host_fails_the_smoke_test(
     http_server: HttpServer, tmp_path: Path, phase: str, ended: bool
 ) -> None:
-    http_server.route("/", Answer(200, "here"))
-    played = _smoke(http_server, tmp_path, [_item(phase)])
+    walked: list[Request] = []
+    http_server.route("/", lambda request: walked.append(request) or Answer(200, "here"))
+    http_server.route("/left", lambda request: Answer(200 if walked else 404, "by the walk"))
+    left = {"id": "left", "title": "left", "phase": "smoke", "check_http": {"url": f"{http_server.url}/left"}}
+    played = _smoke(http_server, tmp_path, [_item(phase), left])
     assert (played.rc == 0) is ended, played.text
     assert re.search(r"^smoke test: 1 step passed in \d+\.\d s$", played.stdout, re.MULTILINE)
     if not ended:

@@ -11,7 +11,7 @@ from embedded.layout import write_private
 CA_DAYS = 3650
 
 
-def issue(folder: Path, *, days: int) -> None:
+def issue(folder: Path, *, organisation: str, days: int) -> None:
     """Write ca.crt, server.crt and server.key (0600) for localhost and 127.0.0.1."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -23,7 +23,7 @@ def issue(folder: Path, *, days: int) -> None:
     def named(common_name: str) -> x509.Name:
         return x509.Name(
             [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Ablage"),
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
                 x509.NameAttribute(NameOID.COMMON_NAME, common_name),
             ]
         )
@@ -39,8 +39,8 @@ def issue(folder: Path, *, days: int) -> None:
     ca_identifier = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
     ca = (
         x509.CertificateBuilder()
-        .subject_name(named("Ablage Demo CA"))
-        .issuer_name(named("Ablage Demo CA"))
+        .subject_name(named(f"{organisation} Demo CA"))
+        .issuer_name(named(f"{organisation} Demo CA"))
         .public_key(ca_key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now)

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from embedded.layout import MARK, Layout, Secrets, StackError, write_private
+from embedded.supervision import Program
 
 UNPRIVILEGED_USERS = ("nobody", "postgres", "daemon")
 FALLBACK_ROOT = Path("/var/tmp")  # noqa: S108  # only ever a new folder below it, made by mkdir
-DATABASE = "ablage"
-APP_ROLE = "ablage"
 GOLIVE_ROLE = "golive"
 SUPERUSER = "postgres"
 
@@ -83,7 +82,7 @@ def plan(layout: Layout) -> tuple[Cluster, list[str]]:
     if os.geteuid() != 0:
         return Cluster(binaries, data, None, None), notes
     user = unprivileged_user()
-    fallback = FALLBACK_ROOT / f"ablage-postgres-{hashlib.sha256(str(layout.root).encode()).hexdigest()[:12]}"
+    fallback = FALLBACK_ROOT / f"{layout.name}-postgres-{hashlib.sha256(str(layout.root).encode()).hexdigest()[:12]}"
     needs_fallback = False
     if not can_reach(user, layout.root):
         needs_fallback, data = True, fallback / "data"
@@ -135,6 +134,14 @@ def initialise(cluster: Cluster, *, port: int, password: str) -> None:
         file.write(CONFIGURATION.format(port=port))
 
 
+def program(cluster: Cluster) -> Program:
+    # INT is PostgreSQL's fast shutdown: it ends sessions and writes a checkpoint
+    return Program(
+        "postgres", (cluster.program("postgres"), "-D", str(cluster.data)), cluster.data, user=cluster.user,
+        stop_signal="INT", stop_seconds=60, priority=10,
+    )  # fmt: skip
+
+
 def connect(port: int, *, user: str, password: str, dbname: str) -> Any:
     import psycopg
 
@@ -153,8 +160,8 @@ def is_ready(port: int, secrets: Secrets) -> bool:
         return False
 
 
-def create_roles_and_database(port: int, secrets: Secrets) -> None:
-    """The archive's own role is no superuser; `golive` may back up, restore, rename and end sessions."""
+def create_roles_and_database(name: str, port: int, secrets: Secrets, *, comment: str) -> None:
+    """The system's own role is no superuser; `golive` may back up, restore, rename and end sessions."""
     from psycopg import sql
 
     with connect(port, user=SUPERUSER, password=secrets.db_superuser_password, dbname="postgres") as connection:
@@ -168,11 +175,11 @@ def create_roles_and_database(port: int, secrets: Secrets) -> None:
                 )
             )
 
-        create(APP_ROLE, secrets.db_app_password, "nosuperuser nocreatedb nocreaterole")
+        create(name, secrets.db_app_password, "nosuperuser nocreatedb nocreaterole")
         create(GOLIVE_ROLE, secrets.db_golive_password, "nosuperuser createdb nocreaterole")
-        connection.execute(f"grant {APP_ROLE}, pg_signal_backend, pg_read_all_data, pg_monitor to {GOLIVE_ROLE}")
-        connection.execute(f"create database {DATABASE} owner {APP_ROLE}")
-        connection.execute(f"revoke connect, temporary on database {DATABASE} from public")
-        connection.execute(f"alter database {DATABASE} set timezone = 'Europe/Berlin'")
-        connection.execute(f"alter role {APP_ROLE} in database {DATABASE} set statement_timeout = '60s'")
-        connection.execute(f"comment on database {DATABASE} is 'Dokumentenarchiv'")
+        connection.execute(f"grant {name}, pg_signal_backend, pg_read_all_data, pg_monitor to {GOLIVE_ROLE}")
+        connection.execute(f"create database {name} owner {name}")
+        connection.execute(f"revoke connect, temporary on database {name} from public")
+        connection.execute(f"alter database {name} set timezone = 'Europe/Berlin'")
+        connection.execute(f"alter role {name} in database {name} set statement_timeout = '60s'")
+        connection.execute(f"comment on database {name} is '{comment}'")

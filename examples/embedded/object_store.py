@@ -13,7 +13,11 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from embedded.layout import Layout
+    from embedded.supervision import Program
 
 START_SECONDS = 20.0
 
@@ -51,6 +55,12 @@ def write_config(
         },
     }
     write_private(folder / "settings.json", json.dumps(settings))
+
+
+def program(layout: Layout, python: Path) -> Program:
+    from embedded.supervision import Program
+
+    return Program("s3", (str(python), __file__, str(layout.s3 / "settings.json")), layout.s3, priority=10)
 
 
 class UnixConnection(http.client.HTTPConnection):

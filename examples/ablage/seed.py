@@ -6,8 +6,8 @@ import hashlib
 import io
 from pathlib import Path
 
-from embedded.layout import Ports, Secrets
-from embedded.postgres import APP_ROLE, DATABASE, connect
+from embedded.layout import Layout, Ports, Secrets
+from embedded.postgres import connect
 
 KINDS = ("rechnung", "vertrag", "brief", "sonstiges")
 LETTERS = (
@@ -71,10 +71,10 @@ def store_files(bucket: Path) -> list[dict[str, object]]:
     return rows
 
 
-def fill(ports: Ports, secrets: Secrets, *, rows: int, files: list[dict[str, object]]) -> None:
+def fill(layout: Layout, ports: Ports, secrets: Secrets, *, rows: int, files: list[dict[str, object]]) -> None:
     """About two fifths paper records, the rest the record of what was done to them."""
     documents = max(1, rows * 2 // 5)
-    connection = connect(ports.postgres, user=APP_ROLE, password=secrets.db_app_password, dbname=DATABASE)
+    connection = connect(ports.postgres, user=layout.name, password=secrets.db_app_password, dbname=layout.name)
     with connection, connection.transaction(), connection.cursor() as cursor:
         cursor.execute("set local statement_timeout = 0")
         cursor.execute(PAPER, {"documents": documents})

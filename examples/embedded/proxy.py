@@ -1,8 +1,9 @@
-"""The reverse proxy: TLS, and maintenance as a flag file that outlives every process of the archive."""
+"""The reverse proxy: TLS, and maintenance as a flag file that outlives every process of the system."""
 
 from __future__ import annotations
 
 from embedded.layout import Layout, Ports, write_private
+from embedded.supervision import Program
 
 RETRY_AFTER_SECONDS = 30
 
@@ -39,12 +40,11 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
         @json header Accept *json*
         handle @json {{
             header Content-Type application/json
-            respond `{{"detail": "Wartung", "hinweis": "Die Ablage ist gleich wieder da."}}` 503
+            respond `{page_json}` 503
         }}
         handle {{
             header Content-Type "text/html; charset=utf-8"
-            respond `<!doctype html><html lang="de"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-            <title>Wartung</title><h1>Wartung</h1><p>Die Ablage wird gerade aktualisiert und ist gleich wieder da.</p></html>` 503
+            respond `{page_html}` 503
         }}
     }}
     handle {{
@@ -58,12 +58,22 @@ https://localhost:{port}, https://127.0.0.1:{port} {{
 """
 
 
-def write_config(layout: Layout, ports: Ports, *, bypass_token: str) -> None:
+def write_config(
+    layout: Layout, ports: Ports, *, bypass_token: str, page_html: str, page_json: str, more: str = ""
+) -> None:
+    """The pages are what users see in maintenance; ``more`` is further text of the Caddyfile."""
     text = CADDYFILE.format(
         port=ports.proxy,
         backend_port=ports.backend,
         folder=layout.proxy,
         bypass=bypass_token,
         retry_after=RETRY_AFTER_SECONDS,
+        page_html=page_html,
+        page_json=page_json,
     )
-    write_private(layout.proxy / "Caddyfile", text)
+    write_private(layout.proxy / "Caddyfile", text + more)
+
+
+def program(layout: Layout, caddy: str) -> Program:
+    command = (caddy, "run", "--config", str(layout.proxy / "Caddyfile"), "--adapter", "caddyfile")
+    return Program("proxy", command, layout.proxy, priority=900)

@@ -16,8 +16,6 @@ from typing import Any
 from embedded.layout import INTERPRETER, MARK, Layout, StackError, write_private
 
 POLL_SECONDS = 0.05
-SERVICES = ("postgres", "redis", "s3", "proxy")
-APP_PROGRAMS = ("backend", "worker", "beat")
 
 
 @dataclass(frozen=True)
@@ -33,17 +31,17 @@ class Program:
     priority: int = 100
 
 
-def clean_environment(root: Path) -> dict[str, str]:
+def clean_environment(layout: Layout) -> dict[str, str]:
     """Nothing of the caller's environment reaches a service; the mark tells `down` what belongs to this stack."""
     return {
         "PATH": f"{INTERPRETER.parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(root / "run"),
+        "HOME": str(layout.run),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
-        "ABLAGE_ENV_FILE": str(root / "app" / "ablage.env"),
-        MARK: str(root),
+        f"{layout.name.upper()}_ENV_FILE": str(layout.env_file),
+        MARK: str(layout.root),
     }
 
 
@@ -62,7 +60,7 @@ def write_config(layout: Layout, programs: list[Program]) -> None:
         "logfile_maxbytes=0",
         f"pidfile={escaped(str(layout.supervisor_pid))}",
         f"childlogdir={escaped(str(layout.log))}",
-        "identifier=ablage",
+        f"identifier={layout.name}",
         "umask=077",
         *(["user=root"] if os.geteuid() == 0 else []),
         "[rpcinterface:supervisor]",
@@ -112,7 +110,7 @@ def is_answering(layout: Layout) -> bool:
 def start_supervisord(layout: Layout) -> None:
     started = subprocess.run(
         [str(INTERPRETER), "-m", "supervisor.supervisord", "-c", str(layout.supervisor_config)],
-        env=clean_environment(layout.root), cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        env=clean_environment(layout), cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if started.returncode != 0:
         raise StackError(f"supervisord did not start: {started.stderr.strip() or started.stdout.strip()}")

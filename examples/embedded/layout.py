@@ -15,7 +15,7 @@ from typing import Any
 # below the ephemeral range, so that no outgoing connection takes a port between choosing and listening
 PORT_RANGE = range(15000, 32000)
 SOCKET_PATH_LIMIT = 100
-MARK = "ABLAGE_STACK_DIR"
+MARK = "EXAMPLE_STACK_DIR"
 # not resolved: the interpreter of a virtual environment is a link, and its place is what makes the environment
 INTERPRETER = Path(os.path.abspath(sys.executable))
 
@@ -49,7 +49,6 @@ def free_ports(count: int) -> list[int]:
 @dataclass(frozen=True)
 class Ports:
     postgres: int
-    redis: int
     s3: int
     proxy: int
     backend: int
@@ -62,21 +61,20 @@ class Secrets:
     db_superuser_password: str = field(default_factory=lambda: f"geheim-pgroot-{secrets.token_hex(16)}")
     db_app_password: str = field(default_factory=lambda: f"geheim-pgapp-{secrets.token_hex(16)}")
     db_golive_password: str = field(default_factory=lambda: f"geheim-pggolive-{secrets.token_hex(16)}")
-    redis_password: str = field(default_factory=lambda: f"geheim-redis-{secrets.token_hex(16)}")
-    s3_access_key: str = field(default_factory=lambda: f"ABLAGE{secrets.token_hex(8).upper()}")
+    s3_access_key: str = field(default_factory=lambda: f"EXAMPLE{secrets.token_hex(8).upper()}")
     s3_secret_key: str = field(default_factory=lambda: f"geheim-s3-{secrets.token_hex(16)}")
     backup_access_key: str = field(default_factory=lambda: f"BACKUP{secrets.token_hex(8).upper()}")
     backup_secret_key: str = field(default_factory=lambda: f"geheim-s3backup-{secrets.token_hex(16)}")
-    secret_key: str = field(default_factory=lambda: f"geheim-app-{secrets.token_hex(24)}")
     jwt_secret_key: str = field(default_factory=lambda: f"geheim-jwt-{secrets.token_hex(24)}")
-    user_password: str = field(default_factory=lambda: f"geheim-user-{secrets.token_hex(12)}")
-    admin_password: str = field(default_factory=lambda: f"geheim-admin-{secrets.token_hex(12)}")
     bypass_token: str = field(default_factory=lambda: f"geheim-bypass-{secrets.token_hex(16)}")
 
 
 @dataclass(frozen=True)
 class Layout:
+    """The name is that of the system, of its env file, its database and the database's owner."""
+
     root: Path
+    name: str
 
     @property
     def record(self) -> Path:
@@ -140,7 +138,7 @@ class Layout:
 
     @property
     def env_file(self) -> Path:
-        return self.app / "ablage.env"
+        return self.app / f"{self.name}.env"
 
     @property
     def current(self) -> Path:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import build_release
+import build_reports
 import yaml
 from embedded import certificates, object_store, postgres, proxy, seed, supervision
 from embedded.layout import (
@@ -351,6 +352,10 @@ def facts(
         "ablage_test_phrase": "Prüfsatz für die Texterkennung",
         "ablage_artefacts": {
             name: {"path": made["path"], "sha256": made["sha256"]} for name, made in artefacts.items()
+        },
+        # made by build_reports.py, for a release that is to go live
+        "ablage_builds": {
+            name: str(build_reports.directory(name, made["sha256"])) for name, made in artefacts.items()
         },
     }
 

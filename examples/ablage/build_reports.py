@@ -163,7 +163,13 @@ class Reports:
                      "-o", f"{self.folder}/pip-audit.json")  # fmt: skip
 
     def run(
-        self, name: str, tool: str, *words: str, to_stdout: bool = False, looked_at: int = 0, beside: tuple[str, ...] = ()
+        self,
+        name: str,
+        tool: str,
+        *words: str,
+        to_stdout: bool = False,
+        looked_at: int = 0,
+        beside: tuple[str, ...] = (),
     ) -> None:
         """Run a tool of this environment on the release, and state how it ended."""
         program = [PYTHON, "-m", "pytest"] if tool == "pytest" else [str(Path(PYTHON).with_name(tool))]

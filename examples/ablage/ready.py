@@ -71,7 +71,7 @@ def folder_of(stack: Path, version: str) -> Path:
 
 def make(stack: Path, version: str, *, play: Play, nightly_backup: bool = False) -> Path:
     """Write ready.yml, and what it names. Raises ReadyError, BuildError and ReleaseError."""
-    build_reports.report(version)
+    build = build_reports.report(version)
     folder = folder_of(stack, version)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("migration.json", "migration_preview.sql"):
@@ -90,6 +90,7 @@ def make(stack: Path, version: str, *, play: Play, nightly_backup: bool = False)
     sign_offs.append({**REVIEWER, "signed": signed, "digest": migration["preview"]})
     values = {
         "golive_sign_offs": sign_offs,
+        "ablage_build": str(build),
         "golive_waivers": WAIVED.get(version, []),
         "ablage_preview_file": str(folder / "migration_preview.sql"),
         "ablage_nightly_backup": nightly_backup,
@@ -108,7 +109,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("version", metavar="VERSION")
     parser.add_argument("--dir", type=Path, required=True)
-    parser.add_argument("--nightly-backup", action="store_true", help="also make a backup, on which the migration is rehearsed")
+    parser.add_argument(
+        "--nightly-backup", action="store_true", help="also make a backup, on which the migration is rehearsed"
+    )
     given = parser.parse_args()
     stack = given.dir.resolve()
 

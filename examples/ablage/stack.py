@@ -354,9 +354,7 @@ def facts(
             name: {"path": made["path"], "sha256": made["sha256"]} for name, made in artefacts.items()
         },
         # made by build_reports.py, for a release that is to go live
-        "ablage_builds": {
-            name: str(build_reports.directory(name, made["sha256"])) for name, made in artefacts.items()
-        },
+        "ablage_builds": {name: str(build_reports.directory(name, made["sha256"])) for name, made in artefacts.items()},
     }
 
 

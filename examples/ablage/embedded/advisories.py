@@ -28,7 +28,9 @@ def is_affected(record: dict[str, Any], package: str, version: str) -> bool:
             continue
         for stretch in affected["ranges"]:
             bounds = {kind: Version(number) for event in stretch["events"] for kind, number in event.items()}
-            if bounds["introduced"] <= Version(version) and ("fixed" not in bounds or Version(version) < bounds["fixed"]):
+            if bounds["introduced"] <= Version(version) and (
+                "fixed" not in bounds or Version(version) < bounds["fixed"]
+            ):
                 return True
     return False
 

@@ -203,7 +203,9 @@ class Workspace:
         revision = self._revision()
         if revision is None or (version, revision) in self.ready_for:
             return
-        heading(f"What is there before anybody asks for a GO on {version}: the build's reports, the SQL, people's signatures")
+        heading(
+            f"What is there before anybody asks for a GO on {version}: the build's reports, the SQL, people's signatures"
+        )
         try:
             made = ready.make(self.stack, version, play=self._evening, nightly_backup=nightly_backup)
         except (ready.ReadyError, ready.BuildError) as error:
@@ -223,7 +225,10 @@ class Workspace:
             return None
 
     def _evening(self, words: list[str]) -> tuple[int, str]:
-        environment = {**self._environment(), "ANSIBLE_CALLBACKS_ENABLED": ""}
+        # what watches a release does not watch the evening before
+        environment = {
+            name: value for name, value in self._environment().items() if name != "ANSIBLE_CALLBACKS_ENABLED"
+        }
         command = [
             self._program(), "-i", str(EXAMPLE / "inventory.yml"), *ready.vars_files(self.stack), *self.settings.ansible_options,
             *words,

@@ -302,7 +302,9 @@ def _carry_settings(cluster: Cluster, made: Database, properties: t.Mapping[str,
 def _carry_owner(cluster: Cluster, made: Database, properties: t.Mapping[str, t.Any]) -> None:
     """The owner of the database: what it may do in the schema `public` is its as the owner alone. Only a superuser gives it."""
     sql = require("psycopg").sql
-    superuser = cluster.rows("select rolsuper from pg_catalog.pg_roles where rolname = current_user", (), "Reading our rights")
+    superuser = cluster.rows(
+        "select rolsuper from pg_catalog.pg_roles where rolname = current_user", (), "Reading our rights"
+    )
     if properties.get("owner") and superuser[0][0]:
         statement = sql.SQL("alter database {} owner to {}")
         cluster.connection.execute(statement.format(sql.Identifier(made.name), sql.Identifier(properties["owner"])))

@@ -64,7 +64,7 @@ demo-killed: setup ## the controller is killed half-way; the way back without An
 	@$(demo) killed --directory build/demo-killed
 
 test: setup-test ## linters, types, sanity, three demos, molecule, unit and integration tests
-	@$(pytest) $(in_parallel) -m "not long" tests/e2e/test_demos.py tests/gates/test_sanity.py tests/gates/test_molecule.py \
+	@$(pytest) $(in_parallel) -m "not long" tests/e2e/test_demos.py tests/gates/test_sanity.py tests/e2e/test_checklist_faults.py tests/gates/test_molecule.py \
 	  tests/gates/test_lint.py tests/gates/test_frame.py tests/integration tests/unit
 
 test-all: setup-test ## what make test runs, and all demos, the kills, the laws on whole releases, the artifact and Python 3.9

@@ -29,6 +29,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import build_release
+import build_reports
 import seed
 from embedded import artefact, certificates, folder, object_store, postgres, proxy, supervision
 from embedded import layout as places
@@ -265,6 +266,8 @@ def facts(
         "ablage_artefacts": {
             name: {"path": made["path"], "sha256": made["sha256"]} for name, made in artefacts.items()
         },
+        # made by build_reports.py, for a release that is to go live
+        "ablage_builds": {name: str(build_reports.directory(name, made["sha256"])) for name, made in artefacts.items()},
     }
 
 

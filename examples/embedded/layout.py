@@ -156,11 +156,15 @@ class Layout:
     def artefacts(self) -> Path:
         return self.root / "artefacts"
 
+    @property
+    def ready(self) -> Path:
+        return self.root / "ready"
+
     def parts(self) -> list[Path]:
         """Everything that belongs to a stack, and nothing that a user put beside it."""
         return [
             self.run, self.log, self.postgres, self.redis, self.s3, self.proxy, self.app, self.artefacts,
-            self.secrets_file, self.facts_file, self.record,
+            self.ready, self.secrets_file, self.facts_file, self.record,
         ]  # fmt: skip
 
     def check_socket_length(self) -> None:

@@ -47,7 +47,7 @@ class System:
 
 
 @contextlib.contextmanager
-def reference_system(collections: Path, folder: Path) -> t.Iterator[System]:
+def reference_system(collections: Path, folder: Path, *options: str) -> t.Iterator[System]:
     workspace = Workspace(folder / "out", Settings(f"{collections}:{sysconfig.get_paths()['purelib']}"))
-    with workspace.stack_of() as facts:
+    with workspace.stack_of(*options) as facts:
         yield System(workspace, facts)

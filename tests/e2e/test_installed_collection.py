@@ -95,6 +95,7 @@ class Outside:
         """A playbook of the collection by its name, over the example's own inventory and files."""
         files = [
             self.stack / "facts.yml", self.stack / "secrets.yml", self.example / "system.yml", self.example / "checklist.yml",
+            self.stack / "ready" / "2.0.0" / "ready.yml",
         ]  # fmt: skip
         said = self.run(
             *("ansible-playbook", "-i", str(self.example / "inventory.yml"), f"opsready.golive.{name}", "-vvvv"),
@@ -121,6 +122,7 @@ def up(outside: Outside) -> t.Iterator[Outside]:
     """With the reference system running in version 1."""
     try:
         outside.stack_command("up", "--rows", "5000")
+        outside.run(sys.executable, str(outside.example / "ready.py"), "2.0.0", "--dir", str(outside.stack))
         yield outside
     finally:
         outside.stack_command("down", "--purge")

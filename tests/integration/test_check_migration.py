@@ -409,6 +409,25 @@ def test_up_and_down_on_a_copy_leaves_the_schema_as_it_was(
     assert (fingerprint(sample), sample.databases()) == (before, databases)
 
 
+@serves("S1.12", case="pass")
+@pytest.mark.parametrize("source", ["backup", "template"])
+def test_the_owner_of_the_database_owns_the_copy_too(
+    run_module_here: ModuleRun, judged: Judge, sample: Sample, project: Path, tmp_path: Path, source: str
+) -> None:
+    """What the role that migrates may create in the schema public, it may as the owner alone."""
+    revision(project, "0002", "0001", ("op.create_table('made', sa.Column('id', sa.Integer))", "op.drop_table('made')"))
+    server = sample.server
+    login = {"dsn": server.dsn(sample.name, password=None), "password": server.password}
+    kept = None
+    if source == "backup":
+        kept = backed_up(
+            run_module_here, sample, tmp_path / "owned", pg_bindir=sample.programs, verify="head", **login
+        )  # fmt: skip
+    found = judged(project, rehearse=rehearsal(sample, kept), role=sample.owner, **login)
+    assert found["status"] == "pass", (found["summary"], found["evidence"])
+    assert sample.databases() == [sample.name]
+
+
 def test_an_encrypted_backup_is_rehearsed_on_with_its_identity_alone(
     run_module_here: ModuleRun, judged: Judge, sample: Sample, project: Path, tmp_path: Path
 ) -> None:

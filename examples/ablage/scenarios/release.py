@@ -13,6 +13,7 @@ STATEFUL = ("postgres", "redis", "s3", "proxy")
 def run(workspace: Workspace, promises: Promises) -> None:
     with workspace.stack_of() as facts:
         pids = program_pids(facts)
+        workspace.make_ready(VERSION, nightly_backup=True)
         ended = workspace.playbook("golive", version=VERSION)
         report = ended_as(workspace, promises, ended, "live")
         decision = report["verdict"]["decision"]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ready
 import yaml
 
 EXAMPLE = Path(__file__).resolve().parent.parent
@@ -26,6 +27,8 @@ MARKER = ".ablage-demo"
 PROCESS_MARK = "ABLAGE_DEMO_DIR"
 POLL_SECONDS = 0.05
 PLAYBOOK_SECONDS = 900.0
+#: Playbooks that ask for reports and signatures.
+JUDGING = ("golive", "pre_deploy", "deploy")
 
 ANSIBLE_CFG = """\
 [defaults]
@@ -74,6 +77,7 @@ class Workspace:
     out: Path
     settings: Settings
     runs: list[str] = field(default_factory=list)
+    ready_for: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def stack(self) -> Path:
@@ -189,21 +193,68 @@ class Workspace:
                 self.end_everything()
                 say("down; nothing of it runs any more")
 
+    # ── what is there before anybody asks for a GO ──
+
+    def make_ready(self, version: str, *, nightly_backup: bool = False) -> None:
+        """Reports of the build and signatures for this release on this database, where there are none yet.
+
+        A database that does not answer has nothing that could be reviewed: what is missing then stands in the verdict.
+        """
+        revision = self._revision()
+        if revision is None or (version, revision) in self.ready_for:
+            return
+        heading(
+            f"What is there before anybody asks for a GO on {version}: the build's reports, the SQL, people's signatures"
+        )
+        try:
+            made = ready.make(self.stack, version, play=self._evening, nightly_backup=nightly_backup)
+        except (ready.ReadyError, ready.BuildError) as error:
+            raise DemoError(str(error)) from None
+        self.ready_for.add((version, revision))
+        say(f"{made}")
+
+    def _revision(self) -> str | None:
+        """Where the database is; None where it does not tell."""
+        import psycopg
+
+        facts = Facts.read(self.stack)
+        try:
+            with psycopg.connect(facts["golive_dsn"], password=facts.secret("db_golive_password")) as connection:
+                return str(connection.execute("select version_num from alembic_version").fetchall())
+        except psycopg.Error:
+            return None
+
+    def _evening(self, words: list[str]) -> tuple[int, str]:
+        # what watches a release does not watch the evening before
+        environment = {
+            name: value for name, value in self._environment().items() if name != "ANSIBLE_CALLBACKS_ENABLED"
+        }
+        command = [
+            self._program(), "-i", str(EXAMPLE / "inventory.yml"), *ready.vars_files(self.stack), *self.settings.ansible_options,
+            *words,
+        ]  # fmt: skip
+        ended = subprocess.run(
+            command, env=environment, cwd=self.out, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            check=False, start_new_session=True,
+        )  # fmt: skip
+        self.write("0-evening.log", ended.stdout + ended.stderr)
+        return ended.returncode, ended.stdout + ended.stderr
+
     # ── playbooks ──
 
-    def command(self, name: str, *, version: str, inventory: Path | None, options: Sequence[str]) -> list[str]:
+    @staticmethod
+    def _program() -> str:
         beside = Path(PYTHON).parent / "ansible-playbook"
+        return str(beside) if beside.exists() else "ansible-playbook"
+
+    def command(self, name: str, *, version: str, inventory: Path | None, options: Sequence[str]) -> list[str]:
         inventories = ["-i", str(inventory or EXAMPLE / "inventory.yml")]
-        files = [
-            self.stack / "facts.yml",
-            self.stack / "secrets.yml",
-            EXAMPLE / "system.yml",
-            EXAMPLE / "checklist.yml",
-        ]
-        vars_files = [word for path in files for word in ("-e", f"@{path}")]
+        files = [EXAMPLE / "checklist.yml"]
+        if (signed := ready.folder_of(self.stack, version) / ready.WRITTEN).is_file():
+            files.append(signed)
+        vars_files = [*ready.vars_files(self.stack), *(word for path in files for word in ("-e", f"@{path}"))]
         return [
-            str(beside) if beside.exists() else "ansible-playbook", *inventories, f"opsready.golive.{name}",
-            *vars_files, "-e", f"golive_version={version}", *self.settings.ansible_options, *options,
+            self._program(), *inventories, f"opsready.golive.{name}", *vars_files, "-e", f"golive_version={version}", *self.settings.ansible_options, *options,
         ]  # fmt: skip
 
     def start(
@@ -216,6 +267,8 @@ class Workspace:
         quiet: bool = False,
     ) -> Running:
         """Start a playbook of the collection, as a user would, and show its output while it runs."""
+        if name in JUDGING:
+            self.make_ready(version)
         command = self.command(name, version=version, inventory=inventory, options=options)
         heading(f"ansible-playbook opsready.golive.{name} -e golive_version={version} {' '.join(options)}".rstrip())
         self.runs.append(name)

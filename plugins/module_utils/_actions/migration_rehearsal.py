@@ -268,6 +268,8 @@ def _both_ways(
             layout=wanted.layout,
         )
         settings = {"role": params["role"]} if with_role and params["role"] else {}
+        if settings:
+            _carry_owner(cluster, made, properties)
         require_reached(copy)
         done = dataclasses.replace(done, caught_up=_caught_up(copy, wanted.current, settings))
         schema = functools.partial(_schema, wanted, programs, made.name)
@@ -299,6 +301,17 @@ def _carry_settings(cluster: Cluster, made: Database, properties: t.Mapping[str,
     settings = [one for one in properties.get("settings") or () if one["role"] in (None, login)]
     wanted = {"connection_limit": -1, "settings": settings, "grants": None}
     database_facts.apply_properties(cluster.connection, made.name, wanted, deadline=deadline)
+
+
+def _carry_owner(cluster: Cluster, made: Database, properties: t.Mapping[str, t.Any]) -> None:
+    """The owner of the database: what it may do in the schema `public` is its as the owner alone. Only a superuser gives it."""
+    sql = require("psycopg").sql
+    superuser = cluster.rows(
+        "select rolsuper from pg_catalog.pg_roles where rolname = current_user", (), "Reading our rights"
+    )
+    if properties.get("owner") and superuser[0][0]:
+        statement = sql.SQL("alter database {} owner to {}")
+        cluster.connection.execute(statement.format(sql.Identifier(made.name), sql.Identifier(properties["owner"])))
 
 
 def require_reached(copy: migrate.Migration) -> None:

@@ -22,7 +22,7 @@ _SECRETS: dict[str, str] = {
     "Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
     "Google API key": r"\bAIza[A-Za-z0-9_-]{35}",
     "Stripe key": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
-    "password in a URL": r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"]{0,64}:(?!\*{3})[^\s@/'\"]{1,128}@",
+    "password in a URL": r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"]{0,64}:(?!\*{3}|\*+@)[^\s@/'\"]{1,128}@",
     "authorization header": r"\b(?:Bearer|Basic) (?!\*{3})[A-Za-z0-9._~+/-]{16,}=*",
     "password": r"(?i:(?:password|passwd|passwort|kennwort)[\"']? ?[=:] ?[\"']?)"
     r"(?!\*{3}|\[|<|\{|\$|\(|(?i:none|null|true|false|redacted|hidden|masked)\b)[^\s\"',;&]{4,}",

@@ -14,6 +14,7 @@ from ablage.models import User
 from ablage.security import TOKEN_SECONDS, Identity, SignedIn, is_password, issue_token
 
 router = APIRouter(prefix="/auth", tags=["auth"])
+SCHEME = "bearer"
 
 
 class Login(BaseModel):
@@ -27,7 +28,7 @@ def login(credentials: Login, db: Annotated[Session, Depends(session)]) -> dict[
     if user is None or not is_password(credentials.password, user.password_hash):
         raise HTTPException(401, "Benutzername oder Passwort falsch")
     token = issue_token(Identity(user.id, user.username, user.is_admin))
-    return {"access_token": token, "token_type": "bearer", "expires_in": TOKEN_SECONDS}
+    return {"access_token": token, "token_type": SCHEME, "expires_in": TOKEN_SECONDS}
 
 
 @router.get("/me")

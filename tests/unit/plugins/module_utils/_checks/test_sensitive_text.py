@@ -57,6 +57,7 @@ def test_each_kind_is_found_and_masked(kind: str, text: str) -> None:
         "token expired after 3600 seconds",
         "token=abcdefghijklmnopqrstuvwxyz",
         "postgresql://app:***@db/archive",
+        "Connected to redis://:**@127.0.0.1:6379/0",
         "postgresql://app@db:5432/archive",
         "GET https://example.org:8443/a@b",
         "order 1234567890123456 shipped",

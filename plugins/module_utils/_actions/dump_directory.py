@@ -39,6 +39,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file i
 FORMATS = ("custom", "directory")
 #: What a dump without compression may need of the database's size: bytes are written as two digits each.
 _UNCOMPRESSED = 2
+#: What is to be known of so many files is told of each.
+_NOTES = 3
 
 
 def require_jobs(jobs: int, wanted: str) -> None:
@@ -155,12 +157,15 @@ def _together(archive: str, stored: t.Sequence[tuple[str, Stored]]) -> Stored:
     locks = [one.locked_until for one in each if one.locked_until is not None]
     is_locked = len(locks) == len(each)
     encryptions = {one.encryption for one in each}
+    notes = [note for one in each for note in one.notes]
+    if len(notes) > _NOTES:
+        notes[_NOTES:] = [f"So it is with {len(notes) - _NOTES} more files of {archive}."]
     return Stored(
         size=sum(one.size for one in each),
         sha256=manifest.directory_sha256((name.rpartition("/")[2], one.sha256) for name, one in stored),
         crc32="",
         proven_by="size" if any(one.proven_by == "size" for one in each) else each[0].proven_by,
-        notes=tuple(note for one in each for note in one.notes),
+        notes=tuple(notes),
         encryption=encryptions.pop() if len(encryptions) == 1 else None,
         lock_mode=each[0].lock_mode if is_locked else None,
         locked_until=min(locks) if is_locked else None,

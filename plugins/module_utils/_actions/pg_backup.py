@@ -533,8 +533,7 @@ class Backup:
         with at_work, self._removed_on_failure(self.stored):
             with self.watch.timed("dump"):
                 stored, seen = self._dump(programs, argument, archive, taken.exported)
-            with postgres.translated("Ending the snapshot", deadline=self.deadline):
-                self.connection.execute("rollback")
+            self._end_snapshot()
             # Settings of roles, and comments, may hold what is nobody's to read.
             roles = self.place.put(beside, script if encryption is None else encryption.body(script))
             for note in (*stored.notes, *roles.notes):
@@ -576,6 +575,11 @@ class Backup:
         # Before pg_dump starts: it reads sequences outside the snapshot, at some time of its own, and ahead is right.
         sequences = database_facts.sequences(self.connection, deadline=self.deadline)
         return Taken(exported, snapshot, lsn, created, sequences)
+
+    def _end_snapshot(self) -> None:
+        """It holds back the clearing of dead rows as long as it stands; to end it again does nothing."""
+        with postgres.translated("Ending the snapshot", deadline=self.deadline):
+            self.connection.execute("rollback")
 
     def _described(
         self,
@@ -733,6 +737,7 @@ class Backup:
                 dump.ended_well(programs.pg_dump, process, said, path)
             self.exit_codes["pg_dump"] = process.returncode
             seen = counting.result()
+            self._end_snapshot()
             self.progress.begin(
                 "storing", size=lambda: sum(one.size for unused, one in self.stored), whole=dump.written(path)
             )

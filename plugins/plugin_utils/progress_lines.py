@@ -19,6 +19,8 @@ MOST_BYTES = 4096
 STEP_PERCENT = 5
 MOST_LOOKS = 6
 _MOST = 1 << 62
+#: What the seconds of figures are rounded to: a rate of less says nothing.
+_SHORTEST_SECONDS = 0.1
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -144,10 +146,13 @@ def _share(now: Figures) -> str:
         return ""
     if now.estimated_by is None:
         return f" of {size(whole)} read" + ("" if now.percent is None else f" ({now.percent} %)")
-    by = "by the last backup" if now.estimated_by == ESTIMATED_BY[0] else "by the size of the database"
+    is_by_last = now.estimated_by == ESTIMATED_BY[0]
     if now.percent is None:
-        return f" (more than the {size(whole)} estimated {by})"
-    return f" (about {now.percent} % of {size(whole)}, estimated {by})"
+        return f" (more than the {size(whole)} estimated by {'the last backup' if is_by_last else 'the size of the database'})"
+    if is_by_last:
+        return f" (about {now.percent} % of {size(whole)}, estimated by the last backup)"
+    # A compressed dump without indexes takes less.
+    return f" (estimated at {now.percent} % or more, the database has {size(whole)})"
 
 
 def _tables(now: Figures) -> str:
@@ -164,7 +169,7 @@ def _rate(now: Figures, before: Figures | None) -> int | None:
         return None
     seconds = now.seconds - (0.0 if before is None else before.seconds)
     octets = now.size - (0 if before is None else before.size or 0)
-    return None if seconds <= 0 or octets < 0 else math.floor(octets / seconds)
+    return None if seconds < _SHORTEST_SECONDS or octets < 0 else math.floor(octets / seconds)
 
 
 def size(octets: int) -> str:

@@ -89,6 +89,8 @@ def contents(
     described = []
     wanted = tables(connection, deadline=deadline) if only is None else list(only)
     empty = set(empty_on_a_standby(connection, deadline=deadline))
+    if progress is not None:
+        progress(0, len(wanted))
     for number, (schema, name) in enumerate(wanted, 1):
         if (schema, name) in empty:
             described.append(

@@ -46,7 +46,7 @@ def written(figures: Figures) -> str:
         ),
         (
             seen(size=50 * MB, stored=50 * MB, whole=200 * MB, estimated_by="database"),
-            "dump, 50.0 MB (about 25 % of 200.0 MB, estimated by the size of the database), 5.0 MB/s, 0:10",
+            "dump, 50.0 MB (estimated at 25 % or more, the database has 200.0 MB), 5.0 MB/s, 0:10",
         ),
         (
             seen(size=250 * MB, whole=200 * MB, estimated_by="database"),

@@ -35,6 +35,7 @@ class ImageRegistry:
             archive.add(program, "program")
         self.layer = packed.getvalue()
         server.route("/v2/", Answer(200, {}))
+        server.route("*", Answer(404, {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}))
 
     def publish(
         self,

@@ -15,7 +15,8 @@ author:
 description:
   - Keeps what is needed to come back, has the new version verified beside the old one, stops services in order and reads how each
     ended, starts them in order and each behind its health gates, and puts files and version back.
-  - One interface for whatever runs the processes. Supervisor is supported now.
+  - One interface for whatever runs the processes. Supervisor is supported, and containers of a Docker Engine by their names, also those that Compose made.
+    The playbooks take supervisor.
   - A service that was killed instead of ending by itself is a failure, since what it was doing may be lost. So is a service that has to be
     started twice.
 options:
@@ -37,15 +38,17 @@ options:
   manager:
     description: What runs the services.
     type: str
-    choices: [supervisor]
+    choices: [supervisor, docker]
     default: supervisor
   services:
-    description: The services in order, by name, as C(group:name), or as C(group:*). Needed for every state but V(pulled).
+    description:
+      - The services in order, by name, as C(group:name), or as C(group:*). Needed for every state but V(pulled). With O(manager=docker) they are names of
+        containers.
     type: list
     elements: str
     default: []
   supervisor:
-    description: Where supervisord is. Needed for every state but V(pulled).
+    description: Where supervisord is. Needed for every state but V(pulled), unless O(manager=docker).
     type: dict
     suboptions:
       server:
@@ -83,6 +86,24 @@ options:
         description: Leading folders of the archive that are left out.
         type: int
         default: 0
+  docker:
+    description:
+      - With O(manager=docker), the engine, and the images that its containers are to run.
+      - V(snapshot) notes the image of each container, V(pulled) has those of O(docker.images) here, V(started) and V(restored) make each container
+        whose image is another one anew, with its name, networks, volumes, limits and own settings, and prove the image that it has then.
+        What it had from its image, such as variables and labels, it has from the new one.
+      - An image that is not on this host is refused before the first container is touched, and so is a container that runs.
+    type: dict
+    suboptions:
+      url:
+        description: The engine's socket. It must be on the host that runs the task.
+        type: str
+        default: unix:///var/run/docker.sock
+      images:
+        description:
+          - The image of each container, by the container's name, as V(repository@sha256:…) or as V(sha256:…), the image's own id or a registry's
+            digest. A tag is refused. V(pulled) pulls the former, without a login.
+        type: dict
   working_tree:
     description:
       - A git working tree that the services run from, in place of O(artefact), where code is mounted into containers or lies in a checkout. Its versions are
@@ -406,6 +427,16 @@ EXAMPLES = r"""
     snapshot_dir: /var/lib/opsready/archive/snapshots/r-20261122
     release: "{{ golive_release.token }}"
 
+- name: Have the container run the image that was reviewed
+  opsready.golive.services:
+    state: started
+    manager: docker
+    services: [archive-backend-1]
+    docker:
+      images:
+        archive-backend-1: registry.example.org/archive/backend@sha256:6c2ef57b0e99ec46833a82f0bb7cb16f9b14d1985886aea5209a94914426e367
+    release: "{{ golive_release.token }}"
+
 - name: Stop the backend, and read how it ended
   opsready.golive.services:
     state: stopped
@@ -489,7 +520,7 @@ left_running:
 deployed:
   description:
     - The version that the next start runs, and its digest, C(sha256:) of the artefact it was unpacked from, C(tree:) of its files as they lie there, or
-      C(git:) of the commit that is checked out, with C(-dirty) where the tree is not clean.
+      C(git:) of the commit that is checked out, with C(-dirty) where the tree is not clean. Of containers it is C(images:) of all their images.
   returned: with every state but O(state=stopped) and O(state=snapshot)
   type: dict
   sample: {version: 2.0.0, digest: "sha256:6c0f4bd9…"}
@@ -501,6 +532,17 @@ snapshot:
   description: When it was taken, services, deployed version, and each file with its digest, mode and owner.
   returned: with O(state=snapshot) and O(state=restored)
   type: dict
+images:
+  description: Each container with the image that it had before, C(from), and has now, C(to), by its id, what registries call that, and its state.
+  returned: with O(manager=docker) and every state but V(stopped), V(pulled) and V(restarted)
+  type: list
+  elements: dict
+  sample:
+    - name: archive-backend-1
+      from: sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+      to: sha256:fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9
+      repo_digests: ["registry.example.org/archive/backend@sha256:6c2ef57b0e99ec46833a82f0bb7cb16f9b14d1985886aea5209a94914426e367"]
+      state: running
 working_tree:
   description:
     - The tree with the commit that it was at before, C(from), and is at now, C(to), its tags and branch, whether it is clean, and the containers that

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import ipaddress
@@ -15,6 +16,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, kept_files, store_gates
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import Artefact
 from ansible_collections.opsready.golive.plugins.module_utils._actions.comparison import Comparison
+from ansible_collections.opsready.golive.plugins.module_utils._actions.docker_services import DockerServices
 from ansible_collections.opsready.golive.plugins.module_utils._actions.probe_process import start_ticks
 from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import (
     Deployed,
@@ -63,7 +65,7 @@ ARGUMENT_SPEC: Spec = compose(
             "required": True,
             "choices": ["snapshot", "pulled", "stopped", "started", "restarted", "status", "restored"],
         },
-        "manager": {"type": "str", "default": "supervisor", "choices": ["supervisor"]},
+        "manager": {"type": "str", "default": "supervisor", "choices": ["supervisor", "docker"]},
         "services": {"type": "list", "elements": "str", "default": []},
         "supervisor": {
             "type": "dict",
@@ -71,6 +73,13 @@ ARGUMENT_SPEC: Spec = compose(
                 "server": {"type": "str", "required": True},
                 "username": {"type": "str"},
                 "password": {"type": "str", "no_log": True},
+            },
+        },
+        "docker": {
+            "type": "dict",
+            "options": {
+                "url": {"type": "str", "default": "unix:///var/run/docker.sock"},
+                "images": {"type": "dict"},
             },
         },
         "artefact": {
@@ -118,17 +127,21 @@ ARGUMENT_SPEC: Spec = compose(
     },
 )
 CONSTRAINTS: dict[str, t.Any] = {
-    "mutually_exclusive": [("artefact", "working_tree")],
+    "mutually_exclusive": [
+        ("artefact", "working_tree"),
+        ("artefact", "docker"),
+        ("working_tree", "docker"),
+        ("supervisor", "docker"),
+    ],
     "required_if": [
+        ("state", "pulled", ("artefact", "working_tree", "docker"), True),
         ("state", "snapshot", ("snapshot_dir",)),
         ("state", "restored", ("snapshot_dir",)),
-        ("state", "pulled", ("artefact", "working_tree"), True),
-        ("state", "stopped", ("supervisor",)),
-        ("state", "started", ("supervisor",)),
-        ("state", "restarted", ("supervisor",)),
-        ("state", "status", ("supervisor",)),
-        ("state", "snapshot", ("supervisor",)),
-        ("state", "restored", ("supervisor",)),
+        ("manager", "docker", ("docker",)),
+        *(
+            ("state", state, ("supervisor", "docker"), True)
+            for state in ("stopped", "started", "restarted", "status", "snapshot", "restored")
+        ),
     ],
 }
 
@@ -153,13 +166,23 @@ class Work:
         self.comparison = Comparison()
         tree, artefact = self.params["working_tree"], self.params["artefact"]
         self.tree = WorkingTree(tree, deadline=self.deadline) if tree else None
-        versions = self.tree or (Artefact(artefact) if artefact else None)
-        #: The version that is asked for by name, where one is.
-        self.wanted: str | None = versions.version if versions else None
-        self.manager: ServiceManager = SupervisorServices(
-            self.params["supervisor"] or {"server": "unix:///nowhere"}, versions
-        )
+        self.containers: DockerServices | None = None
+        self.manager: ServiceManager
+        self._named: WorkingTree | Artefact | DockerServices | None
+        if self.params["docker"]:
+            if self.params["manager"] != "docker":
+                raise BadInput("docker is given, and manager is not docker.")
+            self.manager = self._named = self.containers = DockerServices(
+                self.params["docker"], self.params["services"], deadline=self.deadline
+            )
+        else:
+            versions = self._named = self.tree or (Artefact(artefact) if artefact else None)
+            self.manager = SupervisorServices(self.params["supervisor"] or {"server": "unix:///nowhere"}, versions)
         self.names: list[str] = []
+
+    def close(self) -> None:
+        if self.containers is not None:
+            self.containers.close()
 
     def expand(self) -> None:
         """Raises BadInput for an empty list: nothing would be done, and nothing proven."""
@@ -167,9 +190,15 @@ class Work:
             raise BadInput("services is empty.")
         self.names = self.manager.expand(self.params["services"], deadline=self.deadline)
 
-    def told_tree(self) -> dict[str, t.Any]:
-        """The working tree as it is now, where the versions are commits of one."""
-        return {"working_tree": self.tree.told()} if self.tree else {}
+    @property
+    def wanted(self) -> str | None:
+        """The version that is asked for by name, where one is."""
+        return self._named.version if self._named else None
+
+    def told_versions(self) -> dict[str, t.Any]:
+        """The working tree or the images as they are now, where the versions are of those."""
+        tree = {"working_tree": self.tree.told()} if self.tree else {}
+        return {**tree, "images": self.containers.told()} if self.containers and self.names else tree
 
     def status(self, name: str) -> ServiceStatus:
         return self.manager.status(name, deadline=self.deadline)
@@ -203,7 +232,7 @@ def status(work: Work) -> dict[str, t.Any]:
         "deployed": told_deployed(work.manager.deployed()),
         "all_running": all(each.state == "running" for each in statuses.values()),
         "all_stopped": not any(each.is_alive for each in statuses.values()),
-        **work.told_tree(),
+        **work.told_versions(),
     }
 
 
@@ -242,10 +271,10 @@ def snapshot(work: Work) -> dict[str, t.Any]:
                 f"it was then.",
                 remedy="Give each release a folder of its own.",
             )
-        return {"changed": False, "snapshot": existing, **work.told_tree()}
+        return {"changed": False, "snapshot": existing, **work.told_versions()}
     if work.context.check_mode:
         files = kept_files.followed(work.params["files"])
-        return {"changed": True, "snapshot": {**now, "files": files, "taken_at": None}, **work.told_tree()}
+        return {"changed": True, "snapshot": {**now, "files": files, "taken_at": None}, **work.told_versions()}
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
     taken = {
@@ -255,7 +284,7 @@ def snapshot(work: Work) -> dict[str, t.Any]:
         "files": kept_files.keep(work.params["files"], folder),
     }
     write_whole(os.path.join(folder, _SNAPSHOT), json.dumps(taken, indent=1, sort_keys=True).encode(), mode=0o600)
-    return {"changed": True, "snapshot": taken, **work.told_tree()}
+    return {"changed": True, "snapshot": taken, **work.told_versions()}
 
 
 def _still_holds(existing: t.Mapping[str, t.Any], now: t.Mapping[str, t.Any], paths: t.Sequence[str]) -> bool:
@@ -317,7 +346,7 @@ def restored(work: Work) -> dict[str, t.Any]:
         "restored": [entry["path"] for entry in differing],
         "deployed": told_deployed(work.manager.deployed()),
         "snapshot": kept,
-        **work.told_tree(),
+        **work.told_versions(),
     }
 
 
@@ -332,7 +361,7 @@ def pulled(work: Work) -> dict[str, t.Any]:
         "changed": pull["changed"],
         "pulled": {name: value for name, value in pull.items() if name != "changed"},
         "deployed": told_deployed(before),
-        **work.told_tree(),
+        **work.told_versions(),
     }
 
 
@@ -468,7 +497,7 @@ def _bring_to_an_end(work: Work, before: ServiceStatus, outcomes: dict[str, dict
         outcome["seconds"] = round(limit.clock.monotonic() - began, 3)
         raise ActionFailed(
             f"{name} was not stopped: {problem.message}",
-            remedy="It was not killed by us: its stop signal and stopwaitsecs are in supervisord's configuration.",
+            remedy="It was not killed by us: how it is stopped, and after how long it is killed, is its manager's configuration.",
             known=_known_of_stop(outcomes),
         )
     outcome.update(after=after.state, exit=after.ended, seconds=round(limit.clock.monotonic() - began, 3))
@@ -598,12 +627,13 @@ def started(work: Work) -> dict[str, t.Any]:
     work.expand()
     before = work.statuses()
     deployed = work.manager.deployed()
-    version = work.wanted or deployed.version
+    wanted = work.wanted
+    version = wanted or deployed.version
     work.comparison.add("version", deployed.version, version)
     for name, each in before.items():
         work.comparison.add(name, each.state, "running")
-    if work.wanted is not None:
-        work.manager.require_available(work.wanted)
+    if wanted is not None:
+        work.manager.require_available(wanted)
     _refuse_running_other(work, before, deployed, version)
     result: dict[str, t.Any] = {
         "services": [],
@@ -613,7 +643,7 @@ def started(work: Work) -> dict[str, t.Any]:
     }
     if work.context.check_mode:
         result["services"] = [told(each) for each in before.values()]
-        return {**work.comparison.told(), **result, **work.told_tree()}
+        return {**work.comparison.told(), **result, **work.told_versions()}
     watch = Watch(work)
     try:
         if version is not None and version != deployed.version:
@@ -636,7 +666,7 @@ def started(work: Work) -> dict[str, t.Any]:
             known={**_known_of_start(work, before, deployed), **result, "restarts": watch.restarts, **problem.known},
         )
     result["restarts"] = watch.restarts
-    return {**work.comparison.told(), **result, **work.told_tree()}
+    return {**work.comparison.told(), **result, **work.told_versions()}
 
 
 def _refuse_running_other(
@@ -853,6 +883,7 @@ def body(context: Context) -> dict[str, t.Any]:
     state = context.params["state"]
     with held(context.params["release"], doing=f"services {state}") as token:
         try:
-            return _STATES[state](Work(context, token))
+            with contextlib.closing(Work(context, token)) as work:
+                return _STATES[state](work)
         except OSError as problem:
             raise ActionFailed(f"services {state}: {problem.filename or 'a file'}: {problem.strerror or problem}.")

@@ -13,7 +13,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import uni
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, http
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Engine, Image
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, plain, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
@@ -127,15 +126,9 @@ def _image(engine: Engine, reference: str, run: Run) -> Image | None:
 
 def _age(image: Image | None, run: Run) -> float | None:
     """Seconds since it was built; None where its build left that out, as a reproducible one does."""
-    if image is None:
-        return None
-    try:
-        # Without its nanoseconds, which Python 3.9 cannot read.
-        built = parse_utc(re.sub(r"\.\d+", "", image.created))
-    except ValueError:
-        return None
-    # Docker's zero time, and the epoch that SOURCE_DATE_EPOCH=0 leaves.
-    return None if built.year <= 1970 else (run.clock.now() - built).total_seconds()
+    built = docker.seconds_of(image.created) if image is not None else None
+    # 0 is what SOURCE_DATE_EPOCH=0 leaves.
+    return run.clock.now().timestamp() - built if built else None
 
 
 def _asked(url: str, ca_file: str | None, run: Run) -> Asked:

@@ -18,7 +18,7 @@ import typing as t
 from urllib.parse import quote
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, poll
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, parse_utc, poll
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     Denied,
@@ -290,6 +290,45 @@ class Engine:
         except NotThere:
             return None
 
+    def image_by_digest(self, digest: str, *, deadline: Deadline) -> Image | None:
+        """The image that a registry knows by this digest, whatever its repository; None where none is here. Raises as ``agree`` does."""
+        entries = self._answer("GET", "/images/json?digests=1", deadline=deadline)
+        if not isinstance(entries, list):
+            raise UnexpectedAnswer(f"{self.url} /images/json answered, and not as Docker does.")
+        for told in (_Told(entry, f"{self.url} /images/json") for entry in entries):
+            if any(name.rpartition("@")[2] == digest for name in told.texts("RepoDigests")):
+                return self.image(told.known_text("Id"), deadline=deadline)
+        return None
+
+    def pull(self, reference: str, *, deadline: Deadline) -> None:
+        """Pull ``repository@sha256:…``, without a login. Raises UnexpectedAnswer with what the registry said, and as ``agree`` does."""
+        path = f"/images/create?fromImage={quote(reference, safe='')}"
+        try:
+            response = self._asked("POST", path, deadline=deadline, content=None, max_body=_MOST_BYTES)
+        except UnexpectedAnswer as problem:
+            raise UnexpectedAnswer(f"{reference} could not be pulled: {problem.message}")
+        for line in response.body.decode("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                if isinstance(said, dict) and said.get("error"):
+                    text = " ".join(str(said["error"]).split())[:300].rstrip(".")
+                    raise UnexpectedAnswer(f"{reference} could not be pulled: {text}.")
+
+    def inspected(self, kind: str, identity: str, *, deadline: Deadline) -> dict[str, t.Any]:
+        """One of ``containers`` or ``images``, as the engine tells it, to be told to the same engine. Raises NotThere, and as ``agree`` does."""
+        path = f"/{kind}/{quote(identity, safe=':')}/json"
+        told = self._answer("GET", path, deadline=deadline)
+        needed = ("Id", "Image", "State", "Config") if kind == "containers" else ("Id", "Config")
+        if not isinstance(told, dict) or any(name not in told for name in needed):
+            raise UnexpectedAnswer(f"{self.url} {path} answered, and not as Docker does.")
+        return told
+
+    def change(
+        self, method: str, path: str, *, deadline: Deadline, content: t.Mapping[str, t.Any] | None = None
+    ) -> None:
+        """Have the engine do something. Raises NotThere, and as ``agree`` does."""
+        self._asked(method, path, deadline=deadline, content=content, max_body=_MOST_BYTES)
+
     def run_inside(self, identity: str, argv: t.Sequence[str], *, deadline: Deadline) -> Ran:
         """Run a program inside a running container, as its user, to its end.
 
@@ -425,7 +464,7 @@ class Engine:
                 body=json.dumps(content).encode() if content is not None else None,
                 max_body=max_body,
             )
-        if response.status in (200, 201, 204):
+        if response.status in (200, 201, 204, 304):  # the last: it was so already
             return response
         said = f"{self.url} answered {path.partition('?')[0]} with status {response.status}{_message_of(response)}"
         said = _IDENTITY.sub(lambda match: match[0][:12], said)
@@ -483,6 +522,16 @@ def _message_of(response: http.Response) -> str:
     except (UnexpectedAnswer, KeyError, TypeError, IndexError):
         return ""
     return f": {' '.join(str(said).split())[:300].rstrip('.')}"
+
+
+def seconds_of(text: str) -> float | None:
+    """A time of the engine in seconds since 1970; None for its zero time, and for what is none."""
+    try:
+        # Without its nanoseconds, which Python 3.9 cannot read.
+        moment = parse_utc(re.sub(r"\.\d+", "", text))
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.year >= 1970 else None
 
 
 def _platform(system: str, architecture: str) -> str | None:

@@ -1,0 +1,346 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services as containers of one Docker Engine, whose versions are images by their digests.
+
+Docker changes no container's image: one is made anew from what was asked for of the old one, and takes its name. What the old
+one had from its image, such as variables and labels, the new one has from its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import (
+    Deployed,
+    ServiceStatus,
+    StopTerms,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
+from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Engine, Image
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    GoliveError,
+    Refused,
+)
+
+DIGEST = re.compile(r"(?:[^\s@]+@)?sha256:[0-9a-f]{64}")
+#: Container states (docker inspect), in our words.
+STATES = {
+    "created": "stopped",
+    "running": "running",
+    "paused": "unknown",
+    "restarting": "restarting",
+    "removing": "stopping",
+    "exited": "stopped",
+    "dead": "failed",
+}
+#: What docker stop does where neither image nor container says otherwise.
+_STOP_SIGNAL, _STOP_SECONDS = "SIGTERM", 10
+#: Names of the one that is made and of the one that it takes the place of, for the moment between.
+_NEW, _OLD = "_golive_new", "_golive_old"
+#: What a container's configuration may have from its image: as one value, by entry, and by name.
+_WHOLE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck", "Shell")
+_BY_NAME = ("Labels", "ExposedPorts", "Volumes")
+#: Networks that are no network of their own, in which a container has no settings.
+_BUILT_IN = ("none", "host", "default", "bridge")
+
+
+class DockerServices:
+    """A ServiceManager over containers by name, and the images that they are to run."""
+
+    def __init__(self, options: t.Mapping[str, t.Any], services: t.Sequence[str], *, deadline: Deadline) -> None:
+        """``images`` are digests by container; those of ``services`` count, or all where none is named. Raises BadInput."""
+        if not options["url"].startswith("unix://"):
+            raise BadInput(
+                f"docker.url is {options['url']!r}, expected unix:///path: processes are looked at on this host.",
+                remedy="Run the task on the host that the engine runs on.",
+            )
+        images: t.Mapping[str, t.Any] = options["images"] or {}
+        for name, digest in images.items():
+            if not DIGEST.fullmatch(str(digest)):
+                raise BadInput(
+                    f"docker.images: {digest!r} of {name} is no digest, expected sha256:… or repository@sha256:….",
+                    remedy="A tag can be moved to another image: docker image inspect --format '{{.RepoDigests}}' IMAGE.",
+                )
+        self._names = list(dict.fromkeys(services)) or list(images)
+        self._wanted = {name: str(images[name]) for name in self._names if name in images}
+        self._deadline = deadline
+        self._url = options["url"]
+        self._opened: Engine | None = None
+        #: The image of each container when this call began.
+        self._began_with: dict[str, str] = {}
+
+    @property
+    def _engine(self) -> Engine:
+        if self._opened is None:
+            self._opened = docker.opened(self._url, deadline=self._deadline)
+        return self._opened
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    def _raw(self, name: str, deadline: Deadline | None = None) -> dict[str, t.Any]:
+        """A container as the engine tells it. Raises BadInput where it is not there."""
+        try:
+            return self._engine.inspected("containers", name, deadline=deadline or self._deadline)
+        except docker.NotThere:
+            raise BadInput(
+                f"There is no container {name}.",
+                remedy=f"docker ps --all tells what there is. {name}{_OLD} would be the one of before: docker rename it back.",
+            )
+
+    # -- containers
+
+    def expand(self, services: t.Sequence[str], *, deadline: Deadline) -> list[str]:
+        names = list(dict.fromkeys(services))
+        for name in names:
+            self._began_with.setdefault(name, str(self._raw(name, deadline)["Image"]))
+        return names
+
+    def status(self, service: str, *, deadline: Deadline) -> ServiceStatus:
+        raw = self._raw(service, deadline)
+        state = raw["State"]
+        is_running = state["Status"] == "running"
+        argv = [str(raw.get("Path") or ""), *map(str, raw.get("Args") or ())]
+        return ServiceStatus(
+            name=service,
+            state=STATES.get(str(state["Status"]), "unknown"),
+            pid=int(state.get("Pid") or 0) or None,
+            started_at=docker.seconds_of(str(state.get("StartedAt") or "")),
+            exit_code=None if is_running or state["Status"] == "created" else state.get("ExitCode"),
+            command_sha256=hashlib.sha256("\0".join(argv).encode()).hexdigest(),
+            detail="It was out of memory." if state.get("OOMKilled") else str(state.get("Error") or ""),
+        )
+
+    def ask_start(self, service: str, *, deadline: Deadline) -> None:
+        self._engine.change("POST", f"/containers/{service}/start", deadline=deadline)
+
+    def ask_stop(self, service: str, *, deadline: Deadline) -> None:
+        """Docker waits as long as the container's own limit, and kills it then."""
+        grace = self.stop_terms(service, deadline=deadline).grace_seconds
+        self._engine.change("POST", f"/containers/{service}/stop?t={int(grace or 0)}", deadline=deadline)
+
+    def stop_terms(self, service: str, *, deadline: Deadline) -> StopTerms:
+        config = self._raw(service, deadline)["Config"]
+        seconds = config.get("StopTimeout")
+        return StopTerms(config.get("StopSignal") or _STOP_SIGNAL, float(_STOP_SECONDS if seconds is None else seconds))
+
+    def require_renewable(self, service: str, *, deadline: Deadline) -> None:
+        self._require_here({service: str(self._raw(service, deadline)["Image"])})
+
+    def renew(self, service: str, *, deadline: Deadline) -> None:
+        self._make_anew(service, self._require_here({service: str(self._raw(service, deadline)["Image"])})[service])
+
+    # -- images
+
+    def told(self) -> list[dict[str, t.Any]]:
+        """Each container with the image that it had and has, by id and by what registries call it."""
+        found = []
+        for name in self._names:
+            raw = self._raw(name)
+            image = self._image(str(raw["Image"]))
+            found.append(
+                {
+                    "name": name,
+                    "from": self._began_with.get(name),
+                    "to": raw["Image"],
+                    "repo_digests": list(image.repo_digests) if image else None,
+                    "state": str(raw["State"]["Status"]),
+                }
+            )
+        return found
+
+    def _image(self, digest: str) -> Image | None:
+        """An image by its id or a registry's digest, with a repository or without; None where it is not on this host."""
+        with contextlib.suppress(docker.NotThere):
+            return self._engine.image(digest, deadline=self._deadline)
+        return None if "@" in digest else self._engine.image_by_digest(digest, deadline=self._deadline)
+
+    def _require_here(self, wanted: t.Mapping[str, str]) -> dict[str, Image]:
+        """All of them, before the first container is touched. Raises Refused."""
+        found = {name: self._image(digest) for name, digest in wanted.items()}
+        absent = [f"{wanted[name]} of {name}" for name, image in found.items() if image is None]
+        if absent:
+            raise Refused(
+                f"Not on this host: {', '.join(absent)}.",
+                remedy="Pull it by its digest, or load it: nothing was changed.",
+            )
+        return {name: image for name, image in found.items() if image is not None}
+
+    def _ids(self) -> dict[str, str]:
+        return {name: str(self._raw(name)["Image"]) for name in self._names}
+
+    @property
+    def version(self) -> str | None:
+        """The set of images that is wanted; None where none is."""
+        if not self._wanted:
+            return None
+        found = {name: self._image(digest) for name, digest in self._wanted.items()}
+        resolved = {name: image.id if image else self._wanted[name] for name, image in found.items()}
+        return _name_of({**self._ids(), **resolved})
+
+    def deployed(self) -> Deployed:
+        ids = self._ids()
+        return Deployed(_name_of(ids), f"images:{_hash_of(ids)}")
+
+    def selected_at(self) -> float | None:
+        """A container has one image as long as it lives, so none runs another than it has."""
+        return None
+
+    def snapshot(self) -> dict[str, t.Any]:
+        """Raises Refused where an image is gone, since no way back would have it."""
+        here = self._require_here(self._ids())
+        return {
+            "containers": {
+                name: {"image": image.id, "repo_digests": list(image.repo_digests)} for name, image in here.items()
+            }
+        }
+
+    def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
+        """Have every wanted image here, by digest. No container is touched."""
+        if not self._wanted:
+            raise BadInput("docker.images is needed: the digest of each container's image.")
+        began = deadline.clock.monotonic()
+        absent = {name: digest for name, digest in self._wanted.items() if self._image(digest) is None}
+        nameless = {name: digest for name, digest in absent.items() if "@" not in digest}
+        if nameless:
+            self._require_here(nameless)
+        if not check_mode:
+            for digest in dict.fromkeys(absent.values()):
+                self._engine.pull(digest, deadline=deadline)
+        here = {
+            name: image for name, image in ((name, self._image(one)) for name, one in self._wanted.items()) if image
+        }
+        if not check_mode:
+            self._require_here(self._wanted)
+        ids = {name: image.id for name, image in here.items()}
+        return {
+            "changed": bool(absent),
+            "version": self.version,
+            "digest": f"images:{_hash_of({**self._ids(), **self._wanted, **ids})}",
+            "images": [{"name": name, "from": self._ids()[name], "to": ids.get(name)} for name in self._wanted],
+            "bytes": sum(here[name].size_bytes or 0 for name in absent if name in here),
+            "seconds": round(deadline.clock.monotonic() - began, 3),
+        }
+
+    def require_available(self, version: str) -> str:
+        return f"images:{_hash_of({name: image.id for name, image in self._require_here(self._wanted).items()})}"
+
+    def select(self, version: str) -> None:
+        self._switch(self._require_here(self._wanted))
+
+    def restore(self, kept: t.Mapping[str, t.Any]) -> None:
+        containers = kept.get("containers")
+        if containers is None:
+            raise Refused("The snapshot is of no containers.")
+        self._switch(self._require_here({name: str(each["image"]) for name, each in containers.items()}))
+
+    def _switch(self, images: t.Mapping[str, Image]) -> None:
+        for name, image in images.items():
+            if self._raw(name)["Image"] != image.id:
+                self._make_anew(name, image)
+
+    def _make_anew(self, name: str, image: Image) -> None:
+        """The same container with this image; the old one is removed once the new one has its name. Raises as the engine does."""
+        old = self._raw(name)
+        if old["State"].get("Running"):
+            raise Refused(f"{name} runs: its image is not changed under it.", remedy="Stop it first: state stopped.")
+        try:
+            own = self._engine.inspected("images", str(old["Image"]), deadline=self._deadline)["Config"] or {}
+        except docker.NotThere:
+            raise Refused(f"The image of {name} is gone, so which of its settings are the image's own is not known.")
+        wanted, others = anew(old, own, image.id)
+        change = self._engine.change
+        with contextlib.suppress(docker.NotThere):  # what a run that was killed had made
+            change("DELETE", f"/containers/{name}{_NEW}", deadline=self._deadline)
+        change("POST", f"/containers/create?name={name}{_NEW}", deadline=self._deadline, content=wanted)
+        is_aside = False
+        try:
+            for network, endpoint in others.items():
+                content = {"Container": f"{name}{_NEW}", "EndpointConfig": endpoint}
+                change("POST", f"/networks/{network}/connect", deadline=self._deadline, content=content)
+            change("POST", f"/containers/{name}/rename?name={name}{_OLD}", deadline=self._deadline)
+            is_aside = True
+            change("POST", f"/containers/{name}{_NEW}/rename?name={name}", deadline=self._deadline)
+        except GoliveError:
+            own_time = Deadline(_STOP_SECONDS, clock=self._deadline.clock)
+            if is_aside:
+                change("POST", f"/containers/{name}{_OLD}/rename?name={name}", deadline=own_time)
+            change("DELETE", f"/containers/{name}{_NEW}", deadline=own_time)
+            raise
+        now = str(self._raw(name)["Image"])
+        if now != image.id:
+            raise ActionFailed(f"{name} has image {now}, expected {image.id}; {name}{_OLD} is as it was.")
+        # Its anonymous volumes are the new one's by now, and stay.
+        change("DELETE", f"/containers/{name}{_OLD}", deadline=self._deadline)
+
+
+def _hash_of(ids: t.Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(ids.items())).encode()).hexdigest()
+
+
+def _name_of(ids: t.Mapping[str, str]) -> str:
+    return f"images-{_hash_of(ids)[:12]}"
+
+
+def anew(
+    old: t.Mapping[str, t.Any], image: t.Mapping[str, t.Any], new_image: str
+) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """What a container is made with to be like ``old`` but for its image, and the networks that it joins after that.
+
+    ``image`` is the configuration of the old one's image: what a container has from there is left to the new image. Pure.
+    """
+    config = {name: value for name, value in (old.get("Config") or {}).items() if value is not None}
+    short = str(old["Id"])[:12]
+    for name in _WHOLE:
+        if config.get(name) == image.get(name):
+            config.pop(name, None)
+    for name in _BY_NAME:
+        theirs = image.get(name) or {}
+        config[name] = {
+            key: value for key, value in (config.get(name) or {}).items() if key not in theirs or theirs[key] != value
+        }
+    config["Env"] = [entry for entry in config.get("Env") or () if entry not in (image.get("Env") or ())]
+    if config.get("Hostname") == short:
+        config.pop("Hostname")
+    host = dict(old.get("HostConfig") or {})
+    host["Binds"] = [*(host.get("Binds") or ()), *_anonymous(old, host)]
+    mode = str(host.get("NetworkMode") or "default")
+    own = {} if mode in _BUILT_IN or mode.startswith("container:") else _endpoints(old, short)
+    first = next(iter([name for name in own if name == mode] or own), None)
+    joined = {"EndpointsConfig": {first: own[first]}} if first is not None else {}
+    others = {name: endpoint for name, endpoint in own.items() if name != first}
+    return {**config, "Image": new_image, "HostConfig": host, "NetworkingConfig": joined}, others
+
+
+def _anonymous(old: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any]) -> list[str]:
+    """Volumes without a name of their own, which a new container would get empty."""
+    named = {bind.split(":")[1] for bind in host.get("Binds") or () if ":" in bind}
+    named |= {str(mount.get("Target")) for mount in host.get("Mounts") or ()}
+    return [
+        f"{mount['Name']}:{mount['Destination']}" + ("" if mount.get("RW", True) else ":ro")
+        for mount in old.get("Mounts") or ()
+        if mount.get("Type") == "volume" and mount["Destination"] not in named
+    ]
+
+
+def _endpoints(old: t.Mapping[str, t.Any], short: str) -> dict[str, t.Any]:
+    """The networks of a container as they were asked for: without the addresses that it was given, and its own id as a name."""
+    networks = (old.get("NetworkSettings") or {}).get("Networks") or {}
+    return {
+        name: {
+            "IPAMConfig": endpoint.get("IPAMConfig"),
+            "Links": endpoint.get("Links"),
+            "DriverOpts": endpoint.get("DriverOpts"),
+            "Aliases": [alias for alias in endpoint.get("Aliases") or () if alias != short],
+        }
+        for name, endpoint in networks.items()
+    }

@@ -1,0 +1,218 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""services over containers of a real Docker Engine: from one image to another by digest, and back to the one that ran."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.image_registry import ImageRegistry
+from tests.servers import Docker, HttpServer
+
+if t.TYPE_CHECKING:
+    from tests.conftest import ModuleRun
+
+serves = pytest.mark.serves
+NAMES = ["rolled-backend-1", "rolled-worker-1"]
+BUILT = "2026-11-20T05:00:00Z"
+
+
+class Site:
+    """Two containers of one image, their network, and a registry that has two versions."""
+
+    def __init__(self, docker: Docker, registry: ImageRegistry, run_module: ModuleRun, folder: Path) -> None:
+        self.docker, self.registry, self.folder, self._run_module = docker, registry, folder, run_module
+        self.repository = f"{registry.name}/rolled"
+        self.old_digest, self.old = self._published("1.0.0")
+        self.new_digest, self.new = self._published("2.0.0")
+        registry.pull(docker, "rolled", "1.0.0")
+        for name in NAMES:
+            docker.create(
+                name,
+                f"{self.repository}:1.0.0",
+                {"NetworkMode": "rolled-front", "Binds": ["rolled-data:/data"], "Memory": 32 * 2**20},
+                Labels={"com.docker.compose.service": name},
+                Env=["MODE=production"],
+                Volumes={"/cache": {}},
+                NetworkingConfig={"EndpointsConfig": {"rolled-front": {"Aliases": [name.split("-")[1]]}}},
+            )
+            docker.asked("POST", "/networks/rolled-back/connect", {"Container": name})
+
+    def _published(self, version: str) -> tuple[str, str]:
+        return self.registry.publish("rolled", version, created=BUILT, labels={"version": version})
+
+    def __call__(self, state: str, *, check: bool = False, to: str = "", **more: t.Any) -> dict[str, t.Any]:
+        images = {"images": dict.fromkeys(NAMES, to)} if to else {}
+        arguments = {
+            "state": state,
+            "manager": "docker",
+            "services": NAMES,
+            "docker": {"url": self.docker.url, **images},
+            "snapshot_dir": str(self.folder),
+            "stop_timeout": 20,
+            **more,
+        }
+        return self._run_module("services", arguments, check=check)
+
+    def running(self) -> set[tuple[str, bool]]:
+        """Which image each container has, and whether it runs."""
+        return {(seen["Image"], seen["State"]["Running"]) for seen in map(self.docker.inspect, NAMES)}
+
+
+@pytest.fixture(scope="module")
+def shop(docker: Docker) -> t.Iterator[ImageRegistry]:
+    server = HttpServer().start()
+    networks = ("rolled-front", "rolled-back")
+    for name in networks:
+        docker.asked("POST", "/networks/create", {"Name": name, "Driver": "bridge"})
+    try:
+        yield ImageRegistry(server, docker.program)
+    finally:
+        for name in networks:
+            docker.asked("DELETE", f"/networks/{name}")
+        server.stop()
+
+
+@pytest.fixture
+def site(docker: Docker, shop: ImageRegistry, run_module_here: ModuleRun, tmp_path: Path) -> t.Iterator[Site]:
+    try:
+        yield Site(docker, shop, run_module_here, tmp_path / "snapshot")
+    finally:
+        listed = docker.asked("GET", "/containers/json?all=1")
+        docker.remove(*(each["Id"] for each in listed if any("rolled-" in name for name in each["Names"])))
+        for each in docker.asked("GET", "/images/json"):
+            if any("/rolled" in name for name in [*(each["RepoTags"] or ()), *(each["RepoDigests"] or ())]):
+                docker.asked("DELETE", f"/images/{each['Id']}?force=1")
+
+
+def shape(docker: Docker, name: str) -> t.Any:
+    """What a container is beside its image, its id and the addresses that it was given."""
+    seen = docker.inspect(name)
+    networks = seen["NetworkSettings"]["Networks"]
+    host = {key: value for key, value in seen["HostConfig"].items() if key not in ("Binds", "LogConfig")}
+    return {
+        "host": host,
+        "env": seen["Config"]["Env"],
+        "service": seen["Config"]["Labels"]["com.docker.compose.service"],
+        "volumes": sorted((mount["Name"], mount["Destination"], mount["RW"]) for mount in seen["Mounts"]),
+        "aliases": {
+            network: sorted(set(each["Aliases"] or ()) - {seen["Id"][:12]}) for network, each in networks.items()
+        },
+    }
+
+
+@serves("S1.64", case="pass")
+def test_a_release_goes_to_the_new_digest_and_back_to_the_one_that_ran(site: Site) -> None:
+    assert site("started")["changed"], "the images are those that the containers have"
+    noted = site("snapshot")["snapshot"]["version"]["containers"]
+    repository = site.repository
+    assert noted == {name: {"image": site.old, "repo_digests": [f"{repository}@{site.old_digest}"]} for name in NAMES}
+    before = {name: shape(site.docker, name) for name in NAMES}
+    wanted = f"{repository}@{site.new_digest}"
+    assert site("pulled", to=wanted, check=True)["changed"]
+    pulled = site("pulled", to=wanted)
+    assert (pulled["changed"], pulled["pulled"]["images"][0]) == (
+        True,
+        {"name": NAMES[0], "from": site.old, "to": site.new},
+    )
+    assert not site("pulled", to=wanted)["changed"]
+    stopped = site("stopped")
+    assert [(each["exit"], each["signal"]) for each in stopped["services"]] == [("0", "SIGTERM")] * 2, stopped
+    started = site("started", to=wanted)
+    assert [(each["from"], each["to"], each["state"]) for each in started["images"]] == [
+        (site.old, site.new, "running")
+    ] * 2
+    assert site.running() == {(site.new, True)}
+    assert site.docker.inspect(NAMES[0])["Config"]["Labels"]["version"] == "2.0.0", "what the image says is its own"
+    assert {name: shape(site.docker, name) for name in NAMES} == before
+    assert not site("started", to=f"sha256:{site.new[7:]}")["changed"]
+
+    # Whoever moves the tag in the meantime moves nothing here.
+    site.docker.asked("POST", f"/images/{site.new}/tag?repo={repository}&tag=1.0.0")
+    site("stopped")
+    assert site("restored", check=True)["changed"]
+    back = site("restored")
+    assert back["changed"], back
+    assert [(each["from"], each["to"]) for each in back["images"]] == [(site.new, site.old)] * 2
+    assert back["images"][0]["repo_digests"] == [f"{repository}@{site.old_digest}"]
+    assert not site("restored")["changed"]
+    ran = site("started")
+    assert {(each["to"], each["state"]) for each in ran["images"]} == {(site.old, "running")}
+    assert site.running() == {(site.old, True)}
+    assert {name: shape(site.docker, name) for name in NAMES} == before
+    listed = [name for each in site.docker.asked("GET", "/containers/json?all=1") for name in each["Names"]]
+    assert not [name for name in listed if "_golive_" in name]
+
+
+@serves("S1.64", case="fail")
+def test_a_digest_that_is_not_here_is_refused_before_a_container_is_touched(site: Site) -> None:
+    site("started")
+    site("snapshot")
+    absent = f"sha256:{'0' * 64}"
+    for state in ("pulled", "started"):
+        refused = site(state, to=absent)
+        assert (refused["error"], site.running()) == ("Refused", {(site.old, True)}), refused
+        assert f"Not on this host: {absent} of rolled-backend-1" in refused["msg"]
+    strange = site("pulled", to=f"{site.repository}@{absent}")
+    assert "could not be pulled: " in strange["msg"], strange
+    assert "manifest unknown" in strange["msg"]
+    tag = site("started", to=f"{site.repository}:1.0.0")
+    assert "is no digest" in tag["msg"]
+    # The image of before is lost: nothing is half taken back.
+    wanted = f"{site.repository}@{site.new_digest}"
+    site("pulled", to=wanted)
+    site("stopped")
+    site("started", to=wanted)
+    site("stopped")
+    site.docker.asked("DELETE", f"/images/{site.old}?force=1")
+    lost = site("restored")
+    assert (lost["failed"], site.running()) == (True, {(site.new, False)}), lost
+    assert f"Not on this host: {site.old} of rolled-backend-1" in lost["msg"]
+
+
+@serves("S1.64", case="fail")
+def test_an_image_is_not_changed_under_a_container_that_runs(site: Site) -> None:
+    site("started")
+    wanted = f"{site.repository}@{site.new_digest}"
+    site("snapshot")
+    site("pulled", to=wanted)
+    refused = site("started", to=wanted)
+    assert (refused["error"], site.running()) == ("Refused", {(site.old, True)}), refused
+    assert "Stop the services first" in refused["msg"]
+    site("stopped")
+    site("started", to=wanted)
+    refused = site("restored")
+    assert (refused["error"], site.running()) == ("Refused", {(site.new, True)}), refused
+    assert "still runs" in refused["msg"]
+
+
+def test_a_container_that_cannot_be_made_anew_is_as_it_was(site: Site) -> None:
+    wanted = f"{site.repository}@{site.new_digest}"
+    site("pulled", to=wanted)
+    # A name that is taken stops the exchange between its two renames.
+    site.docker.create(f"{NAMES[0]}_golive_old", f"{site.repository}:1.0.0")
+    failed = site("started", to=wanted)
+    assert failed["failed"], failed
+    assert site.running() == {(site.old, False)}
+    listed = [name for each in site.docker.asked("GET", "/containers/json?all=1") for name in each["Names"]]
+    assert not [name for name in listed if "_golive_new" in name], failed
+
+
+def test_a_restart_and_a_recreated_container_keep_the_image(site: Site) -> None:
+    site("started")
+    before = shape(site.docker, NAMES[0])
+    first = site.docker.inspect(NAMES[0])
+    answer = site("restarted", recreate=True)
+    now = site.docker.inspect(NAMES[0])
+    assert not answer.get("failed"), answer
+    assert (now["Id"] != first["Id"], now["Image"], now["State"]["Running"]) == (True, site.old, True)
+    assert shape(site.docker, NAMES[0]) == before
+    assert site("status")["all_running"]
+    elsewhere = site("status", docker={"url": "tcp://127.0.0.1:2375"})
+    assert "expected unix:///path" in elsewhere["msg"]
+    gone = site("status", services=["rolled-none-1"])
+    assert "There is no container rolled-none-1" in gone["msg"]

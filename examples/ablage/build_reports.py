@@ -28,7 +28,7 @@ from importlib import metadata
 from pathlib import Path
 
 import build_release
-from embedded import advisories
+from embedded import advisories, artefact
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -67,7 +67,7 @@ def report(version: str, out: Path = BUILDS) -> Path:
             if is_fresh(target):
                 return target
             made = Path(folder) / "build"
-            build_release.unpack(Path(built["path"]), made / "source")
+            artefact.unpack(Path(built["path"]), made / "source")
             Reports(made, built["sha256"], out / "mypy").write()
             commit(made / "source", version)
             shutil.rmtree(target, ignore_errors=True)

@@ -332,7 +332,7 @@ def test_too_little_room_is_told_with_both_figures_and_the_way_out(
             '$REAL "$@"; for a; do case $a in --file=*) rm "${a#--file=}/toc.dat";; esac; done',
             "wrote no toc.dat",
         ),
-        ("moto_s3", 'exec $REAL "$@" --exclude-table-data=app.documents', "app.documents is missing"),
+        ("file", 'exec $REAL "$@" --exclude-table-data=app.documents', "app.documents is missing"),
     ],
 )
 def test_a_dump_that_fails_leaves_nothing(

@@ -107,7 +107,7 @@ options:
   jobs:
     description:
       - So many jobs dump, with O(format=directory), and restore for the proof. They share the snapshot of the counts. Each is a session on the server,
-        beside two of the module.
+        beside two of the module. Where the module is ended by SIGKILL, a job that is within a table ends after that table.
     type: int
     default: 1
   work_dir:

@@ -25,6 +25,7 @@ from tests.integration.test_pg_backup import (
 from tests.integration.test_pg_backup_upload import locking_bucket
 from tests.integration.test_pg_restore import baseline, fence, migrate, restore
 from tests.integration.test_pg_sweep import has, id_of, killed, release, sweep, swept_to_the_last, uploads
+from tests.module_examples import examples_of
 from tests.servers import S3, MotoS3, Postgres
 from tests.small_disk import small_disk
 from tests.store_faults import FaultyStore, Seen
@@ -100,9 +101,11 @@ def entries(place: Path) -> list[str]:
 def test_files_at_a_directory_are_one_backup_that_stock_tools_restore(
     run_module_here: ModuleRun, sample: Sample, place: Path
 ) -> None:
-    wanted = in_directory(sample, f"file://{place}")
+    shown = examples_of("pg_backup", {"file:///var/backups/archive": f"file://{place}"})
+    example = shown["Four jobs, a file for each table"]
+    wanted = {**example, **sample.options(pg_bindir=sample.programs)}
     planned = run_module_here("pg_backup", wanted, check=True)
-    assert (planned["plan"]["format"], planned["plan"]["jobs"], entries(place)) == ("directory", 2, []), planned
+    assert (planned["plan"]["format"], planned["plan"]["jobs"], entries(place)) == ("directory", 4, []), planned
     made = run_module_here("pg_backup", wanted, secrets=[sample.password])
     assert (made["verified"]["level"], made["verified"]["compared"]) == ("restore", "rows and content"), made
     assert made["backup"]["programs"]["exit_codes"] == {"pg_dump": 0}
@@ -329,7 +332,7 @@ def test_too_little_room_is_told_with_both_figures_and_the_way_out(
             '$REAL "$@"; for a; do case $a in --file=*) rm "${a#--file=}/toc.dat";; esac; done',
             "wrote no toc.dat",
         ),
-        ("moto_s3", 'exec $REAL "$@" --exclude-table-data=app.documents', "app.documents is missing"),
+        ("file", 'exec $REAL "$@" --exclude-table-data=app.documents', "app.documents is missing"),
     ],
 )
 def test_a_dump_that_fails_leaves_nothing(

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import threading
 import typing as t
@@ -305,6 +306,30 @@ def test_ansible_runner_gets_the_same_lines(postgres: Postgres, sample: Sample, 
     assert gate.was_done and runner.rc == 0, output.read_text()
     told = [line for event in runner.events for line in lines_of(event["stdout"].replace("\r", ""), "localhost")]
     assert told and told[0].startswith("pg_restore: restore, "), told
+
+
+def test_an_interrupt_right_behind_a_line_ends_the_run(
+    postgres: Postgres, sample: Sample, kept: Path, tmp_path: Path, ansible_environment: dict[str, str]
+) -> None:
+    task = {"name": "Prove", "opsready.golive.pg_restore": sample.options(
+        destination=f"file://{kept}", state="verified", pg_bindir=sample.programs, progress_interval=0.5)}  # fmt: skip
+    (tmp_path / "play.yml").write_text(as_yaml([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    output = tmp_path / "output"
+    done = threading.Event()
+    with Gate(postgres, done.is_set), output.open("wb") as stream:
+        run = subprocess.Popen(
+            [str(Path(sys.executable).parent / "ansible-playbook"), "play.yml"],
+            cwd=tmp_path, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=ansible_environment,
+        )  # fmt: skip
+        try:
+            await_true(lambda: b"progress: " in output.read_bytes(), seconds=SOON, what="A line", interval=0.001)
+            os.killpg(run.pid, signal.SIGINT)
+            assert run.wait(SOON) == 99, output.read_text()
+        finally:
+            run.kill()
+            run.wait()
+        await_true(lambda: sample.databases() == [sample.name], seconds=SOON, what="The module's end")
+        done.set()
 
 
 class AtWork(t.NamedTuple):

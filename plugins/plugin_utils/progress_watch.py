@@ -13,6 +13,7 @@ import contextvars
 import copy
 import os
 import secrets
+import signal
 import threading
 import types
 import typing as t
@@ -26,6 +27,8 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.progress_lines imp
 
 #: What cannot be read is asked for less and less often, up to this.
 _LONGEST_SECONDS = 600.0
+#: How long an interrupt waits for a line that is on its way to the screen.
+_LINE_SECONDS = 2.0
 Say = t.Callable[[str], None]
 
 
@@ -41,6 +44,7 @@ class ProgressWatch(contextlib.AbstractContextManager["ProgressWatch"]):
         self._ended = threading.Event()
         self._showing = threading.Lock()
         self._reader: ActionBase | None = None
+        self._handlers: dict[int, t.Any] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,6 +52,9 @@ class ProgressWatch(contextlib.AbstractContextManager["ProgressWatch"]):
         return {NAMED_BY: self._word}
 
     def __enter__(self) -> ProgressWatch:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._interrupted)
         # Ansible keeps the task at hand in the thread's context.
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._watch,), name="opsready-progress", daemon=True).start()
@@ -59,8 +66,20 @@ class ProgressWatch(contextlib.AbstractContextManager["ProgressWatch"]):
         """Nothing is shown any more. A look that is under way is not waited for."""
         with self._showing:
             self._ended.set()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _interrupted(self, number: int, frame: types.FrameType | None) -> None:
+        """Ansible ends this process at once, and a line under way would take the lock of Ansible's queue along: the run would hang."""
+        if self._showing.acquire(timeout=_LINE_SECONDS):
+            self._ended.set()
+            self._showing.release()
+        signal.signal(number, self._handlers[number])
+        signal.raise_signal(number)
 
     def _watch(self) -> None:
+        # An interrupt is the main thread's: it is waiting for the module, and nothing else would wake it up.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         lines, look, wait, is_admitted = Lines(), 0, self._interval, False
         while not self._ended.wait(wait):
             look += 1

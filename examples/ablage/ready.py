@@ -94,6 +94,7 @@ def make(stack: Path, version: str, *, play: Play, nightly_backup: bool = False)
         "golive_waivers": WAIVED.get(version, []),
         "ablage_preview_file": str(folder / "migration_preview.sql"),
         "ablage_nightly_backup": nightly_backup,
+        "ablage_build_is_repository": (build / "source" / ".git").is_dir(),
     }
     target = folder / WRITTEN
     target.write_text("---\n" + yaml.safe_dump(values, allow_unicode=True, sort_keys=False), encoding="utf-8")

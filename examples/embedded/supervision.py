@@ -162,7 +162,9 @@ def processes_of(root: Path, postgres_data: Path | None) -> Iterator[int]:
 def end_all(layout: Layout, postgres_data: Path | None, *, seconds: float) -> list[int]:
     """Stop everything: by supervisor if it answers, then by pid. Returns the pids that had to be ended by pid."""
     if is_answering(layout):
-        rpc(layout).shutdown()
+        manager = rpc(layout)
+        manager.stopAllProcesses(False)  # all at once: nobody is served by what goes away as a whole
+        manager.shutdown()
         deadline = time.monotonic() + seconds
         while any(processes_of(layout.root, postgres_data)) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)

@@ -26,7 +26,7 @@ def has_migrated(workspace: Workspace) -> bool:
 
 
 def run(workspace: Workspace, promises: Promises, version: str = VERSION) -> None:
-    with workspace.stack_of() as facts:
+    with workspace.stack_of(builds=version) as facts:
         Reporter(workspace, facts).create_role()
         before = pictures.photograph(facts)
         running = workspace.start("golive", version=version)

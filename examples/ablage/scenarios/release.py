@@ -11,9 +11,9 @@ STATEFUL = ("postgres", "redis", "s3", "proxy")
 
 
 def run(workspace: Workspace, promises: Promises) -> None:
-    with workspace.stack_of() as facts:
+    with workspace.stack_of(builds=VERSION) as facts:
         pids = program_pids(facts)
-        workspace.make_ready(VERSION, nightly_backup=True)
+        workspace.make_ready(VERSION)
         ended = workspace.playbook("golive", version=VERSION)
         report = ended_as(workspace, promises, ended, "live")
         decision = report["verdict"]["decision"]

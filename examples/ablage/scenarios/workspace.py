@@ -70,6 +70,11 @@ class Ended:
     output: str
 
 
+def _build(version: str) -> None:
+    with contextlib.suppress(ready.BuildError):
+        ready.build_reports.report(version)
+
+
 @dataclass
 class Workspace:
     """Everything of one demo lies below ``out``; nothing of it runs on after ``stack_of`` was left."""
@@ -179,9 +184,14 @@ class Workspace:
         return ended.stdout
 
     @contextlib.contextmanager
-    def stack_of(self, *options: str) -> Iterator[Facts]:
-        """A fresh stack while the block runs. It is taken down on every way out, Ctrl-C included."""
+    def stack_of(self, *options: str, builds: str = "") -> Iterator[Facts]:
+        """A fresh stack while the block runs. It is taken down on every way out, Ctrl-C included.
+
+        Meanwhile that version is built: ``make_ready`` waits for it, and says what went wrong.
+        """
         self.prepare()
+        if builds:
+            threading.Thread(target=_build, args=(builds,), daemon=True).start()
         heading("The reference system comes up in version 1.0.0")
         try:
             told = json.loads(self.stack_command("up", *options))

@@ -157,10 +157,10 @@ def _share(now: Figures) -> str:
 
 def _tables(now: Figures) -> str:
     done, of = now.tables or (0, 0)
+    share = f" ({now.percent} %)" if now.size is None and now.percent is not None else ""
     if now.phase == "restore":
-        return f"table {done} of {of}"
-    counted = " counted" if now.phase == "dump" else f" ({now.percent} %)" if now.percent is not None else ""
-    return f"{done} of {of} tables{counted}"
+        return f"table {done} of {of}{share}"
+    return f"{done} of {of} tables{' counted' if now.phase == 'dump' else share}"
 
 
 def _rate(now: Figures, before: Figures | None) -> int | None:

@@ -153,7 +153,7 @@ def table(*rows: tuple[str, dict[str, str], Fault]) -> list[tuple[str, dict[str,
 def _other_certificate(site: Site) -> None:
     folder = site.build / "certificates"
     folder.mkdir()
-    certificates.issue(folder, days=90)
+    certificates.issue(folder, organisation="Ablage", days=90)
     site.write(site.facts["certificate_file"], (folder / "server.crt").read_bytes())
 
 

@@ -212,37 +212,115 @@ def swallowed(site: Site) -> None:
 
 
 def in_manifest(old: str, new: str) -> t.Callable[[Site], None]:
-    return lambda site: site.with_file(f"{site.facts['manifests']}/runner.yaml", lambda text: text.replace(old, new))
+    return lambda site: site.with_file(
+        f"{site.facts['manifests']}/deployment.yaml", lambda text: text.replace(old, new)
+    )
 
 
 #: Broken one upon the other, judged by one pre_deploy.
 BEFORE = [
-    Fault("ENVIRONMENT is another", {"env-production": "ENVIRONMENT is staging, expected production"}, {"ENVIRONMENT": "staging"}),
-    Fault("ENCRYPTION_KEY is the example's", {"encryption-key": "is a value of the example file"}, {"ENCRYPTION_KEY": "ZmVybmV0LWtleS1vZi10aGUtZXhhbXBsZS1maWxlISE="}),
-    Fault("JWT_SECRET_KEY is a placeholder", {"jwt-secret": "length is 23 characters, expected at least 32"}, {"JWT_SECRET_KEY": "change-me-in-production"}),
-    Fault("every origin is let in", {"cors-setting": "CORS_ORIGINS holds *", "cors-live": "preflight of https://evil.example is *, expected a refusal"}, {"CORS_ORIGINS": "*"}),
-    Fault("BASE_URL is the developer's", {"base-url": "has the scheme http, expected https", "login-begins": "redirect_uri is http://localhost:8000/auth/callback, expected https://"}, {"BASE_URL": "http://localhost:8000"}),
-    Fault("FRONTEND_URL is the developer's", {"frontend-url": "has the scheme http, expected https"}, {"FRONTEND_URL": "http://localhost:3000"}),
-    Fault("a second provider has no secret", {"oauth-provider": "without GOOGLE_CLIENT_SECRET"}, {"GOOGLE_CLIENT_ID": "1234-beispiel.apps.googleusercontent.com"}),
-    Fault("the administrator is nobody", {"admin-email": "is at example.com"}, {"INITIAL_ADMIN_EMAIL": "admin@example.com"}),
+    Fault(
+        "ENVIRONMENT is another",
+        {"env-production": "ENVIRONMENT is staging, expected production"},
+        {"ENVIRONMENT": "staging"},
+    ),
+    Fault(
+        "ENCRYPTION_KEY is the example's",
+        {"encryption-key": "is a value of the example file"},
+        {"ENCRYPTION_KEY": "ZmVybmV0LWtleS1vZi10aGUtZXhhbXBsZS1maWxlISE="},
+    ),
+    Fault(
+        "JWT_SECRET_KEY is a placeholder",
+        {"jwt-secret": "length is 23 characters, expected at least 32"},
+        {"JWT_SECRET_KEY": "change-me-in-production"},
+    ),
+    Fault(
+        "every origin is let in",
+        {
+            "cors-setting": "CORS_ORIGINS holds *",
+            "cors-live": "preflight of https://evil.example is *, expected a refusal",
+        },
+        {"CORS_ORIGINS": "*"},
+    ),
+    Fault(
+        "BASE_URL is the developer's",
+        {
+            "base-url": "has the scheme http, expected https",
+            "login-begins": "redirect_uri is http://localhost:8000/auth/callback, expected https://",
+        },
+        {"BASE_URL": "http://localhost:8000"},
+    ),
+    Fault(
+        "FRONTEND_URL is the developer's",
+        {"frontend-url": "has the scheme http, expected https"},
+        {"FRONTEND_URL": "http://localhost:3000"},
+    ),
+    Fault(
+        "a second provider has no secret",
+        {"oauth-provider": "without GOOGLE_CLIENT_SECRET"},
+        {"GOOGLE_CLIENT_ID": "1234-beispiel.apps.googleusercontent.com"},
+    ),
+    Fault(
+        "the administrator is nobody",
+        {"admin-email": "is at example.com"},
+        {"INITIAL_ADMIN_EMAIL": "admin@example.com"},
+    ),
     Fault("the database refuses the login", {"database": "PostgreSQL refused the login"}, no_login),
     Fault("LOG_LEVEL is DEBUG", {"log-level": "LOG_LEVEL is DEBUG"}, {"LOG_LEVEL": "DEBUG"}),
-    Fault("the log is plain text", {"log-json": "LOG_JSON is false", "log-lines": "hare of lines that are JSON is 0."}, {"LOG_JSON": "false"}),
-    Fault("bodies may be of any size", {"body-limit": "is 5000, expected at most 50", "body-limit-live": "status is 401, expected 413"}, {"MAX_REQUEST_BODY_MB": "5000"}),
-    Fault("the newest backup's archive is gone", {"backup": ".dump is missing; none of the 1 backups"}, without_objects("backup_bucket", ".dump")),
-    Fault("nothing calls the backup", {"backup-schedule": "does not contain '3 1 * * *"}, lambda site: site.with_file(site.facts["schedule"], lambda text: "#" + text.replace("3 1 ", ""))),
-    Fault("logs are not backed up", {"log-backup-setting": "S3_BACKUP_ENABLED is false"}, {"S3_BACKUP_ENABLED": "false"}),
-    Fault("no log has been backed up", {"log-backup": "/logs/ is 0, expected at least 1"}, without_objects("log_bucket", ".log")),
+    Fault(
+        "the log is plain text",
+        {"log-json": "LOG_JSON is false", "log-lines": "hare of lines that are JSON is 0."},
+        {"LOG_JSON": "false"},
+    ),
+    Fault(
+        "bodies may be of any size",
+        {"body-limit": "is 5000, expected at most 50", "body-limit-live": "status is 401, expected 413"},
+        {"MAX_REQUEST_BODY_MB": "5000"},
+    ),
+    Fault(
+        "the newest backup's archive is gone",
+        {"backup": ".dump is missing; none of the 1 backups"},
+        without_objects("backup_bucket", ".dump"),
+    ),
+    Fault(
+        "nothing calls the backup",
+        {"backup-schedule": "does not contain '3 1 * * *"},
+        lambda site: site.with_file(site.facts["schedule"], lambda text: "#" + text.replace("3 1 ", "")),
+    ),
+    Fault(
+        "logs are not backed up", {"log-backup-setting": "S3_BACKUP_ENABLED is false"}, {"S3_BACKUP_ENABLED": "false"}
+    ),
+    Fault(
+        "no log has been backed up",
+        {"log-backup": "/logs/ is 0, expected at least 1"},
+        without_objects("log_bucket", ".log"),
+    ),
     Fault("the proxy swallows /health", {"liveness": "/health status is 404"}, swallowed),
-    Fault("the livenessProbe asks another path", {"k8s-liveness": "livenessProbe path is /healthz, expected /health"}, in_manifest("path: /health,", "path: /healthz,")),
-    Fault("there is one replica", {"k8s-readiness": "replicas is 1, expected at least 2"}, in_manifest("replicas: 2", "replicas: 1")),
+    Fault(
+        "the livenessProbe asks another path",
+        {"k8s-liveness": "livenessProbe path is /healthz, expected /health"},
+        in_manifest("path: /health,", "path: /healthz,"),
+    ),
+    Fault(
+        "there is one replica",
+        {"k8s-readiness": "replicas is 1, expected at least 2"},
+        in_manifest("replicas: 2", "replicas: 1"),
+    ),
     Fault("logs are kept for no run", {"log-retention": "is 0, expected at least 10"}, {"LOG_RETENTION_RUNS": "0"}),
-    Fault("more runs than the host can hold", {"concurrency": "MAX_CONCURRENT_RUNS 100000 x 256MiB"}, {"MAX_CONCURRENT_RUNS": "100000"}),
+    Fault(
+        "more runs than the host can hold",
+        {"concurrency": "MAX_CONCURRENT_RUNS 100000 x 256MiB"},
+        {"MAX_CONCURRENT_RUNS": "100000"},
+    ),
     Fault("a run may hang for ever", {"run-timeout": "CONTAINER_TIMEOUT is not set"}, {"CONTAINER_TIMEOUT": None}),
     Fault("nobody has logged in yet", {"login-tested": "Nobody of team operations has signed this"}, {}),
     # in the file alone: the runner would not start with it
-    Fault("DATABASE_URL is SQLite", {"database-url": "has the scheme sqlite, expected postgresql"}, lambda site: site.with_settings(DATABASE_URL="sqlite:///runner.db")),
-]  # fmt: skip
+    Fault(
+        "DATABASE_URL is SQLite",
+        {"database-url": "has the scheme sqlite, expected postgresql"},
+        lambda site: site.with_settings(DATABASE_URL="sqlite:///runner.db"),
+    ),
+]
 
 
 def short_certificate(site: Site) -> None:
@@ -286,14 +364,32 @@ def only_in_process(**values: str) -> t.Callable[[Site], None]:
 
 #: Likewise after the start, judged by one check of the smoke phase.
 AFTER = [
-    Fault("the process lets every origin in, and is another client of the provider", {"cors-live": "preflight of https://evil.example is *, expected a refusal", "login-begins": "client_id is Iv1.of-somebody-else"},
-          only_in_process(CORS_ORIGINS="*", GITHUB_CLIENT_ID="Iv1.of-somebody-else")),
+    Fault(
+        "the process lets every origin in, and is another client of the provider",
+        {
+            "cors-live": "preflight of https://evil.example is *, expected a refusal",
+            "login-begins": "client_id is Iv1.of-somebody-else",
+        },
+        only_in_process(CORS_ORIGINS="*", GITHUB_CLIENT_ID="Iv1.of-somebody-else"),
+    ),
     Fault("a step of the last run failed", {"pipeline-run": "$.state is FAILED, expected SUCCESS"}, failing_step),
-    Fault("the certificate ends in three days", {"tls-public": "days left is 3 days, expected at least 30"}, short_certificate),
-    Fault("http is answered, and not sent to https", {"https-only": "redirect is nowhere"}, lambda site: site.with_proxy("redir https", "respond hello 200 # https")),
+    Fault(
+        "the certificate ends in three days",
+        {"tls-public": "days left is 3 days, expected at least 30"},
+        short_certificate,
+    ),
+    Fault(
+        "http is answered, and not sent to https",
+        {"https-only": "redirect is nowhere"},
+        lambda site: site.with_proxy("redir https", "respond hello 200 # https"),
+    ),
     Fault("the application's port is open to others", {"app-port": "is open, expected closed"}, open_port),
-    Fault("the executor has no pipelines", {"readiness": "$.dependencies.* (2 of 2) is down", "probes": "status is 503, expected 200 (in 3 of 3 answers)"}, lambda site: site.without(Path(site.facts["pipelines"]))),
-]  # fmt: skip
+    Fault(
+        "the executor has no pipelines",
+        {"readiness": "$.dependencies.* (2 of 2) is down", "probes": "status is 503, expected 200 (in 3 of 3 answers)"},
+        lambda site: site.without(Path(site.facts["pipelines"])),
+    ),
+]
 
 
 def break_by(site: Site, faults: list[Fault]) -> None:

@@ -37,7 +37,10 @@ from tests.store_faults import FaultyStore, Seen
 GATE = "gate_of_progress"
 SLOW = f"""
 create schema app;
-create function app.passes() returns boolean language plpgsql volatile as $$ begin while exists (select from pg_catalog.pg_roles where rolname = '{GATE}') loop perform pg_catalog.pg_sleep(0.02); end loop; return true; end $$;
+create function app.passes() returns boolean language plpgsql volatile as $$ begin
+  while exists (select from pg_catalog.pg_roles where rolname = '{GATE}') loop perform pg_catalog.pg_sleep(0.02); end loop;
+  return true;
+end $$;
 create table app.free as select pg_catalog.generate_series(1, 100) i;
 create table app.gated (i int check (app.passes()));
 insert into app.gated values (1);

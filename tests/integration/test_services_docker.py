@@ -5,6 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import http.server
+import re
+import socket
+import socketserver
+import threading
 import typing as t
 from pathlib import Path
 
@@ -58,9 +65,54 @@ class Site:
         }
         return self._run_module("services", arguments, check=check)
 
+    def names(self) -> list[str]:
+        """Of all containers."""
+        return [name for each in self.docker.asked("GET", "/containers/json?all=1") for name in each["Names"]]
+
     def running(self) -> set[tuple[str, bool]]:
         """Which image each container has, and whether it runs."""
         return {(seen["Image"], seen["State"]["Running"]) for seen in map(self.docker.inspect, NAMES)}
+
+
+@contextlib.contextmanager
+def refusing(docker: Docker, pattern: str, path: Path) -> t.Iterator[str]:
+    """The engine's URL through somebody who answers what fits the pattern himself."""
+
+    class Between(http.server.BaseHTTPRequestHandler):
+        def address_string(self) -> str:
+            return "nobody"
+
+        def log_message(self, *_unused: t.Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, answer = 500, b'{"message": "not today"}'
+            if re.search(pattern, self.path) is None:
+                engine = http.client.HTTPConnection("localhost")
+                engine.sock = socket.socket(socket.AF_UNIX)
+                engine.sock.connect(str(docker.socket_path))
+                engine.request(self.command, self.path, body or None, {"Content-Type": "application/json"})
+                response = engine.getresponse()
+                status, answer = response.status, response.read()
+                engine.close()
+            self.send_response(status)
+            if status not in (204, 304):
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_POST = do_DELETE = do_GET
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Between) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"unix://{path}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -190,16 +242,25 @@ def test_an_image_is_not_changed_under_a_container_that_runs(site: Site) -> None
     assert "still runs" in refused["msg"]
 
 
-def test_a_container_that_cannot_be_made_anew_is_as_it_was(site: Site) -> None:
+def test_what_a_killed_exchange_left_is_named_before_anything_is_made(site: Site) -> None:
     wanted = f"{site.repository}@{site.new_digest}"
     site("pulled", to=wanted)
-    # A name that is taken stops the exchange between its two renames.
     site.docker.create(f"{NAMES[0]}_golive_old", f"{site.repository}:1.0.0")
-    failed = site("started", to=wanted)
-    assert failed["failed"], failed
-    assert site.running() == {(site.old, False)}
-    listed = [name for each in site.docker.asked("GET", "/containers/json?all=1") for name in each["Names"]]
-    assert not [name for name in listed if "_golive_new" in name], failed
+    refused = site("started", to=wanted)
+    assert refused["failed"] and site.running() == {(site.old, False)}, refused
+    assert f"docker rm {NAMES[0]}_golive_old" in refused["msg"]
+    assert not [name for name in site.names() if "_golive_new" in name], refused
+
+
+def test_a_container_that_cannot_be_made_anew_is_as_it_was(site: Site, tmp_path: Path) -> None:
+    wanted = f"{site.repository}@{site.new_digest}"
+    site("pulled", to=wanted)
+    ids = {name: site.docker.inspect(name)["Id"] for name in NAMES}
+    with refusing(site.docker, r"_golive_new/rename\?", tmp_path / "docker.sock") as url:  # the second of two renames
+        failed = site("started", docker={"url": url, "images": dict.fromkeys(NAMES, wanted)})
+    assert failed["failed"] and "not today" in failed["msg"], failed
+    assert {name: site.docker.inspect(name)["Id"] for name in NAMES} == ids
+    assert not [name for name in site.names() if "_golive_" in name], failed
 
 
 def test_a_restart_and_a_recreated_container_keep_the_image(site: Site) -> None:

@@ -103,8 +103,6 @@ class Archive:
         """Raise BadInput or Denied, naming who can read it, where it is encrypted and no identity here does; and for lack of room."""
         if self.manifest.recipients is not None:
             age.require_reader(self.manifest.recipients, self.identities, what=self.place.url(self.name))
-        if self.room.jobs < 1:
-            raise BadInput(f"jobs is {self.room.jobs}, expected 1 or more.")
         if (self.is_directory or self.room.jobs > 1) and self.own_path is None:
             self._require_room()
 
@@ -171,8 +169,9 @@ class Archive:
             )
 
     @contextlib.contextmanager
-    def at_hand(self, *, deadline: Deadline) -> t.Iterator[str]:
+    def at_hand(self, *, deadline: Deadline, progress: Progress = SILENT) -> t.Iterator[str]:
         """A path that pg_restore reads with several jobs: all of it was read, and is what was written. Raises ActionFailed."""
+        self.begin(progress, "reading")
         own = self.own_path
         if own is not None:
             for unused in self.stored_chunks():
@@ -217,11 +216,12 @@ class Archive:
 
         Raises ActionFailed where it is not what was written, CommandFailed, TimedOut.
         """
-        self.begin(progress, "restore")
-        told = pg_programs.Restoring(progress, len(self.manifest.tables) if tables is None else tables)
+        tables = len(self.manifest.tables) if tables is None else tables
+        told = pg_programs.Restoring(progress, tables, jobs=self.room.jobs)
         with contextlib.ExitStack() as stack:
             if self.is_directory or self.room.jobs > 1:
-                path = stack.enter_context(self.at_hand(deadline=deadline))
+                path = stack.enter_context(self.at_hand(deadline=deadline, progress=progress))
+                progress.begin("restore")
                 pg_programs.restore_files(
                     programs,
                     path,
@@ -236,6 +236,7 @@ class Archive:
                     told=told,
                 )
                 return
+            self.begin(progress, "restore")
             chunks = stack.enter_context(age.closing(self.chunks()))
             pg_programs.restore_stream(
                 programs,
@@ -509,13 +510,15 @@ def by_decoding(
     """Decode the whole archive and count its rows per table, without a server. Raises ActionFailed, CommandFailed."""
     began = deadline.clock.monotonic()
     counter = RowCounter()
-    archive.begin(progress, "decoding")
     argv = [programs.pg_restore, "--data-only", "--file=-"]
     problems: list[BaseException] = []
     environment = clean_environment()
     with contextlib.ExitStack() as stack:
         if archive.is_directory:
-            argv.append(stack.enter_context(archive.at_hand(deadline=deadline)))
+            argv.append(stack.enter_context(archive.at_hand(deadline=deadline, progress=progress)))
+            progress.begin("decoding")
+        else:
+            archive.begin(progress, "decoding")
         process, said = stack.enter_context(
             pg_programs.running(
                 argv,

@@ -395,11 +395,13 @@ class Directory(Destination):
     def _empty_archives(self, below: str) -> list[str]:
         """Directories that a dump was about to write into; their names end with a slash."""
         start = self._place(below)
-        with contextlib.suppress(FileNotFoundError), _files(f"Listing {start}"), os.scandir(start) as there:
-            folders = [one for one in there if one.is_dir(follow_symlinks=False)]
-            found = [one.name for one in folders if _ARCHIVE_DIRECTORY.match(one.name) and not os.listdir(one.path)]
-            return [f"{below}/{name}/" for name in sorted(found)]
-        return []
+        found: list[str] = []
+        with _files(f"Listing {start}"), contextlib.suppress(FileNotFoundError), os.scandir(start) as there:
+            for one in there:
+                if _ARCHIVE_DIRECTORY.match(one.name) and one.is_dir(follow_symlinks=False):
+                    with contextlib.suppress(FileNotFoundError):  # it ended meanwhile
+                        found += [] if os.listdir(one.path) else [f"{below}/{one.name}/"]
+        return sorted(found)
 
     def discard(self, one: Begun) -> None:
         with contextlib.suppress(s3.Absent):

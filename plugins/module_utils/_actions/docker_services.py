@@ -15,6 +15,7 @@ import json
 import re
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import (
     Deployed,
     ServiceStatus,
@@ -43,6 +44,8 @@ STATES = {
 }
 #: What docker stop does where neither image nor container says otherwise.
 _STOP_SIGNAL, _STOP_SECONDS = "SIGTERM", 10
+#: Renaming one container and removing another takes the engine a moment, however little time is left.
+_UNDO_SECONDS = 10.0
 #: Names of the one that is made and of the one that it takes the place of, for the moment between.
 _NEW, _OLD = "_golive_new", "_golive_old"
 #: What a container's configuration may have from its image: as one value, by entry, and by name.
@@ -222,17 +225,19 @@ class DockerServices:
         if not check_mode:
             self._require_here(self._wanted)
         ids = {name: image.id for name, image in here.items()}
+        before = self._ids()
         return {
             "changed": bool(absent),
             "version": self.version,
-            "digest": f"images:{_hash_of({**self._ids(), **self._wanted, **ids})}",
-            "images": [{"name": name, "from": self._ids()[name], "to": ids.get(name)} for name in self._wanted],
+            "digest": f"images:{_hash_of({**before, **self._wanted, **ids})}",
+            "images": [{"name": name, "from": before[name], "to": ids.get(name)} for name in self._wanted],
             "bytes": sum(here[name].size_bytes or 0 for name in absent if name in here),
             "seconds": round(deadline.clock.monotonic() - began, 3),
         }
 
     def require_available(self, version: str) -> str:
-        return f"images:{_hash_of({name: image.id for name, image in self._require_here(self._wanted).items()})}"
+        here = {name: image.id for name, image in self._require_here(self._wanted).items()}
+        return f"images:{_hash_of({**self._ids(), **here})}"
 
     def select(self, version: str) -> None:
         self._switch(self._require_here(self._wanted))
@@ -253,6 +258,12 @@ class DockerServices:
         old = self._raw(name)
         if old["State"].get("Running"):
             raise Refused(f"{name} runs: its image is not changed under it.", remedy="Stop it first: state stopped.")
+        with contextlib.suppress(docker.NotThere):
+            self._engine.inspected("containers", f"{name}{_OLD}", deadline=self._deadline)
+            raise Refused(
+                f"There is a container {name}{_OLD}, as a run that was killed while it changed {name} leaves one.",
+                remedy=f"Once {name} is as it should be: docker rm {name}{_OLD}.",
+            )
         try:
             own = self._engine.inspected("images", str(old["Image"]), deadline=self._deadline)["Config"] or {}
         except docker.NotThere:
@@ -263,19 +274,20 @@ class DockerServices:
             change("DELETE", f"/containers/{name}{_NEW}", deadline=self._deadline)
         change("POST", f"/containers/create?name={name}{_NEW}", deadline=self._deadline, content=wanted)
         is_aside = False
-        try:
-            for network, endpoint in others.items():
-                content = {"Container": f"{name}{_NEW}", "EndpointConfig": endpoint}
-                change("POST", f"/networks/{network}/connect", deadline=self._deadline, content=content)
-            change("POST", f"/containers/{name}/rename?name={name}{_OLD}", deadline=self._deadline)
-            is_aside = True
-            change("POST", f"/containers/{name}{_NEW}/rename?name={name}", deadline=self._deadline)
-        except GoliveError:
-            own_time = Deadline(_STOP_SECONDS, clock=self._deadline.clock)
-            if is_aside:
-                change("POST", f"/containers/{name}{_OLD}/rename?name={name}", deadline=own_time)
-            change("DELETE", f"/containers/{name}{_NEW}", deadline=own_time)
-            raise
+        with uninterrupted():  # between the two names nobody has the one that everybody knows
+            try:
+                for network, endpoint in others.items():
+                    content = {"Container": f"{name}{_NEW}", "EndpointConfig": endpoint}
+                    change("POST", f"/networks/{network}/connect", deadline=self._deadline, content=content)
+                change("POST", f"/containers/{name}/rename?name={name}{_OLD}", deadline=self._deadline)
+                is_aside = True
+                change("POST", f"/containers/{name}{_NEW}/rename?name={name}", deadline=self._deadline)
+            except GoliveError:
+                own_time = Deadline(_UNDO_SECONDS, clock=self._deadline.clock)
+                if is_aside:
+                    change("POST", f"/containers/{name}{_OLD}/rename?name={name}", deadline=own_time)
+                change("DELETE", f"/containers/{name}{_NEW}", deadline=own_time)
+                raise
         now = str(self._raw(name)["Image"])
         if now != image.id:
             raise ActionFailed(f"{name} has image {now}, expected {image.id}; {name}{_OLD} is as it was.")

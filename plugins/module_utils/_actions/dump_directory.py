@@ -45,8 +45,6 @@ _NOTES = 3
 
 def require_jobs(jobs: int, wanted: str) -> None:
     """Raises BadInput."""
-    if jobs < 1:
-        raise BadInput(f"jobs is {jobs}, expected 1 or more.")
     if jobs > 1 and wanted != "directory":
         raise BadInput(
             f"jobs is {jobs}, and pg_dump writes the custom format with one.",

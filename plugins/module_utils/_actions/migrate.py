@@ -488,7 +488,7 @@ class Migration:
                 count = len(plan["pending"])
                 would = f"Would apply {count} revisions to {target}."
                 return {"changed": True, "migration": plan, "diff": diff, "msg": would}
-            schema = self._kept_schema(current)
+            schema = self._keep_schema(current)
             ended, invalid = self._migrate("upgrade", target, current, [target], plan)
             return {
                 "changed": True,
@@ -506,7 +506,7 @@ class Migration:
                 f"in {ended.seconds:.1f} s.",
             }
 
-    def _kept_schema(self, current: t.Sequence[str]) -> dict[str, t.Any] | None:
+    def _keep_schema(self, current: t.Sequence[str]) -> dict[str, t.Any] | None:
         """Keep the schema as it is before anything changes. Of the same release the first stands: it went on where it stopped."""
         path = self.params["schema_file"]
         if path is None:
@@ -529,6 +529,7 @@ class Migration:
         )
 
     def _compared_schema(self, revisions: t.Sequence[str]) -> dict[str, t.Any] | None:
+        """The schema beside the one that was kept before these revisions; None where none was asked for."""
         path = self.params["schema_file"]
         if path is None:
             return None

@@ -656,7 +656,7 @@ class Backup:
                     left[self.place.url(name)] = why
         if left:
             known = getattr(problem, "known", {})
-            more = f" So could {len(left) - 1} more files of it not." if len(left) > 1 else ""
+            more = f" Nor could {len(left) - 1} more of its files." if len(left) > 1 else ""
             raise ActionFailed(
                 f"{problem} {next(iter(left))} could not be removed: {next(iter(left.values()))}{more}",
                 remedy="It has no manifest, so nothing takes it for a backup; remove it by hand.",
@@ -744,7 +744,7 @@ class Backup:
             return dump.stored(path, self.stored), seen
 
     def _expected_bytes(self) -> int | None:
-        """What the last backup would take, now that the database has grown; None where none was compressed like this one."""
+        """What the last backup would take, now that the database has grown; None where it was not compressed like this one."""
         below = manifest.folder(self.source.known_as)
         names = [name for name in self.place.names(below) if name.endswith(MANIFEST_SUFFIX)]
         for name in names[-1:]:

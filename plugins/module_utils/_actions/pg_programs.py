@@ -370,9 +370,10 @@ _VERBOSE = re.compile(
 class Restoring:
     """How far pg_restore is, by what it says with ``--verbose``; none of that belongs to an error's text."""
 
-    def __init__(self, progress: Progress, tables: int) -> None:
+    def __init__(self, progress: Progress, tables: int, *, jobs: int = 1) -> None:
         self._progress = progress
         self._tables = tables
+        self._jobs = jobs
         self._at = 0
         self._is_behind_data = False
         self._goes_on = False
@@ -392,12 +393,16 @@ class Restoring:
         if line.startswith(b"pg_restore: processing data for table "):
             self._at = min(self._at + 1, self._tables)
             self._progress.tables(self._at, self._tables)
-        elif line.startswith(b"pg_restore: creating ") and self._at:
-            if not self._is_behind_data:
-                self._is_behind_data = True
-                self._progress.begin("indexes")
+        elif line.startswith(b"pg_restore: creating ") and self._at and self._is_past_data():
             self._progress.made()
         return self._goes_on
+
+    def _is_past_data(self) -> bool:
+        """One job makes indexes when all data is in; of several, one makes those of a table while others fill the next."""
+        if not self._is_behind_data and (self._jobs == 1 or self._at >= self._tables):
+            self._is_behind_data = True
+            self._progress.begin("indexes")
+        return self._is_behind_data
 
 
 def _restoring(

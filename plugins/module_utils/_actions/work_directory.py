@@ -37,19 +37,24 @@ _TAKEN = "a run that is alive is at work on it"
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """What a run has on this host: a directory, if any, for so many jobs, and the id that its own ones below are named for."""
+    """What a run has on this host: a directory, if any, for so many jobs, and the id that its own ones below are named for.
+
+    Raises BadInput for less than one job.
+    """
 
     directory: str | None = None
     jobs: int = 1
     identity: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise BadInput(f"jobs is {self.jobs}, expected 1 or more.")
 
     def require(self, needed: int, *, what: str, instead: str) -> dict[str, t.Any]:
         """The directory, its free bytes and those that are needed. Raises BadInput, Denied, and Refused where there is too little.
 
         ``what`` needs it, as the beginning of a sentence; ``instead`` is the way without, as the end of one.
         """
-        if self.jobs < 1:
-            raise BadInput(f"jobs is {self.jobs}, expected 1 or more.")
         if self.directory is None:
             raise BadInput(
                 f"{what} needs room for {needed} bytes on {os.uname().nodename}, and work_dir does not say where.",

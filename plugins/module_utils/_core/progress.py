@@ -27,7 +27,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file i
 NAMED_BY = "OPSREADY_PROGRESS"
 FILE = "figures"
 #: What an action can be at.
-PHASES = ("dump", "storing", "restore", "indexes", "comparison", "decoding", "reading back")
+PHASES = ("dump", "storing", "reading", "restore", "indexes", "comparison", "decoding", "reading back")
 #: By what the whole is estimated, where it is not known.
 ESTIMATED_BY = ("last backup", "database")
 
@@ -141,18 +141,17 @@ class Told(Progress):
                 os.close(self._descriptor)
 
     def _tell(self) -> None:
-        # Whatever happens here is not the work's: a full disk, a store that does not answer.
-        with contextlib.suppress(Exception):
-            while not self._ended.wait(_SECONDS_BETWEEN):
-                phase = self._phase
-                if phase is None:
-                    continue
+        while not self._ended.wait(_SECONDS_BETWEEN):
+            phase = self._phase
+            if phase is None:
+                continue
+            with contextlib.suppress(Exception):  # a full disk, a file that is gone by now: no matter of the work's
                 self._write(phase)
-                if phase.estimate is not None:
-                    asked, phase.estimate = phase.estimate, None
-                    expected = _expected(asked)
-                    if expected is not None:
-                        phase.whole, phase.estimated_by = expected, ESTIMATED_BY[0]
+            if phase.estimate is not None:
+                asked, phase.estimate = phase.estimate, None
+                expected = _expected(asked)
+                if expected is not None:
+                    phase.whole, phase.estimated_by = expected, ESTIMATED_BY[0]
 
     def _write(self, phase: _Phase) -> None:
         figures = json.dumps(phase.figures()).encode("ascii")

@@ -87,6 +87,14 @@ def block_cleanup(writer: Writer) -> None:
     os.mkdir(partial)
 
 
+def test_a_database_that_was_never_backed_up_has_nothing_begun(tmp_path: Path) -> None:
+    place = Directory(str(tmp_path))
+    assert place.begun("archive") == []
+    empty = tmp_path / "archive" / "20261122T010203Z-1f2e3d4c.dump"
+    empty.mkdir(parents=True)
+    assert [one.name for one in place.begun("archive")] == [f"archive/{empty.name}/"]
+
+
 def test_nothing_is_seen_before_it_is_committed_and_nothing_stays_after_a_failure(tmp_path: Path) -> None:
     place = Directory(str(tmp_path))
     seen: list[list[str]] = []

@@ -216,6 +216,22 @@ def test_what_pg_restore_does_is_counted_and_kept_out_of_what_it_complains_of() 
     assert counted.seen == [(1, 2), (2, 2), "indexes", "made", "made"]
 
 
+def test_an_index_that_one_of_several_jobs_makes_before_all_data_is_in_ends_no_phase() -> None:
+    data, index = (b'pg_restore: processing data for table "app.a"\n', b'pg_restore: creating INDEX "app.a_i"\n')
+    said = [
+        data,
+        index,
+        b"pg_restore: launching item 7 TABLE DATA b\n",
+        data,
+        index,
+        b"pg_restore: finished main parallel loop\n",
+    ]
+    counted = Counted()
+    told = pg_programs.Restoring(counted, 2, jobs=2)
+    assert all(told.takes(line) for line in said)
+    assert counted.seen == [(1, 2), (2, 2), "indexes", "made"]
+
+
 def test_who_is_not_watched_loses_no_line() -> None:
     told = pg_programs.Restoring(SILENT, 2)
     assert not any(told.takes(line) for line in SAID + FAILED)

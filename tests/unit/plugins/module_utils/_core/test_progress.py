@@ -84,11 +84,24 @@ def test_an_estimate_that_fails_leaves_the_first_one(word: str) -> None:
 
 def test_a_folder_that_somebody_made_before_is_left_alone(word: str) -> None:
     os.mkdir(folder_of(word))
-    counted = threading.Event()
+    counted: list[int] = []
     with telling() as told:
-        told.begin("dump", size=lambda: counted.set() or 1)
-        assert counted.wait(20)
+        told.begin("dump", size=lambda: counted.append(1) or 1)
+        await_true(lambda: len(counted) > 1, seconds=20, what="The look behind the first write")
     assert os.listdir(folder_of(word)) == []
+
+
+def test_a_figure_that_cannot_be_had_once_ends_nothing(word: str) -> None:
+    asked = iter([FileNotFoundError("stored meanwhile")])
+
+    def size() -> int:
+        for problem in asked:
+            raise problem
+        return 7
+
+    with telling() as told:
+        told.begin("storing", size=size)
+        await_true(lambda: os.path.exists(folder_of(word)), seconds=20, what="The look behind it")
 
 
 def test_work_that_is_done_before_the_first_second_makes_no_file(word: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,9 @@ class ActionModule(ActionBase):
         refuse_forged(load_extra_vars(self._loader))
         options = validated(_OPTIONS, plain(self._task.args, variables.get("omit")), where="plan")
         faults: list[str] = []
-        system_file.require_steps(options["satisfies"], name="satisfies")
+        system_file.require_steps(
+            options["satisfies"], name="golive_satisfies" if options["system_file"] else "satisfies"
+        )
         if options["system_file"]:
             self._check_system_file(variables)
         raw_items = self._raw_list(options["checklist"], variables)
@@ -212,6 +214,7 @@ class ActionModule(ActionBase):
             "hosts_sha256": hashlib.sha256(as_json(hosts)).hexdigest(),
             "strictness": {
                 "require": options["require"],
+                "satisfies": options["satisfies"],
                 "hosts": {item["pattern"]: item["hosts"] for item in expected},
                 "items": demands,
             },

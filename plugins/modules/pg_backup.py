@@ -106,7 +106,7 @@ options:
     default: custom
   jobs:
     description:
-      - So many jobs dump, with O(format=directory), and restore for the proof. They share the snapshot of the counts. Each is a session on the server,
+      - With O(format=directory) alone, so many jobs dump, and restore for the proof. They share the snapshot of the counts. Each is a session on the server,
         beside two of the module. Where the module is ended by SIGKILL, a job that is within a table ends after that table.
     type: int
     default: 1

@@ -42,7 +42,7 @@ options:
   satisfies:
     description:
       - Ids of written checklists that the release serves by what it does, by the name of its step; what only the release can
-        do needs no item.
+        do needs no item. Steps of a way back cover nothing that is required.
     type: dict
     default: {}
   directory:

@@ -105,7 +105,7 @@ class ProgressWatch(contextlib.AbstractContextManager["ProgressWatch"]):
         self._reader = self._reader or _beside(self._action)
         folder = folder_of(self._word)
         # Nobody else's folder is believed.
-        asked = f"[ -O {folder} ] && [ -f {folder}/{FILE} ] && head -c {MOST_BYTES} {folder}/{FILE} 2>/dev/null || :"
+        asked = f"[ ! -L {folder} ] && [ -O {folder} ] && [ ! -L {folder}/{FILE} ] && [ -f {folder}/{FILE} ] && head -c {MOST_BYTES} {folder}/{FILE} 2>/dev/null || :"
         answer = self._reader._low_level_execute_command(f"{{ {asked}; }}")
         if answer["rc"] != 0:
             raise UnexpectedAnswer(f"The shell ended with code {answer['rc']}.")

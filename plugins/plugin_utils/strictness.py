@@ -212,7 +212,7 @@ def depends_on_host(check: str, raw: t.Any, value: t.Any) -> dict[str, Leaf]:
 def compared(now: Strictness, before: Strictness | None) -> list[dict[str, t.Any]]:
     """What changed since, each with ``id``, ``field``, ``was``, ``now`` and ``kind``: loosened, or changed.
 
-    Both are ``{"require": ids, "hosts": {pattern: names}, "items": {id: demanded}, "on_hosts": {id: [{options, hosts}]},
+    Both are ``{"require": ids, "satisfies": {step: ids}, "hosts": {pattern: names}, "items": {id: demanded}, "on_hosts": {id: [{options, hosts}]},
     "not_applicable": {id: hosts}}``.
     """
     if not before:
@@ -222,6 +222,12 @@ def compared(now: Strictness, before: Strictness | None) -> list[dict[str, t.Any
         {"id": identity, **_field("require", "required", "not required", LOOSENED)}
         for identity in before.get("require") or []
         if not any(identity == wide or identity.startswith(f"{wide}.") for wide in wanted)
+    ]
+    found += [
+        {"id": identity, **_field("covered", "by items", f"by the step {step}", LOOSENED)}
+        for step, ids in (now.get("satisfies") or {}).items()
+        for identity in ids
+        if "satisfies" in before and identity not in before["satisfies"].get(step, ())
     ]
     for identity, was in sorted((before.get("items") or {}).items()):
         current = (now.get("items") or {}).get(identity)

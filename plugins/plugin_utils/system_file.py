@@ -251,7 +251,7 @@ def check_together(values: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong between variables that are each right by themselves."""
     parts = {name: value for name, value in values.items() if isinstance(value, t.Mapping)}
     faults = []
-    if "golive_workers" in parts and not parts.get("golive_services", {}).get("workers"):
+    if "golive_workers" in parts and "golive_services" in parts and not parts["golive_services"].get("workers"):
         faults.append(
             "golive_workers needs golive_services.workers: workers that the release does not stop go on consuming while the "
             "database is migrated"

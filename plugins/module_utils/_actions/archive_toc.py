@@ -27,6 +27,8 @@ _VERSIONS = range(12, 17)
 _CUSTOM, _DIRECTORY = 1, 3
 #: No name, query or function's body is longer: PostgreSQL itself holds none.
 _LONGEST_TEXT = 1 << 30
+#: Of an entry, in digits.
+_LONGEST_NUMBER = 18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +61,16 @@ class _Stream:
         self.int_size = 4
 
     def take(self, size: int) -> bytes:
-        while len(self._held) - self._at < size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                raise UnexpectedAnswer("The archive ends within its table of contents.")
-            self._held, self._at = self._held[self._at :] + chunk, 0
+        there = len(self._held) - self._at
+        if there < size:
+            parts = [self._held[self._at :]]
+            while there < size:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    raise UnexpectedAnswer("The archive ends within its table of contents.")
+                parts.append(chunk)
+                there += len(chunk)
+            self._held, self._at = b"".join(parts), 0
         self._at += size
         return self._held[self._at - size : self._at]
 
@@ -100,12 +107,18 @@ def read(chunks: t.Iterable[bytes]) -> list[Entry]:
     if kind not in (_CUSTOM, _DIRECTORY) or not (1 <= stream.int_size <= 8 and 1 <= offset_size <= 8):
         raise UnexpectedAnswer("The archive is of neither the custom nor the directory format of pg_dump.")
     _skip_head(stream, minor)
-    raw = [_entry(stream, minor, offset_size if kind == _CUSTOM else None) for unused in range(stream.number())]
+    count = stream.number()
+    if count < 0:
+        raise UnexpectedAnswer("The archive's table of contents is unreadable.")
+    raw = [_entry(stream, minor, offset_size if kind == _CUSTOM else None) for unused in range(count)]
     decode = _decoder(raw)
-    return [
-        Entry(number, decode(description), decode(schema), decode(name), needs)
-        for number, description, schema, name, unused, needs in raw
-    ]
+    try:
+        return [
+            Entry(number, decode(description), decode(schema), decode(name), needs)
+            for number, description, schema, name, unused, needs in raw
+        ]
+    except (UnicodeError, LookupError, TypeError):  # an encoding that is none of text
+        raise UnexpectedAnswer("The archive's names cannot be read.")
 
 
 def _skip_head(stream: _Stream, minor: int) -> None:
@@ -144,7 +157,7 @@ def _entry(stream: _Stream, minor: int, offset_size: int | None) -> _Raw:
     stream.text()  # whether it has OIDs
     needs = []
     for text in iter(stream.text, None):
-        if not text.isdigit():
+        if not text.isdigit() or len(text) > _LONGEST_NUMBER:
             raise UnexpectedAnswer("The archive's table of contents is unreadable.")
         needs.append(int(text))
     if offset_size is None:

@@ -191,7 +191,10 @@ class Archive:
     def _copy(self, name: str, said: t.Mapping[str, t.Any], path: str, deadline: Deadline) -> None:
         to = os.path.join(path, self._local(name))
         with age.closing(self.chunks(name, said)) as chunks:
-            for_us = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                for_us = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            except OSError as problem:
+                raise UnexpectedAnswer(f"Making {to}: {problem.strerror}.")
             with open(for_us, "wb", buffering=0) as copy:
                 for chunk in chunks:
                     deadline.require(f"Reading {self.place.url(name)}")

@@ -191,7 +191,7 @@ def kept(path: str) -> Kept:
     """What ``keep`` wrote. Raises what ``read_whole`` does, and UnexpectedAnswer for anything else."""
     file = read_whole(path, max_bytes=_LARGEST)
     try:
-        head, *lines = [json.loads(line) for line in file.octets.decode("utf-8").splitlines()]
+        head, *lines = [json.loads(line) for line in file.octets.decode("utf-8").split("\n") if line]
         if head["form"] != _FORM:
             raise ValueError
         objects = {str(name): str(definition) for name, definition in lines}

@@ -64,6 +64,7 @@ class Room:
             if not stat.S_ISDIR(os.stat(self.directory).st_mode):
                 raise BadInput(f"work_dir {self.directory} is not a directory.")
             disk = os.statvfs(self.directory)
+            _require_safe(self.directory)
         if not os.access(self.directory, os.W_OK | os.X_OK, effective_ids=True):
             raise Denied(f"work_dir {self.directory} cannot be written by this user.")
         free = disk.f_bavail * disk.f_frsize
@@ -107,6 +108,24 @@ def remove(path: str, problem: BaseException | None) -> None:
     )
 
 
+def _is_ours_alone(path: str) -> bool:
+    """Whether it is a directory of this user that nobody else can change; not a link to one."""
+    seen = os.lstat(path)
+    return (
+        stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid() and not seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
+
+
+def _require_safe(path: str) -> None:
+    """Raises Refused where others can put something else in the place of what is ours."""
+    mode = os.stat(path).st_mode
+    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+        raise Refused(
+            f"Others can rename what lies in work_dir {path}, and what lies there is the whole database.",
+            remedy="Name a directory that only this user can write, or set its sticky bit.",
+        )
+
+
 @contextlib.contextmanager
 def _doing(what: str) -> t.Iterator[None]:
     try:
@@ -126,6 +145,11 @@ def _made(above: str, identity: str | None) -> tuple[str, int]:
         path = os.path.join(above, "-".join(parts) + ".work")
         with contextlib.suppress(FileNotFoundError), _os_errors(f"Making {path}"):
             os.makedirs(above, mode=0o700, exist_ok=True)
+            if not _is_ours_alone(above):
+                raise Refused(
+                    f"{above} is a link, or others can change it, and what lies there is the whole database.",
+                    remedy="Remove it, or name another directory as work_dir.",
+                )
             os.mkdir(path, 0o700)
             lock = _locked(path)
             if lock is not None:
@@ -178,7 +202,7 @@ def left(directory: str, folder: str) -> list[tuple[str, str | None]]:
     above = os.path.join(directory, folder)
     with _doing(f"Looking at work_dir {directory}"):
         os.stat(directory)
-        names = sorted(os.listdir(above)) if os.path.isdir(above) else []
+        names = sorted(os.listdir(above)) if os.path.isdir(above) and _is_ours_alone(above) else []
     found = [(os.path.join(above, name), _NAME.match(name)) for name in names]
     return [
         (path, None if match["identity"] is None else unquote(match["identity"]))

@@ -114,6 +114,14 @@ def test_an_item_that_is_gone_is_found_and_a_new_one_is_no_change() -> None:
     assert _found(_of_items(one), _of_items(one, two)) == []
 
 
+def test_what_a_step_is_said_to_cover_since_is_found() -> None:
+    was = _strict()
+    assert _found(was, {**was, "satisfies": {"backup": ["S1.10"]}}) == []  # a GO of before there was such a word
+    was["satisfies"] = {"backup": ["S1.10"]}
+    assert _found(was, {**was, "satisfies": {"backup": ["S1.10", "S1.21"]}}) == [("covered", "loosened")]
+    assert _found({**was, "satisfies": {"backup": ["S1.10", "S1.21"]}}, was) == []
+
+
 @pytest.mark.parametrize(
     ("was", "now", "found"),
     [(["S1"], [], ["require"]), (["S1", "S2.4"], ["S1"], ["require"]), (["S2.4"], ["S2"], []), ([], ["S1"], [])],

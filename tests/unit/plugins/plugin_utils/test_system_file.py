@@ -155,11 +155,12 @@ def test_what_could_only_fail_in_the_window_is_refused_before(name: str, value: 
 def test_workers_that_are_no_services_of_ours_cannot_be_released() -> None:
     """Nothing would stop them: they would consume through the migration, and be in the way of the way back."""
     workers = {"url": "redis://127.0.0.1/0"}
-    for services in ({}, {"golive_services": SERVICES}, {"golive_services": {**SERVICES, "workers": []}}):
+    for services in ({"golive_services": SERVICES}, {"golive_services": {**SERVICES, "workers": []}}):
         (fault,) = check_together({"golive_workers": workers, **services})
         assert fault.startswith("golive_workers needs golive_services.workers")
     good = {"golive_workers": workers, "golive_services": {**SERVICES, "workers": ["worker"]}}
     assert check_together(good) == check_together({"golive_services": SERVICES}) == []
+    assert check_together({"golive_workers": workers}) == [], "what cannot be read is told by itself"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,33 @@ def test_what_nobody_holds_is_removed_and_what_somebody_holds_is_not(tmp_path: P
     assert (tmp_path / "a" / "notes").is_dir()
 
 
+@pytest.mark.parametrize("trap", ["link", "writable"])
+def test_what_others_can_change_is_not_entered_and_not_swept(tmp_path: Path, trap: str) -> None:
+    """The name below work_dir can be guessed, and a dump below it is the whole database."""
+    victim = tmp_path / "victim"
+    (victim / "golive-r-1-00000000.work").mkdir(parents=True)
+    above = tmp_path / "room" / "shop"
+    above.parent.mkdir()
+    if trap == "link":
+        above.symlink_to(victim)
+    else:
+        victim.rename(above)
+        above.chmod(0o777)
+    with pytest.raises(Refused, match="others can change it"), Room(str(above.parent)).taken("shop"):
+        pass
+    assert work_directory.left(str(above.parent), "shop") == []
+    assert len(list(above.iterdir())) == 1
+
+
+def test_a_room_that_others_can_rearrange_is_refused(tmp_path: Path) -> None:
+    room = Room(str(tmp_path))
+    tmp_path.chmod(0o777)
+    with pytest.raises(Refused, match="Others can rename"):
+        room.require(1, what="A dump", instead="")
+    tmp_path.chmod(0o1777)
+    assert room.require(1, what="A dump", instead="")["path"] == str(tmp_path)
+
+
 def test_one_that_is_swept_before_it_is_held_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, swept = os.open, []
 
@@ -88,7 +115,6 @@ def test_room_that_is_not_there_is_refused_with_its_figures(tmp_path: Path) -> N
     for room, said in (
         (Room(), "work_dir does not say where"),
         (Room(str(tmp_path / "gone")), "No such file"),
-        (Room(str(tmp_path), jobs=0), "jobs is 0, expected 1 or more"),
     ):
         with pytest.raises(BadInput, match=said):
             room.require(1, what="It", instead="")

@@ -33,7 +33,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     ReportError,
     budget_verdict,
     build_report,
-    human_time,
+    measured_later,
     word,
     write_all,
 )
@@ -406,9 +406,9 @@ def _figures(release: t.Mapping[str, t.Any]) -> list[str]:
         budget = downtime.get("budget_seconds")
         allowed = f" of {budget:g} s allowed" if budget is not None else ", no budget was given"
         # A way back days later has a window of its own.
-        since = f" since {human_time(downtime['since'])}" if _is_later(downtime, release) else ""
+        since = measured_later(release)
         lines.append(
-            f"downtime{since}: {_measured(downtime)}{allowed}, measured on the user path every "
+            f"downtime{since and ' '}{since}: {_measured(downtime)}{allowed}, measured on the user path every "
             f"{downtime['resolution_seconds']:g} s"
         )
     if backup:
@@ -433,9 +433,3 @@ def _proof(backup: t.Mapping[str, t.Any]) -> str:
         "head": "its stored bytes compared, neither read back nor restored",
     }
     return proofs.get(str(backup.get("verified")), "not proven")
-
-
-def _is_later(downtime: t.Mapping[str, t.Any], release: t.Mapping[str, t.Any]) -> bool:
-    """Whether it was measured only after the release had gone its way."""
-    began = [step["started"] for step in release["steps"] if step["name"] == TOUCHING[0] and step["started"]]
-    return bool(began and downtime.get("since") and parse_utc(downtime["since"]) > parse_utc(began[0]))

@@ -33,6 +33,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     human_seconds,
     human_time,
     lost_jobs,
+    measured_later,
     names,
     natural_key,
     not_listed,
@@ -307,7 +308,7 @@ def _tiles(report: Mapping[str, Any]) -> str:
             or "nothing else",
         )
     ]
-    tiles += _downtime_tile(section(release, "downtime"))
+    tiles += _downtime_tile(release)
     backup = section(release, "backup")
     if backup:
         notes = [f"{human_number(backup[name])} {name}" for name in ("tables", "rows") if backup.get(name) is not None]
@@ -333,7 +334,8 @@ def _tiles(report: Mapping[str, Any]) -> str:
 _LEDGER_WORDS = (("before", "before the drain"), ("finished", "finished"), ("waiting", "still waiting"))
 
 
-def _downtime_tile(downtime: Mapping[str, Any]) -> list[str]:
+def _downtime_tile(release: Mapping[str, Any]) -> list[str]:
+    downtime = section(release, "downtime")
     if not downtime:
         return []
     seconds, budget = downtime.get("seconds"), downtime.get("budget_seconds")
@@ -341,7 +343,8 @@ def _downtime_tile(downtime: Mapping[str, Any]) -> list[str]:
     allowed = human_seconds(budget)
     if allowed:
         figure += f"<small> of {escape(allowed)}</small>"
-    notes = [budget_sentence(downtime) if allowed else "no budget was given"]
+    later = measured_later(release)
+    notes = [f"measured only {later}" if later else "", budget_sentence(downtime) if allowed else "no budget was given"]
     if downtime.get("resolution_seconds") is not None:
         notes.append(f"measured every {human_seconds(downtime['resolution_seconds'])}")
     if downtime.get("unknown_seconds"):

@@ -26,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.report_model impor
     human_seconds,
     human_time,
     lost_jobs,
+    measured_later,
     names,
     natural_key,
     not_listed,
@@ -96,7 +97,7 @@ def render_markdown(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the report as Markdown."""
     yield _verdict(report)
     yield _steps(report)
-    yield _downtime(section(section(report, "release"), "downtime"))
+    yield _downtime(section(report, "release"))
     yield _backup(section(section(report, "release"), "backup"))
     yield _way_back(report)
     yield from _checklist(report)
@@ -200,12 +201,14 @@ def _steps(report: Mapping[str, Any]) -> str:
     )
 
 
-def _downtime(downtime: Mapping[str, Any]) -> str:
+def _downtime(release: Mapping[str, Any]) -> str:
+    downtime = section(release, "downtime")
     if not downtime:
         return ""
     facts = [
         ("Measured from outside", human_seconds(downtime.get("seconds")) or "unknown"),
         ("Budget", human_seconds(downtime.get("budget_seconds")) or "none was given"),
+        ("Measured only", measured_later(release)),
         ("Verdict", budget_sentence(downtime)),
         ("Resolution", human_seconds(downtime.get("resolution_seconds"))),
         ("Samples", human_number(downtime.get("samples"))),

@@ -21,7 +21,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import STEPS, WAY_BACK
+from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import STEPS, TOUCHING, WAY_BACK
 
 SCHEMA_VERSION = 1
 
@@ -280,6 +280,17 @@ def budget_sentence(downtime: Mapping[str, Any]) -> str:
     if verdict == WITHIN_BUDGET:
         return "within the budget"
     return "whether it was within the budget is not known" if verdict == BUDGET_UNKNOWN else ""
+
+
+def measured_later(release: Mapping[str, Any]) -> str:
+    """Return since when was measured, where that is after the release had gone its way; "" for a downtime of all of it."""
+    since = parse_time(as_text(section(release, "downtime").get("since")))
+    began = [
+        parse_time(as_text(step.get("started"))) for step in rows(release, "steps") if step.get("name") == TOUCHING[0]
+    ]
+    if since is None or not began or began[0] is None or since <= began[0]:
+        return ""
+    return f"since {human_time(since.isoformat())}"
 
 
 def ways_title(report: Mapping[str, Any]) -> str:

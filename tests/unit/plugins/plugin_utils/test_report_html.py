@@ -182,6 +182,13 @@ def test_without_a_budget_the_tile_says_so() -> None:
     assert "within the budget" not in page
 
 
+def test_a_downtime_that_was_measured_later_says_so_and_that_of_the_release_does_not() -> None:
+    report = samples.live()
+    assert "measured only" not in page_of(report)
+    report["release"]["downtime"]["since"] = "2026-11-25T01:00:00Z"
+    assert "measured only since 2026-11-25 01:00:00 UTC" in page_of(report)
+
+
 def test_the_point_of_no_return_stands_before_its_step() -> None:
     page = page_of(samples.live())
     assert re.search(r'class="turn">.{0,80}</li>\n<li class="done"><span class="name">Maintenance off', page)

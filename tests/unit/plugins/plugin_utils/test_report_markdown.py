@@ -131,6 +131,13 @@ def test_of_very_many_hosts_only_those_that_do_not_pass_get_a_line() -> None:
     assert len(section.splitlines()) < 20
 
 
+def test_a_downtime_that_was_measured_later_says_so() -> None:
+    report = samples.live()
+    assert "Measured only" not in markdown_of(report)
+    report["release"]["downtime"]["since"] = "2026-11-25T01:00:00Z"
+    assert "| Measured only | since 2026-11-25 01:00:00 UTC |" in markdown_of(report)
+
+
 def test_downtime_backup_waivers_and_sign_offs_are_tables() -> None:
     tokens = MARKDOWN.parse(markdown_of(samples.live()))
     assert sum(token.type == "table_open" for token in tokens) == 7

@@ -92,6 +92,9 @@ def test_names_are_in_the_encoding_of_the_database(encoding: str, python: str) -
     assert read([body])[0].name == name
     with pytest.raises(UnexpectedAnswer, match="names are in EUC_XY"):
         read([written(ENTRIES, encoding="EUC_XY")])
+    for no_text in ("hex", "idna", "undefined", "utf_16", "rot13"):
+        with pytest.raises(UnexpectedAnswer, match="names cannot be read"):
+            read([written(ENTRIES, encoding=no_text)])
 
 
 def test_a_name_with_a_dot_is_asked_for_in_quotes() -> None:

@@ -55,6 +55,8 @@ _CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 #: What a container's configuration may have from its image: as one value, by entry, and by name.
 _WHOLE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck", "Shell")
 _BY_NAME = ("Labels", "ExposedPorts", "Volumes")
+#: What a container may have of another one, which Docker keeps by that one's id.
+_SHARED = ("NetworkMode", "IpcMode", "PidMode")
 #: Networks that are no network of their own, in which a container has no settings.
 _BUILT_IN = ("none", "host", "default", "bridge")
 
@@ -179,6 +181,7 @@ class DockerServices:
         return StopTerms(config.get("StopSignal") or _STOP_SIGNAL, float(_STOP_SECONDS if seconds is None else seconds))
 
     def require_renewable(self, service: str, *, deadline: Deadline) -> None:
+        self._require_separable([service])
         self._require_here({service: str(self._raw(service, deadline)["Image"])})
 
     def renew(self, service: str, *, deadline: Deadline) -> None:
@@ -208,6 +211,26 @@ class DockerServices:
         with contextlib.suppress(docker.NotThere):
             return self._engine.image(digest, deadline=self._deadline)
         return None if "@" in digest else self._engine.image_by_digest(digest, deadline=self._deadline)
+
+    def _require_separable(self, names: t.Iterable[str]) -> None:
+        """That each could be made anew by itself. Raises Refused before a container is touched."""
+        for name in names:
+            host = self._raw(name).get("HostConfig") or {}
+            if host.get("AutoRemove"):
+                raise Refused(
+                    f"{name} has HostConfig.AutoRemove (docker run --rm): once it stops it is gone, and there is no way back to it.",
+                    remedy="Make it without --rm, or release it apart.",
+                )
+            others = [(mode, str(host.get(mode) or "")) for mode in _SHARED]
+            others = [(mode, value.partition(":")[2]) for mode, value in others if value.startswith("container:")]
+            others += [("VolumesFrom", str(value).partition(":")[0]) for value in host.get("VolumesFrom") or ()]
+            if others:
+                setting, other = others[0]
+                raise Refused(
+                    f"{name} has HostConfig.{setting} of another container, {_name_or_id(other)}: made anew it would not be what "
+                    f"it is, and once the other is, {name} would not start.",
+                    remedy="Have Compose recreate them (docker compose up --force-recreate), and release them apart from the others.",
+                )
 
     def _require_here(self, wanted: t.Mapping[str, str]) -> dict[str, Image]:
         """All of them, before the first container is touched. Raises Refused."""
@@ -241,7 +264,8 @@ class DockerServices:
         return None
 
     def snapshot(self) -> dict[str, t.Any]:
-        """Raises Refused where an image is gone, since no way back would have it."""
+        """Raises Refused where an image is gone, since no way back would have it, or a container could not be made anew."""
+        self._require_separable(self._names)
         here = self._require_here(self._ids())
         return {
             "containers": {
@@ -253,6 +277,7 @@ class DockerServices:
         """Have every wanted image here, by digest. No container is touched."""
         if not self._wanted:
             raise BadInput("docker.images is needed: the digest of each container's image.")
+        self._require_separable(self._names)
         began = deadline.clock.monotonic()
         absent = {name: digest for name, digest in self._wanted.items() if self._image(digest) is None}
         nameless = {name: digest for name, digest in absent.items() if "@" not in digest}
@@ -279,6 +304,7 @@ class DockerServices:
 
     def require_available(self, version: str) -> str:
         here = {name: image.id for name, image in self._require_here(self._wanted).items()}
+        self._require_separable(name for name, image in here.items() if self._raw(name)["Image"] != image)
         return f"images:{_hash_of({**self._ids(), **here})}"
 
     def select(self, version: str) -> None:
@@ -291,9 +317,10 @@ class DockerServices:
         self._switch(self._require_here({name: str(each["image"]) for name, each in containers.items()}))
 
     def _switch(self, images: t.Mapping[str, Image]) -> None:
-        for name, image in images.items():
-            if self._raw(name)["Image"] != image.id:
-                self._make_anew(name, image)
+        differing = {name: image for name, image in images.items() if self._raw(name)["Image"] != image.id}
+        self._require_separable(differing)
+        for name, image in differing.items():
+            self._make_anew(name, image)
 
     def _make_anew(self, name: str, image: Image) -> None:
         """The same container with this image; the old one is removed once the new one has its name. Raises as the engine does."""
@@ -336,6 +363,10 @@ class DockerServices:
                 raise
         # Its anonymous volumes are the new one's by now, and stay.
         change("DELETE", f"/containers/{name}{_OLD}", deadline=self._deadline)
+
+
+def _name_or_id(other: str) -> str:
+    return other[:12] if re.fullmatch(r"[0-9a-f]{64}", other) else other
 
 
 def _runs(raw: t.Mapping[str, t.Any]) -> bool:

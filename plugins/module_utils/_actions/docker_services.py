@@ -137,9 +137,9 @@ class DockerServices:
         for name, becomes in self.unsettled().items():
             if becomes is None:
                 # Its anonymous volumes are also those of the one that stays.
-                self._engine.change("DELETE", f"/containers/{name}", deadline=self._deadline)
+                self._engine.remove(name, deadline=self._deadline)
             else:
-                self._engine.change("POST", f"/containers/{name}/rename?name={becomes}", deadline=self._deadline)
+                self._engine.rename(name, becomes, deadline=self._deadline)
 
     # -- containers
 
@@ -168,12 +168,12 @@ class DockerServices:
         )
 
     def ask_start(self, service: str, *, deadline: Deadline) -> None:
-        self._engine.change("POST", f"/containers/{service}/start", deadline=deadline)
+        self._engine.start(service, deadline=deadline)
 
     def ask_stop(self, service: str, *, deadline: Deadline) -> None:
         """Docker waits as long as the container's own limit, and kills it then."""
         grace = self.stop_terms(service, deadline=deadline).grace_seconds
-        self._engine.change("POST", f"/containers/{service}/stop?t={int(grace or 0)}", deadline=deadline)
+        self._engine.stop(service, int(grace or 0), deadline=deadline)
 
     def stop_terms(self, service: str, *, deadline: Deadline) -> StopTerms:
         config = self._raw(service, deadline)["Config"]
@@ -328,7 +328,8 @@ class DockerServices:
         old = self._raw(name)
         if old["State"].get("Running"):
             raise Refused(f"{name} runs: its image is not changed under it.", remedy="Stop it first: state stopped.")
-        for other in (f"{name}{_OLD}", f"{name}{_NEW}"):
+        engine, its_old, its_new = self._engine, f"{name}{_OLD}", f"{name}{_NEW}"
+        for other in (its_old, its_new):
             if self._found(other):
                 raise Refused(
                     f"There is a container {other}, the name that one has for a moment while {name} is changed, and nothing "
@@ -341,28 +342,26 @@ class DockerServices:
             raise Refused(f"The image of {name} is gone, so which of its settings are the image's own is not known.")
         wanted, others = anew(old, own, image.id)
         wanted["Labels"] = {**wanted["Labels"], _REPLACES: old["Id"]}
-        change = self._engine.change
-        change("POST", f"/containers/create?name={name}{_NEW}", deadline=self._deadline, content=wanted)
+        engine.create(its_new, wanted, deadline=self._deadline)
         is_aside = False
         with uninterrupted():  # between the two names nobody has the one that everybody knows
             try:
-                made = self._raw(f"{name}{_NEW}")["Image"]
+                made = self._raw(its_new)["Image"]
                 if made != image.id:
                     raise ActionFailed(f"{name} was made with image {made}, expected {image.id}; it is as it was.")
                 for network, endpoint in others.items():
-                    content = {"Container": f"{name}{_NEW}", "EndpointConfig": endpoint}
-                    change("POST", f"/networks/{network}/connect", deadline=self._deadline, content=content)
-                change("POST", f"/containers/{name}/rename?name={name}{_OLD}", deadline=self._deadline)
+                    engine.connect(network, its_new, endpoint, deadline=self._deadline)
+                engine.rename(name, its_old, deadline=self._deadline)
                 is_aside = True
-                change("POST", f"/containers/{name}{_NEW}/rename?name={name}", deadline=self._deadline)
+                engine.rename(its_new, name, deadline=self._deadline)
             except GoliveError:
                 own_time = Deadline(_UNDO_SECONDS, clock=self._deadline.clock)
                 if is_aside:
-                    change("POST", f"/containers/{name}{_OLD}/rename?name={name}", deadline=own_time)
-                change("DELETE", f"/containers/{name}{_NEW}", deadline=own_time)
+                    engine.rename(its_old, name, deadline=own_time)
+                engine.remove(its_new, deadline=own_time)
                 raise
         # Its anonymous volumes are the new one's by now, and stay.
-        change("DELETE", f"/containers/{name}{_OLD}", deadline=self._deadline)
+        engine.remove(its_old, deadline=self._deadline)
 
 
 def _name_or_id(other: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
-import json
 import re
 import socket
 import socketserver
@@ -325,35 +324,31 @@ def test_an_exchange_that_was_killed_between_the_names_is_taken_back_by_the_next
     assert sorted(site.names()) == sorted(f"/{name}" for name in NAMES)
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("NetworkMode", "container:{}"),
-        ("IpcMode", "container:{}"),
-        ("PidMode", "container:{}"),
-        ("VolumesFrom", ["{}:ro"]),
-        ("AutoRemove", True),
-    ],
-)
-def test_what_cannot_be_made_anew_by_itself_is_refused_before_the_window(
-    site: Site, setting: str, value: t.Any
-) -> None:
+def test_what_cannot_be_made_anew_by_itself_is_refused_before_the_window(site: Site) -> None:
     first = site.docker.inspect(NAMES[0])["Id"]
-    text = json.dumps({setting: value}).replace("{}", first)
-    site.docker.create("rolled-beside-1", f"{site.repository}:1.0.0", json.loads(text))
-    names = [NAMES[0], "rolled-beside-1"]
-    before = sorted(each["Id"] for each in site.docker.asked("GET", "/containers/json?all=1"))
-    wanted = {"images": dict.fromkeys(names, f"{site.repository}@{site.new_digest}")}
-    for state, images in (("snapshot", {}), ("pulled", wanted), ("restarted", {})):
-        refused = site(state, services=names, docker={"url": site.docker.url, **images}, recreate=state == "restarted")
-        assert (refused["error"], "release" in refused["msg"]) == ("Refused", True), refused
-        assert f"rolled-beside-1 has HostConfig.{setting}" in refused["msg"], refused
-        assert setting == "AutoRemove" or first[:12] in refused["msg"]
+    digest = f"{site.repository}@{site.new_digest}"
+    site("pulled", to=digest)
+    for setting, value in (
+        ("NetworkMode", f"container:{first}"),
+        ("IpcMode", f"container:{first}"),
+        ("PidMode", f"container:{first}"),
+        ("VolumesFrom", [f"{first}:ro"]),
+        ("AutoRemove", True),
+    ):
+        beside = f"rolled-{setting.lower()}-1"
+        site.docker.create(beside, f"{site.repository}:1.0.0", {setting: value})
+        names = [NAMES[0], beside]
+        before = sorted(each["Id"] for each in site.docker.asked("GET", "/containers/json?all=1"))
+        wanted = {"images": dict.fromkeys(names, digest)}
+        for state, images in (("snapshot", {}), ("pulled", wanted), ("started", wanted), ("restarted", {})):
+            refused = site(
+                state, services=names, docker={"url": site.docker.url, **images}, recreate=state == "restarted"
+            )
+            assert refused["error"] == "Refused", refused
+            assert f"{beside} has HostConfig.{setting}" in refused["msg"], refused
+            assert "release" in refused["msg"] and (setting == "AutoRemove" or first[:12] in refused["msg"])
+        assert sorted(each["Id"] for each in site.docker.asked("GET", "/containers/json?all=1")) == before
     assert not site.folder.exists()
-    site("pulled", to=wanted["images"][NAMES[0]])
-    refused = site("started", services=names, docker={"url": site.docker.url, **wanted})
-    assert f"rolled-beside-1 has HostConfig.{setting}" in refused["msg"], refused
-    assert sorted(each["Id"] for each in site.docker.asked("GET", "/containers/json?all=1")) == before
 
 
 def test_the_beginning_of_an_id_is_no_name(site: Site) -> None:

@@ -93,6 +93,12 @@ options:
         whose image is another one anew, with its name, networks, volumes, limits and own settings, and prove the image that it has then.
         What it had from its image, such as variables and labels, it has from the new one.
       - An image that is not on this host is refused before the first container is touched, and so is a container that runs.
+      - A container that has its network, IPC, processes or volumes from another container, and one that is removed when it stops (C(docker run --rm)),
+        cannot be made anew by itself. V(snapshot) and V(pulled) refuse it, before anything is stopped.
+      - The new container is made as C(NAME_golive_new), and the old one is C(NAME_golive_old) until the new one has its name. Where a run is killed
+        meanwhile, the next V(stopped), V(started), V(restarted) or V(restored) takes that back, or ends it where the new one has the name. V(status) and
+        check mode tell it. A container of such a name is removed only where the label C(org.opsready.golive.replaces), the id of the one that another
+        was made in place of, proves where it comes from.
     type: dict
     suboptions:
       url:

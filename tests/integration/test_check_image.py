@@ -156,6 +156,11 @@ def test_a_registry_is_reached_where_it_answers_and_unknown_where_it_is_silent(
     wanted = {"images": [images.local], "registries": [http_server.url]}
     for answer, status, said in (
         (Answer(401, {}, {"WWW-Authenticate": "Bearer realm=x"}), "pass", ""),
+        (Answer(200, {}), "pass", ""),
+        (Answer(200, "", {"Docker-Distribution-API-Version": "registry/2.0"}), "pass", ""),
+        (Answer(200, "<html>Log in</html>"), "unknown", "status 200 for /v2/ with 19 bytes of text/plain, no Docker-"),
+        (Answer(200, []), "unknown", "status 200 for /v2/ with 2 bytes of application/json, no Docker-"),
+        (Answer(401, {}), "unknown", "status 401 for /v2/ with no WWW-Authenticate header"),
         (Answer(404), "fail", "is status 404, expected status 200 or 401"),
         (Answer(503), "fail", "is status 503"),
         (Answer(200, "", delay=60), "unknown", "gave no answer: "),

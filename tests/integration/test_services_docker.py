@@ -113,6 +113,7 @@ def refusing(docker: Docker, pattern: str, path: Path) -> t.Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+            path.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -242,14 +243,120 @@ def test_an_image_is_not_changed_under_a_container_that_runs(site: Site) -> None
     assert "still runs" in refused["msg"]
 
 
-def test_what_a_killed_exchange_left_is_named_before_anything_is_made(site: Site) -> None:
+#: What the engine is to refuse for all to be as a run leaves it that is killed after both renames, and between the two.
+BEFORE_THE_REMOVAL = r"containers/[a-z0-9-]+_golive_old$"
+BETWEEN_THE_NAMES = r"_golive_(new|old)/rename|containers/[a-z0-9-]+_golive_new$"
+
+
+@pytest.mark.parametrize("suffix", ["_golive_old", "_golive_new"])
+def test_a_container_that_no_exchange_left_is_named_before_anything_is_made(site: Site, suffix: str) -> None:
     wanted = f"{site.repository}@{site.new_digest}"
     site("pulled", to=wanted)
-    site.docker.create(f"{NAMES[0]}_golive_old", f"{site.repository}:1.0.0")
+    other = f"{NAMES[0]}{suffix}"
+    site.docker.create(other, f"{site.repository}:1.0.0")
+    before = sorted(site.names())
     refused = site("started", to=wanted)
     assert refused["failed"] and site.running() == {(site.old, False)}, refused
-    assert f"docker rm {NAMES[0]}_golive_old" in refused["msg"]
-    assert not [name for name in site.names() if "_golive_new" in name], refused
+    assert f"docker rm {other}" in refused["msg"]
+    assert sorted(site.names()) == before
+
+
+def test_an_exchange_that_was_killed_before_its_end_is_ended_by_the_next_run(site: Site, tmp_path: Path) -> None:
+    site("snapshot")
+    wanted = f"{site.repository}@{site.new_digest}"
+    site("pulled", to=wanted)
+
+    def killed() -> None:
+        with refusing(site.docker, BEFORE_THE_REMOVAL, tmp_path / "docker.sock") as url:
+            assert site("started", docker={"url": url, "images": dict.fromkeys(NAMES, wanted)})["failed"]
+        assert f"/{NAMES[0]}_golive_old" in site.names()
+
+    killed()
+    kept = sorted(site.names())
+    check = site("restored", check=True)
+    assert check["diff"]["after"][f"container {NAMES[0]}_golive_old"] == "removed", check
+    assert not site("status")["changed"] and sorted(site.names()) == kept
+    back = site("restored")
+    assert back["changed"] and site.running() == {(site.old, False)}, back
+    assert sorted(site.names()) == sorted(f"/{name}" for name in NAMES)
+    killed()
+    again = site("started", to=wanted)
+    assert not again.get("failed") and site.running() == {(site.new, True)}, again
+    assert sorted(site.names()) == sorted(f"/{name}" for name in NAMES)
+
+
+def test_an_exchange_that_was_killed_between_the_names_is_taken_back_by_the_next_run(
+    site: Site, tmp_path: Path
+) -> None:
+    first = site.docker.inspect(NAMES[0])["Id"]
+    site("snapshot")
+    wanted = f"{site.repository}@{site.new_digest}"
+    site("pulled", to=wanted)
+
+    def killed() -> list[str]:
+        with refusing(site.docker, BETWEEN_THE_NAMES, tmp_path / "docker.sock") as url:
+            assert site("started", docker={"url": url, "images": dict.fromkeys(NAMES, wanted)})["failed"]
+        names = sorted(site.names())
+        assert names == [f"/{NAMES[0]}_golive_new", f"/{NAMES[0]}_golive_old", f"/{NAMES[1]}"]
+        return names
+
+    left = killed()
+    told = site("status")
+    assert (told["services"][0]["state"], told["changed"]) == ("stopped", False), told
+    assert f"It is named {NAMES[0]}_golive_old" in told["services"][0]["detail"]
+    for state in ("snapshot", "pulled"):
+        answer = site(state, to=wanted)
+        assert (answer.get("failed"), answer["changed"]) == (None, False), answer
+    for state in ("stopped", "restored", "started"):
+        check = site(state, to=wanted if state == "started" else "", check=True)
+        assert check["diff"]["after"][f"container {NAMES[0]}_golive_old"] == f"named {NAMES[0]}", check
+        assert check["diff"]["after"][f"container {NAMES[0]}_golive_new"] == "removed"
+    assert sorted(site.names()) == left, "of those none changes anything"
+    for state in ("stopped", "restored", "restarted"):
+        answer = site(state)
+        assert not answer.get("failed") and answer["changed"], answer
+        assert sorted(site.names()) == sorted(f"/{name}" for name in NAMES)
+        assert site.docker.inspect(NAMES[0])["Id"] == first
+        site("stopped")
+        killed()
+    again = site("started", to=wanted)
+    assert not again.get("failed") and site.running() == {(site.new, True)}, again
+    assert sorted(site.names()) == sorted(f"/{name}" for name in NAMES)
+
+
+def test_what_cannot_be_made_anew_by_itself_is_refused_before_the_window(site: Site) -> None:
+    first = site.docker.inspect(NAMES[0])["Id"]
+    digest = f"{site.repository}@{site.new_digest}"
+    site("pulled", to=digest)
+    for setting, value in (
+        ("NetworkMode", f"container:{first}"),
+        ("IpcMode", f"container:{first}"),
+        ("PidMode", f"container:{first}"),
+        ("VolumesFrom", [f"{first}:ro"]),
+        ("AutoRemove", True),
+    ):
+        beside = f"rolled-{setting.lower()}-1"
+        site.docker.create(beside, f"{site.repository}:1.0.0", {setting: value})
+        names = [NAMES[0], beside]
+        before = sorted(each["Id"] for each in site.docker.asked("GET", "/containers/json?all=1"))
+        wanted = {"images": dict.fromkeys(names, digest)}
+        for state, images in (("snapshot", {}), ("pulled", wanted), ("started", wanted), ("restarted", {})):
+            refused = site(
+                state, services=names, docker={"url": site.docker.url, **images}, recreate=state == "restarted"
+            )
+            assert refused["error"] == "Refused", refused
+            assert f"{beside} has HostConfig.{setting}" in refused["msg"], refused
+            assert "release" in refused["msg"] and (setting == "AutoRemove" or first[:12] in refused["msg"])
+        assert sorted(each["Id"] for each in site.docker.asked("GET", "/containers/json?all=1")) == before
+    assert not site.folder.exists()
+
+
+def test_the_beginning_of_an_id_is_no_name(site: Site) -> None:
+    first = site.docker.inspect(NAMES[0])["Id"]
+    for name in (first[:12], first, f"/{NAMES[0]}", f"x/../{NAMES[0]}", f"{NAMES[0]}?x=1"):
+        answer = site("started", services=[name])
+        assert f"There is no container {name}." in answer["msg"], answer
+    assert site.running() == {(site.old, False)}
 
 
 def test_a_container_that_cannot_be_made_anew_is_as_it_was(site: Site, tmp_path: Path) -> None:

@@ -48,9 +48,15 @@ _STOP_SIGNAL, _STOP_SECONDS = "SIGTERM", 10
 _UNDO_SECONDS = 10.0
 #: Names of the one that is made and of the one that it takes the place of, for the moment between.
 _NEW, _OLD = "_golive_new", "_golive_old"
+#: The id of the container that one was made in place of: what a run that was killed left is known by it.
+_REPLACES = "org.opsready.golive.replaces"
+#: What the engine takes as a name. It would also resolve the beginning of an id, which names no service.
+_CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 #: What a container's configuration may have from its image: as one value, by entry, and by name.
 _WHOLE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck", "Shell")
 _BY_NAME = ("Labels", "ExposedPorts", "Volumes")
+#: What a container may have of another one, which Docker keeps by that one's id.
+_SHARED = ("NetworkMode", "IpcMode", "PidMode")
 #: Networks that are no network of their own, in which a container has no settings.
 _BUILT_IN = ("none", "host", "default", "bridge")
 
@@ -91,14 +97,49 @@ class DockerServices:
             self._opened.close()
 
     def _raw(self, name: str, deadline: Deadline | None = None) -> dict[str, t.Any]:
-        """A container as the engine tells it. Raises BadInput where it is not there."""
-        try:
-            return self._engine.inspected("containers", name, deadline=deadline or self._deadline)
-        except docker.NotThere:
-            raise BadInput(
-                f"There is no container {name}.",
-                remedy=f"docker ps --all tells what there is. {name}{_OLD} would be the one of before: docker rename it back.",
-            )
+        """A container as the engine tells it, also where a run was killed that had it aside. Raises BadInput where it is not there."""
+        found = self._found(name, deadline) or self._found(f"{name}{_OLD}", deadline)
+        if found is None:
+            raise BadInput(f"There is no container {name}.", remedy="docker ps --all tells what there is.")
+        return found
+
+    def _found(self, name: str, deadline: Deadline | None = None) -> dict[str, t.Any] | None:
+        """The container of this very name."""
+        if not _CONTAINER_NAME.fullmatch(name):
+            return None
+        with contextlib.suppress(docker.NotThere):
+            raw = self._engine.inspected("containers", name, deadline=deadline or self._deadline)
+            return raw if raw.get("Name") == f"/{name}" else None
+        return None
+
+    # -- what a run that was killed left
+
+    def unsettled(self) -> dict[str, str | None]:
+        """Containers that an exchange left halfway, with the name that each is to have; None where it is to be removed.
+
+        One is removed only where a label proves that an exchange made it, or made the one that has its place.
+        """
+        there = {each.name for each in self._engine.containers(deadline=self._deadline)}
+        found: dict[str, str | None] = {}
+        for name in self._names:
+            old = self._found(f"{name}{_OLD}") if f"{name}{_OLD}" in there else None
+            new = self._found(f"{name}{_NEW}") if f"{name}{_NEW}" in there else None
+            if old and name not in there:
+                found[f"{name}{_OLD}"] = name
+            elif old and not _runs(old) and _replaces(self._raw(name)) == old["Id"]:
+                found[f"{name}{_OLD}"] = None
+            if new and not _runs(new) and _replaces(new):
+                found[f"{name}{_NEW}"] = None
+        return found
+
+    def settle(self) -> None:
+        """Take an exchange back that was killed between the two names, and end one that was killed after them."""
+        for name, becomes in self.unsettled().items():
+            if becomes is None:
+                # Its anonymous volumes are also those of the one that stays.
+                self._engine.remove(name, deadline=self._deadline)
+            else:
+                self._engine.rename(name, becomes, deadline=self._deadline)
 
     # -- containers
 
@@ -113,6 +154,9 @@ class DockerServices:
         state = raw["State"]
         is_running = state["Status"] == "running"
         argv = [str(raw.get("Path") or ""), *map(str, raw.get("Args") or ())]
+        said = "It was out of memory." if state.get("OOMKilled") else str(state.get("Error") or "")
+        if raw["Name"] != f"/{service}":
+            said = f"It is named {raw['Name'][1:]}, as a run that was killed left it: the next change takes that back. {said}"
         return ServiceStatus(
             name=service,
             state=STATES.get(str(state["Status"]), "unknown"),
@@ -120,16 +164,16 @@ class DockerServices:
             started_at=docker.seconds_of(str(state.get("StartedAt") or "")),
             exit_code=None if is_running or state["Status"] == "created" else state.get("ExitCode"),
             command_sha256=hashlib.sha256("\0".join(argv).encode()).hexdigest(),
-            detail="It was out of memory." if state.get("OOMKilled") else str(state.get("Error") or ""),
+            detail=said.strip(),
         )
 
     def ask_start(self, service: str, *, deadline: Deadline) -> None:
-        self._engine.change("POST", f"/containers/{service}/start", deadline=deadline)
+        self._engine.start(service, deadline=deadline)
 
     def ask_stop(self, service: str, *, deadline: Deadline) -> None:
         """Docker waits as long as the container's own limit, and kills it then."""
         grace = self.stop_terms(service, deadline=deadline).grace_seconds
-        self._engine.change("POST", f"/containers/{service}/stop?t={int(grace or 0)}", deadline=deadline)
+        self._engine.stop(service, int(grace or 0), deadline=deadline)
 
     def stop_terms(self, service: str, *, deadline: Deadline) -> StopTerms:
         config = self._raw(service, deadline)["Config"]
@@ -137,6 +181,7 @@ class DockerServices:
         return StopTerms(config.get("StopSignal") or _STOP_SIGNAL, float(_STOP_SECONDS if seconds is None else seconds))
 
     def require_renewable(self, service: str, *, deadline: Deadline) -> None:
+        self._require_separable([service])
         self._require_here({service: str(self._raw(service, deadline)["Image"])})
 
     def renew(self, service: str, *, deadline: Deadline) -> None:
@@ -166,6 +211,26 @@ class DockerServices:
         with contextlib.suppress(docker.NotThere):
             return self._engine.image(digest, deadline=self._deadline)
         return None if "@" in digest else self._engine.image_by_digest(digest, deadline=self._deadline)
+
+    def _require_separable(self, names: t.Iterable[str]) -> None:
+        """That each could be made anew by itself. Raises Refused before a container is touched."""
+        for name in names:
+            host = self._raw(name).get("HostConfig") or {}
+            if host.get("AutoRemove"):
+                raise Refused(
+                    f"{name} has HostConfig.AutoRemove (docker run --rm): once it stops it is gone, and there is no way back to it.",
+                    remedy="Make it without --rm, or release it apart.",
+                )
+            others = [(mode, str(host.get(mode) or "")) for mode in _SHARED]
+            others = [(mode, value.partition(":")[2]) for mode, value in others if value.startswith("container:")]
+            others += [("VolumesFrom", str(value).partition(":")[0]) for value in host.get("VolumesFrom") or ()]
+            if others:
+                setting, other = others[0]
+                raise Refused(
+                    f"{name} has HostConfig.{setting} of another container, {_name_or_id(other)}: made anew it would not be what "
+                    f"it is, and once the other is, {name} would not start.",
+                    remedy="Have Compose recreate them (docker compose up --force-recreate), and release them apart from the others.",
+                )
 
     def _require_here(self, wanted: t.Mapping[str, str]) -> dict[str, Image]:
         """All of them, before the first container is touched. Raises Refused."""
@@ -199,7 +264,8 @@ class DockerServices:
         return None
 
     def snapshot(self) -> dict[str, t.Any]:
-        """Raises Refused where an image is gone, since no way back would have it."""
+        """Raises Refused where an image is gone, since no way back would have it, or a container could not be made anew."""
+        self._require_separable(self._names)
         here = self._require_here(self._ids())
         return {
             "containers": {
@@ -211,6 +277,7 @@ class DockerServices:
         """Have every wanted image here, by digest. No container is touched."""
         if not self._wanted:
             raise BadInput("docker.images is needed: the digest of each container's image.")
+        self._require_separable(self._names)
         began = deadline.clock.monotonic()
         absent = {name: digest for name, digest in self._wanted.items() if self._image(digest) is None}
         nameless = {name: digest for name, digest in absent.items() if "@" not in digest}
@@ -237,6 +304,7 @@ class DockerServices:
 
     def require_available(self, version: str) -> str:
         here = {name: image.id for name, image in self._require_here(self._wanted).items()}
+        self._require_separable(name for name, image in here.items() if self._raw(name)["Image"] != image)
         return f"images:{_hash_of({**self._ids(), **here})}"
 
     def select(self, version: str) -> None:
@@ -249,50 +317,63 @@ class DockerServices:
         self._switch(self._require_here({name: str(each["image"]) for name, each in containers.items()}))
 
     def _switch(self, images: t.Mapping[str, Image]) -> None:
-        for name, image in images.items():
-            if self._raw(name)["Image"] != image.id:
-                self._make_anew(name, image)
+        differing = {name: image for name, image in images.items() if self._raw(name)["Image"] != image.id}
+        self._require_separable(differing)
+        for name, image in differing.items():
+            self._make_anew(name, image)
 
     def _make_anew(self, name: str, image: Image) -> None:
         """The same container with this image; the old one is removed once the new one has its name. Raises as the engine does."""
+        self.settle()
         old = self._raw(name)
         if old["State"].get("Running"):
             raise Refused(f"{name} runs: its image is not changed under it.", remedy="Stop it first: state stopped.")
-        with contextlib.suppress(docker.NotThere):
-            self._engine.inspected("containers", f"{name}{_OLD}", deadline=self._deadline)
-            raise Refused(
-                f"There is a container {name}{_OLD}, as a run that was killed while it changed {name} leaves one.",
-                remedy=f"Once {name} is as it should be: docker rm {name}{_OLD}.",
-            )
+        engine, its_old, its_new = self._engine, f"{name}{_OLD}", f"{name}{_NEW}"
+        for other in (its_old, its_new):
+            if self._found(other):
+                raise Refused(
+                    f"There is a container {other}, the name that one has for a moment while {name} is changed, and nothing "
+                    f"proves that a run which was killed left it.",
+                    remedy=f"Once {name} is as it should be: docker rm {other}.",
+                )
         try:
             own = self._engine.inspected("images", str(old["Image"]), deadline=self._deadline)["Config"] or {}
         except docker.NotThere:
             raise Refused(f"The image of {name} is gone, so which of its settings are the image's own is not known.")
         wanted, others = anew(old, own, image.id)
-        change = self._engine.change
-        with contextlib.suppress(docker.NotThere):  # what a run that was killed had made
-            change("DELETE", f"/containers/{name}{_NEW}", deadline=self._deadline)
-        change("POST", f"/containers/create?name={name}{_NEW}", deadline=self._deadline, content=wanted)
+        wanted["Labels"] = {**wanted["Labels"], _REPLACES: old["Id"]}
+        engine.create(its_new, wanted, deadline=self._deadline)
         is_aside = False
         with uninterrupted():  # between the two names nobody has the one that everybody knows
             try:
+                made = self._raw(its_new)["Image"]
+                if made != image.id:
+                    raise ActionFailed(f"{name} was made with image {made}, expected {image.id}; it is as it was.")
                 for network, endpoint in others.items():
-                    content = {"Container": f"{name}{_NEW}", "EndpointConfig": endpoint}
-                    change("POST", f"/networks/{network}/connect", deadline=self._deadline, content=content)
-                change("POST", f"/containers/{name}/rename?name={name}{_OLD}", deadline=self._deadline)
+                    engine.connect(network, its_new, endpoint, deadline=self._deadline)
+                engine.rename(name, its_old, deadline=self._deadline)
                 is_aside = True
-                change("POST", f"/containers/{name}{_NEW}/rename?name={name}", deadline=self._deadline)
+                engine.rename(its_new, name, deadline=self._deadline)
             except GoliveError:
                 own_time = Deadline(_UNDO_SECONDS, clock=self._deadline.clock)
                 if is_aside:
-                    change("POST", f"/containers/{name}{_OLD}/rename?name={name}", deadline=own_time)
-                change("DELETE", f"/containers/{name}{_NEW}", deadline=own_time)
+                    engine.rename(its_old, name, deadline=own_time)
+                engine.remove(its_new, deadline=own_time)
                 raise
-        now = str(self._raw(name)["Image"])
-        if now != image.id:
-            raise ActionFailed(f"{name} has image {now}, expected {image.id}; {name}{_OLD} is as it was.")
         # Its anonymous volumes are the new one's by now, and stay.
-        change("DELETE", f"/containers/{name}{_OLD}", deadline=self._deadline)
+        engine.remove(its_old, deadline=self._deadline)
+
+
+def _name_or_id(other: str) -> str:
+    return other[:12] if re.fullmatch(r"[0-9a-f]{64}", other) else other
+
+
+def _runs(raw: t.Mapping[str, t.Any]) -> bool:
+    return bool(raw["State"].get("Running"))
+
+
+def _replaces(raw: t.Mapping[str, t.Any]) -> str | None:
+    return t.cast("str | None", (raw["Config"].get("Labels") or {}).get(_REPLACES))
 
 
 def _hash_of(ids: t.Mapping[str, str]) -> str:

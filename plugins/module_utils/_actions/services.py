@@ -200,6 +200,14 @@ class Work:
         tree = {"working_tree": self.tree.told()} if self.tree else {}
         return {**tree, "images": self.containers.told()} if self.containers and self.names else tree
 
+    def settle(self) -> None:
+        """End or take back what a run that was killed left halfway, and note it. In check mode it is only noted."""
+        if self.containers is not None:
+            for name, becomes in self.containers.unsettled().items():
+                self.comparison.add(f"container {name}", "there", f"named {becomes}" if becomes else "removed")
+            if not self.context.check_mode:
+                self.containers.settle()
+
     def status(self, name: str) -> ServiceStatus:
         return self.manager.status(name, deadline=self.deadline)
 
@@ -321,6 +329,7 @@ def restored(work: Work) -> dict[str, t.Any]:
             f"{', '.join(alive)} still runs: files are not changed under a running service.",
             remedy="Stop the services first: state stopped.",
         )
+    work.settle()
     done: list[str] = []
     if not work.context.check_mode:
         try:
@@ -417,6 +426,7 @@ def stopped(work: Work) -> dict[str, t.Any]:
         name: {"name": name, "before": each.state, "after": each.state, "exit": each.ended, "seconds": 0.0}
         for name, each in before.items()
     }
+    work.settle()
     if not work.context.check_mode:
         for each in before.values():
             if each.is_alive:
@@ -635,6 +645,7 @@ def started(work: Work) -> dict[str, t.Any]:
     if wanted is not None:
         work.manager.require_available(wanted)
     _refuse_running_other(work, before, deployed, version)
+    work.settle()
     result: dict[str, t.Any] = {
         "services": [],
         "gates": [],
@@ -781,6 +792,7 @@ def restarted(work: Work) -> dict[str, t.Any]:
     if work.params["recreate"]:
         for given in work.params["services"]:
             work.manager.require_renewable(given, deadline=work.deadline)
+    work.settle()
     watch = Watch(work)
     given = ""
     try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import typing as t
@@ -48,8 +49,8 @@ _REFERENCE = re.compile(
 )
 #: Of the other labels none is shown: an image may carry whatever its build was given.
 _SHOWN_LABELS = "org.opencontainers.image."
-#: What a registry answers to who asks without a login: it is there (OCI Distribution Specification, 3.1, end-1).
-_REGISTRY_STATUS = (200, 401)
+#: What registries say of themselves in each answer; not all do.
+_REGISTRY_HEADER = "Docker-Distribution-API-Version"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,9 @@ class Asked:
 
     url: str
     status: int | None = None
+    #: What shows that a registry answered, or what came in place of that.
+    seen: str = ""
+    is_registry: bool = False
     problem: str = ""
     remedy: str = ""
 
@@ -138,9 +142,29 @@ def _asked(url: str, ca_file: str | None, run: Run) -> Asked:
             answer = http.request("GET", address, deadline=run.deadline, ca_file=ca_file)
         except GoliveError as problem:
             return Asked(url, problem=problem.message.rstrip("."), remedy=problem.remedy)
-        return Asked(url, status=answer.status)
+        is_registry, seen = _recognised(answer)
+        return Asked(url, status=answer.status, seen=seen, is_registry=is_registry)
 
     return run.once((NAME, "registry", url, ca_file), ask)
+
+
+def _recognised(answer: http.Response) -> tuple[bool, str]:
+    """Whether a registry answered who asks without a login (OCI Distribution Specification, end-1), and what shows it.
+
+    Any web server has an answer with status 200, such as the page of a login.
+    """
+    if answer.status == 401:
+        known = answer.header("WWW-Authenticate") is not None
+        return known, "a WWW-Authenticate header" if known else "no WWW-Authenticate header"
+    if answer.status == 200 and answer.header(_REGISTRY_HEADER) is not None:
+        return True, f"a {_REGISTRY_HEADER} header"
+    if answer.status == 200:
+        with contextlib.suppress(GoliveError):
+            if isinstance(answer.json(), dict):
+                return True, "a JSON object"
+    kind = (answer.header("Content-Type") or "no type").partition(";")[0]
+    kind = "".join(letter for letter in kind if letter.isprintable())[:60]
+    return False, f"{len(answer.body)} bytes of {kind}, no {_REGISTRY_HEADER} header"
 
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -263,13 +287,18 @@ def _judge_registry(asked: Asked) -> Criterion:
     name = f"registry {asked.url}"
     if asked.status is None:
         return unknown(name, f"{name} gave no answer: {asked.problem}", remedy=asked.remedy)
-    is_there = asked.status in _REGISTRY_STATUS
+    if asked.status in (200, 401) and not asked.is_registry:
+        return unknown(
+            name,
+            f"{name} may be none: it answered status {asked.status} for /v2/ with {asked.seen}",
+            remedy="A web server, a login page or a proxy answers there: name the registry itself, without a path.",
+        )
     said = "asks for a login" if asked.status == 401 else "answers"
     return holds(
         name,
-        is_there,
-        measured=f"{said} (status {asked.status})" if is_there else f"status {asked.status}",
-        expected="status 200 or 401 for /v2/",
+        asked.is_registry,
+        measured=f"{said} (status {asked.status}, {asked.seen})" if asked.is_registry else f"status {asked.status}",
+        expected="status 200 or 401 for /v2/, as a registry answers",
         remedy="What answers there is no registry, or one that is not well.",
     )
 

@@ -323,10 +323,34 @@ class Engine:
             raise UnexpectedAnswer(f"{self.url} {path} answered, and not as Docker does.")
         return told
 
-    def change(
-        self, method: str, path: str, *, deadline: Deadline, content: t.Mapping[str, t.Any] | None = None
+    def create(self, name: str, wanted: t.Mapping[str, t.Any], *, deadline: Deadline) -> None:
+        """A container that is not started. Raises NotThere where its image is not, and as ``agree`` does."""
+        self._change("POST", f"/containers/create?name={_quoted(name)}", deadline, wanted)
+
+    def connect(
+        self, network: str, identity: str, endpoint: t.Mapping[str, t.Any] | None, *, deadline: Deadline
     ) -> None:
-        """Have the engine do something. Raises NotThere, and as ``agree`` does."""
+        """A container to one more network. Raises NotThere, and as ``agree`` does."""
+        content = {"Container": identity, "EndpointConfig": endpoint}
+        self._change("POST", f"/networks/{_quoted(network)}/connect", deadline, content)
+
+    def start(self, identity: str, *, deadline: Deadline) -> None:
+        """Raises NotThere, and as ``agree`` does."""
+        self._change("POST", f"/containers/{_quoted(identity)}/start", deadline)
+
+    def stop(self, identity: str, grace_seconds: int, *, deadline: Deadline) -> None:
+        """Returns when it has ended; it is killed after ``grace_seconds``. Raises NotThere, and as ``agree`` does."""
+        self._change("POST", f"/containers/{_quoted(identity)}/stop?t={grace_seconds}", deadline)
+
+    def rename(self, identity: str, name: str, *, deadline: Deadline) -> None:
+        """Raises NotThere, and as ``agree`` does."""
+        self._change("POST", f"/containers/{_quoted(identity)}/rename?name={_quoted(name)}", deadline)
+
+    def remove(self, identity: str, *, deadline: Deadline) -> None:
+        """A container that does not run; its volumes stay. Raises NotThere, and as ``agree`` does."""
+        self._change("DELETE", f"/containers/{_quoted(identity)}", deadline)
+
+    def _change(self, method: str, path: str, deadline: Deadline, content: t.Mapping[str, t.Any] | None = None) -> None:
         self._asked(method, path, deadline=deadline, content=content, max_body=_MOST_BYTES)
 
     def run_inside(self, identity: str, argv: t.Sequence[str], *, deadline: Deadline) -> Ran:
@@ -510,6 +534,11 @@ def _api(text: str, url: str) -> tuple[int, int]:
     if match is None:
         raise UnexpectedAnswer(f"{url} /version answered, and not as Docker does.")
     return int(match[1]), int(match[2])
+
+
+def _quoted(name: str) -> str:
+    """As one segment of a path, or one value of a query."""
+    return quote(name, safe="")
 
 
 def _dotted(version: tuple[int, int]) -> str:

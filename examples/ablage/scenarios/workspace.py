@@ -237,7 +237,7 @@ class Workspace:
     def _evening(self, words: list[str]) -> tuple[int, str]:
         # what watches a release does not watch the evening before
         environment = {
-            name: value for name, value in self._environment().items() if name != "ANSIBLE_CALLBACKS_ENABLED"
+            name: value for name, value in self._environment().items() if not name.startswith("ANSIBLE_CALLBACK")
         }
         command = [
             self._program(), "-i", str(EXAMPLE / "inventory.yml"), *ready.vars_files(self.stack), *self.settings.ansible_options,

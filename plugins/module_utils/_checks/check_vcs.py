@@ -173,7 +173,7 @@ def _remote(git: Git, params: t.Mapping[str, t.Any], head: str, run: Run) -> Rem
     wanted = [f"refs/heads/{branch}"] if branch else []
     wanted += [f"refs/tags/{tag}", f"refs/tags/{tag}^{{}}"] if tag else []
     try:
-        ended = git.ask("ls-remote", "--", remote, *wanted)
+        ended = git.ask("ls-remote", "--upload-pack=git-upload-pack", "--", remote, *wanted)
     except TimedOut:
         return Remote(shown, problem=f"{shown} did not answer within {run.deadline.seconds:g} s")
     except GoliveError as problem:

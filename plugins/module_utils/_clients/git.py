@@ -4,11 +4,11 @@
 """Ask git about a repository, and change nothing in it.
 
 A repository's own configuration can name programs that git runs: hooks, a file-system monitor, pagers, helpers for credentials,
-signatures and connections. All of them are put out of force here, and so are the system's and the user's configuration, for the
+signatures and connections. These are put out of force here, and so are the system's and the user's configuration, for the
 same answer whoever asks. Nothing is prompted for, no lock is taken, no index is written.
 
-Git refuses a repository of another user, since that user could still name a content filter. That refusal stands unless the
-owner is named: then it is that user's repository, by all its files that matter, and git is told so for this one command.
+No list of such programs is ever whole: content filters, also those of submodules, are run. So git refuses a repository of another
+user. That refusal stands unless the owner is named and we are root: then git runs as that user, with none of our rights.
 """
 
 from __future__ import annotations
@@ -67,8 +67,21 @@ _IN_PROGRESS = {
 _DUBIOUS = re.compile(r"dubious ownership|unsafe repository")
 
 
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
+#: All that a process of another user gets of our environment, which that user can read. A proxy is left out with its password.
+_KEPT_FOR_OTHERS = ("PATH", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def _environment(owner: pwd.struct_passwd | None) -> dict[str, str]:
+    if owner is None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
+    else:
+        known = {name: value for name, value in os.environ.items() if name == "PATH" or "@" not in value}
+        kept = {
+            name: value
+            for name, value in known.items()
+            if name in _KEPT_FOR_OTHERS or name.lower() in _KEPT_FOR_OTHERS[1:]
+        }
+        kept.update(HOME=owner.pw_dir, USER=owner.pw_name, LOGNAME=owner.pw_name)
     return {
         **kept,
         "LC_ALL": "C.UTF-8",
@@ -109,7 +122,10 @@ class Git:
         ca_file: str | None = None,
         once: t.Callable[[t.Hashable, t.Callable[[], Ran]], Ran] | None = None,
     ) -> None:
-        """``trusted_owner`` is the other user whose repository this is; ``once`` keeps answers. Raises BadInput and Denied."""
+        """``trusted_owner`` is the user whose repository this is, and as whom root asks; ``once`` keeps answers.
+
+        Raises BadInput, Denied and MissingLibrary.
+        """
         self.top = top
         self._once = once
         self._deadline = deadline
@@ -117,29 +133,21 @@ class Git:
         self._options = list(_STERILE)
         if ca_file:
             self._options.append(f"http.sslCAInfo={ca_file}")
-        if trusted_owner is not None:
-            _require_owner(top, trusted_owner)
-            self._options.append(f"safe.directory={top}")
-            self._options.extend(self._without_filters())
-
-    def _without_filters(self) -> list[str]:
-        """Options that put the content filters out of force which another user's configuration may name."""
-        names = self.line(
-            "config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.(clean|smudge|process|required)$"
-        )
-        listed = dict.fromkeys((names or "").split("\0"))
-        return [f"{name}={'false' if name.endswith('.required') else ''}" for name in listed if name]
+        #: As whom git runs, where that is not ourselves.
+        self._owner = _other_owner(top, trusted_owner) if trusted_owner is not None else None
 
     def ask(self, *arguments: str) -> Ran:
         """Run one git command, whatever its exit code. Raises TimedOut, Denied (another user's) and Unreachable (no repository)."""
-        key = ("git", self.top, tuple(self._options), arguments)
+        key = ("git", self.top, self._owner and self._owner.pw_uid, tuple(self._options), arguments)
         ended = self._run(arguments) if self._once is None else self._once(key, lambda: self._run(arguments))
         if ended.returncode and _DUBIOUS.search(ended.stderr.text):
             owner = _name_of(os.stat(self.top).st_uid)
             raise Denied(
                 f"{self.top} belongs to {owner}, and git does not trust another user's repository.",
-                remedy=f"Run the check as {owner} (become_user), or name the owner: trusted_owner: {owner}.",
+                remedy=f"Run the check as {owner} (become_user), or as root with trusted_owner: {owner}.",
             )
+        if ended.returncode and self._owner and "cannot change to" in ended.stderr.text:
+            raise Denied(f"{self._owner.pw_name} owns {self.top} and cannot get there: {describe_ended(ended)}.")
         if ended.returncode and "not a git repository" in ended.stderr.text:
             raise Unreachable(f"{self.top} is not a git repository that can be read.")
         return ended
@@ -150,7 +158,9 @@ class Git:
             [self._program, "--no-pager", *options, "-C", self.top, *arguments],
             deadline=self._deadline,
             max_bytes=_MOST_OUTPUT,
-            environment=_environment(),
+            environment=_environment(self._owner),
+            cwd="/" if self._owner else None,
+            user=self._owner,
         )
 
     def lines(self, *arguments: str, separator: str = "\n") -> list[str]:
@@ -211,16 +221,25 @@ def in_progress(git: Git) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _require_owner(top: str, owner: str) -> None:
+def _other_owner(top: str, owner: str) -> pwd.struct_passwd | None:
+    """The owner to run git as; None where that is ourselves. Raises BadInput, and Denied where it is not theirs or we are not root."""
     try:
-        uid = pwd.getpwnam(owner).pw_uid
+        user = pwd.getpwnam(owner)
     except KeyError:
         raise BadInput(f"trusted_owner is {owner!r}, and there is no such user.")
     for path in (top, os.path.join(top, ".git"), os.path.join(top, ".git", "config")):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             found = os.lstat(path).st_uid
-            if found != uid:
+            if found != user.pw_uid:
                 raise Denied(f"{path} belongs to {_name_of(found)}, not to {owner}.")
+    if user.pw_uid == os.geteuid():
+        return None
+    if os.geteuid() != 0:
+        raise Denied(
+            f"{top} belongs to {owner}, and only root can ask git as {owner}.",
+            remedy=f"Run the check as {owner} (become_user).",
+        )
+    return user
 
 
 def _name_of(uid: int) -> str:

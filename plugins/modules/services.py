@@ -109,7 +109,8 @@ options:
       - A git working tree that the services run from, in place of O(artefact), where code is mounted into containers or lies in a checkout. Its versions are
         tags and commits. Git runs no hook of the repository, and nothing is fetched, so fetch before V(pulled).
       - V(snapshot) notes the commit, and V(restored) goes back to that very commit whatever its tag means by then. A tree that is not clean is
-        refused by both, and nothing in it is thrown away.
+        refused by both, and nothing in it is thrown away. A file that git ignores here and that the other commit tracks is not overwritten:
+        V(pulled) names it and refuses, and so does whatever would switch.
     type: dict
     suboptions:
       path:

@@ -187,3 +187,29 @@ def test_a_version_that_is_not_the_reviewed_commit_is_refused_before_anything_is
     refused = site("pulled", "2.0.0")
     assert refused["error"] == "Refused", refused
     assert f"Not every file of commit {site.second[:12]} is in " in refused["msg"]
+
+
+@serves("S1.63", case="fail")
+@pytest.mark.parametrize(
+    ("kept", "tracked"), [(".env", ".env"), ("conf", "conf/live.ini"), ("conf/live.ini", "conf")], ids=str
+)
+def test_a_file_that_git_does_not_track_here_is_never_overwritten(site: Site, kept: str, tracked: str) -> None:
+    tree = site.repository
+    (tree.path / ".git/info/exclude").write_text(".env\nconf\n")
+    tree.git("checkout", "--quiet", "2.0.0")
+    (tree.path / tracked).parent.mkdir(exist_ok=True)
+    (tree.path / tracked).write_text("an example\n")
+    tree.git("add", "--force", tracked)
+    tree.git("commit", "--quiet", "--message", "example")
+    tree.git("tag", "3.0.0")
+    tree.git("checkout", "--quiet", "live")
+    (tree.path / kept).parent.mkdir(exist_ok=True)
+    (tree.path / kept).write_text("production\n")
+    assert site("snapshot")["working_tree"]["is_clean"] is True
+    for state in ("pulled", "started"):
+        refused = site(state, "3.0.0")
+        assert (refused.get("failed"), site.head) == (True, site.first), refused
+        assert f"would overwrite and git does not track: {kept}." in refused["msg"]
+    assert (tree.path / kept).read_text() == "production\n"
+    (tree.path / kept).unlink()
+    assert site("pulled", "3.0.0")["pulled"]["version"] == "3.0.0"

@@ -144,7 +144,9 @@ class WorkingTree:
         """Prove that the version is in the repository, with every file of it. Nothing is fetched or switched."""
         if self.version is None:
             raise BadInput("working_tree.version is needed: a tag or a whole commit id.")
-        return {"changed": False, "version": self.version, "digest": self.require_available(self.version), "bytes": 0}
+        digest = self.require_available(self.version)
+        self._require_nothing_in_the_way(digest.partition(":")[2])
+        return {"changed": False, "version": self.version, "digest": digest, "bytes": 0}
 
     def _means(self, version: str) -> str | None:
         """The commit of a tag, or of a whole id. A branch moves, and means none."""
@@ -173,6 +175,16 @@ class WorkingTree:
                 remedy="git fetch it whole.",
             )
 
+    def _require_nothing_in_the_way(self, commit: str) -> None:
+        """Raises Refused for files that the commit has and git does not track here, such as an ignored ``.env``."""
+        found = list(dict.fromkeys(git.in_the_way_of(self._git, commit)))
+        if found:
+            raise Refused(
+                f"{self.path} holds {len(found)} that commit {commit[:12]} would overwrite and git does not track: "
+                f"{', '.join(found[:_SHOWN])}.",
+                remedy="Keep a copy and move it away, or take it out of the commit; nothing is thrown away.",
+            )
+
     def select(self, version: str) -> None:
         commit = self.require_available(version).partition(":")[2]
         self._switch(commit, branch="")
@@ -190,6 +202,7 @@ class WorkingTree:
         if self.head() == commit and self._branch() == branch:
             return
         self._require_whole(commit)
+        self._require_nothing_in_the_way(commit)
         using = [each["container"] for each in self.bind_mounts() or () if each["state"] == "running"]
         if using:
             names = ", ".join(dict.fromkeys(using))
@@ -197,7 +210,8 @@ class WorkingTree:
                 f"{names} runs with {self.path} mounted: its code would change under it.",
                 remedy="Stop it first: docker compose stop.",
             )
-        ended = self._git.ask("checkout", "--quiet", *([branch] if branch else ["--detach", commit]), "--")
+        where = [branch] if branch else ["--detach", commit]
+        ended = self._git.ask("checkout", "--quiet", "--no-overwrite-ignore", *where, "--")
         said = self.not_clean()
         if ended.returncode or self.head() != commit or said:
             why = git.describe_ended(ended) if ended.returncode else said or "another commit is checked out"

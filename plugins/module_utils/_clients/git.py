@@ -214,6 +214,37 @@ def hidden_of(git: Git) -> t.Iterator[str]:
             yield name
 
 
+def in_the_way_of(git: Git, commit: str) -> t.Iterator[str]:
+    """Files that git does not track here, ignored ones too, and that a checkout of this commit would have to overwrite."""
+    tracked = set(git.lines("ls-files", "-z", separator="\0"))
+    for path in added_in(git, commit):
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        found = next((each for each in above if _is_file(os.path.join(git.top, each))), None)
+        if found is not None:
+            if found not in tracked:
+                yield found
+            continue
+        place = os.path.join(git.top, path)
+        if _is_file(place):
+            yield path
+        for folder, _folders, names in os.walk(place):
+            yield from sorted({os.path.relpath(os.path.join(folder, name), git.top) for name in names} - tracked)
+
+
+def added_in(git: Git, commit: str) -> list[str]:
+    """Paths of this commit that HEAD does not have."""
+    return git.lines(
+        *("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A", "HEAD", commit, "--"),
+        separator="\0",
+    )
+
+
+def _is_file(path: str) -> bool:
+    """Whether something is there that is no folder; a link to one is none."""
+    return os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path))
+
+
 def in_progress(git: Git) -> tuple[str, ...]:
     """What git is in the middle of, such as a merge."""
     folder = git.line("rev-parse", "--absolute-git-dir") or ""

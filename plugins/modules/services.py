@@ -111,6 +111,8 @@ options:
       - V(snapshot) notes the commit, and V(restored) goes back to that very commit whatever its tag means by then. A tree that is not clean is
         refused by both, and nothing in it is thrown away. A file that git ignores here and that the other commit tracks is not overwritten:
         V(pulled) names it and refuses, and so does whatever would switch.
+      - A commit that has submodules, or whose C(.gitattributes) hand files to a content filter as Git LFS does, is refused by V(snapshot) and V(pulled):
+        a switch would leave other files than those of the release. Deploy such a one as O(artefact).
     type: dict
     suboptions:
       path:

@@ -213,3 +213,34 @@ def test_a_file_that_git_does_not_track_here_is_never_overwritten(site: Site, ke
     assert (tree.path / kept).read_text() == "production\n"
     (tree.path / kept).unlink()
     assert site("pulled", "3.0.0")["pulled"]["version"] == "3.0.0"
+
+
+@serves("S1.63", case="fail")
+def test_a_commit_that_is_not_all_of_its_code_is_refused_on_both_ends(site: Site) -> None:
+    tree = site.repository
+    tree.git("checkout", "--quiet", "2.0.0")
+    tree.commit("data/.gitattributes", "# filter=none\n*.bin filter=lfs diff=lfs\n")
+    tree.git("tag", "3.0.0-lfs")
+    tree.git("checkout", "--quiet", "2.0.0")
+    tree.git("update-index", "--add", "--cacheinfo", f"160000,{site.first},lib")
+    tree.git("commit", "--quiet", "--message", "submodule")
+    tree.git("tag", "3.0.0-submodule")
+    tree.git("checkout", "--quiet", "live")
+    expected = {
+        "3.0.0-lfs": "data/.gitattributes names a content filter",
+        "3.0.0-submodule": "lib is a submodule",
+    }
+    for version, said in expected.items():
+        refused = site("pulled", version)
+        assert (refused["error"], said in refused["msg"]) == ("Refused", True), refused
+        assert "Deploy it as an artefact" in refused["msg"]
+        tree.git("checkout", "--quiet", version)
+        for refused in (site("snapshot"), site("pulled", "2.0.0")):
+            assert (refused["error"], said in refused["msg"]) == ("Refused", True), refused
+        tree.git("checkout", "--quiet", "live")
+    (tree.path / ".git/info/attributes").write_text("backend.py filter=here\n")
+    refused = site("snapshot")
+    assert "info/attributes names a content filter" in refused["msg"], refused
+    (tree.path / ".git/info/attributes").unlink()
+    tree.commit(".gitattributes", "# filter=none\n*.bin -filter\n")
+    assert site("snapshot")["snapshot"]["version"]["branch"] == "live"

@@ -138,12 +138,14 @@ class WorkingTree:
     def snapshot(self) -> dict[str, t.Any]:
         """Raises Refused for a tree that no commit can bring back."""
         self.require_clean()
+        self._require_plain(self.head())
         return {"working_tree": self.path, "commit": self.head(), "branch": self._branch()}
 
     def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
         """Prove that the version is in the repository, with every file of it. Nothing is fetched or switched."""
         if self.version is None:
             raise BadInput("working_tree.version is needed: a tag or a whole commit id.")
+        self._require_plain(self.head())
         digest = self.require_available(self.version)
         self._require_nothing_in_the_way(digest.partition(":")[2])
         return {"changed": False, "version": self.version, "digest": digest, "bytes": 0}
@@ -164,7 +166,18 @@ class WorkingTree:
                 f"{version} means commit {commit} in {self.path}, expected {self._commit}: the tag was moved."
             )
         self._require_whole(commit)
+        self._require_plain(commit)
         return f"git:{commit}"
+
+    def _require_plain(self, commit: str) -> None:
+        """Raises Refused for a commit whose files git does not make by itself: a switch would leave others, and call it clean."""
+        said = git.not_of_the_commit(self._git, commit)
+        if said:
+            raise Refused(
+                f"Commit {commit[:12]} of {self.path} is not all of its code: {'; '.join(said[:_SHOWN])}. "
+                f"Submodules and files of a content filter are not switched.",
+                remedy="Deploy it as an artefact, which holds them: artefact in place of working_tree.",
+            )
 
     def _require_whole(self, commit: str) -> None:
         """Raises Refused where a file of the commit is not here, as in a partial clone."""

@@ -36,6 +36,7 @@ _MOST_OUTPUT = 16 * 2**20
 _STERILE = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
     "core.pager=cat",
     "core.askPass=false",
     "core.sshCommand=ssh -o BatchMode=yes -o StrictHostKeyChecking=yes",
@@ -64,6 +65,8 @@ _IN_PROGRESS = {
     "REVERT_HEAD": "a revert",
     "BISECT_LOG": "a bisection",
 }
+#: A line of attributes, a macro's too, that hands files to a content filter.
+_FILTERED = re.compile(r"^[^#\n]*\sfilter=", re.MULTILINE)
 _DUBIOUS = re.compile(r"dubious ownership|unsafe repository")
 
 
@@ -87,6 +90,7 @@ def _environment(owner: pwd.struct_passwd | None) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "false",
         "SSH_ASKPASS": "false",
@@ -238,6 +242,41 @@ def added_in(git: Git, commit: str) -> list[str]:
         *("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A", "HEAD", commit, "--"),
         separator="\0",
     )
+
+
+class Entry(t.NamedTuple):
+    """One file of a commit: ``100644``, ``100755``, ``120000`` for a link or ``160000`` for a submodule."""
+
+    mode: str
+    identity: str
+
+
+def files_of(git: Git, commit: str) -> dict[str, Entry]:
+    """What a commit holds, by path; submodules by their own commits."""
+    found = {}
+    for line in git.lines("ls-tree", "-r", "-z", "--full-tree", commit, separator="\0"):
+        described, _tab, path = line.partition("\t")
+        mode, _kind, identity = described.split()
+        found[path] = Entry(mode, identity)
+    return found
+
+
+def not_of_the_commit(git: Git, commit: str) -> list[str]:
+    """Why a checkout of this commit alone does not make its files: submodules, and files that a content filter makes."""
+    files = files_of(git, commit)
+    said = [f"{path} is a submodule" for path, entry in files.items() if entry.mode == "160000"]
+    for path, entry in files.items():
+        if os.path.basename(path) == ".gitattributes" and entry.mode != "160000":
+            ended = git.ask("cat-file", "blob", entry.identity)
+            if ended.returncode:
+                raise failure_of("git cat-file", ended.returncode, ended.stderr.text)
+            if _FILTERED.search(ended.stdout.text):
+                said.append(f"{path} names a content filter, as of Git LFS")
+    local = git.line("rev-parse", "--git-path", "info/attributes") or ""
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(git.top, local), "rb") as source:
+        if _FILTERED.search(source.read(_MOST_OUTPUT).decode("utf-8", "replace")):
+            said.append(f"{source.name} names a content filter")
+    return said
 
 
 def _is_file(path: str) -> bool:

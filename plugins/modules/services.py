@@ -113,6 +113,10 @@ options:
         V(pulled) names it and refuses, and so does whatever would switch.
       - A commit that has submodules, or whose C(.gitattributes) hand files to a content filter as Git LFS does, is refused by V(snapshot) and V(pulled):
         a switch would leave other files than those of the release. Deploy such a one as O(artefact).
+      - Where a switch was killed, V(restored) takes it back if every changed file is, byte for byte, that of the noted commit, of the one that is
+        checked out or of O(working_tree.version), or is missing or empty. So give the version with V(restored) too. A lock that the killed git
+        left, such as C(.git/index.lock), is named and left alone, since no proof is at hand that nobody holds it; V(snapshot), V(pulled) and
+        every switch refuse until it is removed.
     type: dict
     suboptions:
       path:

@@ -244,3 +244,67 @@ def test_a_commit_that_is_not_all_of_its_code_is_refused_on_both_ends(site: Site
     (tree.path / ".git/info/attributes").unlink()
     tree.commit(".gitattributes", "# filter=none\n*.bin -filter\n")
     assert site("snapshot")["snapshot"]["version"]["branch"] == "live"
+
+
+def switch_half_way(tree: Repository, *, is_index_written: bool) -> None:
+    """What a checkout of 3.0.0 leaves that was killed, before or after it wrote the index; HEAD is written last."""
+    for path in ("backend.py", "new/a.py", "new/ignored.log"):
+        (tree.path / path).parent.mkdir(exist_ok=True)
+        (tree.path / path).write_bytes((tree.path.parent / "whole" / path).read_bytes())
+    (tree.path / "cut.py").write_bytes(b"")
+    (tree.path / "old.py").unlink()
+    if is_index_written:
+        tree.git("read-tree", "3.0.0")
+    (tree.path / ".git/index.lock").touch()
+
+
+@serves("S1.63", case="fail")
+@pytest.mark.parametrize("is_index_written", [False, True])
+def test_a_switch_that_was_killed_is_taken_back_when_all_that_it_left_is_of_the_release(
+    site: Site, is_index_written: bool
+) -> None:
+    tree, lock = site.repository, site.repository.path / ".git/index.lock"
+    (tree.path / ".git/info/exclude").write_text("*.log\n")
+    noted = tree.commit("old.py", "old\n")
+    tree.git("checkout", "--quiet", "2.0.0")
+    for path in ("new/a.py", "cut.py"):
+        tree.commit(path, "new\n")
+    (tree.path / "new/ignored.log").write_text("new\n")
+    tree.git("add", "--force", "new/ignored.log")
+    tree.git("commit", "--quiet", "--message", "ignored")
+    tree.git("tag", "3.0.0")
+    tree.git("worktree", "add", "--quiet", "--detach", str(tree.path.parent / "whole"), "3.0.0")
+    tree.git("checkout", "--quiet", "live")
+    site("snapshot")
+    switch_half_way(tree, is_index_written=is_index_written)
+
+    for refused in (site("restored", "3.0.0"), site("pulled", "3.0.0")):
+        assert refused["failed"] is True, refused
+        assert f"{lock} is there" in refused["msg"]
+        assert f"rm {lock}" in refused["msg"]
+    assert lock.exists()
+    lock.unlink()
+    # What was written by hand since then is nobody's to throw away.
+    mine = tree.path / "new/a.py"
+    mine.write_text("mended at night\n")
+    refused = site("restored", "3.0.0")
+    assert (refused["failed"], "is not clean" in refused["msg"]) == (True, True), refused
+    assert mine.read_text() == "mended at night\n"
+    mine.write_text("new\n")
+    # Without the version nobody knows whose files these are.
+    assert "is not clean" in site("restored")["msg"]
+
+    back = site("restored", "3.0.0")
+    assert (back.get("failed"), back["working_tree"]["to"]) == (None, noted), back
+    assert (back["working_tree"]["is_clean"], back["working_tree"]["branch"]) == (True, "live")
+    assert not (tree.path / "new").exists()
+    assert site("pulled", "3.0.0")["pulled"]["version"] == "3.0.0"
+
+
+@serves("S1.63", case="fail")
+def test_a_lock_is_told_before_the_window(site: Site) -> None:
+    lock = site.repository.path / ".git/index.lock"
+    lock.touch()
+    for refused in (site("snapshot"), site("pulled", "2.0.0")):
+        assert (refused["error"], f"{lock} is there" in refused["msg"]) == ("Refused", True), refused
+    assert not site.folder.exists()

@@ -8,8 +8,10 @@ Nothing is fetched, and nothing that git does not know is thrown away: a tree th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shlex
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import Deployed
@@ -76,6 +78,15 @@ class WorkingTree:
                 remedy="Commit or move away what is there; nothing is thrown away. git status tells all of it.",
             )
 
+    def _require_unlocked(self) -> None:
+        """Raises Refused where git would not switch. Whether the lock is a dead one cannot be proven from here."""
+        lock = git.lock_of(self._git)
+        if lock is not None:
+            raise Refused(
+                f"{lock} is there: a git works in {self.path}, or was killed there.",
+                remedy=f"Where pgrep -a git shows none that does, also in containers: rm {shlex.quote(lock)}",
+            )
+
     def bind_mounts(self) -> list[dict[str, str]] | None:
         """The containers that see this tree, or a part of it; None where no engine is named."""
         if self._engine is None:
@@ -137,6 +148,7 @@ class WorkingTree:
 
     def snapshot(self) -> dict[str, t.Any]:
         """Raises Refused for a tree that no commit can bring back."""
+        self._require_unlocked()
         self.require_clean()
         self._require_plain(self.head())
         return {"working_tree": self.path, "commit": self.head(), "branch": self._branch()}
@@ -145,6 +157,7 @@ class WorkingTree:
         """Prove that the version is in the repository, with every file of it. Nothing is fetched or switched."""
         if self.version is None:
             raise BadInput("working_tree.version is needed: a tag or a whole commit id.")
+        self._require_unlocked()
         self._require_plain(self.head())
         digest = self.require_available(self.version)
         self._require_nothing_in_the_way(digest.partition(":")[2])
@@ -203,19 +216,21 @@ class WorkingTree:
         self._switch(commit, branch="")
 
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
-        """Back to the noted commit, on the branch that was checked out as long as that still means it."""
+        """Back to the noted commit, on the branch that was checked out as long as that still means it.
+
+        A switch that was killed half-way is taken back first, where all that it left is of HEAD, the noted commit or the version.
+        """
         if kept.get("working_tree") != self.path:
             raise Refused(f"The snapshot is of {kept.get('working_tree') or 'no working tree'}, not of {self.path}.")
         commit, branch = str(kept["commit"]), str(kept["branch"])
+        self._require_unlocked()
+        if self.not_clean():
+            self._take_half_a_switch_back(commit)
         is_same_branch = branch and self._git.commit_of(f"refs/heads/{branch}") == commit
         self._switch(commit, branch=branch if is_same_branch else "")
 
-    def _switch(self, commit: str, *, branch: str) -> None:
-        self.require_clean()
-        if self.head() == commit and self._branch() == branch:
-            return
-        self._require_whole(commit)
-        self._require_nothing_in_the_way(commit)
+    def _require_not_mounted(self) -> None:
+        """Raises Refused for a running container that sees the tree."""
         using = [each["container"] for each in self.bind_mounts() or () if each["state"] == "running"]
         if using:
             names = ", ".join(dict.fromkeys(using))
@@ -223,6 +238,38 @@ class WorkingTree:
                 f"{names} runs with {self.path} mounted: its code would change under it.",
                 remedy="Stop it first: docker compose stop.",
             )
+
+    def _take_half_a_switch_back(self, noted: str) -> None:
+        """Leaves a tree as it is that holds anything else; that is refused as one that is not clean."""
+        target = self._means(self.version) if self.version is not None else None
+        made = git.left_by_a_switch(
+            self._git, [noted, *([target] if target else [])], ignores_untracked=self._ignores_untracked
+        )
+        if made is None:
+            return
+        self._require_whole(self.head())
+        self._require_not_mounted()
+        for path in made:
+            place = os.path.join(self.path, path)
+            os.unlink(place)
+            with contextlib.suppress(OSError):  # it holds more
+                while (place := os.path.dirname(place)) != self.path:
+                    os.rmdir(place)
+        ended = self._git.ask("reset", "--hard", "--quiet", "HEAD")
+        if ended.returncode:
+            raise ActionFailed(
+                f"{self.path} was switched half-way, and is not taken back to {self.head()[:12]}: {git.describe_ended(ended)}.",
+                remedy="git status tells what stands in the way.",
+            )
+
+    def _switch(self, commit: str, *, branch: str) -> None:
+        self._require_unlocked()
+        self.require_clean()
+        if self.head() == commit and self._branch() == branch:
+            return
+        self._require_whole(commit)
+        self._require_nothing_in_the_way(commit)
+        self._require_not_mounted()
         where = [branch] if branch else ["--detach", commit]
         ended = self._git.ask("checkout", "--quiet", "--no-overwrite-ignore", *where, "--")
         said = self.not_clean()

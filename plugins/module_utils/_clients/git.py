@@ -14,9 +14,11 @@ user. That refusal stands unless the owner is named and we are root: then git ru
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pwd
 import re
+import stat
 import typing as t
 from urllib.parse import unquote, urlsplit
 
@@ -67,6 +69,7 @@ _IN_PROGRESS = {
 }
 #: A line of attributes, a macro's too, that hands files to a content filter.
 _FILTERED = re.compile(r"^[^#\n]*\sfilter=", re.MULTILINE)
+_STATUS = ("status", "--porcelain=v2", "-z", "--ignore-submodules=none", "--no-renames")
 _DUBIOUS = re.compile(r"dubious ownership|unsafe repository")
 
 
@@ -201,10 +204,7 @@ def refuse_no_name(name: str, *, option: str) -> None:
 
 def changes_of(git: Git) -> tuple[list[str], list[str]]:
     """Changed and untracked files. Neither index nor renames are written or guessed."""
-    entries = git.lines(
-        *("status", "--porcelain=v2", "-z", "--untracked-files=normal", "--ignore-submodules=none", "--no-renames"),
-        separator="\0",
-    )
+    entries = git.lines(*_STATUS, "--untracked-files=normal", separator="\0")
     changes = [entry.split(" ", 10 if entry[0] == "u" else 8)[-1] for entry in entries if entry[0] in "1u"]
     return changes, [entry[2:] for entry in entries if entry.startswith("? ")]
 
@@ -277,6 +277,69 @@ def not_of_the_commit(git: Git, commit: str) -> list[str]:
         if _FILTERED.search(source.read(_MOST_OUTPUT).decode("utf-8", "replace")):
             said.append(f"{source.name} names a content filter")
     return said
+
+
+def left_by_a_switch(git: Git, commits: t.Sequence[str], *, ignores_untracked: bool) -> list[str] | None:
+    """What a switch between HEAD and these commits, killed half-way, made that HEAD does not have.
+
+    None where something stands in the tree or the index that none of these commits has: nothing is missing or empty but what they hold.
+    """
+    if in_progress(git) or any(hidden_of(git)):
+        return None
+    before, *others = [files_of(git, commit) for commit in ("HEAD", *commits)]
+    known = [before, *others]
+    for entry in git.lines(*_STATUS, "--untracked-files=all", separator="\0"):
+        path = entry[2:]
+        if entry[0] == "1":
+            _kind, _state, _sub, _head, mode, _file, _was, identity, path = entry.split(" ", 8)
+            staged = Entry(mode, identity) if mode != "000000" else None
+            if staged not in [files.get(path) for files in known]:
+                return None
+        elif entry[0] != "?":
+            return None
+        if not _is_of(git.top, path, known) and not (entry[0] == "?" and ignores_untracked):
+            return None
+    made = dict.fromkeys(path for files in others for path in files if path not in before)
+    return [path for path in made if _is_file(os.path.join(git.top, path)) and _is_of(git.top, path, others)]
+
+
+def _is_of(top: str, path: str, commits: t.Iterable[t.Mapping[str, Entry]]) -> bool:
+    """Whether the file is as one of the commits has it, or holds nothing."""
+    place = os.path.join(top, path)
+    if os.path.realpath(os.path.dirname(place)) != os.path.dirname(place):
+        return False  # behind a link it is another file
+    if not _is_file(place):
+        return not path.endswith("/")  # a repository in it is listed so
+    wanted = [files[path] for files in commits if path in files]
+    found = os.lstat(place)
+    if stat.S_ISLNK(found.st_mode):
+        mode, octets = "120000", os.fsencode(os.readlink(place))
+    elif stat.S_ISREG(found.st_mode):
+        mode = "100755" if found.st_mode & stat.S_IXUSR else "100644"
+        with open(place, "rb") as source:
+            octets = source.read()
+    else:
+        return False
+    if not octets:
+        return bool(wanted)
+    return any(entry == Entry(mode, _identity_of(octets, len(entry.identity))) for entry in wanted)
+
+
+def _identity_of(octets: bytes, digits: int) -> str:
+    """The id of a blob; its length tells the repository's algorithm."""
+    made = hashlib.sha256() if digits == 64 else hashlib.sha1(usedforsecurity=False)
+    made.update(b"blob %d\0" % len(octets))
+    made.update(octets)
+    return made.hexdigest()
+
+
+def lock_of(git: Git) -> str | None:
+    """The lock by which a git that works there, or was killed there, keeps others from a switch."""
+    for name in ("index.lock", "HEAD.lock"):
+        path = os.path.join(git.top, git.line("rev-parse", "--git-path", name) or "")
+        if os.path.lexists(path) and path.endswith(name):
+            return path
+    return None
 
 
 def _is_file(path: str) -> bool:

@@ -17,7 +17,8 @@ description:
   - Git is run without the system's and the user's configuration, without prompts, locks and hooks, and without most programs that the
     repository's own configuration names. Content filters are run, those of submodules too. Neither the index nor anything else is written.
   - A tree is clean when no file differs from the commit, submodules included, none is unknown to git and not ignored, and git was not
-    told to look away from one. A merge or rebase that was not ended fails too.
+    told to look away from one. A merge or rebase that was not ended fails too. Where git is configured to look at another folder in
+    place of the tree (C(core.worktree)), nothing is judged, and that is V(unknown).
   - Git refuses the repository of another user, and so does the check, as V(unknown). Run it as the owner, or as root with the owner
     in O(trusted_owner).
 extends_documentation_fragment:

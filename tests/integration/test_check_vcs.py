@@ -97,6 +97,21 @@ def spoil(release: Release, how: str) -> None:
     elif how == "skipped":
         tree.git("update-index", "--skip-worktree", "README.md")
         readme.write_text("changed by hand\n")
+    elif how == "skipped as sparse":
+        tree.git("config", "core.sparseCheckout", "true")
+        tree.git("config", "sparse.expectFilesOutsideOfPatterns", "true")
+        (tree.path / ".git/info/sparse-checkout").write_text("/*\n")
+        tree.git("update-index", "--skip-worktree", "README.md")
+        readme.write_text("changed by hand\n")
+    elif how == "same size and time":
+        os.utime(readme, (1, 1))
+        tree.git("status")
+        tree.git("config", "core.checkStat", "minimal")
+        tree.git("config", "core.trustCTime", "false")
+        other = tree.path.parent / "other"
+        other.write_text("archive\n")
+        os.utime(other, (1, 1))
+        other.replace(readme)
     elif how == "merging":
         (tree.path / ".git/MERGE_HEAD").write_text(release.head + "\n")
 
@@ -111,6 +126,8 @@ def spoil(release: Release, how: str) -> None:
         ("untracked", "1 unknown to git (hotfix.py)"),
         ("assumed", "1 changed out of git's sight (README.md)"),
         ("skipped", "1 changed out of git's sight (README.md)"),
+        ("skipped as sparse", "1 changed out of git's sight (README.md)"),
+        ("same size and time", "1 changed (README.md)"),
         ("merging", "is in the middle of a merge"),
     ],
 )
@@ -134,6 +151,20 @@ def test_a_sparse_checkout_hides_nothing(release: Release) -> None:
     release.tree.git("sparse-checkout", "set", "--no-cone", "/README.md")
     assert not (release.tree.path / "app").exists()
     assert finding(release.tree.path)["status"] == "pass"
+
+
+def test_a_tree_whose_git_looks_elsewhere_is_not_judged(release: Release, tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    shutil.copytree(release.tree.path, clean, ignore=shutil.ignore_patterns(".git"))
+    release.tree.git("config", "core.worktree", str(clean))
+    (release.tree.path / "README.md").write_text("changed by hand\n")
+    found = finding(release.tree.path)
+    said = f"git takes {clean} for the working tree of {release.tree.path}"
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+    release.tree.git("config", "--unset", "core.worktree")
+    linked = tmp_path / "linked"
+    release.tree.git("worktree", "add", "--quiet", str(linked), "v2.0.1")
+    assert finding(linked)["status"] == "pass"
 
 
 def test_another_commit_and_another_tag_fail(release: Release) -> None:

@@ -302,6 +302,13 @@ def test_a_switch_that_was_killed_is_taken_back_when_all_that_it_left_is_of_the_
 
 
 @serves("S1.63", case="fail")
+def test_a_tree_whose_git_looks_elsewhere_is_refused(site: Site) -> None:
+    site.repository.git("config", "core.worktree", str(site.app.releases))
+    refused = site("snapshot")
+    assert (refused["failed"], "git takes " in refused["msg"]) == (True, True), refused
+
+
+@serves("S1.63", case="fail")
 def test_a_lock_is_told_before_the_window(site: Site) -> None:
     lock = site.repository.path / ".git/index.lock"
     lock.touch()

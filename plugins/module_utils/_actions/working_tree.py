@@ -44,6 +44,7 @@ class WorkingTree:
         self._deadline = deadline
         self._git = git.Git(self.path, deadline=deadline)
         try:
+            self._git.require_tree()
             #: Where it was when this call began.
             self.began_at = self.head()
         except Denied as problem:

@@ -133,6 +133,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         ca_file=params.get("ca_file"),
         once=run.once,
     )
+    git.require_tree()
     head = git.commit_of("HEAD")
     if head is None:
         raise Unreachable(f"{top} has no commit.")

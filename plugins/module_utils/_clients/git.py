@@ -34,10 +34,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 _MOST_OUTPUT = 16 * 2**20
-#: Options that put out of force what a repository's configuration may run.
+#: Options that put out of force what a repository's configuration may run, and what it may keep out of git's sight.
 _STERILE = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
+    "core.checkStat=default",
+    "core.trustCTime=true",
+    "core.ignoreStat=false",
     "core.attributesFile=/dev/null",
     "core.pager=cat",
     "core.askPass=false",
@@ -184,6 +187,15 @@ class Git:
         ended = self.ask(*arguments)
         return ended.stdout.text.split("\n")[0] if ended.returncode == 0 else None
 
+    def require_tree(self) -> None:
+        """Raises Unreachable where git looks at the files of another folder, as ``core.worktree`` can have it, or of none."""
+        seen = self.line("rev-parse", "--show-toplevel")
+        if seen is None or os.path.realpath(seen) != self.top:
+            raise Unreachable(
+                f"git takes {seen or 'no folder'} for the working tree of {self.top}, so it does not see what lies there.",
+                remedy="See git config --show-origin --get-regexp '^core[.](worktree|bare)$'.",
+            )
+
     def commit_of(self, revision: str) -> str | None:
         """The whole id of the commit that a revision means; a tag is followed. None where it means none here."""
         return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -214,7 +226,7 @@ def hidden_of(git: Git) -> t.Iterator[str]:
     is_sparse = git.line("config", "--type=bool", "--get", "core.sparseCheckout") == "true"
     for entry in git.lines("ls-files", "-v", "-z", separator="\0"):
         mark, _space, name = entry.partition(" ")
-        if mark.islower() or (mark == "S" and not is_sparse):
+        if mark.islower() or (mark == "S" and (not is_sparse or os.path.lexists(os.path.join(git.top, name)))):
             yield name
 
 

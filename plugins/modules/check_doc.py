@@ -88,7 +88,7 @@ options:
     description: A tag or commit of the git repository that the file lies in. The file must differ from what it was then.
     type: str
   trusted_owner:
-    description: The user whose repository it is, where that is not the user who runs the check; see M(opsready.golive.check_vcs).
+    description: The user whose repository it is, and as whom root runs git; see M(opsready.golive.check_vcs).
     type: str
   min_size:
     description: Smallest size, such as V(1kB).

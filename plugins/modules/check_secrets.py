@@ -38,7 +38,7 @@ options:
     type: path
     required: true
   trusted_owner:
-    description: The user whose repository it is, where that is not the user who runs the check; see M(opsready.golive.check_vcs).
+    description: The user whose repository it is, and as whom root runs git; see M(opsready.golive.check_vcs).
     type: str
   exclude:
     description: Patterns of paths that are not searched, from the top of the tree. An asterisk stands for slashes too.

@@ -14,12 +14,13 @@ author:
   - The opsready.golive authors (@opsready)
 description:
   - Asks git whether a working tree is clean, at the expected commit, tagged, on the branch, and known to the remote.
-  - Git is run without the system's and the user's configuration, without prompts, locks and hooks, and without the programs that the
-    repository's own configuration names. Neither the index nor anything else is written.
+  - Git is run without the system's and the user's configuration, without prompts, locks and hooks, and without most programs that the
+    repository's own configuration names. Content filters are run, those of submodules too. Neither the index nor anything else is written.
   - A tree is clean when no file differs from the commit, submodules included, none is unknown to git and not ignored, and git was not
-    told to look away from one. A merge or rebase that was not ended fails too.
-  - Git refuses the repository of another user, and so does the check, as V(unknown). Run it as the owner, or name the owner in
-    O(trusted_owner).
+    told to look away from one. A merge or rebase that was not ended fails too. Where git is configured to look at another folder in
+    place of the tree (C(core.worktree)), nothing is judged, and that is V(unknown).
+  - Git refuses the repository of another user, and so does the check, as V(unknown). Run it as the owner, or as root with the owner
+    in O(trusted_owner).
 extends_documentation_fragment:
   - opsready.golive.check
   - opsready.golive.attributes
@@ -33,9 +34,12 @@ options:
     required: true
   trusted_owner:
     description:
-      - The user whose repository it is, where that is not the user who runs the check. Every file that matters has to be that user's.
-        Git is then told to trust it for this one question, and content filters that it configures are left out, since they would be
-        run with the rights of whoever asks.
+      - The user whose repository it is, where root runs the check. The tree, its C(.git) and the configuration in that have to be that
+        user's. Anybody else than root or the owner is refused.
+      - Git is then run as that user, with the user's groups and home and nothing else of root's environment than the path and proxies
+        without a password. So whatever program the repository names has none of root's rights; and the tree, O(ca_file) and
+        O(signature.allowed_signers) have to be readable by that user, whose keys and C(~/.netrc) open O(remote).
+      - The answer is as true as that user lets it be. Whether a release was signed is better asked of a clone of one's own.
     type: str
   clean:
     description: Whether the tree must be clean.
@@ -80,7 +84,7 @@ options:
       fingerprints:
         description:
           - Fingerprints of the keys that may have signed. Of SSH they begin with V(SHA256:). Of OpenPGP they are the whole fingerprint of the key or
-            of its primary key, which has to be in the keyring of the user who runs the check.
+            of its primary key, which has to be in the keyring of the user who runs the check, or of O(trusted_owner).
         type: list
         elements: str
 """

@@ -115,7 +115,14 @@ options:
       - A git working tree that the services run from, in place of O(artefact), where code is mounted into containers or lies in a checkout. Its versions are
         tags and commits. Git runs no hook of the repository, and nothing is fetched, so fetch before V(pulled).
       - V(snapshot) notes the commit, and V(restored) goes back to that very commit whatever its tag means by then. A tree that is not clean is
-        refused by both, and nothing in it is thrown away.
+        refused by both, and nothing in it is thrown away. A file that git ignores here and that the other commit tracks is not overwritten.
+        V(pulled) names it and refuses, and so does whatever would switch.
+      - A commit that has submodules, or whose C(.gitattributes) hand files to a content filter as Git LFS does, is refused by V(snapshot) and V(pulled),
+        since a switch would leave other files than those of the release. Deploy such a one as O(artefact).
+      - Where a switch was killed, V(restored) takes it back if every changed file is, byte for byte, that of the noted commit, of the one that is
+        checked out or of O(working_tree.version), or is missing or empty. So give the version with V(restored) too. A lock that the killed git
+        left, such as C(.git/index.lock), is named and left alone, since no proof is at hand that nobody holds it; V(snapshot), V(pulled) and
+        every switch refuse until it is removed.
     type: dict
     suboptions:
       path:

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import string
 import subprocess
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -312,10 +313,13 @@ def test_a_library_that_is_missing_is_named(repository: Repository, monkeypatch:
 def test_another_users_repository_is_searched_when_the_owner_is_named(repository: Repository) -> None:
     need_part("root", os.geteuid() == 0, "only root can give files to another user")
     repository.commit("a.py", KINDS["Secret Keyword"][2].format(drawn(10)))
-    subprocess.run(["chown", "-R", "nobody", str(repository.path)], check=True)
-    refused = finding(path=str(repository.path))
-    assert (refused["status"], "does not trust" in refused["summary"]) == ("unknown", True)
-    assert finding(path=str(repository.path), trusted_owner="nobody", history={})["status"] == "fail"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = shutil.move(repository.path, folder)
+        subprocess.run(["chown", "-R", "nobody", path], check=True)
+        refused = finding(path=str(path))
+        assert (refused["status"], "does not trust" in refused["summary"]) == ("unknown", True)
+        assert finding(path=str(path), trusted_owner="nobody", history={})["status"] == "fail"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import threading
 import typing as t
 from pathlib import Path
@@ -96,6 +97,21 @@ def spoil(release: Release, how: str) -> None:
     elif how == "skipped":
         tree.git("update-index", "--skip-worktree", "README.md")
         readme.write_text("changed by hand\n")
+    elif how == "skipped as sparse":
+        tree.git("config", "core.sparseCheckout", "true")
+        tree.git("config", "sparse.expectFilesOutsideOfPatterns", "true")
+        (tree.path / ".git/info/sparse-checkout").write_text("/*\n")
+        tree.git("update-index", "--skip-worktree", "README.md")
+        readme.write_text("changed by hand\n")
+    elif how == "same size and time":
+        os.utime(readme, (1, 1))
+        tree.git("status")
+        tree.git("config", "core.checkStat", "minimal")
+        tree.git("config", "core.trustCTime", "false")
+        other = tree.path.parent / "other"
+        other.write_text("archive\n")
+        os.utime(other, (1, 1))
+        other.replace(readme)
     elif how == "merging":
         (tree.path / ".git/MERGE_HEAD").write_text(release.head + "\n")
 
@@ -110,6 +126,8 @@ def spoil(release: Release, how: str) -> None:
         ("untracked", "1 unknown to git (hotfix.py)"),
         ("assumed", "1 changed out of git's sight (README.md)"),
         ("skipped", "1 changed out of git's sight (README.md)"),
+        ("skipped as sparse", "1 changed out of git's sight (README.md)"),
+        ("same size and time", "1 changed (README.md)"),
         ("merging", "is in the middle of a merge"),
     ],
 )
@@ -133,6 +151,20 @@ def test_a_sparse_checkout_hides_nothing(release: Release) -> None:
     release.tree.git("sparse-checkout", "set", "--no-cone", "/README.md")
     assert not (release.tree.path / "app").exists()
     assert finding(release.tree.path)["status"] == "pass"
+
+
+def test_a_tree_whose_git_looks_elsewhere_is_not_judged(release: Release, tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    shutil.copytree(release.tree.path, clean, ignore=shutil.ignore_patterns(".git"))
+    release.tree.git("config", "core.worktree", str(clean))
+    (release.tree.path / "README.md").write_text("changed by hand\n")
+    found = finding(release.tree.path)
+    said = f"git takes {clean} for the working tree of {release.tree.path}"
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+    release.tree.git("config", "--unset", "core.worktree")
+    linked = tmp_path / "linked"
+    release.tree.git("worktree", "add", "--quiet", str(linked), "v2.0.1")
+    assert finding(linked)["status"] == "pass"
 
 
 def test_another_commit_and_another_tag_fail(release: Release) -> None:
@@ -298,13 +330,20 @@ def test_nothing_that_a_repository_configures_is_run(release: Release, tmp_path:
 # ── another user's repository ──
 
 
+def give_away(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        os.lchown(path, pwd.getpwnam("nobody").pw_uid, -1)
+
+
 @pytest.fixture
-def foreign(release: Release, tmp_path: Path) -> Path:
+def foreign(release: Release) -> t.Iterator[Path]:
+    """The tree as another user's, where that user can get to it."""
     need_part("root", os.geteuid() == 0, "only root can give files to another user")
-    uid = pwd.getpwnam("nobody").pw_uid
-    for path in [release.tree.path, *release.tree.path.rglob("*")]:
-        os.lchown(path, uid, -1)
-    return release.tree.path
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        release.tree.path = Path(shutil.move(release.tree.path, folder))
+        give_away(release.tree.path)
+        yield release.tree.path
 
 
 def test_another_users_repository_is_unknown_until_the_owner_is_named(foreign: Path) -> None:
@@ -318,15 +357,61 @@ def test_another_users_repository_is_unknown_until_the_owner_is_named(foreign: P
     assert "there is no such user" in finding(foreign, trusted_owner="nobody-at-all")["summary"]
 
 
-def test_a_filter_of_another_user_is_not_run(foreign: Path, release: Release, tmp_path: Path) -> None:
-    trap = tmp_path / "sprung"
-    (foreign / ".git/info/attributes").write_text("* filter=trap\n")
-    release.tree.git("config", "filter.trap.clean", f"sh -c 'touch {trap}; cat'")
-    release.tree.git("config", "filter.trap.required", "true")
-    os.lchown(foreign / ".git/config", pwd.getpwnam("nobody").pw_uid, -1)
-    os.utime(foreign / "README.md", (1, 1))
-    assert finding(foreign, trusted_owner="nobody")["status"] == "pass"
-    assert not trap.exists()
+def ways_into_a_program(tree: Repository, program: str) -> None:
+    """A filter, one whose name no option can carry, one of a submodule, and the program that serves a local remote."""
+    (tree.path / ".git/info/attributes").write_text("README.md filter=trap\napp/* filter=a=b\n")
+    tree.git("config", "filter.trap.clean", f"{program} filter")
+    with (tree.path / ".git/config").open("a") as config:
+        config.write(f'[filter "a=b"]\n\tclean = {program} named\n')
+    inner = Repository(tree.path.parent / "inner")
+    inner.commit("f", "x\n")
+    tree.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner.path), "sub")
+    tree.git("commit", "--quiet", "--message", "sub")
+    (tree.path / ".git/modules/sub/info/attributes").write_text("* filter=trap\n")
+    tree.git(
+        "config", "--file", str(tree.path / ".git/modules/sub/config"), "filter.trap.clean", f"{program} submodule"
+    )
+    origin = Path(shutil.copytree(tree.path / ".git", tree.path.parent / "origin.git"))
+    give_away(origin)
+    tree.git("remote", "set-url", "origin", str(origin))
+    tree.git("config", "remote.origin.uploadpack", f"{program} remote; git-upload-pack")
+    give_away(tree.path)
+    for path in ("README.md", "app/größe.py", "sub/f"):
+        os.utime(tree.path / path, (1, 1))
+
+
+def test_what_another_users_repository_runs_has_that_users_rights(
+    foreign: Path, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trap, program = foreign.parent / "sprung", foreign.parent / "program"
+    program.write_text(f"#!/bin/sh\n{{ echo $1 $(id -u) $(id -g) $(id -G); env; }} >> {trap}\ncat\n")
+    program.chmod(0o755)
+    ways_into_a_program(release.tree, str(program))
+    trap.write_text("")  # what the making of it ran
+    trap.chmod(0o666)
+    monkeypatch.setenv("SECRET_OF_ROOT", TOKEN)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{TOKEN}@127.0.0.1:1")
+    found = finding(foreign, trusted_owner="nobody", tag="v2.0.1", pushed=True)
+    assert found["measured"]["clean tree"] == "clean", found
+    assert found["measured"]["tag v2.0.1 of the remote"] == release.tree.git("rev-parse", "v2.0.1")[:12]
+    sprung = trap.read_text()
+    user = pwd.getpwnam("nobody")
+    lines = {line for line in sprung.splitlines() if line.startswith(("filter ", "named ", "submodule ", "remote "))}
+    rights = f"{user.pw_uid} {user.pw_gid} {user.pw_gid}"
+    assert lines == {f"{how} {rights}" for how in ("filter", "named", "submodule")}, sprung
+    assert_no_leak([TOKEN], sprung, "what the other user sees")
+
+
+def test_only_root_asks_in_another_users_name_and_a_place_the_owner_cannot_get_to_is_told(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign.parent.chmod(0o700)
+    found = finding(foreign, trusted_owner="nobody")
+    assert found["status"] == "unknown"
+    assert f"nobody owns {foreign} and cannot get there" in found["summary"]
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    found = finding(foreign, trusted_owner="nobody")
+    assert (found["status"], "only root can ask git as nobody" in found["summary"]) == ("unknown", True), found
 
 
 # ── signatures ──

@@ -187,3 +187,131 @@ def test_a_version_that_is_not_the_reviewed_commit_is_refused_before_anything_is
     refused = site("pulled", "2.0.0")
     assert refused["error"] == "Refused", refused
     assert f"Not every file of commit {site.second[:12]} is in " in refused["msg"]
+
+
+@serves("S1.63", case="fail")
+@pytest.mark.parametrize(
+    ("kept", "tracked"), [(".env", ".env"), ("conf", "conf/live.ini"), ("conf/live.ini", "conf")], ids=str
+)
+def test_a_file_that_git_does_not_track_here_is_never_overwritten(site: Site, kept: str, tracked: str) -> None:
+    tree = site.repository
+    (tree.path / ".git/info/exclude").write_text(".env\nconf\n")
+    tree.git("checkout", "--quiet", "2.0.0")
+    (tree.path / tracked).parent.mkdir(exist_ok=True)
+    (tree.path / tracked).write_text("an example\n")
+    tree.git("add", "--force", tracked)
+    tree.git("commit", "--quiet", "--message", "example")
+    tree.git("tag", "3.0.0")
+    tree.git("checkout", "--quiet", "live")
+    (tree.path / kept).parent.mkdir(exist_ok=True)
+    (tree.path / kept).write_text("production\n")
+    assert site("snapshot")["working_tree"]["is_clean"] is True
+    for state in ("pulled", "started"):
+        refused = site(state, "3.0.0")
+        assert (refused.get("failed"), site.head) == (True, site.first), refused
+        assert f"would overwrite and git does not track: {kept}." in refused["msg"]
+    assert (tree.path / kept).read_text() == "production\n"
+    (tree.path / kept).unlink()
+    assert site("pulled", "3.0.0")["pulled"]["version"] == "3.0.0"
+
+
+@serves("S1.63", case="fail")
+def test_a_commit_that_is_not_all_of_its_code_is_refused_on_both_ends(site: Site) -> None:
+    tree = site.repository
+    tree.git("checkout", "--quiet", "2.0.0")
+    tree.commit("data/.gitattributes", "# filter=none\n*.bin filter=lfs diff=lfs\n")
+    tree.git("tag", "3.0.0-lfs")
+    tree.git("checkout", "--quiet", "2.0.0")
+    tree.git("update-index", "--add", "--cacheinfo", f"160000,{site.first},lib")
+    tree.git("commit", "--quiet", "--message", "submodule")
+    tree.git("tag", "3.0.0-submodule")
+    tree.git("checkout", "--quiet", "live")
+    expected = {
+        "3.0.0-lfs": "data/.gitattributes names a content filter",
+        "3.0.0-submodule": "lib is a submodule",
+    }
+    for version, said in expected.items():
+        refused = site("pulled", version)
+        assert (refused["error"], said in refused["msg"]) == ("Refused", True), refused
+        assert "Deploy it as an artefact" in refused["msg"]
+        tree.git("checkout", "--quiet", version)
+        for refused in (site("snapshot"), site("pulled", "2.0.0")):
+            assert (refused["error"], said in refused["msg"]) == ("Refused", True), refused
+        tree.git("checkout", "--quiet", "live")
+    (tree.path / ".git/info/attributes").write_text("backend.py filter=here\n")
+    refused = site("snapshot")
+    assert "info/attributes names a content filter" in refused["msg"], refused
+    (tree.path / ".git/info/attributes").unlink()
+    tree.commit(".gitattributes", "# filter=none\n*.bin -filter\n")
+    assert site("snapshot")["snapshot"]["version"]["branch"] == "live"
+
+
+def switch_half_way(tree: Repository, *, is_index_written: bool) -> None:
+    """What a checkout of 3.0.0 leaves that was killed, before or after it wrote the index; HEAD is written last."""
+    for path in ("backend.py", "new/a.py", "new/ignored.log"):
+        (tree.path / path).parent.mkdir(exist_ok=True)
+        (tree.path / path).write_bytes((tree.path.parent / "whole" / path).read_bytes())
+    (tree.path / "cut.py").write_bytes(b"")
+    (tree.path / "old.py").unlink()
+    if is_index_written:
+        tree.git("read-tree", "3.0.0")
+    (tree.path / ".git/index.lock").touch()
+
+
+@serves("S1.63", case="fail")
+@pytest.mark.parametrize("is_index_written", [False, True])
+def test_a_switch_that_was_killed_is_taken_back_when_all_that_it_left_is_of_the_release(
+    site: Site, is_index_written: bool
+) -> None:
+    tree, lock = site.repository, site.repository.path / ".git/index.lock"
+    (tree.path / ".git/info/exclude").write_text("*.log\n")
+    noted = tree.commit("old.py", "old\n")
+    tree.git("checkout", "--quiet", "2.0.0")
+    for path in ("new/a.py", "cut.py"):
+        tree.commit(path, "new\n")
+    (tree.path / "new/ignored.log").write_text("new\n")
+    tree.git("add", "--force", "new/ignored.log")
+    tree.git("commit", "--quiet", "--message", "ignored")
+    tree.git("tag", "3.0.0")
+    tree.git("worktree", "add", "--quiet", "--detach", str(tree.path.parent / "whole"), "3.0.0")
+    tree.git("checkout", "--quiet", "live")
+    site("snapshot")
+    switch_half_way(tree, is_index_written=is_index_written)
+
+    for refused in (site("restored", "3.0.0"), site("pulled", "3.0.0")):
+        assert refused["failed"] is True, refused
+        assert f"{lock} is there" in refused["msg"]
+        assert f"rm {lock}" in refused["msg"]
+    assert lock.exists()
+    lock.unlink()
+    # What was written by hand since then is nobody's to throw away.
+    mine = tree.path / "new/a.py"
+    mine.write_text("mended at night\n")
+    refused = site("restored", "3.0.0")
+    assert (refused["failed"], "is not clean" in refused["msg"]) == (True, True), refused
+    assert mine.read_text() == "mended at night\n"
+    mine.write_text("new\n")
+    # Without the version nobody knows whose files these are.
+    assert "is not clean" in site("restored")["msg"]
+
+    back = site("restored", "3.0.0")
+    assert (back.get("failed"), back["working_tree"]["to"]) == (None, noted), back
+    assert (back["working_tree"]["is_clean"], back["working_tree"]["branch"]) == (True, "live")
+    assert not (tree.path / "new").exists()
+    assert site("pulled", "3.0.0")["pulled"]["version"] == "3.0.0"
+
+
+@serves("S1.63", case="fail")
+def test_a_tree_whose_git_looks_elsewhere_is_refused(site: Site) -> None:
+    site.repository.git("config", "core.worktree", str(site.app.releases))
+    refused = site("snapshot")
+    assert (refused["failed"], "git takes " in refused["msg"]) == (True, True), refused
+
+
+@serves("S1.63", case="fail")
+def test_a_lock_is_told_before_the_window(site: Site) -> None:
+    lock = site.repository.path / ".git/index.lock"
+    lock.touch()
+    for refused in (site("snapshot"), site("pulled", "2.0.0")):
+        assert (refused["error"], f"{lock} is there" in refused["msg"]) == ("Refused", True), refused
+    assert not site.folder.exists()

@@ -8,8 +8,10 @@ Nothing is fetched, and nothing that git does not know is thrown away: a tree th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shlex
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import Deployed
@@ -42,6 +44,7 @@ class WorkingTree:
         self._deadline = deadline
         self._git = git.Git(self.path, deadline=deadline)
         try:
+            self._git.require_tree()
             #: Where it was when this call began.
             self.began_at = self.head()
         except Denied as problem:
@@ -74,6 +77,15 @@ class WorkingTree:
             raise Refused(
                 f"{self.path} is not clean: {said}.",
                 remedy="Commit or move away what is there; nothing is thrown away. git status tells all of it.",
+            )
+
+    def _require_unlocked(self) -> None:
+        """Raises Refused where git would not switch. Whether the lock is a dead one cannot be proven from here."""
+        lock = git.lock_of(self._git)
+        if lock is not None:
+            raise Refused(
+                f"{lock} is there: a git works in {self.path}, or was killed there.",
+                remedy=f"Where pgrep -a git shows none that does, also in containers: rm {shlex.quote(lock)}",
             )
 
     def bind_mounts(self) -> list[dict[str, str]] | None:
@@ -137,14 +149,20 @@ class WorkingTree:
 
     def snapshot(self) -> dict[str, t.Any]:
         """Raises Refused for a tree that no commit can bring back."""
+        self._require_unlocked()
         self.require_clean()
+        self._require_plain(self.head())
         return {"working_tree": self.path, "commit": self.head(), "branch": self._branch()}
 
     def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
         """Prove that the version is in the repository, with every file of it. Nothing is fetched or switched."""
         if self.version is None:
             raise BadInput("working_tree.version is needed: a tag or a whole commit id.")
-        return {"changed": False, "version": self.version, "digest": self.require_available(self.version), "bytes": 0}
+        self._require_unlocked()
+        self._require_plain(self.head())
+        digest = self.require_available(self.version)
+        self._require_nothing_in_the_way(digest.partition(":")[2])
+        return {"changed": False, "version": self.version, "digest": digest, "bytes": 0}
 
     def _means(self, version: str) -> str | None:
         """The commit of a tag, or of a whole id. A branch moves, and means none."""
@@ -162,7 +180,18 @@ class WorkingTree:
                 f"{version} means commit {commit} in {self.path}, expected {self._commit}: the tag was moved."
             )
         self._require_whole(commit)
+        self._require_plain(commit)
         return f"git:{commit}"
+
+    def _require_plain(self, commit: str) -> None:
+        """Raises Refused for a commit whose files git does not make by itself: a switch would leave others, and call it clean."""
+        said = git.not_of_the_commit(self._git, commit)
+        if said:
+            raise Refused(
+                f"Commit {commit[:12]} of {self.path} is not all of its code: {'; '.join(said[:_SHOWN])}. "
+                f"Submodules and files of a content filter are not switched.",
+                remedy="Deploy it as an artefact, which holds them: artefact in place of working_tree.",
+            )
 
     def _require_whole(self, commit: str) -> None:
         """Raises Refused where a file of the commit is not here, as in a partial clone."""
@@ -173,23 +202,36 @@ class WorkingTree:
                 remedy="git fetch it whole.",
             )
 
+    def _require_nothing_in_the_way(self, commit: str) -> None:
+        """Raises Refused for files that the commit has and git does not track here, such as an ignored ``.env``."""
+        found = list(dict.fromkeys(git.in_the_way_of(self._git, commit)))
+        if found:
+            raise Refused(
+                f"{self.path} holds {len(found)} that commit {commit[:12]} would overwrite and git does not track: "
+                f"{', '.join(found[:_SHOWN])}.",
+                remedy="Keep a copy and move it away, or take it out of the commit; nothing is thrown away.",
+            )
+
     def select(self, version: str) -> None:
         commit = self.require_available(version).partition(":")[2]
         self._switch(commit, branch="")
 
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
-        """Back to the noted commit, on the branch that was checked out as long as that still means it."""
+        """Back to the noted commit, on the branch that was checked out as long as that still means it.
+
+        A switch that was killed half-way is taken back first, where all that it left is of HEAD, the noted commit or the version.
+        """
         if kept.get("working_tree") != self.path:
             raise Refused(f"The snapshot is of {kept.get('working_tree') or 'no working tree'}, not of {self.path}.")
         commit, branch = str(kept["commit"]), str(kept["branch"])
+        self._require_unlocked()
+        if self.not_clean():
+            self._take_half_a_switch_back(commit)
         is_same_branch = branch and self._git.commit_of(f"refs/heads/{branch}") == commit
         self._switch(commit, branch=branch if is_same_branch else "")
 
-    def _switch(self, commit: str, *, branch: str) -> None:
-        self.require_clean()
-        if self.head() == commit and self._branch() == branch:
-            return
-        self._require_whole(commit)
+    def _require_not_mounted(self) -> None:
+        """Raises Refused for a running container that sees the tree."""
         using = [each["container"] for each in self.bind_mounts() or () if each["state"] == "running"]
         if using:
             names = ", ".join(dict.fromkeys(using))
@@ -197,7 +239,40 @@ class WorkingTree:
                 f"{names} runs with {self.path} mounted: its code would change under it.",
                 remedy="Stop it first: docker compose stop.",
             )
-        ended = self._git.ask("checkout", "--quiet", *([branch] if branch else ["--detach", commit]), "--")
+
+    def _take_half_a_switch_back(self, noted: str) -> None:
+        """Leaves a tree as it is that holds anything else; that is refused as one that is not clean."""
+        target = self._means(self.version) if self.version is not None else None
+        made = git.left_by_a_switch(
+            self._git, [noted, *([target] if target else [])], ignores_untracked=self._ignores_untracked
+        )
+        if made is None:
+            return
+        self._require_whole(self.head())
+        self._require_not_mounted()
+        for path in made:
+            place = os.path.join(self.path, path)
+            os.unlink(place)
+            with contextlib.suppress(OSError):  # it holds more
+                while (place := os.path.dirname(place)) != self.path:
+                    os.rmdir(place)
+        ended = self._git.ask("reset", "--hard", "--quiet", "HEAD")
+        if ended.returncode:
+            raise ActionFailed(
+                f"{self.path} was switched half-way, and is not taken back to {self.head()[:12]}: {git.describe_ended(ended)}.",
+                remedy="git status tells what stands in the way.",
+            )
+
+    def _switch(self, commit: str, *, branch: str) -> None:
+        self._require_unlocked()
+        self.require_clean()
+        if self.head() == commit and self._branch() == branch:
+            return
+        self._require_whole(commit)
+        self._require_nothing_in_the_way(commit)
+        self._require_not_mounted()
+        where = [branch] if branch else ["--detach", commit]
+        ended = self._git.ask("checkout", "--quiet", "--no-overwrite-ignore", *where, "--")
         said = self.not_clean()
         if ended.returncode or self.head() != commit or said:
             why = git.describe_ended(ended) if ended.returncode else said or "another commit is checked out"

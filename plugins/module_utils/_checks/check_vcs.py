@@ -133,6 +133,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         ca_file=params.get("ca_file"),
         once=run.once,
     )
+    git.require_tree()
     head = git.commit_of("HEAD")
     if head is None:
         raise Unreachable(f"{top} has no commit.")
@@ -173,7 +174,7 @@ def _remote(git: Git, params: t.Mapping[str, t.Any], head: str, run: Run) -> Rem
     wanted = [f"refs/heads/{branch}"] if branch else []
     wanted += [f"refs/tags/{tag}", f"refs/tags/{tag}^{{}}"] if tag else []
     try:
-        ended = git.ask("ls-remote", "--", remote, *wanted)
+        ended = git.ask("ls-remote", "--upload-pack=git-upload-pack", "--", remote, *wanted)
     except TimedOut:
         return Remote(shown, problem=f"{shown} did not answer within {run.deadline.seconds:g} s")
     except GoliveError as problem:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import selectors
 import subprocess
 import typing as t
@@ -66,14 +67,15 @@ def run_bounded(
     environment: t.Mapping[str, str] | None = None,
     cwd: str | None = None,
     stdin_text: str = "",
+    user: pwd.struct_passwd | None = None,
 ) -> Ran:
-    """Run a program to its end, whatever its exit code, and end all of its process group.
+    """Run a program to its end, whatever its exit code, and end all of its process group; as ``user``, if we are root.
 
     Raises MissingLibrary, and TimedOut with the kept output as ``stdout`` and ``stderr`` of its ``known``.
     """
     clock = deadline.clock
     began = clock.monotonic()
-    process = start(argv, environment=environment, cwd=cwd, stdin=subprocess.PIPE)
+    process = start(argv, environment=environment, cwd=cwd, stdin=subprocess.PIPE, user=user)
     kept = {"stdout": _Kept(max_bytes), "stderr": _Kept(max_bytes)}
     try:
         with selectors.DefaultSelector() as watcher:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -117,8 +118,16 @@ def start(
     stdin: int = subprocess.DEVNULL,
     stdout: int | t.IO[bytes] = subprocess.PIPE,
     stderr: int | t.IO[bytes] = subprocess.PIPE,
+    user: pwd.struct_passwd | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own; it dies when the calling thread does. Raises MissingLibrary."""
+    """Start a program in a session of its own; it dies when the calling thread does. Raises MissingLibrary.
+
+    With ``user`` root starts it with that user's id and groups alone.
+    """
+    identity: dict[str, t.Any] = {}
+    if user is not None:
+        groups = os.getgrouplist(user.pw_name, user.pw_gid)
+        identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
     try:
         return subprocess.Popen(
             list(argv),
@@ -130,6 +139,7 @@ def start(
             stderr=stderr,
             start_new_session=True,
             preexec_fn=_die_with_parent,
+            **identity,
         )
     except FileNotFoundError as problem:
         raise MissingLibrary(f"The program or folder {problem.filename} is not on {os.uname().nodename}.") from None

@@ -104,8 +104,12 @@ class ProgressWatch(contextlib.AbstractContextManager["ProgressWatch"]):
         """The figures as they were written; empty where none are, since the work has just begun or is about to end."""
         self._reader = self._reader or _beside(self._action)
         folder = folder_of(self._word)
-        # Nobody else's folder is believed.
-        asked = f"[ ! -L {folder} ] && [ -O {folder} ] && [ ! -L {folder}/{FILE} ] && [ -f {folder}/{FILE} ] && head -c {MOST_BYTES} {folder}/{FILE} 2>/dev/null || :"
+        # Neither another user's folder is believed, nor a link.
+        path = f"{folder}/{FILE}"
+        asked = (
+            f"[ ! -L {folder} ] && [ -O {folder} ] && [ ! -L {path} ] && [ -f {path} ] && "
+            f"head -c {MOST_BYTES} {path} 2>/dev/null || :"
+        )
         answer = self._reader._low_level_execute_command(f"{{ {asked}; }}")
         if answer["rc"] != 0:
             raise UnexpectedAnswer(f"The shell ended with code {answer['rc']}.")

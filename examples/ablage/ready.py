@@ -90,6 +90,8 @@ def make(stack: Path, version: str, *, play: Play, nightly_backup: bool = False)
     sign_offs.append({**REVIEWER, "signed": signed, "digest": migration["preview"]})
     values = {
         "golive_sign_offs": sign_offs,
+        # each release has SQL of its own that is accepted, which is another demand than at the last GO
+        "golive_loosened_approver": "Dora Beispiel",
         "ablage_build": str(build),
         "golive_waivers": WAIVED.get(version, []),
         "ablage_preview_file": str(folder / "migration_preview.sql"),

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.demos import EXAMPLE, Shown, install_collection, show
 
 # the example is a program and no installed package; the tests use its eyes
-sys.path.insert(0, str(EXAMPLE))
+sys.path[:0] = [str(EXAMPLE), str(EXAMPLE.parent)]
 
 Demo = t.Callable[[str], Shown]
 #: How each demo is called, and below which folder it leaves its artefacts.

@@ -44,7 +44,8 @@ class Outside:
         )
         self.installed = self.collections / "ansible_collections" / "opsready" / "golive"
         self.example = directory / "ablage"
-        shutil.copytree(self.installed / "examples" / "ablage", self.example)
+        for name in ("ablage", "embedded"):
+            shutil.copytree(self.installed / "examples" / name, directory / name)
         self.stack = directory / "stack"
 
     def _built(self) -> Path:

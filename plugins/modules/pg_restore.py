@@ -370,8 +370,6 @@ replication:
   type: list
   elements: dict
   returned: for V(restored)
-  sample:
-    - {kind: slot, name: debezium, of: pgoutput}
 data_loss:
   description: What would be or was lost. C(data_loss.lossless) is empty where that cannot be known, and C(data_loss.reason) says why.
   type: dict

@@ -35,12 +35,15 @@ from tests.store_faults import FaultyStore, Seen
 
 #: A row of app.gated is restored once no role of this name is there.
 GATE = "gate_of_progress"
+#: In one line, since a semicolon at its end ends a statement.
+PASSES = (
+    "create function app.passes() returns boolean language plpgsql volatile as $$ begin while exists"
+    f" (select from pg_catalog.pg_roles where rolname = '{GATE}')"
+    " loop perform pg_catalog.pg_sleep(0.02); end loop; return true; end $$"
+)
 SLOW = f"""
 create schema app;
-create function app.passes() returns boolean language plpgsql volatile as $$ begin
-  while exists (select from pg_catalog.pg_roles where rolname = '{GATE}') loop perform pg_catalog.pg_sleep(0.02); end loop;
-  return true;
-end $$;
+{PASSES};
 create table app.free as select pg_catalog.generate_series(1, 100) i;
 create table app.gated (i int check (app.passes()));
 insert into app.gated values (1);

@@ -71,7 +71,7 @@ def report(version: str, out: Path = BUILDS) -> Path:
             Reports(made, built["sha256"], out / "mypy").write()
             if shutil.which("git"):
                 commit(made / "source", version)
-            shutil.rmtree(target, ignore_errors=True)
+            shutil.rmtree(target, ignore_errors=True)  # there may be none; the renaming fails over what is left
             made.rename(target)
     return target
 

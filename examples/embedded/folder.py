@@ -52,7 +52,7 @@ def clear(layout: Layout) -> None:
     if any(supervision.processes_of(layout.root, postgres_data(layout))):
         raise StackError(f"a stack is running in {layout.root}: stack.py down --dir {layout.root}")
     if record and record.get("fallback"):
-        shutil.rmtree(record["fallback"], ignore_errors=True)
+        shutil.rmtree(record["fallback"], ignore_errors=True)  # apart from the stack, and may have been cleared already
     for path in layout.parts():
         if path.is_dir():
             shutil.rmtree(path)

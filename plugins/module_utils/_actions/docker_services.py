@@ -31,7 +31,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Refused,
 )
 
-DIGEST = re.compile(r"(?:[^\s@]+@)?sha256:[0-9a-f]{64}")
 #: Container states (docker inspect), in our words.
 STATES = {
     "created": "stopped",
@@ -73,7 +72,7 @@ class DockerServices:
             )
         images: t.Mapping[str, t.Any] = options["images"] or {}
         for name, digest in images.items():
-            if not DIGEST.fullmatch(str(digest)):
+            if not docker.DIGEST.fullmatch(str(digest)):
                 raise BadInput(
                     f"docker.images: {digest!r} of {name} is no digest, expected sha256:… or repository@sha256:….",
                     remedy="A tag can be moved to another image: docker image inspect --format '{{.RepoDigests}}' IMAGE.",

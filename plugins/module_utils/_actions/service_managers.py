@@ -48,7 +48,7 @@ class ServiceStatus:
 
 @dataclasses.dataclass(frozen=True)
 class Deployed:
-    """Which version would run if everything were started now. ``digest`` names its scheme: ``sha256:…``, ``tree:…`` or ``git:…``."""
+    """Which version would run if everything were started now. ``digest`` names its scheme: ``sha256:…``, ``tree:…``, ``git:…`` or ``images:…``."""
 
     version: str | None
     digest: str | None
@@ -63,7 +63,7 @@ class StopTerms:
 
 
 class Versions(t.Protocol):
-    """What a system's versions are: folders behind a link, commits of a working tree."""
+    """What a system's versions are: folders behind a link, commits of a working tree, images of containers."""
 
     def deployed(self) -> Deployed:
         """Which version the next start runs."""

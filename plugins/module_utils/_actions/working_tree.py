@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 import typing as t
 
@@ -24,7 +23,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Refused,
 )
 
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHOWN = 5
 
 
@@ -35,7 +33,7 @@ class WorkingTree:
         self.path = git.top_of(options["path"])
         self.version: str | None = options["version"]
         self._commit = (options["commit"] or "").strip().lower()
-        if self._commit and not _COMMIT.fullmatch(self._commit):
+        if self._commit and not git.COMMIT.fullmatch(self._commit):
             raise BadInput("working_tree.commit is no whole commit id: 40 or 64 hexadecimal digits.")
         if self.version is not None:
             git.refuse_no_name(self.version, option="working_tree.version")
@@ -166,7 +164,7 @@ class WorkingTree:
 
     def _means(self, version: str) -> str | None:
         """The commit of a tag, or of a whole id. A branch moves, and means none."""
-        return self._git.commit_of(version if _COMMIT.fullmatch(version) else f"refs/tags/{version}")
+        return self._git.commit_of(version if git.COMMIT.fullmatch(version) else f"refs/tags/{version}")
 
     def require_available(self, version: str) -> str:
         commit = self._means(version)

@@ -122,7 +122,6 @@ CONSTRAINTS: Constraints = {
 
 #: What the engine answers for a program that it could not start, as a shell does (POSIX, 2.8.2).
 _NOT_STARTED = (126, 127)
-_DIGEST = re.compile(r"(?:[^\s@]+@)?(sha256:[0-9a-f]{64})")
 _GPU = re.compile(r"\bGPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 #: Sizes of log files, in Docker's units: 1k is 1000 bytes.
 _LOG_SIZE = re.compile(r"(-?\d{1,15}(?:\.\d{1,6})?) ?([kmgtp]?)i?b?", re.IGNORECASE)
@@ -189,7 +188,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for name, image in (params["images"] or {}).items():
         if name not in expected:
             raise BadInput(f"images: {name} is none of those expected: {plain(expected)}.")
-        if not _DIGEST.fullmatch(str(image)):
+        if not docker.DIGEST.fullmatch(str(image)):
             raise BadInput(
                 f"images: {image!r} is no digest, expected sha256:… or repository@sha256:….",
                 remedy="A tag can be moved to another image: docker image inspect --format '{{.RepoDigests}}' IMAGE.",
@@ -416,7 +415,7 @@ def _judge_health(each: Container, wanted: str) -> t.Iterator[Criterion]:
 
 def _judge_image(each: Container, wanted: str, repo_digests: tuple[str, ...] | None) -> Criterion:
     """By the image's own id, or the digest under which a registry knows it."""
-    match = _DIGEST.fullmatch(wanted)
+    match = docker.DIGEST.fullmatch(wanted)
     digest = match[1] if match else wanted
     known = [each.image_id, *(repo_digests or ())]
     good = wanted in known or ("@" not in wanted and any(digest == name.rpartition("@")[2] for name in known))

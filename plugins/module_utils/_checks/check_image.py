@@ -40,7 +40,6 @@ ARGUMENT_SPEC: Spec = {
 }
 CONSTRAINTS: Constraints = {"required_by": {"ca_file": ["registries"]}}
 
-_DIGEST = re.compile(r"(?:[^\s@]+@)?(sha256:[0-9a-f]{64})")
 #: [registry/]name[:tag][@digest], as https://pkg.go.dev/github.com/distribution/reference writes it; or an image's own id.
 _REFERENCE = re.compile(
     r"(?P<id>sha256:[0-9a-f]{64})|"
@@ -90,7 +89,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for reference, digest in (params["digests"] or {}).items():
         if reference not in params["images"]:
             raise BadInput(f"digests: {reference} is none of the images: {plain(params['images'])}.")
-        if not _DIGEST.fullmatch(str(digest)):
+        if not docker.DIGEST.fullmatch(str(digest)):
             raise BadInput(f"digests: {digest!r} is no digest, expected sha256:… or repository@sha256:….")
     for url in params["registries"] or ():
         http.origin_of(url)

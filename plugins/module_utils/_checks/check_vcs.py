@@ -11,6 +11,7 @@ import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients.git import (
+    COMMIT,
     Git,
     changes_of,
     describe_ended,
@@ -56,7 +57,6 @@ ARGUMENT_SPEC: Spec = {
 }
 CONSTRAINTS: Constraints = {"required_by": {"signature": ["tag"]}}
 
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHOWN = 5
 
 
@@ -109,7 +109,7 @@ class Facts:
 
 
 def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
-    if params.get("commit") is not None and not _COMMIT.fullmatch(params["commit"].strip().lower()):
+    if params.get("commit") is not None and not COMMIT.fullmatch(params["commit"].strip().lower()):
         raise BadInput(f"commit is {params['commit']!r}, expected a whole commit id: 40 or 64 hexadecimal digits.")
     for option in ("tag", "branch", "remote"):
         if params.get(option) is not None:

@@ -43,6 +43,8 @@ _KEPT = (
     "Runtime", "DeviceRequests", "Devices", "DeviceCgroupRules", "Memory", "NanoCpus", "CpuQuota", "CpuPeriod", "CpusetCpus",
     "PidsLimit", "SecurityOpt", "CapDrop", "ReadonlyRootfs", "GroupAdd", "ShmSize",
 )  # fmt: skip
+#: An image by its digest, of a repository or without one; the group is the digest.
+DIGEST = re.compile(r"(?:[^\s@]+@)?(sha256:[0-9a-f]{64})")
 _IDENTITY = re.compile(r"\b[0-9a-f]{64}\b")
 #: Stands for the engine where its address is a path.
 _NAME = "docker"

@@ -70,6 +70,8 @@ _IN_PROGRESS = {
     "REVERT_HEAD": "a revert",
     "BISECT_LOG": "a bisection",
 }
+#: A whole commit id, of either algorithm.
+COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 #: A line of attributes, a macro's too, that hands files to a content filter.
 _FILTERED = re.compile(r"^[^#\n]*\sfilter=", re.MULTILINE)
 _STATUS = ("status", "--porcelain=v2", "-z", "--ignore-submodules=none", "--no-renames")

@@ -137,6 +137,7 @@ class Told(Progress):
         with self._writing:
             self._ended.set()
             if self._descriptor is not None:
+                # what stays is harmless, and swept by the next module: no reason to fail finished work
                 shutil.rmtree(self._folder, ignore_errors=True)
                 os.close(self._descriptor)
 
@@ -206,6 +207,6 @@ def _sweep_one(path: str) -> None:
         seen = os.fstat(descriptor)
         if seen.st_uid == os.geteuid() and time.time() - seen.st_mtime > _LEFT_SECONDS:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)  # another sweep may be at it too
     finally:
         os.close(descriptor)

@@ -174,17 +174,32 @@ def test_cleaning_up_asks_a_busy_store_again(moto: FaultyStore) -> None:
 
 
 @pytest.mark.parametrize("phase", ["part 2", "get"])
-def test_silence_is_broken_by_asking_again_and_ends_at_the_limit(moto: FaultyStore, phase: str) -> None:
+def test_silence_is_broken_by_asking_again(moto: FaultyStore, phase: str) -> None:
     body = os.urandom(9 * MIB)
-    with opened(moto, seconds=3) as bucket:
+    with opened(moto, seconds=6) as bucket:
         moto.spoil(phase, "silence", 1)
         assert stream(bucket, body) == body
+
+
+def test_silence_ends_an_upload_at_the_limit_and_leaves_nothing(moto: FaultyStore) -> None:
     with opened(moto, seconds=1) as bucket:
-        moto.spoil(phase, "silence")
+        moto.spoil("part 2", "silence")
         with pytest.raises(Unreachable, match=r"no answer from S3|did not end within 1 s"):
-            stream(bucket, body)
-        left = [] if phase != "get" else ["p/object"]
-        assert (objects(moto, bucket.bucket), uploads(moto, bucket.bucket)) == (left, [])
+            stream(bucket, os.urandom(9 * MIB))
+        assert (objects(moto, bucket.bucket), uploads(moto, bucket.bucket)) == ([], [])
+
+
+def test_silence_ends_a_download_at_the_limit_and_leaves_the_object(moto: FaultyStore) -> None:
+    body = os.urandom(9 * MIB)
+    with opened(moto) as bucket:
+        assert stream(bucket, body) == body
+        moto.spoil("get", "silence")
+        with (
+            contextlib.closing(Bucket(bucket.bucket, "p", keys(moto), deadline=Deadline(1))) as hurried,
+            pytest.raises(Unreachable, match=r"no answer from S3|did not end within 1 s"),
+        ):
+            b"".join(hurried.chunks("object"))
+        assert (objects(moto, bucket.bucket), uploads(moto, bucket.bucket)) == (["p/object"], [])
 
 
 def test_a_request_near_the_limit_waits_no_longer_than_is_left(moto: FaultyStore) -> None:

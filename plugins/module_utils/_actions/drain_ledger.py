@@ -151,10 +151,15 @@ def task_summary(task: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {name: value for name, value in kept.items() if value is not None}
 
 
-def survey(broker: Broker, expected_workers: int | None) -> list[Worker]:
-    """Every worker with what it does. Raises unless each one answers each question."""
+def survey(broker: Broker, expected_workers: int | None, *, may_be_none: bool = False) -> list[Worker]:
+    """Every worker with what it does. Raises unless each one answers each question.
+
+    may_be_none: between two versions no worker may run at all, whatever number is expected of those that do.
+    """
     found = broker.ask("ping").answers
-    if not found and expected_workers != 0:
+    if not found and (may_be_none or expected_workers == 0):
+        return []
+    if not found:
         raise TimedOut(
             f"No worker listens on {broker.channel!r} of {broker.server.name}.",
             remedy="Check the database number, control_exchange and fanout_prefix; if no worker is meant to run, "
@@ -165,8 +170,6 @@ def survey(broker: Broker, expected_workers: int | None) -> list[Worker]:
             f"{len(found)} workers answered, expected {expected_workers}: {', '.join(sorted(found)) or 'none'}.",
             remedy="Find out what became of the others, or correct expected_workers.",
         )
-    if not found:
-        return []
     answers = {method: broker.ask(method).answers for method in ("active_queues", "active", "reserved", "scheduled")}
     names = sorted(found)
     for method, answered in answers.items():

@@ -957,10 +957,7 @@ def settled(drain: Drain) -> Result:
             f"State {_CUT_SHORT[stage]} was cut short, so the ledger does not say what became of its messages.",
             remedy=f"Run state {_CUT_SHORT[stage]} again first.",
         )
-    expected = 0 if stage in ("parked", "parking") else drain.params["expected_workers"]
-    if stage in ("parked", "parking") and drain.broker.listeners():
-        expected = drain.params["expected_workers"]
-    workers = survey(drain.broker, expected)
+    workers = survey(drain.broker, drain.params["expected_workers"], may_be_none=stage in ("parking", "parked"))
     now = entries_of(holdings(drain.broker, drain.ledger, drain.queues(workers)), workers)
     places = settle(ledger, now, stage=stage, moment=CLOCK.now())
     ended_by_status = _ended_by_status(drain, [name for name, place in places.items() if place == "finished"])

@@ -421,6 +421,41 @@ class Postgres(Program):
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+class Standby(Postgres):
+    """A hot standby that follows a server of the same programs."""
+
+    name = "standby"
+
+    def __init__(self, primary: Postgres, version: str | None = None) -> None:
+        super().__init__(version, password=primary.password)
+        self.primary = primary
+
+    def _initialise(self) -> None:
+        source = f"{self.primary.dsn()}?application_name=copy"
+        made = subprocess.run(
+            [self.program("pg_basebackup"), "-d", source, "-D", str(self.cluster), "-R", "-c", "fast", "--no-sync"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=self.directory,
+            check=False,
+            **self.account(),
+        )
+        if made.returncode:
+            raise ServerFailed(f"pg_basebackup: {made.stderr.decode(errors='replace')[-2000:]}")
+
+    def close(self) -> None:
+        super().close()
+        followed = "select 1 from pg_stat_replication where application_name = 'copy'"
+        if self.primary.is_running:
+            await_true(lambda: not self.primary.execute(followed), seconds=30, what="the end of a standby")
+
+    def catch_up(self) -> None:
+        """Wait until it has replayed what the primary has written."""
+        position = self.primary.execute("select pg_current_wal_insert_lsn()")[0][0]
+        replayed = "select pg_last_wal_replay_lsn() >= %s"
+        await_true(lambda: bool(self.execute(replayed, position)[0][0]), seconds=60, what="the standby's replay")
+
+
 class PgBouncer(Program):
     """A pooler before a PostgreSQL server, logged in as its superuser."""
 

@@ -176,6 +176,13 @@ options:
   verify_password:
     description: Password for O(verify_dsn). It is never printed.
     type: str
+  amcheck:
+    description:
+      - Check the restored database with C(pg_amcheck) too - the pages of its tables, and each B-tree index against its table. An index whose
+        operator class or collation contradicts itself is found so, and by nothing else here.
+      - It needs PostgreSQL 14, its extension C(amcheck), and a superuser's login on the server of the scratch database. It needs O(verify=restore).
+    type: bool
+    default: false
   verify_sql:
     description:
       - Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
@@ -194,9 +201,9 @@ options:
         required: true
   max_age:
     description:
-      - When a backup is not older than this many seconds, was proven at least as well as O(verify), O(compare) and O(verify_sql) ask, is encrypted to
-        the recipients of O(encryption) and no others, and lies at its place in its full size, nothing is done. Where O(upload.object_lock) is asked
-        for, it was locked too.
+      - When a backup is not older than this many seconds, was proven at least as well as O(verify), O(compare), O(amcheck) and O(verify_sql) ask,
+        is encrypted to the recipients of O(encryption) and no others, and lies at its place in its full size, nothing is done. Where
+        O(upload.object_lock) is asked for, it was locked too.
     type: float
   keep:
     description:
@@ -381,7 +388,7 @@ plan:
     - What preflight found, and what was or would be done. C(plan.destination) is what the place tells of itself - C(free_bytes) of a directory; of a
       bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell.
     - C(plan.work_dir) has C(path), C(free_bytes) and C(needed_bytes) where O(work_dir) is needed, else it is null. C(plan.replication) lists logical
-      replication slots and subscriptions of the database, which no backup has.
+      replication slots and subscriptions of the database, which no backup has, and C(plan.standbys) the standbys that follow the server.
   type: dict
   returned: when a backup was or would be made
   sample:

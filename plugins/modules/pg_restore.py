@@ -145,14 +145,33 @@ options:
         cannot be moved; who reads a slot finds none in the database that is brought back, and a subscription is not in it.
       - With V(refuse) nothing is brought back while there are any. With V(leave) they stay with the database that is kept, and
         RV(replication) lists them, to be made anew.
+      - Standbys that O(standbys) does not name are refused and left in the same way.
     type: str
     choices: [refuse, leave]
     default: refuse
+  standbys:
+    description:
+      - DSN of each physical standby of the server, as in O(dsn); its login and password are the same there. For V(restored), sessions on a
+        standby go on reading the database that gave way, without an error. Each standby is waited for until it has replayed the swap, for a
+        minute at most, and those sessions are ended until none is left.
+      - While more standbys follow the server than are named, nothing is brought back, unless O(replication=leave). Where one cannot be
+        reached before the swap, likewise; where that happens after it, the database is back, the module fails, and running it again does
+        the rest.
+    type: list
+    elements: str
+    default: []
   compare:
     description: What of the restored database is compared with the manifest.
     type: str
     choices: [rows, content]
     default: content
+  amcheck:
+    description:
+      - Check the restored database with C(pg_amcheck) too - the pages of its tables, and each B-tree index against its table. An index whose
+        operator class or collation contradicts itself is found so, and by nothing else here.
+      - It needs PostgreSQL 14, its extension C(amcheck), and a superuser's login on the server of the scratch database. It is for V(verified).
+    type: bool
+    default: false
   verify_sql:
     description: Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
     type: list
@@ -438,11 +457,21 @@ ended_sessions:
   elements: dict
   returned: when V(restored) changed something
   sample: []
+standbys:
+  description: Each of O(standbys), the sessions that were ended there, and the seconds until it had replayed the swap.
+  type: list
+  elements: dict
+  returned: for V(restored), but not in check mode
+  sample:
+    - standby: postgres at replica.example.org:5432 as golive
+      ended_sessions:
+        - {pid: 4711, user: reports, application: dashboard, address: 10.0.0.7, kind: client backend, state: idle}
+      replay_seconds: 0.1
 seconds:
   description: Seconds of each phase.
   type: dict
   returned: when V(restored) changed something
-  sample: {restore: 3.1, sequences: 0.1, properties: 0.1, swap: 0.1}
+  sample: {restore: 3.1, sequences: 0.1, properties: 0.1, swap: 0.1, standbys: 0.0}
 """
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import pg_restore

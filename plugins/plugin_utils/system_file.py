@@ -100,6 +100,7 @@ SYSTEM_FILE: Spec = {
             "verify_dsn": {"type": "str"},
             "fence": {"type": "str", "choices": ["rename"]},
             "replication": {"type": "str", "choices": ["refuse", "leave"]},
+            "standbys": {"type": "list", "elements": "str"},
             "template_copy": {"type": "bool"},
             "application_roles": {"type": "list", "elements": "str", "required": True},
             "pg_bindir": {"type": "str"},
@@ -328,6 +329,8 @@ def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
         conninfo.database_of(conninfo.parsed(read["dsn"], name="golive_database.dsn"), name="golive_database.dsn")
         if read["verify_dsn"]:
             conninfo.parsed(read["verify_dsn"], name="golive_database.verify_dsn")
+        for number, dsn in enumerate(read["standbys"] or []):
+            conninfo.parsed(dsn, name=f"golive_database.standbys[{number}]")
     if name == "golive_notify":
         try:
             notify.refuse_unreadable({**read, "subject": "how it ended"})

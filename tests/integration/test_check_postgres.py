@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import secrets
-import subprocess
 import typing as t
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import po
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
 from tests.parts import need_part
-from tests.servers import HOST, DemoCa, HangingServer, Postgres, await_true, debian_postgres_versions
+from tests.servers import HOST, DemoCa, HangingServer, Postgres, Standby, await_true, debian_postgres_versions
 
 WRONG = "wrong-canary-58d1"
 SECONDS = 30.0
@@ -44,28 +43,6 @@ def judged(
     assert answer["changed"] is False
     assert isinstance(answer["finding"], dict)
     return answer["finding"]
-
-
-class Standby(Postgres):
-    """A streaming copy of another server."""
-
-    name = "standby"
-
-    def __init__(self, primary: Postgres) -> None:
-        super().__init__(password=primary.password)
-        self.primary = primary
-
-    def _initialise(self) -> None:
-        source = f"host={HOST} port={self.primary.port} user=postgres password={self.password} application_name=copy"
-        made = subprocess.run(
-            [self.program("pg_basebackup"), "-d", source, "-D", str(self.cluster), "-R", "-X", "stream", "-c", "fast"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd=self.directory,
-            check=False,
-            **self.account(),
-        )
-        assert made.returncode == 0, made.stderr
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.integration.sealed_site import sealed_site
-from tests.servers import Postgres
+from tests.servers import Postgres, Standby
 
 
 def test_without_what_its_way_back_needs_nothing_begins(postgres: Postgres, tmp_path: Path) -> None:
-    with sealed_site(postgres, tmp_path) as site:
+    with sealed_site(postgres, tmp_path) as site, Standby(postgres) as standby:
+        standby.catch_up()
         postgres.execute(
             "create subscription prices connection 'host=nowhere' publication prices with (connect = false, slot_name = none)",
             dbname=site.database,
@@ -21,11 +22,13 @@ def test_without_what_its_way_back_needs_nothing_begins(postgres: Postgres, tmp_
             played = site.play("golive", codes=(2,))
         finally:
             postgres.execute("drop subscription prices", dbname=site.database)
-        encrypted, tied = site.written()["verdict"]["blocking"]
+        encrypted, tied, followed = site.written()["verdict"]["blocking"]
         assert (encrypted["id"], encrypted["status"]) == ("backup", "fail"), played.text[-3000:]
         assert "golive_secrets.backup_identity, which would read it, is not given" in encrypted["summary"]
         assert site.key.recipient in encrypted["summary"]
         assert (tied["id"], tied["status"]) == ("replication", "fail"), played.text[-3000:]
         assert "cannot carry over subscription prices: say golive_database.replication: leave" in tied["summary"]
+        assert (followed["id"], followed["status"]) == ("standbys", "fail"), played.text[-3000:]
+        assert "1 follow the server (copy at 127.0.0.1), and golive_database.standbys names 0" in followed["summary"]
         assert not (site.record / "releases").exists() or list((site.record / "releases").iterdir()) == []
         assert list(site.backups.iterdir()) == []

@@ -16,7 +16,7 @@ from psycopg import sql
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import Sample
 from tests.integration.test_pg_restore import restore
-from tests.servers import Postgres, await_true
+from tests.servers import Postgres, Standby
 
 #: One statement each, divided by an empty line; {owner} and {reader} are roles.
 EVERYTHING = r'''
@@ -330,36 +330,13 @@ def test_a_database_of_an_odd_name_or_encoding_is_what_it_was(
         sample.drop()
 
 
-class Standby(Postgres):
-    """A hot standby of another server of these programs, which it follows."""
-
-    def __init__(self, primary: Postgres, version: str | None) -> None:
-        super().__init__(version, password=primary.password)
-        self.primary = primary
-
-    def _initialise(self) -> None:
-        subprocess.run(
-            [
-                self.program("pg_basebackup"),
-                *("-d", self.primary.dsn(password=None), "-D", str(self.cluster), "-R", "-c", "fast", "--no-sync"),
-            ],
-            env={"PGPASSWORD": self.password},
-            cwd=self.directory,
-            check=True,
-            capture_output=True,
-            **self.account(),
-        )
-
-
 @pytest.mark.parametrize("version", [None, "15"], ids=["18", "15"])
 def test_a_backup_is_taken_from_a_standby_and_proven_on_its_primary(
     run_module_here: ModuleRun, request: pytest.FixtureRequest, tmp_path: Path, version: str | None
 ) -> None:
     primary: Postgres = request.getfixturevalue("postgres" if version is None else "debian_postgres")
     with Sample(primary) as sample, Standby(primary, version) as standby:
-        position = primary.execute("select pg_current_wal_lsn()")[0][0]
-        replayed = "select pg_last_wal_replay_lsn() >= %s"
-        await_true(lambda: bool(standby.execute(replayed, position)[0][0]), seconds=60, what="the standby's replay")
+        standby.catch_up()
         wanted = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs)
         wanted.update(verify_dsn=sample.dsn(), verify_password=sample.password)
         wanted["dsn"] = standby.dsn(sample.name, user=sample.login, password=None)

@@ -129,7 +129,7 @@ def test_foreign_sessions_are_listed_by_user_application_and_address(
     assert seen["fence"]["state"] == "open"
     assert len(seen["sessions"]) == 2
     (stranger,) = seen["foreign_sessions"]
-    assert (stranger["user"], stranger["address"]) == ("postgres", "127.0.0.1/32")
+    assert (stranger["user"], stranger["address"]) == ("postgres", "127.0.0.1")
     assert "1 of them foreign" in seen["msg"]
 
 

@@ -267,7 +267,7 @@ def test_a_superuser_inside_is_named_and_ended_at_the_point_of_no_return(
         lifted = run_module_here("pg_fence", {**options(sample, "lifted"), **more})
         assert [one["user"] for one in lifted["foreign_sessions"]] == ["postgres"], lifted
         assert [one["pid"] for one in lifted["ended_sessions"]] == [one["pid"] for one in seen["foreign_sessions"]]
-        assert "postgres (psql at 127.0.0.1/32)" in warnings(lifted)
+        assert "postgres (psql at 127.0.0.1)" in warnings(lifted)
         # The application's own session goes on.
         assert application.execute("select 1").fetchone() == (1,)
         with pytest.raises(psycopg.OperationalError):

@@ -328,7 +328,10 @@ def test_an_interrupt_right_behind_a_line_ends_the_run(
             cwd=tmp_path, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env=ansible_environment,
         )  # fmt: skip
         try:
-            await_true(lambda: b"progress: " in output.read_bytes(), seconds=SOON, what="A line", interval=0.001)
+            try:
+                await_true(lambda: b"progress: " in output.read_bytes(), seconds=SOON, what="A line", interval=0.001)
+            except TimeoutError as late:
+                raise AssertionError(output.read_text()) from late
             os.killpg(run.pid, signal.SIGINT)
             assert run.wait(SOON) == 99, output.read_text()
         finally:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -14,11 +15,13 @@ import typing as t
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
 import pytest
 from psycopg import sql
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     kept_files,
+    rollback_database,
     rollback_document,
     rollback_plan,
 )
@@ -32,7 +35,7 @@ from tests.integration.celery_site import Site
 from tests.integration.supervised import Supervised
 from tests.integration.test_migrate import COLUMN, NOTES
 from tests.integration.test_migrate import release as migrations
-from tests.servers import HOST, S3, Postgres, Redis, RefusedPort
+from tests.servers import HOST, S3, Postgres, Redis, RefusedPort, Standby
 
 #: What a database, a path or a program may be called.
 NAME = 'it\'s "$HOME" größe 100%'
@@ -378,6 +381,32 @@ def test_without_a_backup_only_the_name_goes_back(restoring: Restoring) -> None:
     went_well(restoring.follow(plan))
     assert names(restoring.server, plan) == ["live"]
     assert state_of(restoring.server, restoring.name("live")) == (True, "ours")
+
+
+def test_sessions_on_a_standby_are_ended_when_it_has_caught_up(
+    restoring: Restoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollback_database, "STANDBY_SECONDS", 1)
+    with Standby(restoring.server) as standby:
+        standby.catch_up()
+        with contextlib.closing(standby.connect(restoring.name("fenced"))) as reader:
+            assert reader.execute("select count(*) from kept").fetchone() == (2,)
+            restoring.way_back["standbys"] = [standby.dsn("unused", password=None)]
+            plan = restoring.planned(restoring.plan["where"]["backup"])
+            standby.execute("select pg_wal_replay_pause()")
+            said = stopped(restoring.follow(plan))
+            assert (
+                f"the standby does not catch up; end its sessions by hand: user=postgres host={HOST} port={standby.port}"
+                in said
+            )
+            assert reader.execute("select count(*) from kept").fetchone() == (2,)
+            standby.execute("select pg_wal_replay_resume()")
+            monkeypatch.setattr(rollback_database, "STANDBY_SECONDS", 30)
+            assert "The backup is back already." in went_well(restoring.follow(plan))
+            restoring.is_back()
+            with pytest.raises(psycopg.OperationalError):
+                reader.execute("select count(*) from kept")
+        assert standby.execute("select what from kept", dbname=restoring.name("live")) == [("before",)]
 
 
 def test_an_archive_in_s3_comes_with_a_secret_of_any_characters(restoring: Restoring) -> None:

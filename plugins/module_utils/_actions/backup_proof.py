@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     age,
+    amcheck,
     database_facts,
     pg_programs,
     remains,
@@ -405,6 +406,7 @@ def by_restore(
     identity: str,
     compare: str,
     assertions: t.Sequence[t.Mapping[str, t.Any]],
+    with_amcheck: bool,
     deadline: Deadline,
     application_name: str,
     warn: t.Callable[[str], None],
@@ -425,6 +427,8 @@ def by_restore(
         application_name=application_name,
     )
     with opened as cluster:
+        if with_amcheck:
+            amcheck.require_possible(cluster, programs)
         keeps_owners = may_keep_owners(cluster, manifest)
         server_version = cluster.connection.info.server_version
         options = ("--no-subscriptions", *(() if keeps_owners else WITHOUT_OWNERS))
@@ -459,6 +463,19 @@ def by_restore(
             )
             comparison["equal"] = comparison["equal"] and comparison["schema_equal"] is not False
             require_equal(comparison, "What was restored")
+            compared_at = clock.monotonic()
+            amcheck_seconds = None
+            if with_amcheck:  # last, since it makes an extension there
+                progress.begin("amcheck")
+                amcheck_seconds = amcheck.check(
+                    programs,
+                    dsn,
+                    password,
+                    dbname=database.name,
+                    jobs=archive.room.jobs,
+                    deadline=deadline,
+                    application_name=application_name,
+                )
             size = cluster.find(database.name)
         ended = clock.monotonic()
     return {
@@ -473,7 +490,8 @@ def by_restore(
         "database_bytes": None if size is None else size.size_bytes,
         "assertions": asked,
         "restore_seconds": round(restored - began, 3),
-        "compare_seconds": round(ended - restored, 3),
+        "compare_seconds": round(compared_at - restored, 3),
+        "amcheck_seconds": amcheck_seconds,
         "seconds": round(ended - began, 3),
     }
 

@@ -245,7 +245,7 @@ class Cluster:
     def sessions(self, name: str) -> list[dict[str, t.Any]]:
         """Every session on a database but our own, with user, application, address and age; workers that write too."""
         found = self.rows(
-            "select pid, usename::text, application_name, client_addr::text, backend_type, state,"
+            "select pid, usename::text, application_name, pg_catalog.host(client_addr), backend_type, state,"
             " extract(epoch from clock_timestamp() - backend_start)::float8,"
             " extract(epoch from clock_timestamp() - xact_start)::float8"
             " from pg_catalog.pg_stat_activity where datname = %s and pid <> pg_catalog.pg_backend_pid()"

@@ -31,6 +31,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     pg_programs,
     remains,
     retention,
+    standbys,
     work_directory,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
@@ -93,6 +94,7 @@ ARGUMENT_SPEC: Spec = compose(
         "verify": {"type": "str", "choices": list(manifest.LEVELS), "default": "restore"},
         "verify_dsn": {"type": "str", "no_log": False},
         "verify_password": {"type": "str", "no_log": True},
+        "amcheck": {"type": "bool", "default": False},
         "verify_sql": {
             "type": "list",
             "elements": "dict",
@@ -147,6 +149,11 @@ def body(context: Context) -> dict[str, t.Any]:
         raise BadInput(
             f"verify_sql asks a restored database, and with verify: {params['verify']} there is none.",
             remedy="Take verify: restore, or leave verify_sql out.",
+        )
+    if params["amcheck"] and params["verify"] != "restore":
+        raise BadInput(
+            f"amcheck looks at a restored database, and with verify: {params['verify']} there is none.",
+            remedy="Take verify: restore, or leave amcheck out.",
         )
     dump_directory.require_jobs(params["jobs"], params["format"])
     if params["keep"] is not None:
@@ -279,6 +286,8 @@ def _proves_enough(seen: manifest.Manifest, asked: t.Mapping[str, t.Any]) -> boo
         return asked["compare"] == "rows" or all(table["content"] is not None for table in seen.tables)
     if asked["compare"] == "content" and proof.get("compared") != "rows and content":
         return False
+    if asked["amcheck"] and proof.get("amcheck_seconds") is None:
+        return False
     answers = proof.get("assertions")
     given = answers if isinstance(answers, list) else []
     return all({"query": one["query"], "found": one["expect"]} in given for one in asked["verify_sql"])
@@ -372,6 +381,7 @@ class Backup:
             "verify": params["verify"],
             "destination": known,
             "replication": database_facts.replication(self.connection, self.source.database, deadline=self.deadline),
+            "standbys": standbys.streaming(self.connection, deadline=self.deadline),
         }
         if check_mode:
             return {
@@ -778,6 +788,7 @@ class Backup:
             identity=self.release or self.identity,
             compare=params["compare"],
             assertions=params["verify_sql"],
+            with_amcheck=params["amcheck"],
             deadline=self.deadline,
             application_name=self.application_name,
             warn=self.warn,

@@ -299,7 +299,7 @@ def foreign(sessions: t.Sequence[t.Mapping[str, t.Any]], roles: t.Container[str]
 
 
 def told_sessions(sessions: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    """``postgres (psql at 10.0.0.7/32), …``: who it was, by user, application and address."""
+    """``postgres (psql at 10.0.0.7), …``: who it was, by user, application and address."""
     some = [
         f"{one['user']} ({one['application'] or one['kind'] or 'unnamed'} at {one['address']})" for one in sessions[:5]
     ]

@@ -66,6 +66,10 @@ class Programs:
         return os.path.join(self.directory, "pg_restore")
 
     @property
+    def pg_amcheck(self) -> str:
+        return os.path.join(self.directory, "pg_amcheck")
+
+    @property
     def version_text(self) -> str:
         return f"{self.version[0]}.{self.version[1]}"
 

@@ -24,6 +24,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     manifest,
     pg_programs,
     remains,
+    standbys,
     work_directory,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
@@ -100,7 +101,9 @@ ARGUMENT_SPEC: Spec = compose(
         },
         "accept_data_loss": {"type": "bool", "default": False},
         "replication": {"type": "str", "choices": ["refuse", "leave"], "default": "refuse"},
+        "standbys": {"type": "list", "elements": "str", "default": []},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
+        "amcheck": {"type": "bool", "default": False},
         "verify_sql": {
             "type": "list",
             "elements": "dict",
@@ -364,6 +367,7 @@ class Work:
             identity=self.identity or secrets.token_hex(4),
             compare=self.params["compare"],
             assertions=self.params["verify_sql"],
+            with_amcheck=self.params["amcheck"],
             deadline=self.deadline,
             application_name=self.application_name,
             warn=self.warn,
@@ -496,20 +500,15 @@ class Work:
             if not self.check_mode:
                 stack.enter_context(cluster.exclusive(self.database, doing="pg_restore"))
             seen = look(cluster, names)
-            if seen.done is not None:
-                return {
-                    "changed": False,
-                    "database": seen.done.name,
-                    "failed_database": names.failed,
-                    "data_loss": seen.loss_at_the_swap,
-                    "msg": f"{self.database} was brought back already; what it replaced is {names.failed}.",
-                }
+            if seen.done is not None and seen.failed is not None:
+                return self._done_already(cluster, seen.done, seen.failed, seen.loss_at_the_swap)
             require_safe_target(seen)
             seen = self._opened(cluster, seen)
             if seen.fenced is not None:
                 cluster.may_alter(seen.fenced)
                 cluster.require_no_prepared_transactions(seen.fenced.name)
                 self._require_no_replication(cluster, seen.fenced.name)
+                self._standbys().require_known(cluster)
             loss = self._require_no_loss(seen)
             if self.params["copy"] is not None:
                 return self._from_copy(cluster, seen, loss)
@@ -540,6 +539,32 @@ class Work:
                 remedy="Say replication: leave when they are to be made anew afterwards, or drop them first.",
                 known={"replication": self.replication},
             )
+
+    def _standbys(self) -> standbys.Standbys:
+        return standbys.Standbys(
+            self.params["standbys"],
+            password=self.params["password"],
+            maintenance=maintenance_name(self.database, self.params["maintenance_database"]),
+            application_name=self.application_name,
+            leaves=self.params["replication"] == "leave",
+            warn=self.warn,
+        )
+
+    def _done_already(
+        self, cluster: Cluster, done: Database, failed: Database, loss: dict[str, t.Any] | None
+    ) -> dict[str, t.Any]:
+        """The run that swapped may have been killed before it came to the standbys."""
+        freed = []
+        if not self.check_mode:
+            freed = self._standbys().free(cluster, database=self.database, failed=failed.name, oid=failed.oid)
+        return {
+            "changed": any(one["ended_sessions"] for one in freed),
+            "database": done.name,
+            "failed_database": failed.name,
+            "data_loss": loss,
+            "standbys": freed,
+            "msg": f"{self.database} was brought back already; what it replaced is {failed.name}.",
+        }
 
     def _require_no_loss(self, seen: Seen) -> dict[str, t.Any] | None:
         if seen.fenced is None:
@@ -712,6 +737,10 @@ class Work:
                 )
         with self.watch.timed("swap"):
             ended = self._swap(cluster, names, made, replaced, wanted.get("comment"), loss)
+        freed = []
+        if replaced is not None:
+            with self.watch.timed("standbys"):
+                freed = self._standbys().free(cluster, database=self.database, failed=names.failed, oid=replaced.oid)
         result = {
             "changed": True,
             "database": names.target,
@@ -721,6 +750,7 @@ class Work:
             "sequences_advanced": advanced,
             "replication": self.replication,
             "ended_sessions": ended,
+            "standbys": freed,
             "seconds": dict(self.watch.seconds),
             "diff": {
                 "before": f"{names.target}: OID {None if replaced is None else replaced.oid}\n",

@@ -15,6 +15,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
 from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import block, trusting, word
 
 Plan = t.Mapping[str, t.Any]
+#: A standby is waited for so long.
+STANDBY_SECONDS = 60
 
 
 def steps(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
@@ -59,9 +61,9 @@ def _names(*names: str) -> str:
     return ", ".join(map(_literal, names))
 
 
-def _sql(statement: str, *, generated: bool = False) -> str:
+def _sql(statement: str, *, generated: bool = False, server: str = "server") -> str:
     """A command that gives the server a statement; ``generated``: its rows are statements, and are run."""
-    return f"sql \"$server\" <<'SQL'\n{statement}{chr(10) + chr(92) + 'gexec' if generated else ';'}\nSQL"
+    return f"sql \"${server}\" <<'SQL'\n{statement}{chr(10) + chr(92) + 'gexec' if generated else ';'}\nSQL"
 
 
 def _both(fenced: str, live: str) -> str:
@@ -89,10 +91,11 @@ def _admit(*names: str, allowed: str = "true") -> str:
     )
 
 
-def _close(*names: str) -> str:
+def _close(*names: str, server: str = "server") -> str:
     return _sql(
         "SELECT 'session ' || pid, CASE WHEN pg_terminate_backend(pid) THEN 'ended' ELSE 'was gone' END\n"
-        f"FROM pg_stat_activity WHERE datname IN ({_names(*names)}) AND pid <> pg_backend_pid()"
+        f"FROM pg_stat_activity WHERE datname IN ({_names(*names)}) AND pid <> pg_backend_pid()",
+        server=server,
     )
 
 
@@ -182,6 +185,30 @@ def _restore(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
         "What a restore that died half-way had made is dropped and made again.",
         "",
         *block(*_decided(plan), 'if [ "$redo" = yes ]; then', *again, "fi", _admit(live, fenced), *_name_back(plan)),
+        *_standbys(plan, failed),
+    ]
+
+
+def _standbys(plan: Plan, failed: str) -> list[str]:
+    """A standby has the swap when it has the failed database's name; then its sessions are ended."""
+    standbys = plan["connection"].get("standbys")
+    if not standbys:
+        return []
+    named = f"SELECT count(*) FROM pg_database WHERE datname = {_literal(failed)};"
+    return [
+        "Sessions on a standby do not notice, and read the failed database for as long as they last.",
+        "",
+        *block(
+            f"kept=$(sql \"$server\" <<'SQL'\n{named}\nSQL\n)",
+            f"for standby in {' '.join(map(word, standbys))}; do",
+            "tries=0",
+            f'until [ "$(sql "$standby" <<\'SQL\'\n{named}\nSQL\n)" = "$kept" ]; do',
+            f'  [ "$((tries += 1))" -le {STANDBY_SECONDS} ] || stop "the standby does not catch up; end its sessions by hand: $standby"',
+            "  sleep 1",
+            "done",
+            _close(failed, server="standby"),
+            "done",
+        ),
     ]
 
 

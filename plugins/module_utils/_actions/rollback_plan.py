@@ -35,7 +35,7 @@ def build(
     """The rollback plan. ``services`` is the snapshot that the services module took, ``migration`` what is planned.
 
     ``way_back`` holds where things are: ``flags``, ``switches``, ``supervisor``, ``supervisorctl``, ``supervisor_user``,
-    ``programs``, ``current``, ``releases_dir``, ``dsn``, ``pg_bindir``, ``url_scheme``, ``url_variable``, ``environment``,
+    ``programs``, ``current``, ``releases_dir``, ``dsn``, ``standbys``, ``pg_bindir``, ``url_scheme``, ``url_variable``, ``environment``,
     ``migration_command``, ``migration_directory``, ``migration_role``, ``backup``, ``broker``, ``queues``, ``health``,
     ``ca_file``, ``user_path``, ``snapshot_dir``, and ``hosts``, which names the host of each part. Raises BadInput.
     """
@@ -106,8 +106,7 @@ def _refuse_no_downgrade(way_back: t.Mapping[str, t.Any], revisions: t.Sequence[
 
 def _connection(dsn: str, release: str, way_back: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """How to reach the server, and the database under each of its names: for psql, and as the application's URL."""
-    parts = conninfo.parsed(dsn, name="way_back.dsn")
-    _refuse_control_characters("way_back.dsn", list(parts.values()))
+    parts = _parsed(dsn, "way_back.dsn")
     live = conninfo.database_of(parts, name="way_back.dsn")
     scheme = str(way_back.get("url_scheme") or "postgresql")
     names = {
@@ -126,7 +125,17 @@ def _connection(dsn: str, release: str, way_back: t.Mapping[str, t.Any]) -> dict
             for kind, name in names.items()
         },
         "environment": _environment(parts, str(way_back.get("migration_role") or "")),
+        "standbys": [
+            conninfo.written(_parsed(str(one), "way_back.standbys"), maintenance_name(live, None))
+            for one in way_back.get("standbys") or []
+        ],
     }
+
+
+def _parsed(dsn: str, name: str) -> dict[str, str]:
+    parts = conninfo.parsed(dsn, name=name)
+    _refuse_control_characters(name, list(parts.values()))
+    return parts
 
 
 def _environment(parts: t.Mapping[str, str], role: str) -> dict[str, str]:

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A way back on a server that has standbys: nobody there goes on reading the database that gave way."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import standbys
+from tests.conftest import ModuleRun
+from tests.integration.sample_database import Sample
+from tests.integration.test_pg_restore import back_up, baseline, fence, migrate, restore
+from tests.servers import HangingServer, Postgres, Standby, await_true
+
+
+@pytest.fixture(scope="module", params=[None, "15"], ids=["18", "15"])
+def standby(request: pytest.FixtureRequest) -> t.Iterator[Standby]:
+    """Of a server of its own: a standby stands in the way of every restore that does not name it."""
+    with Postgres(request.param) as primary, Standby(primary, request.param) as server:
+        server.catch_up()
+        yield server
+
+
+@pytest.fixture
+def sample(standby: Standby) -> t.Iterator[Sample]:
+    with Sample(standby.primary) as made:
+        yield made
+
+
+@pytest.fixture
+def readers(sample: Sample, standby: Standby) -> t.Iterator[list[t.Any]]:
+    """Two sessions on the standby, one of them in a transaction, from before the release."""
+    standby.catch_up()
+    idle, reading = (standby.connect(sample.name, user=sample.owner, password=sample.password) for _each in range(2))
+    with contextlib.closing(idle), contextlib.closing(reading):
+        reading.execute("begin isolation level repeatable read")
+        yield [idle, reading]
+
+
+@pytest.fixture
+def way_back(run_module_here: ModuleRun, sample: Sample, readers: list[t.Any], tmp_path: Path) -> dict[str, t.Any]:
+    """The arguments that bring the database back behind its fence, after a bad migration."""
+    fence(run_module_here, sample)
+    made = back_up(run_module_here, sample, tmp_path)
+    migrate(sample)
+    since = baseline(run_module_here, sample)
+    return restore(sample, "restored", backup=made["manifest"], baseline=since, target=f"{sample.name}_golive_r1")
+
+
+def named(sample: Sample, *servers: Postgres) -> list[str]:
+    return [server.dsn(sample.name, user=sample.login, password=None) for server in servers]
+
+
+COUNT = "select count(*) from app.documents"
+
+
+def test_what_reads_the_old_database_on_a_standby_is_ended(
+    run_module_here: ModuleRun,
+    sample: Sample,
+    standby: Standby,
+    readers: list[t.Any],
+    way_back: dict[str, t.Any],
+) -> None:
+    fenced, failed = f"{sample.name}_golive_r1", f"{sample.name}_failed_r1"
+    standby.catch_up()
+    assert [one.execute(COUNT).fetchone() for one in readers] == [(2500,), (2500,)]
+
+    wanted = {**way_back, "standbys": named(sample, standby)}
+    would = run_module_here("pg_restore", wanted, check=True)
+    assert would["changed"] is True, would
+    assert readers[0].execute(COUNT).fetchone() == (2500,)
+
+    done = run_module_here("pg_restore", wanted, secrets=[sample.password])
+    assert done["changed"] is True, done
+    (freed,) = done["standbys"]
+    assert freed["standby"] == f"postgres at 127.0.0.1:{standby.port} as {sample.login}"
+    assert sorted(one["pid"] for one in freed["ended_sessions"]) == sorted(one.info.backend_pid for one in readers)
+    for ended in readers:
+        with pytest.raises(psycopg.OperationalError):
+            ended.execute(COUNT)
+    left = "select count(*) from pg_stat_activity where datname = %s"
+    assert standby.execute(left, failed) == [(0,)]
+    assert standby.execute(COUNT, dbname=fenced) == [(2000,)]
+
+    again = run_module_here("pg_restore", wanted)
+    assert (again["changed"], again["standbys"][0]["ended_sessions"]) == (False, [])
+    fence(run_module_here, sample, "lifted")
+    standby.catch_up()
+    assert standby.execute(COUNT, dbname=sample.name) == [(2000,)]
+
+
+def test_a_standby_that_is_not_named_is_refused_unless_it_is_left(
+    run_module_here: ModuleRun,
+    sample: Sample,
+    standby: Standby,
+    readers: list[t.Any],
+    way_back: dict[str, t.Any],
+) -> None:
+    there = sample.databases()
+    for check in (True, False):
+        refused = run_module_here("pg_restore", way_back, check=check)
+        assert refused["failed"] is True, refused
+        assert "1 standbys follow this server, copy at" in refused["msg"]
+        assert refused["standbys"][0]["name"] == "copy"
+        assert sample.databases() == there
+
+    left = run_module_here("pg_restore", {**way_back, "replication": "leave"})
+    assert (left["changed"], left["standbys"]) == (True, []), left
+    standby.catch_up()
+    # What it is all about: no error, and the rows of the failed release.
+    assert readers[0].execute(COUNT).fetchone() == (2500,)
+
+
+def test_what_is_named_must_be_a_standby_of_this_server(
+    run_module_here: ModuleRun, sample: Sample, standby: Standby, way_back: dict[str, t.Any], postgres: Postgres
+) -> None:
+    there = sample.databases()
+    postgres.execute(f"create role {sample.login} login password '{sample.password}'")
+    for wrong, why in (
+        (standby.primary, "is named as a standby and is not in recovery"),
+        (postgres, "is named as a standby and is of another cluster"),
+    ):
+        refused = run_module_here("pg_restore", {**way_back, "standbys": named(sample, wrong)})
+        assert refused["failed"] is True, refused
+        assert why in refused["msg"]
+        assert sample.databases() == there
+    with HangingServer() as silent:
+        dsn = f"postgresql://golive@127.0.0.1:{silent.port}/{sample.name}"
+        refused = run_module_here("pg_restore", {**way_back, "standbys": [dsn], "timeout": 3})
+        assert refused["failed"] is True, refused
+        assert sample.databases() == there
+
+
+def test_a_standby_that_does_not_catch_up_is_not_taken_for_free(
+    run_module_here: ModuleRun,
+    sample: Sample,
+    standby: Standby,
+    readers: list[t.Any],
+    way_back: dict[str, t.Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(standbys, "STANDBY_SECONDS", 2)
+    wanted = {**way_back, "standbys": named(sample, standby)}
+    standby.execute("select pg_wal_replay_pause()")
+    try:
+        await_true(
+            lambda: standby.execute("select pg_get_wal_replay_pause_state()") == [("paused",)],
+            seconds=30,
+            what="the pause",
+        )
+        late = run_module_here("pg_restore", wanted)
+        assert late["failed"] is True, late
+        assert f"{sample.name} is back; but sessions on a standby may still read what it replaced" in late["msg"]
+        assert "has replayed" in late["msg"]
+        assert sample.execute(COUNT, name=f"{sample.name}_golive_r1") == [(2000,)]
+        told = run_module_here("pg_restore", {**wanted, "replication": "leave"})
+        assert (told.get("failed"), told["changed"]) == (None, False), told
+        assert "may still read what it replaced" in str(told["warnings"])
+    finally:
+        standby.execute("select pg_wal_replay_resume()")
+    done = run_module_here("pg_restore", wanted)
+    assert (done["changed"], len(done["standbys"][0]["ended_sessions"])) == (True, 2), done
+    with pytest.raises(psycopg.OperationalError):
+        readers[0].execute(COUNT)

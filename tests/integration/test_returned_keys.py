@@ -12,7 +12,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import Sample
 from tests.returned import contradictions
-from tests.servers import Postgres
+from tests.servers import Postgres, Standby
 
 WAIVER = {"owner": "data team", "approver": "head of IT", "reason": "one writer", "expires": "2999-01-01T00:00:00Z"}
 
@@ -58,8 +58,13 @@ def test_what_is_documented_is_what_is_returned(run_module_here: ModuleRun, post
         run("pg_restore", state="extracted", backup=manifest, restore_id="r1", tables=["app.documents"])
         restored = {"state": "restored", "backup": manifest, "restore_id": "r1", "accept_data_loss": True}
         run("pg_restore", **restored, target=fenced, check=True)
-        run("pg_restore", **restored, target=fenced)
-        run("pg_restore", **restored, target=fenced)
+        with Standby(postgres) as standby:
+            standby.catch_up()
+            reader = standby.connect(fenced)
+            restored["standbys"] = [standby.dsn(password=None)]
+            run("pg_restore", **restored, target=fenced)
+            reader.close()
+        run("pg_restore", **{**restored, "standbys": []}, target=fenced)
         run(**fence, state="inside", application_roles=[sample.owner])
         run(**fence, state="lifted")
     found = {module: contradictions(module, answers) for module, answers in results.items()}

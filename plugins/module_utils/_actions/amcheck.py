@@ -16,7 +16,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import pg
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, Denied, MissingLibrary
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    CommandFailed,
+    Denied,
+    MissingLibrary,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
 #: pg_amcheck's exit code where all was checked and damage was found (``man pg_amcheck``).
@@ -72,7 +77,7 @@ def check(
             found += chunk[: max(0, 65536 - len(found))]
         try:
             pg_programs.ended_well(programs.pg_amcheck, process, said, deadline=deadline)
-        except pg_programs.CommandFailed as problem:
+        except CommandFailed as problem:
             if problem.returncode != _DAMAGE:
                 raise
             damage = beginning_of(" ".join(found.decode("utf-8", "replace").split()), 1000)

@@ -277,7 +277,7 @@ def fresh(tmp_path: Path) -> t.Callable[..., manifest.Listed | None]:
     place.put("a.dump", b"abc")
 
     def ask(*found: Manifest | manifest.Listed, **asked: t.Any) -> manifest.Listed | None:
-        options = {"max_age": 2 * HOUR, "verify": "restore", "compare": "content", "verify_sql": [],
+        options = {"max_age": 2 * HOUR, "verify": "restore", "compare": "content", "verify_sql": [], "amcheck": False,
                    "encryption": None, "upload": None, **asked}  # fmt: skip
         listed = [one if isinstance(one, manifest.Listed) else _listed(one)[0] for one in found]
         return fresh_enough(listed, place=place, asked=options, now=NOW, warn=warned.append)

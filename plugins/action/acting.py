@@ -141,7 +141,8 @@ class ActionModule(ActionBase):
         watch = ProgressWatch(
             self,
             interval=interval,
-            show=lambda line: _DISPLAY.display(printable(f"progress: [{where}] {self._module()}: {line}")),
+            # Ansible keeps what goes to standard output until it has a page, unless a terminal is there.
+            show=lambda line: _DISPLAY.display(printable(f"progress: [{where}] {self._module()}: {line}"), stderr=True),
             admit=lambda reason: _DISPLAY.v(printable(f"The progress on {where} cannot be read: {reason}")),
         )
         given = self._task.environment

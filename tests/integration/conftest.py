@@ -77,7 +77,9 @@ def docker() -> t.Iterator[Docker]:
 def ansible_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment in which ansible programs find this collection and touch nobody's home."""
     home = tmp_path_factory.mktemp("ansible")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    # A user's Python keeps what it writes to a pipe until there is a page of it.
+    dropped = ("ANSIBLE_", "PYTHONUNBUFFERED")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return {
         **kept,
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build"),

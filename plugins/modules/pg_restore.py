@@ -145,7 +145,6 @@ options:
         cannot be moved; who reads a slot finds none in the database that is brought back, and a subscription is not in it.
       - With V(refuse) nothing is brought back while there are any. With V(leave) they stay with the database that is kept, and
         RV(replication) lists them, to be made anew.
-      - Standbys that O(standbys) does not name are refused and left in the same way.
     type: str
     choices: [refuse, leave]
     default: refuse
@@ -154,12 +153,19 @@ options:
       - DSN of each physical standby of the server, as in O(dsn); its login and password are the same there. For V(restored), sessions on a
         standby go on reading the database that gave way, without an error. Each standby is waited for until it has replayed the swap, for a
         minute at most, and those sessions are ended until none is left.
-      - While more standbys follow the server than are named, nothing is brought back, unless O(replication=leave). Where one cannot be
-        reached before the swap, likewise; where that happens after it, the database is back, the module fails, and running it again does
-        the rest.
     type: list
     elements: str
     default: []
+  unfreed_standbys:
+    description:
+      - With V(refuse) nothing is brought back while more standbys follow the server than O(standbys) names, or while one of those cannot be
+        reached or is none. Where one does not come so far after the swap, the database is back, the module fails, and running it again does
+        the rest.
+      - With V(leave) the database is brought back all the same, and a warning and the C(problem) in RV(standbys) tell which sessions may
+        still read what it replaced.
+    type: str
+    choices: [refuse, leave]
+    default: refuse
   compare:
     description: What of the restored database is compared with the manifest.
     type: str
@@ -458,7 +464,7 @@ ended_sessions:
   returned: when V(restored) changed something
   sample: []
 standbys:
-  description: Each of O(standbys), the sessions that were ended there, and the seconds until it had replayed the swap.
+  description: Each of O(standbys), the sessions that were ended there, and the seconds until it had replayed the swap; or the C(problem).
   type: list
   elements: dict
   returned: for V(restored), but not in check mode

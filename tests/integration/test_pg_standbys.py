@@ -110,15 +110,23 @@ def test_a_standby_that_is_not_named_is_refused_unless_it_is_left(
         assert refused["standbys"][0]["name"] == "copy"
         assert sample.databases() == there
 
-    left = run_module_here("pg_restore", {**way_back, "replication": "leave"})
-    assert (left["changed"], left["standbys"]) == (True, []), left
+    left = run_module_here("pg_restore", {**way_back, "unfreed_standbys": "leave"})
+    assert left["changed"] is True, left
+    assert [one["standby"] for one in left["standbys"]] == [None]
+    assert "and standbys names 0" in left["standbys"][0]["problem"]
+    assert "sessions on a standby may still read what it replaced" in str(left["warnings"])
     standby.catch_up()
     # What it is all about: no error, and the rows of the failed release.
     assert readers[0].execute(COUNT).fetchone() == (2500,)
 
 
 def test_what_is_named_must_be_a_standby_of_this_server(
-    run_module_here: ModuleRun, sample: Sample, standby: Standby, way_back: dict[str, t.Any], postgres: Postgres
+    run_module_here: ModuleRun,
+    sample: Sample,
+    standby: Standby,
+    way_back: dict[str, t.Any],
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there = sample.databases()
     postgres.execute(f"create role {sample.login} login password '{sample.password}'")
@@ -132,9 +140,14 @@ def test_what_is_named_must_be_a_standby_of_this_server(
         assert sample.databases() == there
     with HangingServer() as silent:
         dsn = f"postgresql://golive@127.0.0.1:{silent.port}/{sample.name}"
-        refused = run_module_here("pg_restore", {**way_back, "standbys": [dsn], "timeout": 3})
+        monkeypatch.setattr(standbys, "STANDBY_SECONDS", 1)
+        refused = run_module_here("pg_restore", {**way_back, "standbys": [dsn]})
         assert refused["failed"] is True, refused
         assert sample.databases() == there
+        # At night a replica that is down keeps nobody from the way back.
+        back = run_module_here("pg_restore", {**way_back, "standbys": [dsn], "unfreed_standbys": "leave"})
+        assert back["changed"] is True, back
+        assert f"127.0.0.1:{silent.port}" in back["standbys"][0]["standby"]
 
 
 def test_a_standby_that_does_not_catch_up_is_not_taken_for_free(
@@ -159,8 +172,9 @@ def test_a_standby_that_does_not_catch_up_is_not_taken_for_free(
         assert f"{sample.name} is back; but sessions on a standby may still read what it replaced" in late["msg"]
         assert "has replayed" in late["msg"]
         assert sample.execute(COUNT, name=f"{sample.name}_golive_r1") == [(2000,)]
-        told = run_module_here("pg_restore", {**wanted, "replication": "leave"})
+        told = run_module_here("pg_restore", {**wanted, "unfreed_standbys": "leave"})
         assert (told.get("failed"), told["changed"]) == (None, False), told
+        assert "has replayed" in told["standbys"][0]["problem"]
         assert "may still read what it replaced" in str(told["warnings"])
     finally:
         standby.execute("select pg_wal_replay_resume()")

@@ -102,6 +102,7 @@ ARGUMENT_SPEC: Spec = compose(
         "accept_data_loss": {"type": "bool", "default": False},
         "replication": {"type": "str", "choices": ["refuse", "leave"], "default": "refuse"},
         "standbys": {"type": "list", "elements": "str", "default": []},
+        "unfreed_standbys": {"type": "str", "choices": ["refuse", "leave"], "default": "refuse"},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
         "amcheck": {"type": "bool", "default": False},
         "verify_sql": {
@@ -546,7 +547,7 @@ class Work:
             password=self.params["password"],
             maintenance=maintenance_name(self.database, self.params["maintenance_database"]),
             application_name=self.application_name,
-            leaves=self.params["replication"] == "leave",
+            leaves=self.params["unfreed_standbys"] == "leave",
             warn=self.warn,
         )
 
@@ -558,7 +559,7 @@ class Work:
         if not self.check_mode:
             freed = self._standbys().free(cluster, database=self.database, failed=failed.name, oid=failed.oid)
         return {
-            "changed": any(one["ended_sessions"] for one in freed),
+            "changed": any(one.get("ended_sessions") for one in freed),
             "database": done.name,
             "failed_database": failed.name,
             "data_loss": loss,

@@ -29,6 +29,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_r
 from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import (
     FINISH,
     lost_in_words,
+    readers_in_words,
     schema_in_words,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
@@ -450,10 +451,10 @@ def _note_in_ledger(context: Context, record: Record, chain: journal.Chain) -> N
 
 
 def _left_behind(record: Record, release: str) -> str:
-    """What was written inside the fence and did not come back, and what became of the schema, as the journal has it."""
+    """What did not come back of what was written inside the fence, who still reads it, and the schema, as the journal has it."""
     try:
         steps = steps_of(record.chain(release).entries)
-        return f"{lost_in_words(steps)} {schema_in_words(steps)}".strip()
+        return " ".join(filter(None, (lost_in_words(steps), readers_in_words(steps), schema_in_words(steps))))
     except UnexpectedAnswer:  # a damaged journal tells nothing, and blocks no way back
         return ""
 

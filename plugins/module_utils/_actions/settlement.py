@@ -364,6 +364,12 @@ def lost_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     )
 
 
+def readers_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """Who may still read the database that failed; empty where nobody does."""
+    known = [step["known"]["standbys"] for step in steps if (step.get("known") or {}).get("standbys")]
+    return f"Sessions on a standby may still read the database that failed: {' '.join(known[-1])}" if known else ""
+
+
 def schema_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     """What a downgrade left of the schema; empty where none was compared."""
     known = [step["known"]["schema"] for step in steps if (step.get("known") or {}).get("schema")]

@@ -45,7 +45,10 @@ def streaming(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> l
 
 
 class Standbys:
-    """The standbys that a user names. ``leaves``: go on where something is not as it should be, and say so."""
+    """The standbys that a user names. ``leaves``: go on where something is not as it should be, and say so.
+
+    A way back leaves: at night a replica that is down must keep nobody from it, and a GO was only given with each named.
+    """
 
     def __init__(
         self,
@@ -64,25 +67,36 @@ class Standbys:
 
     def require_known(self, primary: Cluster) -> None:
         """Before anything is changed. Raises Refused for standbys that are not named, and for what is named and is none."""
+        if self._leaves:
+            return
         found = streaming(primary.connection, deadline=primary.deadline)
-        if len(found) > len(self._named) and not self._leaves:
-            some = ", ".join(f"{one['name']} at {one['address']}" for one in found[:5])
+        if len(found) > len(self._named):
             raise Refused(
-                f"{len(found)} standbys follow this server, {some}, and standbys names {len(self._named)}: "
-                "sessions there would go on reading what gives way.",
-                remedy="Name each of them in standbys, or say replication: leave when nobody reads there.",
+                f"{self._unnamed(found)}: sessions there would go on reading what gives way.",
+                remedy="Name each of them in standbys, or say unfreed_standbys: leave when nobody reads there.",
                 known={"standbys": found},
             )
         for one in self._named:
-            try:
-                one.require_follows(primary)
-            except GoliveError as problem:
-                if not self._leaves:
-                    raise
-                self._warn(f"Sessions on a standby will not be ended: {problem}")
+            one.require_follows(primary)
+
+    def _unnamed(self, found: t.Sequence[t.Mapping[str, str]]) -> str:
+        some = ", ".join(f"{one['name']} at {one['address']}" for one in found[:5])
+        return f"{len(found)} standbys follow this server, {some}, and standbys names {len(self._named)}"
 
     def free(self, primary: Cluster, *, database: str, failed: str, oid: int) -> list[dict[str, t.Any]]:
-        """After the swap: end what reads the replaced database on each. Raises ActionFailed where none is left is not proven."""
+        """After the swap: end what reads the replaced database on each. Raises ActionFailed where none is left is not proven.
+
+        Who leaves is given what could not be done as ``problem``, and warned.
+        """
+        freed = self._freed(primary, database, failed, oid)
+        found = streaming(primary.connection, deadline=primary.deadline) if self._leaves else []
+        if len(found) > len(self._named):
+            problem = f"{self._unnamed(found)}."
+            freed.append({"standby": None, "problem": problem})
+            self._warn(f"{database} is back; but sessions on a standby may still read what it replaced: {problem}")
+        return freed
+
+    def _freed(self, primary: Cluster, database: str, failed: str, oid: int) -> list[dict[str, t.Any]]:
         freed: list[dict[str, t.Any]] = []
         if not self._named:
             return freed
@@ -98,6 +112,7 @@ class Standbys:
                 if not self._leaves:
                     remedy = "Mend the standby and run it again, or end its sessions there."
                     raise ActionFailed(text, remedy=remedy, known={"standbys": freed})
+                freed.append({"standby": one.label, "problem": str(problem)})
                 self._warn(text)
         return freed
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_steps import NAMES, TOUCHING, way_back
 from ansible_collections.opsready.golive.plugins.module_utils._actions.settlement import (
     lost_in_words,
+    readers_in_words,
     schema_in_words,
     settle,
     stake_in_words,
@@ -370,6 +371,14 @@ def test_a_restore_that_lost_nothing_says_nothing() -> None:
     assert lost_in_words(_restored(lossless=True)) == ""
     assert lost_in_words([{"name": "back_files", "known": {}}]) == ""
     assert lost_in_words([]) == ""
+
+
+def test_who_may_still_read_what_failed_is_told() -> None:
+    step = {"name": "back_database", "known": {"standbys": ["postgres at replica:5432 refused the connection."]}}
+    assert readers_in_words([step, {"name": "back_files", "known": {}}]) == (
+        "Sessions on a standby may still read the database that failed: postgres at replica:5432 refused the connection."
+    )
+    assert readers_in_words([{"name": "back_database", "known": {"standbys": []}}]) == ""
 
 
 def test_what_became_of_the_schema_is_told_where_it_was_compared() -> None:

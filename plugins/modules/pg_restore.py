@@ -151,8 +151,9 @@ options:
   standbys:
     description:
       - DSN of each physical standby of the server, as in O(dsn); its login and password are the same there. For V(restored), sessions on a
-        standby go on reading the database that gave way, without an error. Each standby is waited for until it has replayed the swap, for a
-        minute at most, and those sessions are ended until none is left.
+        standby go on reading the database that gave way, without an error. All standbys are asked at once, waited for until they have replayed
+        the swap, for half a minute at most, and those sessions are ended until none is left.
+      - Standbys behind another standby, or fed by an archive alone, are not seen from the server; name them too.
     type: list
     elements: str
     default: []
@@ -162,9 +163,9 @@ options:
         reached or is none. Where one does not come so far after the swap, the database is back, the module fails, and running it again does
         the rest.
       - With V(leave) the database is brought back all the same, and a warning and the C(problem) in RV(standbys) tell which sessions may
-        still read what it replaced.
+        still read what it replaced. V(ignore) is the same, and says nothing of standbys that are not named.
     type: str
-    choices: [refuse, leave]
+    choices: [refuse, leave, ignore]
     default: refuse
   compare:
     description: What of the restored database is compared with the manifest.
@@ -464,10 +465,12 @@ ended_sessions:
   returned: when V(restored) changed something
   sample: []
 standbys:
-  description: Each of O(standbys), the sessions that were ended there, and the seconds until it had replayed the swap; or the C(problem).
+  description:
+    - Each of O(standbys), the sessions that were ended there, and the seconds until it had replayed the swap; or the C(problem). What is not of
+      one standby, such as that more follow than are named, is told with a C(standby) of null.
   type: list
   elements: dict
-  returned: for V(restored), but not in check mode
+  returned: when V(restored) changed something, or found it done already
   sample:
     - standby: postgres at replica.example.org:5432 as golive
       ended_sessions:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions import amcheck, pg_programs
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import GoliveError
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import Sample
 from tests.servers import Postgres
@@ -72,16 +75,37 @@ def test_an_index_that_contradicts_itself_fails_the_proof(
     assert sample.databases() == there
 
 
+def test_a_limit_of_the_login_is_no_damage(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = pg_programs.Programs(sample.programs, (18, 0))
+    superuser = sample.dsn(login="postgres"), sample.server.password
+
+    def seconds() -> float:
+        return amcheck.check(programs, *superuser, dbname=sample.name, jobs=1, deadline=Deadline(60))
+
+    sample.server.execute("alter role postgres set statement_timeout = '1ms'")
+    try:
+        assert seconds() > 0
+        monkeypatch.setattr(amcheck, "_UNLIMITED", {})
+        with pytest.raises(GoliveError) as cancelled:
+            seconds()
+        assert "damaged" not in str(cancelled.value)
+    finally:
+        with sample.server.connect(options="-c statement_timeout=0") as connection:
+            connection.execute("alter role postgres reset statement_timeout")
+
+
 def test_it_is_refused_before_a_long_restore_where_it_cannot_be(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:
     plain = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs, amcheck=True)
-    denied = run_module_here("pg_backup", plain)
-    assert denied["failed"] is True, denied
-    assert "is a superuser's alone" in denied["msg"]
+    for check in (True, False):
+        denied = run_module_here("pg_backup", plain, check=check)
+        assert "is a superuser's alone" in denied["msg"], denied
     useless = run_module_here("pg_backup", wanted(sample, tmp_path, verify="archive"))
     assert useless["failed"] is True, useless
     assert "amcheck looks at a restored database, and with verify: archive there is none" in useless["msg"]
+    ignored = run_module_here("pg_restore", {**wanted(sample, tmp_path), "state": "restored", "restore_id": "r1"})
+    assert "amcheck is for state verified, and state is restored" in ignored["msg"], ignored
     without = tmp_path / "bin"
     without.mkdir()
     for program in ("pg_dump", "pg_restore"):

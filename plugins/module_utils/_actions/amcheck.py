@@ -10,6 +10,7 @@ operator class or a collation may, rows are there and are not found. Counts and 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import pg_programs
@@ -26,10 +27,21 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 
 #: pg_amcheck's exit code where all was checked and damage was found (``man pg_amcheck``).
 _DAMAGE = 2
+#: It ends so for any error of the server too; these say nothing of what was restored.
+_NO_DAMAGE = re.compile(
+    r"canceling statement|permission denied|does not exist|out of memory|terminating connection|No space left"
+)
+#: A login or a server may have limits of its own, and a large index takes its time.
+_UNLIMITED = {"statement_timeout": 0, "lock_timeout": 0, "idle_session_timeout": 0}
 
 
 def require_possible(cluster: Cluster, programs: pg_programs.Programs) -> None:
-    """Before a long restore. Raises Denied for who is no superuser, and MissingLibrary without the program or the extension."""
+    """Before anything that takes long. Raises Denied for who is no superuser, and MissingLibrary for what is not there."""
+    if cluster.connection.info.server_version < 140000:
+        raise MissingLibrary(
+            f"pg_amcheck needs PostgreSQL 14, and the server is {cluster.connection.info.server_version // 10000}.",
+            remedy="Prove the backup on a newer server of verify_dsn, or leave amcheck out.",
+        )
     superuser, has_extension = cluster.rows(
         "select rolsuper, exists (select from pg_catalog.pg_available_extensions where name = 'amcheck')"
         " from pg_catalog.pg_roles where rolname = current_user",
@@ -67,7 +79,7 @@ def check(
         *("--install-missing", "--heapallindexed", "--no-password", f"--jobs={jobs}"),
         pg_programs.database_argument(dbname).partition("=")[2],
     ]
-    environment = postgres.program_environment(dsn, dbname, application_name=application_name)
+    environment = postgres.program_environment(dsn, dbname, application_name=application_name, settings=_UNLIMITED)
     found = bytearray()
     with pg_programs.running(argv, environment=environment, password=password, stdout=subprocess.PIPE) as (
         process,
@@ -78,9 +90,11 @@ def check(
         try:
             pg_programs.ended_well(programs.pg_amcheck, process, said, deadline=deadline)
         except CommandFailed as problem:
+            damage = beginning_of(" ".join(found.decode("utf-8", "replace").split()), 1000)
             if problem.returncode != _DAMAGE:
                 raise
-            damage = beginning_of(" ".join(found.decode("utf-8", "replace").split()), 1000)
+            if _NO_DAMAGE.search(damage):
+                raise ActionFailed(f"pg_amcheck could not look at all that was restored: {damage}")
             raise ActionFailed(
                 f"What was restored is damaged: {damage}",
                 remedy="The indexes are built by this server's rules: look at the collation or operator class that is named.",

@@ -441,6 +441,12 @@ class Cluster:
         mark = Mark(kind, original, identity, database.oid, database.own_comment, note or {})
         self.write_comment(name or database.name, mark.text())
 
+    def terminate(self, pids: t.Sequence[int], name: str) -> None:
+        """Tell sessions on a database to end. Raises Denied."""
+        if pids:
+            statement = "select pg_catalog.pg_terminate_backend(pid) from unnest(%s::int[]) pid"
+            self.rows(statement, (list(pids),), f"Ending the sessions of {name}")
+
     def end_sessions(
         self, name: str, *, seconds: float = 30.0, pids: t.Container[int] | None = None
     ) -> list[dict[str, t.Any]]:
@@ -453,12 +459,7 @@ class Cluster:
         def attempt() -> list[dict[str, t.Any]]:
             left = [one for one in self.sessions(name) if pids is None or one["pid"] in pids]
             ended.update({one["pid"]: one for one in left})
-            if left:
-                self.rows(
-                    "select pg_catalog.pg_terminate_backend(pid) from unnest(%s::int[]) pid",
-                    ([one["pid"] for one in left],),
-                    f"Ending the sessions of {name}",
-                )
+            self.terminate([one["pid"] for one in left], name)
             return left
 
         def describe(left: list[dict[str, t.Any]] | None, unused: int) -> str:

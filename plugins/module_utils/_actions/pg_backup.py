@@ -23,6 +23,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     admission,
     age,
+    amcheck,
     backup_proof,
     database_facts,
     database_roles,
@@ -35,7 +36,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     work_directory,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
-from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import POSITION, Cluster, Mark
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
+    POSITION,
+    Cluster,
+    Mark,
+    cluster_of,
+    maintenance_name,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
     MANIFEST_SUFFIX,
     S3_PLACE,
@@ -349,6 +356,9 @@ class Backup:
             self.warn(
                 f"A standby has no rows of unlogged tables, so the backup has none: {_some([database_facts.readable(one) for one in empty])}."
             )
+        if params["amcheck"]:
+            with self._proving_cluster() as cluster:
+                amcheck.require_possible(cluster, programs)
         method, argument = pg_programs.compression_argument(programs, params["compression"], deadline=self.deadline)
         if params["max_age"] is not None:
             recent = fresh_enough(
@@ -404,6 +414,23 @@ class Backup:
         except Ended as problem:  # the backup is made, and whoever ended us should know
             problem.known.update(result)
             raise
+
+    def _proving_cluster(self) -> t.ContextManager[Cluster]:
+        """The server of the scratch database."""
+        dsn, password = self._proving_server()
+        return cluster_of(
+            dsn,
+            password=password,
+            maintenance=maintenance_name(postgres.database_of(dsn), self.params["maintenance_database"]),
+            deadline=self.deadline,
+            application_name=self.application_name,
+        )
+
+    def _proving_server(self) -> tuple[str, str | None]:
+        """DSN and password."""
+        if self.params["verify_dsn"] is not None:
+            return self.params["verify_dsn"], self.params["verify_password"]
+        return postgres.with_database(self.params["dsn"], self.source.database), self.params["password"]
 
     def _room_for_it(self, compression: str) -> dict[str, t.Any] | None:
         if self.params["format"] != "directory":
@@ -778,12 +805,12 @@ class Backup:
             )
         if params["verify"] == "archive":
             return backup_proof.by_decoding(stream, programs, deadline=self.deadline, progress=self.progress)
-        elsewhere = params["verify_dsn"] is not None
+        dsn, password = self._proving_server()
         return backup_proof.by_restore(
             stream,
             programs,
-            dsn=params["verify_dsn"] if elsewhere else postgres.with_database(params["dsn"], self.source.database),
-            password=params["verify_password"] if elsewhere else params["password"],
+            dsn=dsn,
+            password=password,
             maintenance=params["maintenance_database"],
             identity=self.release or self.identity,
             compare=params["compare"],

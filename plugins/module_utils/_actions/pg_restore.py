@@ -102,7 +102,7 @@ ARGUMENT_SPEC: Spec = compose(
         "accept_data_loss": {"type": "bool", "default": False},
         "replication": {"type": "str", "choices": ["refuse", "leave"], "default": "refuse"},
         "standbys": {"type": "list", "elements": "str", "default": []},
-        "unfreed_standbys": {"type": "str", "choices": ["refuse", "leave"], "default": "refuse"},
+        "unfreed_standbys": {"type": "str", "choices": list(standbys.UNFREED), "default": "refuse"},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
         "amcheck": {"type": "bool", "default": False},
         "verify_sql": {
@@ -134,6 +134,8 @@ CONSTRAINTS: dict[str, t.Any] = {
 
 def body(context: Context) -> dict[str, t.Any]:
     params = context.params
+    if params["amcheck"] and params["state"] != "verified":
+        raise BadInput(f"amcheck is for state verified, and state is {params['state']}.", remedy="Leave amcheck out.")
     deadline = Deadline(params["timeout"])
     with contextlib.ExitStack() as stack:
         token = None
@@ -543,11 +545,11 @@ class Work:
 
     def _standbys(self) -> standbys.Standbys:
         return standbys.Standbys(
-            self.params["standbys"],
+            self.params["standbys"] or [],
             password=self.params["password"],
             maintenance=maintenance_name(self.database, self.params["maintenance_database"]),
             application_name=self.application_name,
-            leaves=self.params["unfreed_standbys"] == "leave",
+            unfreed=self.params["unfreed_standbys"],
             warn=self.warn,
         )
 
@@ -738,10 +740,6 @@ class Work:
                 )
         with self.watch.timed("swap"):
             ended = self._swap(cluster, names, made, replaced, wanted.get("comment"), loss)
-        freed = []
-        if replaced is not None:
-            with self.watch.timed("standbys"):
-                freed = self._standbys().free(cluster, database=self.database, failed=names.failed, oid=replaced.oid)
         result = {
             "changed": True,
             "database": names.target,
@@ -751,8 +749,8 @@ class Work:
             "sequences_advanced": advanced,
             "replication": self.replication,
             "ended_sessions": ended,
-            "standbys": freed,
-            "seconds": dict(self.watch.seconds),
+            "standbys": [],
+            "seconds": self.watch.seconds,
             "diff": {
                 "before": f"{names.target}: OID {None if replaced is None else replaced.oid}\n",
                 "after": f"{names.target}: OID {made.oid}\n",
@@ -761,6 +759,15 @@ class Work:
         kept = "" if replaced is None else f" What it replaced is kept as {names.failed} ({replaced.size_bytes} bytes)."
         if self.replication:
             kept += f" {len(self.replication)} replication slots or subscriptions stay with it, to be made anew."
+        if replaced is not None:
+            try:
+                with self.watch.timed("standbys"):
+                    result["standbys"] = self._standbys().free(
+                        cluster, database=self.database, failed=names.failed, oid=replaced.oid
+                    )
+            except (GoliveError, Ended) as problem:  # what was done is done
+                problem.known.update({**result, **problem.known})
+                raise
         result["msg"] = f"{names.target} is back, from {source.get('manifest') or source.get('copy')}.{kept}"
         return result
 

@@ -15,8 +15,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
 from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import block, trusting, word
 
 Plan = t.Mapping[str, t.Any]
-#: A standby is waited for so long.
-STANDBY_SECONDS = 60
+#: Each standby is waited for so long.
+STANDBY_SECONDS = 30
 
 
 def steps(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
@@ -61,9 +61,9 @@ def _names(*names: str) -> str:
     return ", ".join(map(_literal, names))
 
 
-def _sql(statement: str, *, generated: bool = False, server: str = "server") -> str:
+def _sql(statement: str, *, generated: bool = False) -> str:
     """A command that gives the server a statement; ``generated``: its rows are statements, and are run."""
-    return f"sql \"${server}\" <<'SQL'\n{statement}{chr(10) + chr(92) + 'gexec' if generated else ';'}\nSQL"
+    return f"sql \"$server\" <<'SQL'\n{statement}{chr(10) + chr(92) + 'gexec' if generated else ';'}\nSQL"
 
 
 def _both(fenced: str, live: str) -> str:
@@ -91,11 +91,10 @@ def _admit(*names: str, allowed: str = "true") -> str:
     )
 
 
-def _close(*names: str, server: str = "server") -> str:
+def _close(*names: str) -> str:
     return _sql(
         "SELECT 'session ' || pid, CASE WHEN pg_terminate_backend(pid) THEN 'ended' ELSE 'was gone' END\n"
-        f"FROM pg_stat_activity WHERE datname IN ({_names(*names)}) AND pid <> pg_backend_pid()",
-        server=server,
+        f"FROM pg_stat_activity WHERE datname IN ({_names(*names)}) AND pid <> pg_backend_pid()"
     )
 
 
@@ -190,24 +189,31 @@ def _restore(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
 
 
 def _standbys(plan: Plan, failed: str) -> list[str]:
-    """A standby has the swap when it has the failed database's name; then its sessions are ended."""
+    """A standby is free when it knows the failed database by that name, and nobody is on it. One that is down stops nothing."""
     standbys = plan["connection"].get("standbys")
     if not standbys:
         return []
-    named = f"SELECT count(*) FROM pg_database WHERE datname = {_literal(failed)};"
+    number = f"SELECT oid FROM pg_database WHERE datname = {_literal(failed)};"
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = :oid AND pid <> pg_backend_pid() \\g /dev/null"
+    is_free = (
+        "SELECT 'free' WHERE EXISTS (SELECT FROM pg_database WHERE oid = :oid AND datname = :'failed')\n"
+        "AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE datid = :oid AND pid <> pg_backend_pid());"
+    )
+    asked = f'psql -X -w -v ON_ERROR_STOP=1 -v oid="$oid" -v failed={word(failed)} -At -d "$1"'
     return [
-        "Sessions on a standby do not notice, and read the failed database for as long as they last.",
+        "Sessions on a standby do not notice, and read the failed database for as long as they last. They are ended here; a standby",
+        "that does not answer or does not catch up is named, and looked at later.",
         "",
         *block(
-            f"kept=$(sql \"$server\" <<'SQL'\n{named}\nSQL\n)",
+            f"oid=$(sql \"$server\" <<'SQL'\n{number}\nSQL\n)",
+            f"freed() {{ PGCONNECT_TIMEOUT=5 {asked} <<'SQL'\n{ended}\n{is_free}\nSQL\n}}",
+            'if [ -n "$oid" ]; then',
             f"for standby in {' '.join(map(word, standbys))}; do",
-            "tries=0",
-            f'until [ "$(sql "$standby" <<\'SQL\'\n{named}\nSQL\n)" = "$kept" ]; do',
-            f'  [ "$((tries += 1))" -le {STANDBY_SECONDS} ] || stop "the standby does not catch up; end its sessions by hand: $standby"',
-            "  sleep 1",
+            f"  limit=$((SECONDS + {STANDBY_SECONDS}))",
+            '  while [ "$(freed "$standby")" != free ] && [ "$SECONDS" -lt "$limit" ]; do sleep 1; done',
+            '  [ "$(freed "$standby")" = free ] || echo "Sessions there may still read the failed database: $standby" >&2',
             "done",
-            _close(failed, server="standby"),
-            "done",
+            "fi",
         ),
     ]
 

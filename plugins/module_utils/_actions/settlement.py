@@ -366,8 +366,10 @@ def lost_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:
 
 def readers_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     """Who may still read the database that failed; empty where nobody does."""
-    known = [step["known"]["standbys"] for step in steps if (step.get("known") or {}).get("standbys")]
-    return f"Sessions on a standby may still read the database that failed: {' '.join(known[-1])}" if known else ""
+    known = [step["known"]["standbys"] for step in steps if "standbys" in (step.get("known") or {})]
+    if not known or not known[-1]:
+        return ""
+    return f"Sessions on a standby may still read the database that failed: {' '.join(known[-1])}"
 
 
 def schema_in_words(steps: t.Sequence[t.Mapping[str, t.Any]]) -> str:

@@ -9,33 +9,42 @@ way, without an error, for as long as they last. The primary can neither see nor
 
 from __future__ import annotations
 
+import concurrent.futures
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster, cluster_of
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, Stopwatch, poll
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import ActionFailed, GoliveError, Refused
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    ActionFailed,
+    BadInput,
+    GoliveError,
+    Refused,
+)
 
 if t.TYPE_CHECKING:
     import psycopg
 
-#: What pg_receivewal and pg_basebackup receive is kept as files; nobody has a session there.
+#: ``refuse`` what is not as it should be, ``leave`` it and say so, or ``ignore`` standbys that are not named.
+UNFREED = ("refuse", "leave", "ignore")
+#: How long each standby is waited for; all are asked at once.
+STANDBY_SECONDS = 30.0
+
+#: What receives WAL or a copy as files has no sessions: pg_receivewal, Barman's use of it, pg_basebackup.
 _STREAMING = """
 select r.application_name,
        case when r.state is null then 'an address this login may not see'
             else coalesce(pg_catalog.host(r.client_addr), 'the local socket') end
 from pg_catalog.pg_stat_replication r
-where r.application_name not in ('pg_receivewal', 'pg_basebackup') and r.state is distinct from 'backup'
+where r.application_name !~ 'receive_?wal|^pg_basebackup$' and coalesce(r.state, '') not in ('backup', 'startup')
 and not exists (select from pg_catalog.pg_replication_slots s where s.active_pid = r.pid and s.slot_type = 'logical')
 order by 1, 2
 """
 _HISTORY = "select pg_catalog.pg_is_in_recovery(), (select system_identifier::text from pg_catalog.pg_control_system())"
 _REPLAY = (
-    "select pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_replay_lsn() >= %s::pg_lsn,"
-    " pg_catalog.pg_last_wal_replay_lsn()::text"
+    "select pg_catalog.pg_last_wal_replay_lsn() >= %(lsn)s::pg_lsn, pg_catalog.pg_last_wal_replay_lsn()::text,"
+    " (select datname::text from pg_catalog.pg_database where oid = %(oid)s)"
 )
-#: A standby that is further behind, or silent for so long, is asked again by the next run.
-STANDBY_SECONDS = 60.0
 
 
 def streaming(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[dict[str, str]]:
@@ -45,7 +54,7 @@ def streaming(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> l
 
 
 class Standbys:
-    """The standbys that a user names. ``leaves``: go on where something is not as it should be, and say so.
+    """The standbys that a user names, and what becomes of those that are not as they should be: one of ``UNFREED``.
 
     A way back leaves: at night a replica that is down must keep nobody from it, and a GO was only given with each named.
     """
@@ -57,64 +66,84 @@ class Standbys:
         password: str | None,
         maintenance: str,
         application_name: str,
-        leaves: bool,
+        unfreed: str,
         warn: t.Callable[[str], None],
     ) -> None:
-        self._leaves, self._warn = leaves, warn
+        self._unfreed, self._warn = unfreed, warn
         self._named = [
-            _Standby(dsn, password=password, maintenance=maintenance, application_name=application_name) for dsn in dsns
+            _Standby(dsn, password=password, maintenance=maintenance, application_name=application_name)
+            for dsn in dict.fromkeys(dsns)
         ]
 
     def require_known(self, primary: Cluster) -> None:
         """Before anything is changed. Raises Refused for standbys that are not named, and for what is named and is none."""
-        if self._leaves:
+        if self._unfreed != "refuse":
             return
-        found = streaming(primary.connection, deadline=primary.deadline)
-        if len(found) > len(self._named):
+        unnamed = self._unnamed(primary)
+        if unnamed:
             raise Refused(
-                f"{self._unnamed(found)}: sessions there would go on reading what gives way.",
-                remedy="Name each of them in standbys, or say unfreed_standbys: leave when nobody reads there.",
-                known={"standbys": found},
+                f"{unnamed}: sessions there would go on reading what gives way.",
+                remedy="Name each of them in standbys, or say unfreed_standbys: ignore when nobody reads there.",
             )
+        own = _history(primary)[1]
         for one in self._named:
-            one.require_follows(primary)
+            one.require_follows(own, deadline=primary.deadline)
 
-    def _unnamed(self, found: t.Sequence[t.Mapping[str, str]]) -> str:
+    def _unnamed(self, primary: Cluster) -> str:
+        """A sentence without its end where more standbys follow than are named."""
+        found = streaming(primary.connection, deadline=primary.deadline)
+        if self._unfreed == "ignore" or len(found) <= len(self._named):
+            return ""
         some = ", ".join(f"{one['name']} at {one['address']}" for one in found[:5])
         return f"{len(found)} standbys follow this server, {some}, and standbys names {len(self._named)}"
 
     def free(self, primary: Cluster, *, database: str, failed: str, oid: int) -> list[dict[str, t.Any]]:
-        """After the swap: end what reads the replaced database on each. Raises ActionFailed where none is left is not proven.
+        """After the swap: end what reads the replaced database on each, and tell what could not be done as ``problem``.
 
-        Who leaves is given what could not be done as ``problem``, and warned.
+        Raises ActionFailed with all of it where none is left is not proven, and that is not to be left.
         """
-        freed = self._freed(primary, database, failed, oid)
-        found = streaming(primary.connection, deadline=primary.deadline) if self._leaves else []
-        if len(found) > len(self._named):
-            problem = f"{self._unnamed(found)}."
-            freed.append({"standby": None, "problem": problem})
-            self._warn(f"{database} is back; but sessions on a standby may still read what it replaced: {problem}")
+        freed = self._freed(primary, failed, oid)
+        problems = [str(one["problem"]) for one in freed if "problem" in one]
+        if problems:
+            text = (
+                f"{database} is back; but sessions on a standby may still read what it replaced: {' '.join(problems)}"
+            )
+            if self._unfreed == "refuse":
+                remedy = "Mend the standby and run it again, or end its sessions there."
+                raise ActionFailed(text, remedy=remedy, known={"standbys": freed})
+            self._warn(text)
         return freed
 
-    def _freed(self, primary: Cluster, database: str, failed: str, oid: int) -> list[dict[str, t.Any]]:
-        freed: list[dict[str, t.Any]] = []
-        if not self._named:
-            return freed
-        # A commit without synchronous_commit is in memory alone at first: the end of what was inserted, not of what was written.
-        lsn = str(
-            primary.rows("select pg_catalog.pg_current_wal_insert_lsn()::text", None, "Reading the position")[0][0]
-        )
-        for one in self._named:
+    def _freed(self, primary: Cluster, failed: str, oid: int) -> list[dict[str, t.Any]]:
+        if not self._named and self._unfreed == "ignore":
+            return []
+        try:
+            unnamed = self._unnamed(primary)
+            own = _history(primary)[1]
+            # A commit without synchronous_commit is in memory alone at first: the end of what was inserted, not of what was written.
+            position = "select pg_catalog.pg_current_wal_insert_lsn()::text"
+            lsn = str(primary.rows(position, None, "Reading the position")[0][0])
+        except GoliveError as problem:
+            return [{"standby": None, "problem": str(problem)}]
+        limit = Deadline(min(STANDBY_SECONDS, primary.deadline.remaining()), clock=primary.deadline.clock)
+
+        def free(one: _Standby) -> dict[str, t.Any]:
             try:
-                freed.append(one.free(name=failed, oid=oid, lsn=lsn, deadline=primary.deadline))
+                return {"standby": one.label, **one.free(own, name=failed, oid=oid, lsn=lsn, deadline=limit)}
             except GoliveError as problem:
-                text = f"{database} is back; but sessions on a standby may still read what it replaced: {problem}"
-                if not self._leaves:
-                    remedy = "Mend the standby and run it again, or end its sessions there."
-                    raise ActionFailed(text, remedy=remedy, known={"standbys": freed})
-                freed.append({"standby": one.label, "problem": str(problem)})
-                self._warn(text)
-        return freed
+                return {"standby": one.label, "problem": str(problem)}
+
+        found: list[dict[str, t.Any]] = []
+        if self._named:
+            with concurrent.futures.ThreadPoolExecutor(len(self._named)) as pool:
+                found = list(pool.map(free, self._named))
+        return [*found, *([{"standby": None, "problem": f"{unnamed}."}] if unnamed else [])]
+
+
+def _history(cluster: Cluster) -> tuple[bool, str]:
+    """Whether the server follows another one, and of which cluster it is."""
+    recovering, system = cluster.rows(_HISTORY, None, "Asking what the server follows")[0]
+    return bool(recovering), str(system)
 
 
 class _Standby:
@@ -123,45 +152,64 @@ class _Standby:
     def __init__(self, dsn: str, *, password: str | None, maintenance: str, application_name: str) -> None:
         self.dsn, self.password = dsn, password
         self.maintenance, self.application_name = maintenance, application_name
-        self.label = postgres.described(dsn, maintenance)
+
+    @property
+    def label(self) -> str:
+        try:
+            return postgres.described(self.dsn, self.maintenance)
+        except BadInput:
+            return "a standby whose DSN cannot be read"
 
     def _cluster(self, deadline: Deadline) -> t.ContextManager[Cluster]:
         return cluster_of(
             self.dsn,
             password=self.password,
             maintenance=self.maintenance,
-            deadline=Deadline(min(STANDBY_SECONDS, deadline.remaining()), clock=deadline.clock),
+            deadline=deadline,
             application_name=self.application_name,
         )
 
-    def require_follows(self, primary: Cluster) -> None:
-        """Raises Refused for a server that is no standby of this primary; Unreachable, Denied."""
-        with self._cluster(primary.deadline) as cluster:
-            recovering, system = cluster.rows(_HISTORY, None, f"Asking {self.label} what it follows")[0]
-        own = primary.rows(_HISTORY, None, "Reading the server's identity")[0][1]
-        if not recovering or system != own:
-            why = "is of another cluster" if system != own else "is not in recovery"
+    def require_follows(self, system: str, *, deadline: Deadline) -> None:
+        """Raises Refused for a server that is no standby in this cluster; Unreachable, Denied, BadInput."""
+        limit = Deadline(min(STANDBY_SECONDS, deadline.remaining()), clock=deadline.clock)
+        with self._cluster(limit) as cluster:
+            self._require_follows(cluster, system)
+
+    def _require_follows(self, cluster: Cluster, system: str) -> None:
+        recovering, found = _history(cluster)
+        if not recovering or found != system:
+            why = "is of another cluster" if found != system else "is not in recovery"
             raise Refused(f"{self.label} is named as a standby and {why}.", remedy="Correct standbys.")
 
-    def free(self, *, name: str, oid: int, lsn: str, deadline: Deadline) -> dict[str, t.Any]:
-        """End every session on the database that is called ``name`` since ``lsn``, until none is left there.
+    def free(self, system: str, *, name: str, oid: int, lsn: str, deadline: Deadline) -> dict[str, t.Any]:
+        """End every session on the database ``oid``, which is called ``name`` since ``lsn``, until none is left there.
 
-        Raises TimedOut where the standby does not come so far, or a session does not end; Unreachable, Denied, Refused.
+        Raises TimedOut where the standby does not come so far, or a session does not end; Unreachable, Denied, Refused, BadInput.
         """
         watch = Stopwatch(deadline.clock)
+        ended: dict[int, dict[str, t.Any]] = {}
         with self._cluster(deadline) as cluster:
+            self._require_follows(cluster, system)
+
+            def look() -> t.Sequence[t.Any]:
+                row = cluster.rows(_REPLAY, {"lsn": lsn, "oid": oid}, f"Asking {self.label} how far it is")[0]
+                # A transaction that reads there may be what holds the replay up.
+                sessions = [] if row[0] or row[2] is None else cluster.sessions(row[2])
+                ended.update({one["pid"]: one for one in sessions})
+                cluster.terminate([one["pid"] for one in sessions], str(row[2]))
+                return t.cast("t.Sequence[t.Any]", row)
+
             with watch.timed("replay"):
-                recovering, is_there, unused = poll(
-                    lambda: cluster.rows(_REPLAY, (lsn,), f"Asking {self.label} how far it is")[0],
-                    good=lambda row: bool(row[1]) or not row[0],
-                    deadline=cluster.deadline,
-                    describe=lambda row, unused: f"{self.label} has replayed {row[2] if row else 'nothing'}, not {lsn}",
+                poll(
+                    look,
+                    good=lambda row: bool(row[0]),
+                    deadline=deadline,
+                    describe=lambda row, unused: f"{self.label} has replayed {row[1] if row else 'nothing'}, not {lsn}",
                     interval=0.05,
                 )
-            if not recovering and not is_there:
-                raise Refused(
-                    f"{self.label} left recovery before it had replayed {lsn}.", remedy="It is no standby now."
-                )
             cluster.await_starting_sessions(oid, name)
-            ended = cluster.end_sessions(name)
-        return {"standby": self.label, "ended_sessions": ended, "replay_seconds": watch.seconds["replay"]}
+            ended.update({one["pid"]: one for one in cluster.end_sessions(name)})
+        return {
+            "ended_sessions": sorted(ended.values(), key=lambda one: int(one["pid"])),
+            "replay_seconds": watch.seconds["replay"],
+        }

@@ -20,6 +20,7 @@ from ansible.utils.vars import load_extra_vars
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import PROGRESS
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.fencing import Token
+from ansible_collections.opsready.golive.plugins.plugin_utils.controller import end_with_controller
 from ansible_collections.opsready.golive.plugins.plugin_utils.forged_variables import (
     OUR_PLAYBOOKS,
     refuse_forged,
@@ -89,6 +90,7 @@ class ActionModule(ActionBase):
             keep_way_back(result["rollback_md"])
         if isinstance(result.get("text"), str) and result["text"]:
             _DISPLAY.display(printable(result["text"]))
+        end_with_controller()
         return result
 
     def _arguments(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:

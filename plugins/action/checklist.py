@@ -26,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from ansible_collections.opsready.golive.plugins.plugin_utils import spool, strictness
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, label, parse
+from ansible_collections.opsready.golive.plugins.plugin_utils.controller import end_with_controller
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import run_directory
 from ansible_collections.opsready.golive.plugins.plugin_utils.sent_module import sent_module
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import (
@@ -66,6 +67,7 @@ class ActionModule(ActionBase):
             result.update(self._judge(task_vars or {}))
         except GoliveError as problem:
             result.update(failed=True, msg=str(problem), error=type(problem).__name__)
+        end_with_controller()
         return result
 
     def _judge(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -406,6 +406,7 @@ def test_sessions_on_a_standby_are_ended_when_it_has_caught_up(
             assert may_read not in again.stderr
             with pytest.raises(psycopg.OperationalError):
                 reader.execute("select count(*) from kept")
+        standby.catch_up()
         assert standby.execute("select what from kept", dbname=restoring.name("live")) == [("before",)]
 
 

@@ -451,7 +451,9 @@ class Standby(Postgres):
 
     def catch_up(self) -> None:
         """Wait until it has replayed what the primary has written."""
-        position = self.primary.execute("select pg_current_wal_insert_lsn()")[0][0]
+        with self.primary.connect(options="-c synchronous_commit=local") as connection:
+            connection.execute("select pg_logical_emit_message(true, 'catch up', '')")
+            position = connection.execute("select pg_current_wal_flush_lsn()").fetchone()[0]
         replayed = "select pg_last_wal_replay_lsn() >= %s"
         await_true(lambda: bool(self.execute(replayed, position)[0][0]), seconds=60, what="the standby's replay")
 

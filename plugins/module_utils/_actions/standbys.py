@@ -120,9 +120,7 @@ class Standbys:
         try:
             unnamed = self._unnamed(primary)
             own = _history(primary)[1]
-            # A commit without synchronous_commit is in memory alone at first: the end of what was inserted, not of what was written.
-            position = "select pg_catalog.pg_current_wal_insert_lsn()::text"
-            lsn = str(primary.rows(position, None, "Reading the position")[0][0])
+            lsn = _flushed(primary)
         except GoliveError as problem:
             return [{"standby": None, "problem": str(problem)}]
         limit = Deadline(min(STANDBY_SECONDS, primary.deadline.remaining()), clock=primary.deadline.clock)
@@ -144,6 +142,18 @@ def _history(cluster: Cluster) -> tuple[bool, str]:
     """Whether the server follows another one, and of which cluster it is."""
     recovering, system = cluster.rows(_HISTORY, None, "Asking what the server follows")[0]
     return bool(recovering), str(system)
+
+
+def _flushed(primary: Cluster) -> str:
+    """A position after all that was committed so far, which standbys get without waiting for anybody's next commit.
+
+    A commit without synchronous_commit stays in memory for a while; a small one of ours that does not takes it along. ``local``,
+    since one that waits for standbys would wait for those that are down.
+    """
+    with primary.together("Flushing the log"):
+        primary.rows("set local synchronous_commit = local", None, "Flushing the log")
+        primary.rows("select pg_catalog.pg_logical_emit_message(true, 'opsready', '')", None, "Flushing the log")
+    return str(primary.rows("select pg_catalog.pg_current_wal_flush_lsn()::text", None, "Reading the position")[0][0])
 
 
 class _Standby:

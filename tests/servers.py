@@ -61,6 +61,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_alive(pid: int | str) -> bool:
+    """Whether a process runs; one that ended and is not reaped yet does not."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
 def await_true(holds: t.Callable[[], bool], *, seconds: float, what: str, interval: float = 0.02) -> None:
     """Poll ``holds`` until it is true; ``TimeoutError`` names ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds

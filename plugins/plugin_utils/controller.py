@@ -9,20 +9,18 @@ play in its memory, and whoever looks for what goes on after a kill finds it at 
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from ansible_collections.opsready.golive.plugins.module_utils._core.command import die_with_parent
 
 
 def end_with_controller() -> None:
     """From here on only the result is left to give: without the process that takes it, end at once."""
     controller = multiprocessing.parent_process()
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if controller is None or prctl is None:
+    if controller is None:
         return
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != controller.pid:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -23,7 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.run import R
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.leaks import assert_no_leak
 from tests.module_examples import examples_of
-from tests.servers import await_true
+from tests.servers import await_true, is_alive
 
 if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
@@ -241,13 +240,7 @@ def test_at_the_deadline_nothing_of_it_is_left_running(tmp_path: Path) -> None:
     found = in_shell(source, clock=UntilSaid())
     assert (found["status"], "did not end within 60 s: step 1 of 2" in found["summary"]) == ("unknown", True), found
     for pid in pids.read_text().split():
-        await_true(lambda pid=pid: not _is_alive(pid), seconds=TIMEOUT_SECONDS, what=f"the end of process {pid}")
-
-
-def _is_alive(pid: str) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
+        await_true(lambda pid=pid: not is_alive(pid), seconds=TIMEOUT_SECONDS, what=f"the end of process {pid}")
 
 
 @pytest.mark.parametrize(

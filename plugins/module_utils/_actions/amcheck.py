@@ -77,7 +77,7 @@ def check(
     argv = [
         programs.pg_amcheck,
         *("--install-missing", "--heapallindexed", "--no-password", f"--jobs={jobs}"),
-        pg_programs.database_argument(dbname).partition("=")[2],
+        pg_programs.connection_string(dbname),
     ]
     environment = postgres.program_environment(dsn, dbname, application_name=application_name, settings=_UNLIMITED)
     found = bytearray()
@@ -90,9 +90,9 @@ def check(
         try:
             pg_programs.ended_well(programs.pg_amcheck, process, said, deadline=deadline)
         except CommandFailed as problem:
-            damage = beginning_of(" ".join(found.decode("utf-8", "replace").split()), 1000)
             if problem.returncode != _DAMAGE:
                 raise
+            damage = beginning_of(" ".join(found.decode("utf-8", "replace").split()), 1000)
             if _NO_DAMAGE.search(damage):
                 raise ActionFailed(f"pg_amcheck could not look at all that was restored: {damage}")
             raise ActionFailed(

@@ -414,6 +414,8 @@ def by_restore(
 ) -> dict[str, t.Any]:
     """Restore into a scratch database on ``dsn``'s server, compare, drop it. Raises ActionFailed on any difference.
 
+    ``with_amcheck``: the caller has asked ``amcheck.require_possible``.
+
     ``warn`` is told what an earlier proof that was killed had left there.
     """
     manifest = archive.manifest
@@ -427,8 +429,6 @@ def by_restore(
         application_name=application_name,
     )
     with opened as cluster:
-        if with_amcheck:
-            amcheck.require_possible(cluster, programs)
         keeps_owners = may_keep_owners(cluster, manifest)
         server_version = cluster.connection.info.server_version
         options = ("--no-subscriptions", *(() if keeps_owners else WITHOUT_OWNERS))

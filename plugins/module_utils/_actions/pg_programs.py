@@ -293,10 +293,14 @@ def feed(
     return True
 
 
+def connection_string(name: str) -> str:
+    """For a program that would take a name with ``=`` in it for one: it stands for exactly this database."""
+    return str(require("psycopg").conninfo.make_conninfo(dbname=name))
+
+
 def database_argument(name: str) -> str:
-    """``--dbname`` for exactly this name: pg_restore would take one with ``=`` in it for a connection string."""
-    psycopg = require("psycopg")
-    return "--dbname=" + str(psycopg.conninfo.make_conninfo(dbname=name))
+    """``--dbname`` for exactly this name."""
+    return f"--dbname={connection_string(name)}"
 
 
 #: What a database is compared without: it belongs to the server or is checked on its own.

@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     admission,
     age,
+    amcheck,
     backup_proof,
     data_loss,
     database_facts,
@@ -359,11 +360,13 @@ class Work:
                 "msg": f"Would restore {url} into a scratch database and compare.",
             }
         with self.cluster() as cluster:
-            version = cluster.connection.info.server_version
+            programs = self.programs(cluster.connection.info.server_version)
+            if self.params["amcheck"]:
+                amcheck.require_possible(cluster, programs)
         database_roles.require_intact(archive.place, archive.name, found, identities=archive.identities)
         proof = backup_proof.by_restore(
             archive,
-            self.programs(version),
+            programs,
             dsn=postgres.with_database(self.params["dsn"], self.database),
             password=self.params["password"],
             maintenance=self.params["maintenance_database"],
@@ -545,7 +548,7 @@ class Work:
 
     def _standbys(self) -> standbys.Standbys:
         return standbys.Standbys(
-            self.params["standbys"] or [],
+            self.params["standbys"],
             password=self.params["password"],
             maintenance=maintenance_name(self.database, self.params["maintenance_database"]),
             application_name=self.application_name,

@@ -27,7 +27,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file i
 NAMED_BY = "OPSREADY_PROGRESS"
 FILE = "figures"
 #: What an action can be at.
-PHASES = ("dump", "storing", "reading", "restore", "indexes", "comparison", "decoding", "reading back")
+PHASES = ("dump", "storing", "reading", "restore", "indexes", "comparison", "amcheck", "decoding", "reading back")
 #: By what the whole is estimated, where it is not known.
 ESTIMATED_BY = ("last backup", "database")
 

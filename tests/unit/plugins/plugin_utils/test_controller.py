@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import await_true
+from tests.servers import await_true, is_alive
 
 ROOT = Path(__file__).resolve().parents[4]
+#: Both outlast the test, which ends them.
 CONTROLLER = """
 import multiprocessing, os, pathlib, sys, time
 from ansible_collections.opsready.golive.plugins.plugin_utils.controller import end_with_controller
@@ -44,13 +45,6 @@ class Run(t.NamedTuple):
     folder: Path
     worker: int
 
-    def is_alive(self) -> bool:
-        try:
-            state = Path(f"/proc/{self.worker}/stat").read_text()
-        except FileNotFoundError:
-            return False
-        return state.rpartition(")")[2].split()[0] != "Z"
-
 
 @pytest.fixture
 def run(tmp_path: Path) -> t.Iterator[Run]:
@@ -73,20 +67,20 @@ def run(tmp_path: Path) -> t.Iterator[Run]:
 def test_it_goes_on_as_long_as_ansible_lives(run: Run) -> None:
     (run.folder / "done").touch()
     await_true((run.folder / "went on").exists, seconds=60, what="The rest of the task")
-    time.sleep(0.2)
-    assert run.is_alive()
+    time.sleep(0.2)  # long enough for what must not happen
+    assert is_alive(run.worker)
     run.controller.kill()
     run.controller.wait()
-    await_true(lambda: not run.is_alive(), seconds=60, what="Its end with Ansible")
+    await_true(lambda: not is_alive(run.worker), seconds=60, what="Its end with Ansible")
 
 
 def test_it_ends_where_ansible_was_killed_before_the_module_was_done(run: Run) -> None:
     run.controller.kill()
     run.controller.wait()
-    time.sleep(0.2)
-    assert run.is_alive()  # the module's work is not cut short
+    time.sleep(0.2)  # long enough for what must not happen
+    assert is_alive(run.worker)  # the module's work is not cut short
     (run.folder / "done").touch()
-    await_true(lambda: not run.is_alive(), seconds=60, what="Its end")
+    await_true(lambda: not is_alive(run.worker), seconds=60, what="Its end")
     assert not (run.folder / "went on").exists()
 
 

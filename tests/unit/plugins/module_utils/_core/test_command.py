@@ -237,5 +237,5 @@ def test_without_a_dynamic_libc_children_still_run(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("ctypes.CDLL", no_libc)
     assert command._libc() is None
     monkeypatch.setattr(command, "_LIBC", None)
-    command._die_with_parent()
+    command.die_with_parent()
     assert run_command(["true"], deadline=Deadline(30)).returncode == 0

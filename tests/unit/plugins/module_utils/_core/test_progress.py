@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import secrets
@@ -110,3 +111,16 @@ def test_work_that_is_done_before_the_first_second_makes_no_file(word: str, monk
         told.begin("dump", size=lambda: 1)
         assert not os.path.exists(folder_of(word))
     assert not os.path.exists(folder_of(word))
+
+
+def test_every_phase_that_an_action_begins_is_one_that_is_understood() -> None:
+    actions = Path(progress.__file__).parent.parent / "_actions"
+    begun = {
+        argument.value
+        for path in actions.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "begin"
+        for argument in call.args
+        if isinstance(argument, ast.Constant)
+    }
+    assert begun == set(progress.PHASES)

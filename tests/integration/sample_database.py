@@ -209,14 +209,17 @@ class ModuleInBackground:
         return found
 
     def children(self) -> list[int]:
-        """Pids of the programs that it started and that still run."""
-        found = []
+        """Pids of the programs that it started, and that those started, which still run."""
+        parents = {}
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[1]) == self.child.pid and fields[0] != "Z":
-                    found.append(int(entry.name))
-        return found
+                if fields[0] != "Z":
+                    parents[int(entry.name)] = int(fields[1])
+        found = {self.child.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return sorted(found - {self.child.pid})
 
     def end(self, number: int = signal.SIGTERM) -> None:
         self.child.send_signal(number)

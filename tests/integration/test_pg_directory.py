@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import signal
 import stat
 import subprocess
 import typing as t
@@ -412,6 +415,26 @@ def test_a_dump_that_was_killed_is_swept(
     folder.mkdir()
     swept_to_the_last(run_module_here, sample, ["archive"], **where)
     assert entries(place) == before
+
+
+def test_the_jobs_of_a_killed_dump_do_not_go_on_to_the_end_of_their_table(postgres: Postgres, place: Path) -> None:
+    wide = "create table app.wide as select i, repeat(md5(i::text), 200) from generate_series(1, 40000) i"
+    with contextlib.ExitStack() as stack:
+        made = Sample(postgres)
+        stack.callback(made.drop)
+        made.create(f"create schema app;\n{wide}")
+        session = stack.enter_context(made.connect())
+        reading = "select pid from pg_stat_activity where datname = current_database() and query like 'COPY app.wide %'"
+
+        def has_stopped_in_the_table() -> bool:
+            for (backend,) in session.execute(reading).fetchall():
+                os.kill(backend, signal.SIGSTOP)
+                stack.callback(os.kill, backend, signal.SIGCONT)
+                return True
+            return False
+
+        wanted = in_directory(made, f"file://{place}", compression="none")
+        killed("pg_backup", wanted, has_stopped_in_the_table, "a table that is read", programs=3)
 
 
 def test_a_proof_that_was_killed_leaves_no_file_after_the_sweep(

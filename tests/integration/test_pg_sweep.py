@@ -57,11 +57,14 @@ def kinds(answer: dict[str, t.Any]) -> list[str]:
     return sorted(one["kind"] for one in answer["removed"])
 
 
-def killed(name: str, wanted: dict[str, t.Any], when: t.Callable[[], bool], what: str) -> None:
-    """SIGKILL the module once ``when`` holds; its children die with it."""
+def killed(
+    name: str, wanted: dict[str, t.Any], when: t.Callable[[], bool], what: str, *, programs: int | None = None
+) -> None:
+    """SIGKILL the module once ``when`` holds; its programs, where told so many, die with it."""
     with ModuleInBackground(name, wanted) as module:
         await_true(when, seconds=60, what=what)
         children = module.children()
+        assert programs in (None, len(children))
         module.end(signal.SIGKILL)
         module.child.wait()
         await_gone(children)

@@ -765,8 +765,9 @@ class Backup:
                 estimated_by="database",
                 estimate=self._expected_bytes,
             )
-            with pg_programs.running(command, environment=environment, password=self.params["password"]) as running:
-                process, said = running
+            with pg_programs.running(
+                command, environment=environment, password=self.params["password"], jobs=self.room.jobs
+            ) as (process, said):
                 counting.start()
                 pg_programs.watched_to_its_end(
                     process, doing="pg_dump", deadline=self.deadline, watch=counting.raise_problem

@@ -29,6 +29,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.command impo
     clean_environment,
     failure_of,
     kill_group,
+    new_terminal,
     passfile,
     run_command,
     start,
@@ -189,12 +190,19 @@ def running(
     stdout: int = subprocess.DEVNULL,
     pass_fds: t.Sequence[int] = (),
     takes: t.Callable[[bytes], bool] = lambda unused: False,
+    jobs: int = 1,
 ) -> t.Iterator[tuple[subprocess.Popen[bytes], Drained]]:
-    """A libpq program; whatever happens inside, it and its children are gone at the end."""
+    """A libpq program; whatever happens inside or to us, it and its ``jobs`` are gone at the end."""
     with contextlib.ExitStack() as stack:
         extra, descriptors = stack.enter_context(passfile(password))
-        given = (*descriptors, *pass_fds)
-        process = start(argv, environment={**environment, **extra}, pass_fds=given, stdin=stdin, stdout=stdout)
+        process = start(
+            argv,
+            environment={**environment, **extra},
+            pass_fds=(*descriptors, *pass_fds),
+            stdin=stdin,
+            stdout=stdout,
+            terminal=stack.enter_context(new_terminal()) if jobs > 1 else None,
+        )
         try:
             yield process, Drained(t.cast("t.IO[bytes]", process.stderr), takes=takes)
         finally:
@@ -443,6 +451,7 @@ def restore_files(
         password=password,
         pass_fds=() if use_list is None else (use_list,),
         takes=told.takes,
+        jobs=jobs,
     ) as (process, said):
         watched_to_its_end(process, doing="pg_restore", deadline=deadline)
         ended_well(programs.pg_restore, process, said, deadline=deadline)

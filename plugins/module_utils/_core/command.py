@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
+import termios
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -101,6 +103,25 @@ def nameless_file(content: bytes) -> t.Iterator[int]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def new_terminal() -> t.Iterator[int | None]:
+    """A terminal for a program that has children of its own, which then die with it; None where the system has none to give.
+
+    PR_SET_PDEATHSIG reaches our child and not its children. But when the first process of a session with a terminal ends,
+    by whatever signal, each process of its group is sent SIGHUP (exit(3)).
+    """
+    try:
+        ours, theirs = os.openpty()
+    except OSError:
+        yield None
+        return
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+
 class Completed(t.NamedTuple):
     """How a program ended."""
 
@@ -120,11 +141,20 @@ def start(
     stdout: int | t.IO[bytes] = subprocess.PIPE,
     stderr: int | t.IO[bytes] = subprocess.PIPE,
     user: pwd.struct_passwd | None = None,
+    terminal: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own; it dies when the calling thread does. Raises MissingLibrary.
 
-    With ``user`` root starts it with that user's id and groups alone.
+    With ``user`` root starts it with that user's id and groups alone. ``terminal`` is one of ``new_terminal()``.
     """
+
+    def prepare() -> None:
+        die_with_parent()
+        if terminal is not None:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup is handed on to whatever is started under it
+            with contextlib.suppress(OSError):  # where that is forbidden its children live as long as they like
+                fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
     identity: dict[str, t.Any] = {}
     if user is not None:
         groups = os.getgrouplist(user.pw_name, user.pw_gid)
@@ -133,13 +163,13 @@ def start(
         return subprocess.Popen(
             list(argv),
             env=dict(environment) if environment is not None else clean_environment(),
-            pass_fds=tuple(pass_fds),
+            pass_fds=tuple(pass_fds) if terminal is None else (*pass_fds, terminal),
             cwd=cwd,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=prepare,
             **identity,
         )
     except FileNotFoundError as problem:

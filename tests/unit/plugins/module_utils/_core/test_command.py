@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.command impo
     failure_of,
     find_program,
     kill_group,
+    new_terminal,
     passfile,
     run_command,
     start,
@@ -32,20 +32,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     MissingLibrary,
     TimedOut,
 )
-from tests.servers import await_true
+from tests.servers import await_true, is_alive
 
 SECRET = "Zu:gang\\mit-Doppelpunkt"
 
 
 def _python(source: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", textwrap.dedent(source), *arguments]
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
 
 
 def test_a_program_runs_to_its_end() -> None:
@@ -96,7 +89,7 @@ def test_a_program_that_does_not_end_is_killed_with_everything_it_started(tmp_pa
     with pytest.raises(TimedOut, match=r"python[0-9.]* did not end within 3 s\."):
         run_command(_python(spawn), deadline=Deadline(3))
     for pid in map(int, note.read_text().split()):
-        await_true(lambda pid=pid: not _is_alive(pid), seconds=10, what=f"the end of process {pid}")  # type: ignore[misc]
+        await_true(lambda pid=pid: not is_alive(pid), seconds=10, what=f"the end of process {pid}")  # type: ignore[misc]
 
 
 def test_no_program_starts_after_the_deadline(tmp_path: Path) -> None:
@@ -112,7 +105,7 @@ def test_a_program_that_left_a_child_behind_is_ended_whole(tmp_path: Path) -> No
         print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], **quiet).pid)
     """
     pid = int(run_command(_python(leave), deadline=Deadline(30)).stdout)
-    await_true(lambda: not _is_alive(pid), seconds=10, what="the end of the child")
+    await_true(lambda: not is_alive(pid), seconds=10, what="the end of the child")
 
 
 def test_a_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
@@ -126,14 +119,51 @@ def test_a_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
     try:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        assert _is_alive(child)
+        assert is_alive(child)
         parent.kill()
-        await_true(lambda: not _is_alive(child), seconds=10, what="the end of the child")
+        await_true(lambda: not is_alive(child), seconds=10, what="the end of the child")
     finally:
         parent.kill()
         parent.wait()
         if parent.stdout is not None:
             parent.stdout.close()
+
+
+@pytest.mark.parametrize("how", ["", "signal.signal(signal.SIGHUP, signal.SIG_IGN)"], ids=["plain", "under nohup"])
+def test_what_a_program_with_a_terminal_started_dies_with_our_killed_process(how: str) -> None:
+    start_one = f"""
+        import signal, sys, time
+        from ansible_collections.opsready.golive.plugins.module_utils._core.command import new_terminal, start
+        {how}
+        spawn = "import os, time; os.fork(); os.fork(); os.write(1, b'%d\\\\n' % os.getpid()); time.sleep(600)"
+        with new_terminal() as its_own:
+            start([sys.executable, "-c", spawn], stdout=1, stderr=2, terminal=its_own)
+            time.sleep(600)
+    """
+    parent = subprocess.Popen(_python(start_one), stdout=subprocess.PIPE)
+    try:
+        assert parent.stdout is not None
+        programs = [int(parent.stdout.readline()) for _each in range(4)]
+        assert all(map(is_alive, programs))
+        parent.kill()
+        await_true(lambda: not any(map(is_alive, programs)), seconds=10, what="the end of all four")
+    finally:
+        parent.kill()
+        parent.wait()
+        if parent.stdout is not None:
+            parent.stdout.close()
+
+
+def test_where_there_is_no_terminal_to_be_had_a_program_runs_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> t.NoReturn:
+        raise OSError("out of pty devices")
+
+    monkeypatch.setattr(os, "openpty", none_left)
+    with new_terminal() as none:
+        assert none is None
+        process = start(["true"], terminal=none)
+        assert process.wait(30) == 0
+        kill_group(process)
 
 
 def test_a_missing_program_says_so() -> None:

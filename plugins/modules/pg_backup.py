@@ -186,6 +186,7 @@ options:
   verify_sql:
     description:
       - Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
+      - Their tables are named with their schemas, as V(public.orders), since no search path is set.
       - They need O(verify=restore).
     type: list
     elements: dict

@@ -180,7 +180,9 @@ options:
     type: bool
     default: false
   verify_sql:
-    description: Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
+    description:
+      - Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
+      - Their tables are named with their schemas, as V(public.orders), since no search path is set.
     type: list
     elements: dict
     default: []

@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     age,
     artefacts,
+    backup_proof,
     destinations,
     dump_directory,
     maintenance,
@@ -117,6 +118,8 @@ SYSTEM_FILE: Spec = {
             "compression": {"type": "str"},
             "verify": {"type": "str", "choices": ["restore", "archive", "head"]},
             "compare": {"type": "str", "choices": ["rows", "content"]},
+            "amcheck": {"type": "bool"},
+            "verify_sql": {"type": "list", "elements": "dict", "options": backup_proof.ASSERTION},
             "encryption": {"type": "dict", "options": {"recipients": age.SPEC["recipients"]}},
             "keep": {"type": "dict", "options": retention.SPEC},
             "timeout": {"type": "float"},

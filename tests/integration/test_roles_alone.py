@@ -138,24 +138,46 @@ def test_backup_by_its_three_ways_in(postgres: Postgres, database: str, s3: S3, 
         "backup_destination": f"s3://{s3.create_bucket('alone')}/orders",
         "backup_s3": {"endpoint_url": s3.endpoint, "access_key": s3.access_key, "secret_key": s3.secret_key},
     }
-    ways = [
+    proof = {
+        "backup_amcheck": True,
+        "backup_verify_sql": [{"query": "select max(n) from public.orders", "expect": "300"}],
+    }
+    extract = {"backup_tables": ["public.orders"], "backup_fence_id": "alone"}
+    ways: list[tuple[str, dict[str, t.Any]]] = [
+        ("restore", {}),
+        ("restore", {"backup_restore_state": "verified", **proof}),
+        ("restore", {"backup_restore_state": "extracted", **proof, **extract}),
+        ("restore", {"backup_restore_state": "swept", **extract}),
+        ("fence", {}),
+    ]
+    more = [
         {
             "name": f"Backup | {way}",
             "ansible.builtin.include_role": {"name": "opsready.golive.backup", "tasks_from": way},
+            "vars": variables,
         }
-        for way in ("restore", "fence")
+        for way, variables in ways
     ]
     ended = played(
-        play_of("backup", **reached),
+        play_of("backup", **reached, **proof),
+        play_of("backup", **reached, **proof, backup_max_age=3600),
         play_of("backup", **reached, backup_keep={"last": 1}),
-        {"name": "More", "hosts": "web1", "gather_facts": False, "vars": reached, "tasks": ways},
+        {"name": "More", "hosts": "web1", "gather_facts": False, "vars": reached, "tasks": more},
         directory=tmp_path,
         secrets=[postgres.password, s3.secret_key],
     )
-    _first, made = (found.result for found in ended.results if found.task.endswith("Main | Make a backup and prove it"))
+    first, taken, made = (
+        found.result for found in ended.results if found.task.endswith("Main | Make a backup and prove it")
+    )
+    assert first["verified"]["amcheck_seconds"] > 0
+    assert (taken["changed"], taken["backup"]["manifest"]) == (False, first["backup"]["manifest"])
     assert (made["changed"], made["backup"]["rows"], made["verified"]["ok"]) == (True, 300, True)
-    listed = ended.of("Restore | Assess, list, verify or restore").result
+    listed, verified, extracted, swept = (found.result for found in ended.results if " | Assess, list" in found.task)
     assert [one["manifest"] for one in listed["backups"]] == [made["backup"]["manifest"]]
+    assert verified["verified"]["amcheck_seconds"] > 0
+    beside = extracted["extracted"]["database"]
+    assert postgres.execute("select count(*) from orders", dbname=beside) == [(300,)]
+    assert (swept["changed"], swept["removed"]) == (False, [])
     assert ended.of("Fence | Keep others out of the database, or let them in again").result["fence"]["state"] == "open"
 
 

@@ -44,6 +44,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest 
     folder,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -59,6 +60,9 @@ if t.TYPE_CHECKING:
 
 #: Restored by somebody who is not a superuser, or on another server: owners, grants and the like cannot be set.
 WITHOUT_OWNERS = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-publications", "--no-security-labels")
+
+#: One query of a user's own against what was restored.
+ASSERTION: Spec = {"query": {"type": "str", "required": True}, "expect": {"type": "str", "required": True}}
 
 
 class Archive:

@@ -102,15 +102,7 @@ ARGUMENT_SPEC: Spec = compose(
         "verify_dsn": {"type": "str", "no_log": False},
         "verify_password": {"type": "str", "no_log": True},
         "amcheck": {"type": "bool", "default": False},
-        "verify_sql": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "query": {"type": "str", "required": True},
-                "expect": {"type": "str", "required": True},
-            },
-        },
+        "verify_sql": {"type": "list", "elements": "dict", "default": [], "options": backup_proof.ASSERTION},
         "max_age": {"type": "float"},
         "keep": {"type": "dict", "options": retention.SPEC},
         "revision_table": {"type": "str", "default": "alembic_version"},

@@ -106,15 +106,7 @@ ARGUMENT_SPEC: Spec = compose(
         "unfreed_standbys": {"type": "str", "choices": list(standbys.UNFREED), "default": "refuse"},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
         "amcheck": {"type": "bool", "default": False},
-        "verify_sql": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "query": {"type": "str", "required": True},
-                "expect": {"type": "str", "required": True},
-            },
-        },
+        "verify_sql": {"type": "list", "elements": "dict", "default": [], "options": backup_proof.ASSERTION},
         "jobs": {"type": "int", "default": 1},
         "work_dir": {"type": "path"},
         "pg_bindir": {"type": "path"},

@@ -390,6 +390,7 @@ plan:
       bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell.
     - C(plan.work_dir) has C(path), C(free_bytes) and C(needed_bytes) where O(work_dir) is needed, else it is null. C(plan.replication) lists logical
       replication slots and subscriptions of the database, which no backup has, and C(plan.standbys) the standbys that follow the server.
+    - With O(encryption) C(plan.age) is the path of the stock program that reads such a backup, null where this host has none.
   type: dict
   returned: when a backup was or would be made
   sample:

@@ -16,6 +16,7 @@ import dataclasses
 import datetime
 import json
 import secrets
+import shutil
 import subprocess
 import threading
 import typing as t
@@ -380,6 +381,7 @@ class Backup:
             "work_dir": work,
             "compression": method,
             "encryption": None if self.encryption is None else self.encryption.told(),
+            "age": None if self.encryption is None else shutil.which("age"),
             "verify": params["verify"],
             "destination": known,
             "replication": database_facts.replication(self.connection, self.source.database, deadline=self.deadline),

@@ -287,10 +287,11 @@ def test_recipients_that_are_none_are_refused_before_anything_runs(
     place.mkdir()
     secret = key.secrets[0]
     locked = ssh_key(tmp_path, "locked", passphrase="geheim-1234")
+    mistyped = key.recipient[:-1] + ("p" if key.recipient.endswith("q") else "q")
     for encryption, said in (
         ({"recipients": []}, "encryption.recipients is empty: nobody could ever read the backup."),
         ({"recipients": [key.recipient, "age1nonsense"]}, "encryption.recipients[2] is neither an age recipient"),
-        ({"recipients": [key.recipient[:-1] + "q"]}, "encryption.recipients[1] is neither an age recipient"),
+        ({"recipients": [mistyped]}, "encryption.recipients[1] is neither an age recipient"),
         ({"recipients": ["ssh-ed25519 AAAA"]}, "encryption.recipients[1] is neither an age recipient"),
         ({"recipients": [f"{key.recipient}\n{key.recipient}"]}, "encryption.recipients[1] is neither an age recipient"),
         ({"recipients": [""]}, "encryption.recipients[1] is neither an age recipient"),

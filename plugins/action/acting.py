@@ -43,6 +43,8 @@ _DISPLAY = Display()
 _TAKES_A_VERDICT = ("begun", "judged")
 #: Modules whose work can be long: they take the options ``PROGRESS``, and tell how far they are.
 _TELLS_PROGRESS = ("pg_backup", "pg_restore")
+#: What they answer at once: there is nothing to tell but the answer.
+_ANSWERED_AT_ONCE = ("listed", "assessed")
 _INTERVAL_SECONDS = float(PROGRESS["progress_interval"]["default"])
 
 
@@ -79,6 +81,8 @@ class ActionModule(ActionBase):
                 "msg": f"The host {self._target(variables)} cannot be reached: {lost.message}",
             }
         result.update(answer)
+        if interval is not None and not result.get("failed") and arguments.get("state") not in _ANSWERED_AT_ONCE:
+            self._show(f"done: [{self._where(variables)}] {self._module()}: {result.get('msg')}")
         if _is_silent(answer):
             result["msg"] = (
                 f"The module gave no answer: it was killed, or its connection broke. {answer.get('msg') or ''}".strip()
@@ -138,13 +142,11 @@ class ActionModule(ActionBase):
         if interval is None:
             yield
             return
-        host = str(variables.get("inventory_hostname", "the target"))
-        where = f"{host} -> {self._task.delegate_to}" if self._task.delegate_to else host
+        where = self._where(variables)
         watch = ProgressWatch(
             self,
             interval=interval,
-            # Ansible keeps what goes to standard output until it has a page, unless a terminal is there.
-            show=lambda line: _DISPLAY.display(printable(f"progress: [{where}] {self._module()}: {line}"), stderr=True),
+            show=lambda line: self._show(f"progress: [{where}] {self._module()}: {line}"),
             admit=lambda reason: _DISPLAY.v(printable(f"The progress on {where} cannot be read: {reason}")),
         )
         given = self._task.environment
@@ -154,6 +156,15 @@ class ActionModule(ActionBase):
                 yield
         finally:
             self._task.environment = given
+
+    @staticmethod
+    def _show(line: str) -> None:
+        """At once: Ansible keeps what goes to standard output until it has a page, unless a terminal is there."""
+        _DISPLAY.display(printable(line), stderr=True)
+
+    def _where(self, variables: t.Mapping[str, t.Any]) -> str:
+        host = str(variables.get("inventory_hostname", "the target"))
+        return f"{host} -> {self._task.delegate_to}" if self._task.delegate_to else host
 
     def _module(self) -> str:
         return str(self._task.action).rpartition(".")[2]

@@ -11,10 +11,11 @@ class ModuleDocFragment:
 options:
   progress:
     description:
-      - Whether the play's output tells how far the work is - bytes, rate, share of what is expected, tables that are done. V(quiet) tells nothing.
+      - Whether the play's output tells how far the work is - bytes, rate, share of what is expected, tables that are done - and at its end what came
+        of it. V(quiet) tells nothing.
       - Lines go to standard error, so that they come at once where the output is a pipe or a file, and no report on standard output has them.
       - A line comes after O(progress_interval) at the earliest, and then when the phase has changed, when 5 % more are done, or after six times
-        O(progress_interval). Work that is done before costs nothing. There are no lines in check mode, with C(async) or with C(no_log).
+        O(progress_interval). Work that is done before has the last line alone. There are no lines in check mode, with C(async) or with C(no_log).
       - The figures are read over a connection of their own, from a file in a private directory below C(/tmp) of the host, which is gone with the module.
         That they cannot be read is said once with C(-v), and changes nothing else.
     type: str

@@ -252,9 +252,20 @@ def test_another_user_is_watched_over_ssh_without_pipelining(watched: Watched) -
     assert any(one.startswith("pg_restore: restore") for one in lines), watched.played.text
 
 
+def test_what_came_of_it_is_told_at_its_end(watched: Watched) -> None:
+    told = re.findall(r"^done: \[(.*?)\] (.*)$", watched.played.text, re.MULTILINE)
+    assert [text for host, text in told if host == "lines -> db1"] == [
+        f"pg_backup: {watched.played.of('Back up').result['msg']}",
+        f"pg_backup: {watched.played.of('Back up again').result['msg']}",
+    ], told
+    assert ("lines", f"pg_restore: {watched.played.of('Prove', 'lines').result['msg']}") in told
+    assert " MB, 130000 rows in 1 table, proven by head" in told[0][1]
+
+
 def test_quiet_says_nothing_beside_others_that_do(watched: Watched) -> None:
     assert watched.played.of("Prove", "quiet").status == "ok"
     assert lines_of(watched.played.text, "quiet") == []
+    assert "done: [quiet]" not in watched.played.text
 
 
 def test_what_cannot_be_read_is_said_once_and_the_work_goes_on(watched: Watched) -> None:

@@ -457,7 +457,7 @@ class Backup:
             },
             "verified": dict(proof),
             "seconds": dict(made.seconds),
-            "msg": f"{made.database} {done}: {megabytes:.1f} MB, {len(made.tables)} tables, {made.rows} rows{took}.",
+            "msg": f"{made.database} {done}: {megabytes:.1f} MB, {made.rows} rows in {len(made.tables)} {'table' if len(made.tables) == 1 else 'tables'}{took}.",
         }
 
     def _sweep(self) -> None:

@@ -22,6 +22,7 @@ from tests.conftest import ModuleRun
 from tests.integration.sample_database import ModuleInBackground, Sample, await_gone
 from tests.leaks import assert_no_leak
 from tests.servers import S3, HangingServer, MotoS3, Postgres, await_true
+from tests.store_faults import FaultyStore
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 serves = pytest.mark.serves
@@ -47,11 +48,13 @@ def big(postgres: Postgres) -> t.Iterator[Sample]:
         made.drop()
 
 
-def store_options(store: S3 | MotoS3) -> dict[str, t.Any]:
+def store_options(store: S3 | MotoS3 | FaultyStore) -> dict[str, t.Any]:
     return {"endpoint_url": store.endpoint, "access_key": store.access_key, "secret_key": store.secret_key}
 
 
-def options(sample: Sample, destination: str, store: S3 | MotoS3 | None = None, **more: t.Any) -> dict[str, t.Any]:
+def options(
+    sample: Sample, destination: str, store: S3 | MotoS3 | FaultyStore | None = None, **more: t.Any
+) -> dict[str, t.Any]:
     found = sample.options(destination=destination, pg_bindir=sample.programs, **more)
     return {**found, "s3": store_options(store)} if store is not None else found
 

@@ -12,6 +12,7 @@ import os
 import signal
 import stat
 import subprocess
+import threading
 import typing as t
 from pathlib import Path
 
@@ -93,7 +94,9 @@ def work(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-def in_directory(sample: Sample, destination: str, store: S3 | MotoS3 | None = None, **more: t.Any) -> dict[str, t.Any]:
+def in_directory(
+    sample: Sample, destination: str, store: S3 | MotoS3 | FaultyStore | None = None, **more: t.Any
+) -> dict[str, t.Any]:
     return options(sample, destination, store, format="directory", jobs=2, **more)
 
 
@@ -147,7 +150,7 @@ def test_files_at_a_directory_are_one_backup_that_stock_tools_restore(
     assert left == {kept["backup"]["archive"].rpartition("/")[2]}
 
 
-def test_files_go_up_one_by_one_and_the_manifest_last(
+def test_files_go_up_and_the_manifest_last(
     run_module_here: ModuleRun, small: Sample, moto_s3: MotoS3, work: Path
 ) -> None:
     sample, store = small, moto_s3
@@ -167,6 +170,51 @@ def test_files_go_up_one_by_one_and_the_manifest_last(
     assert head["pruned"] == [made["backup"]["manifest"]]
     assert [one for one in keys(store, bucket) if one.startswith(below)] == []
     assert uploads(store, bucket) == []
+
+
+def test_as_many_files_are_under_way_as_there_are_jobs(
+    run_module_here: ModuleRun, small: Sample, moto_s3: MotoS3, work: Path
+) -> None:
+    bucket = moto_s3.create_bucket()
+    with FaultyStore(moto_s3) as proxy:
+        both = {"put": threading.Barrier(2), "get": threading.Barrier(2)}
+
+        def watch(seen: Seen) -> None:
+            if [one.phase for one in proxy.seen].count(seen.phase) <= 2 and seen.phase in both:
+                both[seen.phase].wait(20.0)
+
+        proxy.watch = watch
+        made = run_module_here("pg_backup", in_directory(small, f"s3://{bucket}", proxy, work_dir=str(work)))
+        assert made["verified"]["compared"] == "rows and content", made
+        assert not any(barrier.broken for barrier in both.values())
+    manifest = json.loads(
+        moto_s3.client().get_object(Bucket=bucket, Key=_manifest(keys(moto_s3, bucket)))["Body"].read()
+    )
+    names = [one["name"] for one in manifest["archive"]["files"]]
+    assert names == sorted(names)
+
+
+def test_a_signal_among_files_that_are_under_way_leaves_none_of_them(
+    small: Sample, moto_s3: MotoS3, work: Path
+) -> None:
+    bucket = moto_s3.create_bucket()
+    with FaultyStore(moto_s3) as proxy:
+        may_go_on, puts = threading.Event(), threading.Semaphore(0)
+
+        def watch(seen: Seen) -> None:
+            if seen.phase == "put":
+                puts.release()
+                may_go_on.wait(20.0)
+
+        proxy.watch = watch
+        wanted = in_directory(small, f"s3://{bucket}", proxy, work_dir=str(work))
+        with ModuleInBackground("pg_backup", wanted) as module:
+            assert puts.acquire(timeout=20.0) and puts.acquire(timeout=20.0)
+            module.end()
+            may_go_on.set()
+            failed = module.answer()
+    assert failed["failed"] is True and "SIGTERM" in failed["msg"], failed
+    assert (keys(moto_s3, bucket), uploads(moto_s3, bucket), entries(work)) == ([], [], [])
 
 
 def _manifest(names: t.Iterable[str]) -> str:
@@ -372,7 +420,7 @@ def test_a_store_that_takes_half_of_it_has_none_of_it(
                 proxy.spoil("put", "403 ExpiredToken")
 
         proxy.watch = watch
-        wanted = in_directory(small, f"s3://{bucket}", proxy, work_dir=str(work))  # type: ignore[arg-type]
+        wanted = in_directory(small, f"s3://{bucket}", proxy, work_dir=str(work))
         failed = run_module_here("pg_backup", wanted)
         assert failed["failed"] is True and "ExpiredToken" in failed["msg"], failed
         assert proxy.phases().count("delete") == proxy.phases().count("head") >= 3

@@ -9,6 +9,7 @@ What is compared with was taken in the dump's own snapshot, so any difference is
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import secrets
@@ -43,6 +44,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest 
     archive_files,
     folder,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._actions.side_by_side import GoOn, side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -63,6 +65,9 @@ WITHOUT_OWNERS = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-pub
 
 #: One query of a user's own against what was restored.
 ASSERTION: Spec = {"query": {"type": "str", "required": True}, "expect": {"type": "str", "required": True}}
+
+#: The name of a file at its place, and what the manifest says of it.
+_File = t.Tuple[str, t.Mapping[str, t.Any]]
 
 
 class Archive:
@@ -91,7 +96,7 @@ class Archive:
         self.digests: dict[str, Digest] = {}
 
     @property
-    def files(self) -> list[tuple[str, t.Mapping[str, t.Any]]]:
+    def files(self) -> list[_File]:
         """By their names at the place, with what the manifest says of each."""
         return [(f"{self._below}{name}", said) for name, said in archive_files(self.manifest)]
 
@@ -138,17 +143,20 @@ class Archive:
             whole=int(self.manifest.archive["size"]),
         )
 
-    def chunks(self, name: str | None = None, said: t.Mapping[str, t.Any] | None = None) -> age.Stream:
+    def chunks(
+        self, name: str | None = None, said: t.Mapping[str, t.Any] | None = None, *, place: Destination | None = None
+    ) -> age.Stream:
         """What pg_restore reads of a file, or of the only one: decrypted, where it is encrypted."""
         if name is None or said is None:
             name, said = self.files[0]
+        stored = self._stored_chunks(name, said, place)
         if self.manifest.recipients is None:
-            return self._stored_chunks(name, said)
-        return age.decrypted(self._stored_chunks(name, said), self.identities, what=self.place.url(name))
+            return stored
+        return age.decrypted(stored, self.identities, what=self.place.url(name))
 
-    def _stored_chunks(self, name: str, said: t.Mapping[str, t.Any]) -> age.Stream:
+    def _stored_chunks(self, name: str, said: t.Mapping[str, t.Any], place: Destination | None = None) -> age.Stream:
         digest = self.digests[name] = Digest()
-        stored = self.place.chunks(name, said.get("version_id"))
+        stored = (place or self.place).chunks(name, said.get("version_id"))
         with age.closing(stored):
             for chunk in stored:
                 digest.update(chunk)
@@ -179,23 +187,27 @@ class Archive:
         self.begin(progress, "reading")
         own = self.own_path
         if own is not None:
-            for unused in self.stored_chunks():
-                deadline.require("Reading the archive")
+            side_by_side(self.place, self.files, functools.partial(self._read, deadline), jobs=self.room.jobs)
             self.require_intact()
             yield own
             return
         self._require_room()
         with self.room.taken(folder(self.manifest.database)) as path:
-            for name, said in self.files:
-                self._copy(name, said, path, deadline)
+            side_by_side(self.place, self.files, functools.partial(self._copy, path, deadline), jobs=self.room.jobs)
             yield path if self.is_directory else os.path.join(path, self._local(self.name))
 
     def _local(self, name: str) -> str:
         return name.rpartition("/")[2].removesuffix(age.SUFFIX if self.manifest.recipients is not None else "")
 
-    def _copy(self, name: str, said: t.Mapping[str, t.Any], path: str, deadline: Deadline) -> None:
+    def _read(self, deadline: Deadline, place: Destination, file: _File, go_on: GoOn) -> None:
+        for unused in self._stored_chunks(*file, place):
+            deadline.require("Reading the archive")
+            go_on()
+
+    def _copy(self, path: str, deadline: Deadline, place: Destination, file: _File, go_on: GoOn) -> None:
+        name, said = file
         to = os.path.join(path, self._local(name))
-        with age.closing(self.chunks(name, said)) as chunks:
+        with age.closing(self.chunks(name, said, place=place)) as chunks:
             try:
                 for_us = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             except OSError as problem:
@@ -203,6 +215,7 @@ class Archive:
             with open(for_us, "wb", buffering=0) as copy:
                 for chunk in chunks:
                     deadline.require(f"Reading {self.place.url(name)}")
+                    go_on()
                     _written(copy, chunk)
         self._require_same(name, said)
 

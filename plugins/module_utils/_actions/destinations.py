@@ -247,6 +247,10 @@ class Destination(abc.ABC):
     def close(self) -> None:
         """End the connections to it."""
 
+    def beside(self) -> Destination:
+        """The same place for another thread, to be closed by whoever asked for it."""
+        return self
+
     def path_of(self, name: str) -> str | None:
         """The path of what has this name, where it is a file or directory of this host."""
         return None

@@ -27,6 +27,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
     Directory,
     Stored,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._actions.side_by_side import GoOn, side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._actions.work_directory import Room
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -123,17 +124,21 @@ class Dump:
         names = sorted(os.listdir(path))
         if manifest.CONTENTS not in names:
             raise UnexpectedAnswer(f"pg_dump ended with 0 and wrote no {manifest.CONTENTS} into {path}.")
-        for name in names:
+
+        def store(place: Destination, name: str, go_on: GoOn) -> None:
             self.deadline.require(f"Storing {name}")
-            self._store(os.path.join(path, name), f"{self.archive}/{name}", stored)
+            self._store(place, os.path.join(path, name), f"{self.archive}/{name}", stored, go_on)
+
+        side_by_side(self.place, names, store, jobs=self.room.jobs)
+        stored.sort(key=lambda one: one[0])
         if stays(self.place, is_encrypted=self.encryption is not None):
             sync_folder(path)
             sync_folder(os.path.dirname(path))
         return _together(self.archive, stored)
 
-    def _store(self, path: str, name: str, stored: list[tuple[str, Stored]]) -> None:
-        if self.encryption is None and isinstance(self.place, Directory):
-            stored.append((name, self.place.adopted(name)))
+    def _store(self, place: Destination, path: str, name: str, stored: list[tuple[str, Stored]], go_on: GoOn) -> None:
+        if self.encryption is None and isinstance(place, Directory):
+            stored.append((name, place.adopted(name)))
             return
         size = os.stat(path).st_size
         name = name if self.encryption is None else name + age.SUFFIX
@@ -142,8 +147,9 @@ class Dump:
             chunks: t.Iterable[bytes] = iter(lambda: source.read(CHUNK_BYTES), b"")
             if self.encryption is not None:
                 chunks = stack.enter_context(age.closing(self.encryption.stream(chunks)))
-            writer = stack.enter_context(self.place.writer(name, estimated_bytes=size))
+            writer = stack.enter_context(place.writer(name, estimated_bytes=size))
             for chunk in chunks:
+                go_on()
                 writer.write(chunk)
             stored.append((name, writer.commit()))
         os.unlink(path)

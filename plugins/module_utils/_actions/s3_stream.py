@@ -106,7 +106,8 @@ class Bucket(Destination):
         self.prefix = prefix
         self.options = options
         self.deadline = deadline
-        self.client = s3.s3_client(options, deadline=deadline, session=session, attempts=s3.ATTEMPTS)
+        self._session = session or s3.Session()
+        self.client = s3.s3_client(options, deadline=deadline, session=self._session, attempts=s3.ATTEMPTS)
         #: Servers that keep no versions may still name one, and then refuse to be asked for it.
         self.keeps_versions = False
         self.sends_checksums = (options.get("checksums") or "full_object") == "full_object"
@@ -124,6 +125,13 @@ class Bucket(Destination):
             self._cleaning = Bucket(self.bucket, self.prefix, self.options, deadline=Deadline(GRACE_SECONDS))
             self._cleaning.keeps_versions = self.keeps_versions
         return self._cleaning
+
+    def beside(self) -> Bucket:
+        other = Bucket(
+            self.bucket, self.prefix, self.options, deadline=self.deadline, session=self._session, upload=self.upload
+        )
+        other.keeps_versions = self.keeps_versions
+        return other
 
     def key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name

@@ -17,6 +17,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.plugin_utils import spool
 from ansible_collections.opsready.golive.plugins.plugin_utils.run_directory import mark_verdict, run_directory
+from ansible_collections.opsready.golive.plugins.plugin_utils.run_options import run_options
 from ansible_collections.opsready.golive.plugins.plugin_utils.templating import plain
 from ansible_collections.opsready.golive.plugins.plugin_utils.terminal import printable
 from ansible_collections.opsready.golive.plugins.plugin_utils.verdict_rules import (
@@ -94,6 +95,7 @@ class ActionModule(ActionBase):
             approver=options["loosened_approver"],
             demands=spool.read_demands(directory, phase),
             check_mode=self._task.check_mode,
+            run_options=run_options(),
         )
         verdict.update(
             digest=digest,

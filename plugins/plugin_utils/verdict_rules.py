@@ -78,6 +78,14 @@ def read_waivers(raw: t.Sequence[t.Mapping[str, t.Any]]) -> list[Waiver]:
     return waivers
 
 
+def read_force(raw: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, str]]:
+    """Whose failures are forced by whom and why, or BadInput."""
+    for entry in raw:
+        if not entry.get("item") or not entry.get("reason") or not entry.get("approver"):
+            raise BadInput("golive_force: each entry names item, reason and approver.")
+    return [{key: str(entry[key]) for key in ("item", "reason", "approver")} for entry in raw]
+
+
 def digest_of(inputs: t.Mapping[str, t.Any]) -> str:
     """The release digest: what a GO and a sign-off are for."""
     return hashlib.sha256(as_json(dict(inputs))).hexdigest()
@@ -108,8 +116,12 @@ def signed_findings(
     bindings: t.Mapping[str, str],
     now: datetime.datetime,
     check_mode: bool = False,
+    run_options: str = "",
 ) -> list[Finding]:
-    """A finding for each item that a person signs; ``bindings`` holds the current digest of what is signed."""
+    """A finding for each item that a person signs; ``bindings`` holds the current digest of what is signed.
+
+    ``run_options`` are those of this run, which the command to sign with repeats.
+    """
     findings = []
     for item in expected["items"]:
         if item["check"] != "sign_off" or phase not in item["phase"]:
@@ -127,7 +139,9 @@ def signed_findings(
         finding = _finding(item, CONTROLLER, best[0], best[1], now)
         if best[0] != "pass":
             to_sign = _bound(wanted, bindings)
-            finding["remedy"] = _how_to_sign(item["id"], wanted, to_sign, check_mode=check_mode)
+            finding["remedy"] = _how_to_sign(
+                item["id"], wanted, to_sign, check_mode=check_mode, run_options=run_options
+            )
         finding["evidence"] = {
             "team": wanted["team"],
             **best[2],
@@ -148,7 +162,7 @@ def _bound(wanted: t.Mapping[str, t.Any], bindings: t.Mapping[str, str]) -> str:
     return UNBOUND if wanted["binds_to"] == UNBOUND else bindings.get(wanted["binds_to"], "")
 
 
-def _how_to_sign(item: str, wanted: t.Mapping[str, t.Any], digest: str, *, check_mode: bool) -> str:
+def _how_to_sign(item: str, wanted: t.Mapping[str, t.Any], digest: str, *, check_mode: bool, run_options: str) -> str:
     """The command that keeps the attestation, bound to what this verdict is about."""
     if not digest:
         return "Run it where the migration can be read: what is to be signed cannot be determined here."
@@ -158,8 +172,9 @@ def _how_to_sign(item: str, wanted: t.Mapping[str, t.Any], digest: str, *, check
     stated = f" -e '{json.dumps({'signed_details': asked})}'" if asked else ""
     first = "Run pre_deploy, without --check, which keeps what is to be signed. Then a" if check_mode else "A"
     return (
-        f"{first} person of team {team} reads it, and: `ansible-playbook opsready.golive.sign_off <-i and -e @files of this "
-        f"run> -e signed_item={item} -e signed_team={shlex.quote(team)} -e signed_digest={digest} "
+        f"{first} person of team {team} reads it, and: `ansible-playbook opsready.golive.sign_off "
+        + (f"{run_options} " if run_options else "")
+        + f"-e signed_item={item} -e signed_team={shlex.quote(team)} -e signed_digest={digest} "
         f"-e \"signed_by='<first and last name>'\"{stated}`"
     )
 
@@ -285,11 +300,8 @@ class _Accepted:
     def __init__(
         self, waivers: t.Sequence[Waiver], force: t.Sequence[t.Mapping[str, t.Any]], now: datetime.datetime
     ) -> None:
-        for entry in force:
-            if not entry.get("item") or not entry.get("reason") or not entry.get("approver"):
-                raise BadInput("golive_force: each entry names item, reason and approver.")
         self._waivers = waivers
-        self._force = [{key: str(entry[key]) for key in ("item", "reason", "approver")} for entry in force]
+        self._force = read_force(force)
         self._now = now
         self._used_waivers: set[int] = set()
         self._used_force: set[str] = set()
@@ -377,12 +389,21 @@ def decide(
     unreadable: t.Mapping[str, str] | None = None,
     obstacles: t.Mapping[str, str] | None = None,
     check_mode: bool = False,
+    run_options: str = "",
 ) -> tuple[dict[str, t.Any], list[Finding]]:
     """The verdict, and every finding beside its decision. Findings themselves are never edited."""
     items = {item["id"]: item for item in expected["items"]}
     judged = _counting(findings, items, phase)
     judged += missing_findings(expected, judged, phase, now)
-    judged += signed_findings(expected, sign_offs, phase=phase, bindings=bindings or {}, now=now, check_mode=check_mode)
+    judged += signed_findings(
+        expected,
+        sign_offs,
+        phase=phase,
+        bindings=bindings or {},
+        now=now,
+        check_mode=check_mode,
+        run_options=run_options,
+    )
     accepted = _Accepted(waivers, force, now)
     sorted_out = _SortedOut()
     for finding in judged:

@@ -418,7 +418,10 @@ def test_one_good_signature_is_enough_whatever_stands_beside_it() -> None:
 def test_a_missing_signature_says_the_command_that_gives_it() -> None:
     _verdict, decided = _decide([SIGNED, _item("a")], [_finding("a")], bindings={"release": "d1"})
     (finding,) = [finding for finding in decided if finding["id"] == "s"]
-    assert "-e signed_item=s -e signed_team=backend -e signed_digest=d1 -e \"signed_by='" in finding["remedy"]
+    assert "opsready.golive.sign_off -e signed_item=s -e signed_team=backend -e signed_digest=d1" in finding["remedy"]
+    assert "-e \"signed_by='" in finding["remedy"]
+    _verdict, (again,) = _decide([SIGNED], [], bindings={"release": "d1"}, run_options="-i hosts.yml -e @system.yml")
+    assert "opsready.golive.sign_off -i hosts.yml -e @system.yml -e signed_item=s" in again["remedy"]
     _verdict, decided = _decide([SIGNED], [], sign_offs=[_signature()], bindings={"release": "d1"})
     assert decided[0]["remedy"] == ""
 

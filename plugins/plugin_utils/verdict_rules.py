@@ -340,11 +340,14 @@ class _SortedOut:
     conditional: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
     decided: list[Finding] = dataclasses.field(default_factory=list)
     counts: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys((*STATUSES, "waived"), 0))
+    #: How much of what blocks is no finding, and so in no count.
+    beside: int = 0
 
     def block(self, identity: str, status: str, summary: str) -> None:
         """What no finding of a check says."""
         line = {"id": identity, "host": CONTROLLER, "status": status, "severity": "blocker", "summary": summary}
         self.blocking.append(line)
+        self.beside += 1
 
     def sort(
         self, finding: Finding, item: Expected, accepted: _Accepted, *, now: datetime.datetime, check_mode: bool
@@ -429,6 +432,7 @@ def decide(
         "decided": utc_text(now),
         "phase": phase,
         "counts": sorted_out.counts,
+        "beside": sorted_out.beside,
         "blocking": sorted_out.blocking,
         "warnings": sorted_out.warnings,
         "conditional": sorted_out.conditional,
@@ -520,7 +524,8 @@ def in_words(verdict: t.Mapping[str, t.Any], findings: t.Iterable[Finding] = ())
     decision = verdict["decision"]
     if verdict["conditional"] and decision != NO_GO:
         decision += f" if these {len(verdict['conditional'])} hold"
-    lines = [f"{decision}  ({counts or 'nothing judged'})"]
+    beside = f"; {verdict['beside']} more beside the checklist" if counts and verdict.get("beside") else ""
+    lines = [f"{decision}  ({counts or 'nothing judged'}{beside})"]
     for title, entries in (("blocks", verdict["blocking"]), ("warns", verdict["warnings"])):
         for entry in entries[:30]:
             where = "" if entry["host"] == CONTROLLER else f" on {entry['host']}"

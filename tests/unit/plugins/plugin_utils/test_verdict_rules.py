@@ -621,6 +621,10 @@ def test_the_words_begin_with_the_decision_then_what_blocks() -> None:
     assert lines[1] == "  blocks fail     i00 on web1: It is fail."
     assert lines[-1] == "  blocks and 3 more"
     assert in_words(_decide([], [])[0]).startswith("NO-GO  (nothing judged)")
+    beside = {"obstacles": {"backup": "No room."}, "unreadable": {"workers": "The broker is down."}}
+    blocked = in_words(_decide([_item("a"), _item("b")], [_finding("a"), _finding("b", "fail")], **beside)[0])
+    assert blocked.splitlines()[0] == "NO-GO  (1 pass, 1 fail; 2 more beside the checklist)"
+    assert blocked.count("  blocks ") == 3
 
 
 def test_the_digest_is_of_what_goes_in_and_of_nothing_else() -> None:

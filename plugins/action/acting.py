@@ -82,7 +82,8 @@ class ActionModule(ActionBase):
             }
         result.update(answer)
         if interval is not None and not result.get("failed") and arguments.get("state") not in _ANSWERED_AT_ONCE:
-            self._show(f"done: [{self._where(variables)}] {self._module()}: {result.get('msg')}")
+            said = " ".join(str(result.get("msg")).split())  # no name of a database begins a line of its own
+            self._show(f"done: [{self._where(variables)}] {self._module()}: {said}")
         if _is_silent(answer):
             result["msg"] = (
                 f"The module gave no answer: it was killed, or its connection broke. {answer.get('msg') or ''}".strip()

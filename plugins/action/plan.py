@@ -40,6 +40,7 @@ from ansible_collections.opsready.golive.plugins.plugin_utils.templating import 
     plain,
     templated,
 )
+from ansible_collections.opsready.golive.plugins.plugin_utils.verdict_rules import read_force, read_waivers
 
 _OPTIONS: Spec = {
     "checklist": {"type": "str", "default": "golive_checklist"},
@@ -47,6 +48,8 @@ _OPTIONS: Spec = {
     "system_file": {"type": "bool", "default": False},
     "require": {"type": "list", "elements": "str", "default": []},
     "satisfies": {"type": "dict", "default": {}},
+    "waivers": {"type": "list", "elements": "dict", "default": []},
+    "force": {"type": "list", "elements": "dict", "default": []},
     "directory": {"type": "str"},
 }
 
@@ -71,6 +74,9 @@ class ActionModule(ActionBase):
         system_file.require_steps(
             options["satisfies"], name="golive_satisfies" if options["system_file"] else "satisfies"
         )
+        # What could not count is refused before all is judged, and not after.
+        read_waivers(options["waivers"])
+        read_force(options["force"])
         if options["system_file"]:
             self._check_system_file(variables)
         raw_items = self._raw_list(options["checklist"], variables)

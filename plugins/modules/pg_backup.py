@@ -107,7 +107,7 @@ options:
   jobs:
     description:
       - With O(format=directory) alone, so many jobs dump, and restore for the proof. They share the snapshot of the counts. Each is a session on the server,
-        beside two of the module. Where the module is ended by SIGKILL, a job that is within a table ends after that table.
+        beside two of the module. As many files are stored and read back at once, each with up to three parts of 8 MiB in memory.
     type: int
     default: 1
   work_dir:
@@ -187,7 +187,7 @@ options:
     description:
       - Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
       - Their tables are named with their schemas, as V(public.orders), since no search path is set.
-      - They need O(verify=restore).
+      - They need O(verify=restore). One that names what the database does not have is refused before the dump, in check mode too.
     type: list
     elements: dict
     default: []

@@ -203,7 +203,7 @@ options:
   jobs:
     description:
       - So many jobs of C(pg_restore), for V(verified), V(restored) and V(extracted). More than one need the archive as files - those of a
-        C(file:///) destination as they lie, else a copy in O(work_dir).
+        C(file:///) destination as they lie, else a copy in O(work_dir), of which as many are read at once.
     type: int
     default: 1
   work_dir:

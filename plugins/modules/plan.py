@@ -45,6 +45,16 @@ options:
         do needs no item. Steps of a way back cover nothing that is required.
     type: dict
     default: {}
+  waivers:
+    description: Accepted failures, as M(opsready.golive.verdict) takes them. One that could not count is refused here, before anything is judged.
+    type: list
+    elements: dict
+    default: []
+  force:
+    description: What is let through all the same, as M(opsready.golive.verdict) takes it, and refused here likewise.
+    type: list
+    elements: dict
+    default: []
   directory:
     description: Where the run keeps its files on the controller; a directory of this run by default.
     type: str

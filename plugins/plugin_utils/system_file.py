@@ -25,7 +25,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import re
 from ansible_collections.opsready.golive.plugins.module_utils._core import clock
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
-from ansible_collections.opsready.golive.plugins.plugin_utils import verdict_rules
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match, unknown_keys
 
 _HOST: Spec = {"host": {"type": "str"}}
@@ -298,14 +297,10 @@ def check_value(name: str, value: t.Any) -> None:
         _refuse_what_a_module_would(name, read)
 
 
-def _refuse_what_a_module_would(name: str, read: t.Any) -> None:
-    """Raise BadInput for what would otherwise be said once all was judged, once the lock is held, or inside the window."""
+def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
+    """Raise BadInput for what would otherwise be said once the lock is held, or inside the window."""
     if name == "golive_satisfies":
         require_steps(read, name=name)
-    if name == "golive_waivers":
-        verdict_rules.read_waivers(read)
-    if name == "golive_force":
-        verdict_rules.read_force(read)
     if name == "golive_services":
         artefacts.checked_sha256(read["artefact"]["sha256"], name="golive_services.artefact.sha256")
         if not read["backend"]:
@@ -317,6 +312,10 @@ def _refuse_what_a_module_would(name: str, read: t.Any) -> None:
             "golive_backup.format is directory, and ROLLBACK.md brings a database back from one file, with stock commands alone.",
             remedy="Leave it out; backups of every day, with opsready.golive.pg_backup, may be of either format.",
         )
+    if name == "golive_backup":
+        for option in ("amcheck", "verify_sql"):
+            if read[option]:
+                backup_proof.require_restore(read["verify"] or "restore", for_option=f"golive_backup.{option}")
     if name == "golive_backup" and read["keep"]:
         retention.require_rules(read["keep"])
     if name == "golive_backup" and read["encryption"]:

@@ -31,6 +31,8 @@ SUBSTITUTE = "substitute"
 _LISTED = 20
 #: How much of a finding's summary is printed; all of it is in the report.
 _SHOWN_CHARACTERS = 1000
+#: A remedy may be a command with a whole run's options, of which half is none.
+_SHOWN_OF_A_REMEDY = 4000
 
 Finding = dict[str, t.Any]
 Expected = t.Mapping[str, t.Any]
@@ -533,7 +535,7 @@ def in_words(verdict: t.Mapping[str, t.Any], findings: t.Iterable[Finding] = ())
             lines.append(f"  {title:7}{entry['status']:8} {entry['id']}{where}: {summary[:_SHOWN_CHARACTERS]}")
             remedy = " ".join(str(remedies.get((entry["id"], entry["host"])) or "").split())
             if title == "blocks" and remedy:
-                lines.append(f"  {'':15} → {remedy[:_SHOWN_CHARACTERS]}")
+                lines.append(f"  {'':15} → {remedy[:_SHOWN_OF_A_REMEDY]}")
         if len(entries) > 30:
             lines.append(f"  {title:7}and {len(entries) - 30} more")
     lines += [f"  holds? {entry['id']}: {entry['reason']}" for entry in verdict["conditional"]]

@@ -227,7 +227,28 @@ def test_a_query_that_nobody_would_ask_is_refused(
     query = [{"query": "select 1", "expect": "2"}]
     refused = run_module_here("pg_backup", options(sample, f"file://{tmp_path}", verify=verify, verify_sql=query))
     assert refused["failed"] is True
-    assert refused["msg"].startswith(f"verify_sql asks a restored database, and with verify: {verify} there is none.")
+    assert refused["msg"].startswith(
+        f"verify_sql looks at a restored database, and with verify: {verify} there is none."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("select max(i) from documents", 'relation "documents" does not exist'),
+        ("selct 1", 'syntax error at or near "selct"'),
+        ("select 1; select 2", "cannot insert multiple commands into a prepared statement"),
+    ],
+)
+def test_a_query_that_cannot_be_asked_is_refused_before_the_dump(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path, query: str, said: str
+) -> None:
+    asked = [{"query": "show server_encoding", "expect": "UTF8"}, {"query": query, "expect": "1"}]
+    for check in (True, False):
+        refused = run_module_here("pg_backup", options(sample, f"file://{tmp_path}", verify_sql=asked), check=check)
+        assert refused["failed"] is True
+        assert refused["msg"].startswith(f"verify_sql number 2 cannot be asked: {said}"), refused
     assert list(tmp_path.iterdir()) == []
 
 

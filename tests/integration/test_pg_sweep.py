@@ -63,8 +63,9 @@ def killed(
     """SIGKILL the module once ``when`` holds; its programs, where told so many, die with it."""
     with ModuleInBackground(name, wanted) as module:
         await_true(when, seconds=60, what=what)
+        if programs is not None:  # another may be ending yet
+            await_true(lambda: len(module.children()) == programs, seconds=60, what=f"{programs} programs")
         children = module.children()
-        assert programs in (None, len(children))
         module.end(signal.SIGKILL)
         module.child.wait()
         await_gone(children)

@@ -47,6 +47,7 @@ def _expected(played: Played, task: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", json.loads(Path(path).read_text()))
 
 
+WAIVER = {"item": "tls", "owner": "ops", "approver": "head", "reason": "known", "expires": "2026-12-31T00:00:00Z"}
 #: name of the variable -> (its content, what the one error says)
 REFUSED: dict[str, tuple[t.Any, list[str]]] = {
     "unknown_key": ([_item(severty="blocker")], ["item passwd", "unknown key 'severty' (did you mean severity?)"]),
@@ -110,6 +111,9 @@ def refused() -> Played:
             *[_plan(name) for name in REFUSED],
             _plan("not_there"),
             {"name": "bad_option", "opsready.golive.plan": {"checklists": "x"}, "ignore_errors": True},
+            _plan("own_waiver", waivers=[{**WAIVER, "approver": "Ops"}]),
+            _plan("waiver_without_end", waivers=[WAIVER, {**WAIVER, "expires": "soon"}]),
+            _plan("force_by_nobody", force=[{"item": "tls", "reason": "known"}]),
         ),
         inventory=FLEET,
         extra_vars={name: content for name, (content, _said) in REFUSED.items()},
@@ -131,6 +135,18 @@ def test_a_checklist_that_is_not_there_is_named(refused: Played) -> None:
 
 def test_a_wrong_option_of_plan_is_named(refused: Played) -> None:
     assert "checklists" in refused.of("bad_option").msg
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("own_waiver", "The waiver for tls is approved by its own owner; somebody else has to approve it."),
+        ("waiver_without_end", "The waiver for tls expires at 'soon', expected a time such as"),
+        ("force_by_nobody", "golive_force: each entry names item, reason and approver."),
+    ],
+)
+def test_what_could_not_count_is_refused_before_anything_is_judged(refused: Played, name: str, said: str) -> None:
+    assert refused.of(name).msg.startswith(said)
 
 
 def test_nothing_is_a_defect(refused: Played) -> None:

@@ -49,6 +49,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import po
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
@@ -344,6 +345,35 @@ def require_equal(comparison: t.Mapping[str, t.Any], what: str) -> None:
             remedy="Do not use this backup.",
             known={"comparison": dict(comparison)},
         )
+
+
+def require_restore(level: str, *, for_option: str) -> None:
+    """Raise BadInput for an option that looks at a restored database, where there will be none."""
+    if level != "restore":
+        raise BadInput(
+            f"{for_option} looks at a restored database, and with verify: {level} there is none.",
+            remedy=f"Take verify: restore, or leave {for_option} out.",
+        )
+
+
+def require_askable(
+    connection: psycopg.Connection[t.Any], assertions: t.Sequence[t.Mapping[str, t.Any]], *, deadline: Deadline
+) -> None:
+    """Raise BadInput for a query that names what the source does not have; nothing is run. The connection is a pinned one."""
+    library = require("psycopg")
+    for number, one in enumerate(assertions, 1):
+        with postgres.translated(f"Reading verify_sql number {number}", deadline=deadline):
+            answer = connection.pgconn.prepare(b"", one["query"].encode("utf-8"))
+        if answer.status == library.pq.ExecStatus.FATAL_ERROR:
+            why = (
+                " ".join((answer.error_message or b"").decode("utf-8", "replace").split())
+                .removeprefix("ERROR: ")
+                .strip()
+            )
+            raise BadInput(
+                f"verify_sql number {number} cannot be asked: {why}.",
+                remedy="Its tables are named with their schemas.",
+            )
 
 
 def run_assertions(

@@ -247,9 +247,9 @@ class Destination(abc.ABC):
     def close(self) -> None:
         """End the connections to it."""
 
-    def beside(self) -> Destination:
-        """The same place for another thread, to be closed by whoever asked for it."""
-        return self
+    @abc.abstractmethod
+    def beside(self, go_on: t.Callable[[], None]) -> Destination:
+        """The same place for another thread, to be closed by whoever asked for it; ``go_on`` raises where nobody waits any more."""
 
     def path_of(self, name: str) -> str | None:
         """The path of what has this name, where it is a file or directory of this host."""
@@ -319,6 +319,9 @@ class Directory(Destination):
 
     def close(self) -> None:
         """A directory keeps none."""
+
+    def beside(self, go_on: t.Callable[[], None]) -> Directory:
+        return self
 
     def url(self, name: str) -> str:
         return "file://" + self._place(name)

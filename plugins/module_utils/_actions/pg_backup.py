@@ -72,7 +72,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
-    BadInput,
     Denied,
     Ended,
     GoliveError,
@@ -145,16 +144,9 @@ def body(context: Context) -> dict[str, t.Any]:
     database = params["database"] or postgres.database_of(params["dsn"])
     if params["verify_dsn"] is not None:
         postgres.normalised(params["verify_dsn"])
-    if params["verify_sql"] and params["verify"] != "restore":
-        raise BadInput(
-            f"verify_sql asks a restored database, and with verify: {params['verify']} there is none.",
-            remedy="Take verify: restore, or leave verify_sql out.",
-        )
-    if params["amcheck"] and params["verify"] != "restore":
-        raise BadInput(
-            f"amcheck looks at a restored database, and with verify: {params['verify']} there is none.",
-            remedy="Take verify: restore, or leave amcheck out.",
-        )
+    for option in ("verify_sql", "amcheck"):
+        if params[option]:
+            backup_proof.require_restore(params["verify"], for_option=option)
     dump_directory.require_jobs(params["jobs"], params["format"])
     if params["keep"] is not None:
         retention.require_rules(params["keep"])
@@ -352,6 +344,7 @@ class Backup:
         if params["amcheck"]:
             with self._proving_cluster() as cluster:
                 amcheck.require_possible(cluster, programs)
+        backup_proof.require_askable(self.connection, params["verify_sql"], deadline=self.deadline)
         method, argument = pg_programs.compression_argument(programs, params["compression"], deadline=self.deadline)
         if params["max_age"] is not None:
             recent = fresh_enough(

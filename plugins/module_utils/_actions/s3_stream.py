@@ -126,11 +126,13 @@ class Bucket(Destination):
             self._cleaning.keeps_versions = self.keeps_versions
         return self._cleaning
 
-    def beside(self) -> Bucket:
+    def beside(self, go_on: t.Callable[[], None]) -> Bucket:
         other = Bucket(
             self.bucket, self.prefix, self.options, deadline=self.deadline, session=self._session, upload=self.upload
         )
         other.keeps_versions = self.keeps_versions
+        # A request that broke off is not sent again once nobody wants it.
+        other.client.meta.events.register("before-send.s3", lambda **_unused: go_on())
         return other
 
     def key(self, name: str) -> str:

@@ -55,10 +55,12 @@ def side_by_side(
 
     with contextlib.ExitStack() as stack:
         for unused in range(jobs):
-            places.put(stack.enter_context(contextlib.closing(place.beside())))
+            places.put(stack.enter_context(contextlib.closing(place.beside(go_on))))
         threads = concurrent.futures.ThreadPoolExecutor(jobs, thread_name_prefix="opsready-file")
         try:
-            concurrent.futures.wait([threads.submit(one, thing) for thing in things])
+            with uninterrupted():  # a thread that is just being started would not be waited for
+                begun = [threads.submit(one, thing) for thing in things]
+            concurrent.futures.wait(begun)
         except BaseException as problem:  # a signal
             failed.insert(0, problem)
         given_up.set()

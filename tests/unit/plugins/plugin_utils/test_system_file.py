@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import typing as t
 
 import pytest
@@ -108,7 +107,7 @@ LAYER = {"name": "proxy", "backend": "file", "path": "/flag", "survives_stop": T
 MAINTENANCE = {"layers": [LAYER], "verify": {"url": "https://a"}}
 WEBHOOK = {"name": "team", "webhook": {"url": "https://hooks.example.org/T0geheim"}}
 #: Each would be found inside the window, and keep the way back as well; or nobody would be told.
-WAIVER = {"item": "tls", "owner": "ops", "approver": "head", "reason": "known", "expires": "2026-12-31T00:00:00Z"}
+ASKED = {"query": "select 1", "expect": "1"}
 REFUSED_LATE: list[tuple[str, t.Any, str]] = [
     ("golive_database", {"dsn": DATABASE["dsn"]}, "missing required arguments: application_roles"),
     ("golive_database", {**DATABASE, "application_roles": []}, "golive_database.application_roles is empty"),
@@ -131,9 +130,8 @@ REFUSED_LATE: list[tuple[str, t.Any, str]] = [
         {"channels": [{"name": "team", "webhook": {"url": "https://u:geheim@hooks.example.org/"}}]},
         "golive_notify: channels: number 1 (team): url is no whole http(s) URL",
     ),
-    ("golive_waivers", [{**WAIVER, "approver": "Ops"}], "The waiver for tls is approved by its own owner"),
-    ("golive_waivers", [WAIVER, {**WAIVER, "expires": "soon"}], "The waiver for tls expires at 'soon', expected a time"),
-    ("golive_force", [{"item": "tls", "reason": "known"}], "golive_force: each entry names item, reason and approver."),
+    ("golive_backup", {**BACKUP, "verify": "archive", "amcheck": True}, "golive_backup.amcheck looks at a restored database"),
+    ("golive_backup", {**BACKUP, "verify": "head", "verify_sql": [ASKED]}, "golive_backup.verify_sql looks at a restored"),
 ]  # fmt: skip
 
 
@@ -145,11 +143,7 @@ def test_parts_that_a_release_can_work_with_are_accepted() -> None:
         ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "sha256:" + "AB" * 32}}),
         ("golive_maintenance", {**MAINTENANCE, "layers": [LAYER, {**LAYER, "name": "app", "survives_stop": False}]}),
         ("golive_notify", {"host": "state1", "channels": [WEBHOOK], "link": "https://ci.example.org/7"}),
-        (
-            "golive_waivers",
-            [WAIVER, {**WAIVER, "expires": datetime.datetime(2026, 12, 31, tzinfo=datetime.timezone.utc)}],
-        ),
-        ("golive_force", [{"item": "tls", "reason": "known", "approver": "head"}]),
+        ("golive_backup", {**BACKUP, "amcheck": True, "verify_sql": [ASKED]}),
     ):
         check_value(name, value)
 

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reference system's checklist on the live archive: one task per host, against a task for each of its items.
+
+Both are judged by the same checks, so the ratio is what one process, one connection and one handshake for all of them bring.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from tests.benchmarks.playbook_timing import ROOT, Playbooks, Task, play
+
+EXAMPLE = ROOT / "examples" / "ablage"
+VERSION = "2.0.0"
+PHASE = "pre_deploy"
+ROUNDS = 3
+
+
+def items() -> list[dict[str, t.Any]]:
+    """What is judged before a release; signatures are nobody's to measure."""
+    written = yaml.safe_load((EXAMPLE / "checklist.yml").read_text(encoding="utf-8"))["golive_checklist"]
+    return [item for item in written if "sign_off" not in item and PHASE in item.get("phase", [PHASE])]
+
+
+@contextlib.contextmanager
+def live_archive() -> t.Iterator[tuple[Path, list[str]]]:
+    """Its folder, and what a playbook is told of it."""
+
+    def run(script: str, *arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, str(EXAMPLE / script), *arguments, "--dir", str(folder)],
+            check=True,
+            stdout=subprocess.PIPE,
+        )
+
+    with tempfile.TemporaryDirectory(prefix="golive-bench-") as directory:
+        folder = Path(directory) / "archive"
+        try:
+            run("stack.py", "up")
+            run("ready.py", VERSION, "--nightly-backup")
+            files = [*(folder / name for name in ("facts.yml", "secrets.yml")), EXAMPLE / "system.yml"]
+            files += [EXAMPLE / "checklist.yml", folder / "ready" / VERSION / "ready.yml"]
+            told = [word for file in files for word in ("-e", f"@{file}")]
+            yield Path(directory), [*told, "-e", f"golive_version={VERSION}", "-e", "golive_operator=bench"]
+        finally:
+            run("stack.py", "down")
+
+
+def run() -> dict[str, t.Any]:
+    judged = items()
+    names = [f"bench_{number}" for number in range(len(judged))]
+    variables = {"bench_all": judged, **{name: [item] for name, item in zip(names, judged)}}
+
+    def judge(name: str) -> Task:
+        task = {"checks": name, "phase": PHASE, "timeout": 300}
+        return {"name": f"Judge {name}", "opsready.golive.checklist": task, "register": f"judged_{name}"}
+
+    together = [judge("bench_all")]
+    apart = [judge(name) for name in names]
+    counts = f"[{', '.join(f'judged_{name}.counts' for name in names)}]"
+    same = [
+        f"({counts} | map(attribute='{status}') | sum) == judged_bench_all.counts.{status}"
+        for status in ("pass", "fail", "unknown")
+    ]
+    with live_archive() as (directory, told):
+        (directory / "items.yml").write_text(yaml.safe_dump(variables), encoding="utf-8")
+        playbooks = Playbooks(directory, (EXAMPLE / "inventory.yml").read_text(encoding="utf-8"))
+        playbooks.options = [*told, "-e", "@items.yml"]
+        compared: Task = {"name": "Both judged the same", "ansible.builtin.assert": {"that": same}}
+        playbooks.seconds([play([*together, *apart, compared], hosts="app1")])
+        ours = peer = float("inf")
+        for unused_round in range(ROUNDS):  # in turns, so that a busy machine is busy for both
+            ours = min(ours, playbooks.seconds([play(together, hosts="app1")]))
+            peer = min(peer, playbooks.seconds([play(apart, hosts="app1")]))
+    return {
+        "name": "checklist_real",
+        "ours": round(ours, 3),
+        "peer": round(peer, 3),
+        "ratio": round(peer / ours, 2),
+        "bar": None,
+        "holds": None,
+        "unit": f"s for a playbook with the archive's {len(judged)} items in one task; peer: a task for each; ratio: peer / ours",
+        "items": len(judged),
+    }

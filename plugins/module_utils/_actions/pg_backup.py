@@ -435,6 +435,7 @@ class Backup:
         megabytes = int(made.archive["size"]) / 1e6
         done = "was backed up" if changed else "has a recent backup"
         took = f", proven by {proof['level']} in {proof['seconds']:.1f} s"
+        tables = "1 table" if len(made.tables) == 1 else f"{len(made.tables)} tables"
         return {
             "changed": changed,
             "backup": {
@@ -450,7 +451,7 @@ class Backup:
             },
             "verified": dict(proof),
             "seconds": dict(made.seconds),
-            "msg": f"{made.database} {done}: {megabytes:.1f} MB, {made.rows} rows in {len(made.tables)} {'table' if len(made.tables) == 1 else 'tables'}{took}.",
+            "msg": f"{made.database} {done}: {megabytes:.1f} MB, {made.rows} rows in {tables}{took}.",
         }
 
     def _sweep(self) -> None:

@@ -442,12 +442,9 @@ def drained(drain: Drain) -> Result:
     began = CLOCK.monotonic()
     dangers = risks(drain.broker, workers, drain.context)
     cancelled = _quiet(drain, workers)
-    # Written before the wait, so that a worker that dies meanwhile leaves the ids of what it ran.
     workers = survey(drain.broker, drain.params["expected_workers"])
     at_quiet = entries_of(holdings(drain.broker, drain.ledger, queues), workers)
-    drain.ledger.remember(stage="draining", queues=queues, workers=[worker.name for worker in workers])
-    drain.ledger.write(at_quiet)
-    workers = _await_idle(drain, workers, cancelled)
+    workers = _await_idle(drain, workers, cancelled, queues=queues, at_quiet=at_quiet)
     final = _settled_holdings(drain, queues, workers)
     gone = {name: entry for name, entry in drain.ledger.entries().items() if name not in final}
     unwitnessed = {name: e for name, e in gone.items() if not workers and e.place not in ("finished", "lost")}
@@ -498,7 +495,14 @@ def _counts(entries: t.Mapping[str, Entry]) -> dict[str, int]:
     return counted
 
 
-def _await_idle(drain: Drain, workers: t.Sequence[Worker], cancelled: Cancelled) -> list[Worker]:
+def _await_idle(
+    drain: Drain,
+    workers: t.Sequence[Worker],
+    cancelled: Cancelled,
+    *,
+    queues: t.Sequence[str],
+    at_quiet: t.Mapping[str, Entry],
+) -> list[Worker]:
     """Wait until active and reserved are empty; scheduled tasks are kept and never waited for."""
     last = list(workers)
 
@@ -518,6 +522,9 @@ def _await_idle(drain: Drain, workers: t.Sequence[Worker], cancelled: Cancelled)
         return f"{running} tasks were still running and {reserved} reserved"
 
     try:
+        # Written before the wait, so that a worker that dies meanwhile leaves the ids of what it ran.
+        drain.ledger.remember(stage="draining", queues=queues, workers=[worker.name for worker in workers])
+        drain.ledger.write(at_quiet)
         return poll(
             attempt,
             good=lambda found: all(worker.is_idle for worker in found),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import subprocess
 import typing as t
@@ -124,19 +125,18 @@ class Dump:
         names = sorted(os.listdir(path))
         if manifest.CONTENTS not in names:
             raise UnexpectedAnswer(f"pg_dump ended with 0 and wrote no {manifest.CONTENTS} into {path}.")
-
-        def store(place: Destination, name: str, go_on: GoOn) -> None:
-            self.deadline.require(f"Storing {name}")
-            self._store(place, os.path.join(path, name), f"{self.archive}/{name}", stored, go_on)
-
-        side_by_side(self.place, names, store, jobs=self.room.jobs)
+        side_by_side(self.place, names, functools.partial(self._store, path, stored), jobs=self.room.jobs)
         stored.sort(key=lambda one: one[0])
         if stays(self.place, is_encrypted=self.encryption is not None):
             sync_folder(path)
             sync_folder(os.path.dirname(path))
         return _together(self.archive, stored)
 
-    def _store(self, place: Destination, path: str, name: str, stored: list[tuple[str, Stored]], go_on: GoOn) -> None:
+    def _store(
+        self, directory: str, stored: list[tuple[str, Stored]], place: Destination, file: str, go_on: GoOn
+    ) -> None:
+        self.deadline.require(f"Storing {file}")
+        path, name = os.path.join(directory, file), f"{self.archive}/{file}"
         if self.encryption is None and isinstance(place, Directory):
             stored.append((name, place.adopted(name)))
             return

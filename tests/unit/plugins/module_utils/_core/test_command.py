@@ -88,8 +88,9 @@ def test_a_program_that_does_not_end_is_killed_with_everything_it_started(tmp_pa
     """
     with pytest.raises(TimedOut, match=r"python[0-9.]* did not end within 3 s\."):
         run_command(_python(spawn), deadline=Deadline(3))
-    for pid in map(int, note.read_text().split()):
-        await_true(lambda pid=pid: not is_alive(pid), seconds=10, what=f"the end of process {pid}")  # type: ignore[misc]
+    pids = note.read_text().split()
+    assert len(pids) == 2
+    await_true(lambda: not any(map(is_alive, pids)), seconds=10, what=f"the end of processes {pids}")
 
 
 def test_no_program_starts_after_the_deadline(tmp_path: Path) -> None:
@@ -135,6 +136,7 @@ def test_what_a_program_with_a_terminal_started_dies_with_our_killed_process(how
         import signal, sys, time
         from ansible_collections.opsready.golive.plugins.module_utils._core.command import new_terminal, start
         {how}
+        # Four of them, each of which would sleep on if nobody ended it.
         spawn = "import os, time; os.fork(); os.fork(); os.write(1, b'%d\\\\n' % os.getpid()); time.sleep(600)"
         with new_terminal() as its_own:
             start([sys.executable, "-c", spawn], stdout=1, stderr=2, terminal=its_own)

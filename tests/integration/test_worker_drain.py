@@ -586,6 +586,19 @@ def test_workers_that_cannot_be_quieted_go_on(
     site.await_done([1])
 
 
+def test_workers_that_do_not_answer_once_they_are_quiet_are_let_go_again(
+    site: Site, run_module_here: ModuleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.worker()
+    with monkeypatch.context() as patched:
+        break_off(patched, "active", skip=1)  # the first answer is that of before they were quieted
+        answer = run_module_here("worker_drain", site.args("drained", on_timeout="resume_and_fail"))
+    assert "The workers were not drained: 0 of 1 workers answered active" in answer["msg"]
+    assert (answer["resumed"], answer["left_quiet"], answer["running"]) == (True, [], [])
+    site.send("jobs.quick", 1)
+    site.await_done([1])
+
+
 def test_a_worker_that_does_not_confirm_to_resume_is_named(
     site: Site, run_module_here: ModuleRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

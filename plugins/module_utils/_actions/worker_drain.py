@@ -442,9 +442,7 @@ def drained(drain: Drain) -> Result:
     began = CLOCK.monotonic()
     dangers = risks(drain.broker, workers, drain.context)
     cancelled = _quiet(drain, workers)
-    workers = survey(drain.broker, drain.params["expected_workers"])
-    at_quiet = entries_of(holdings(drain.broker, drain.ledger, queues), workers)
-    workers = _await_idle(drain, workers, cancelled, queues=queues, at_quiet=at_quiet)
+    workers, at_quiet = _await_idle(drain, workers, cancelled, queues=queues)
     final = _settled_holdings(drain, queues, workers)
     gone = {name: entry for name, entry in drain.ledger.entries().items() if name not in final}
     unwitnessed = {name: e for name, e in gone.items() if not workers and e.place not in ("finished", "lost")}
@@ -501,13 +499,15 @@ def _await_idle(
     cancelled: Cancelled,
     *,
     queues: t.Sequence[str],
-    at_quiet: t.Mapping[str, Entry],
-) -> list[Worker]:
-    """Wait until active and reserved are empty; scheduled tasks are kept and never waited for."""
+) -> tuple[list[Worker], dict[str, Entry]]:
+    """Wait until active and reserved are empty; scheduled tasks are kept and never waited for.
+
+    Returns the workers, and what was held when they had been quieted. ``workers`` is how they were before that.
+    """
     last = list(workers)
 
     def attempt() -> list[Worker]:
-        found = survey(drain.broker, len(workers))
+        found = survey(drain.broker, len(last))
         # All workers answered, so what they no longer run has come to its end under their eyes.
         ended = {str(task["id"]): task for task in _running(last)}
         for task in _running(found):
@@ -522,10 +522,12 @@ def _await_idle(
         return f"{running} tasks were still running and {reserved} reserved"
 
     try:
+        last[:] = survey(drain.broker, drain.params["expected_workers"])
+        at_quiet = entries_of(holdings(drain.broker, drain.ledger, queues), last)
         # Written before the wait, so that a worker that dies meanwhile leaves the ids of what it ran.
-        drain.ledger.remember(stage="draining", queues=queues, workers=[worker.name for worker in workers])
+        drain.ledger.remember(stage="draining", queues=queues, workers=[worker.name for worker in last])
         drain.ledger.write(at_quiet)
-        return poll(
+        found = poll(
             attempt,
             good=lambda found: all(worker.is_idle for worker in found),
             deadline=drain.deadline,
@@ -533,6 +535,7 @@ def _await_idle(
             consecutive=2,
             interval=0.2,
         )
+        return found, at_quiet
     except (GoliveError, Ended) as problem:
         known: dict[str, t.Any] = {"changed": True, "running": _running(last), **problem.known}
         if drain.params["on_timeout"] == "resume_and_fail":

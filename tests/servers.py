@@ -1142,14 +1142,20 @@ class Docker(Program):
             raise ServerFailed(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
         return text if raw or not text else json.loads(text.splitlines()[-1])
 
-    def image(self, name: str, files: t.Mapping[str, Path] = MappingProxyType({})) -> str:
-        """An image of the program and other files; its id."""
+    def image(
+        self,
+        name: str,
+        files: t.Mapping[str, Path] = MappingProxyType({}),
+        *,
+        changes: t.Sequence[str] = ('CMD ["/program"]',),
+    ) -> str:
+        """An image of the program and other files, and of these lines of a Dockerfile; its id."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
             for path, source in {"program": self.program, **files}.items():
                 archive.add(source, path)
-        change = urllib.parse.quote('CMD ["/program"]')
-        path = f"/images/create?fromSrc=-&repo={name}&tag=1&changes={change}"
+        changed = "".join(f"&changes={urllib.parse.quote(change)}" for change in changes)
+        path = f"/images/create?fromSrc=-&repo={name}&tag=1{changed}"
         return str(self.asked("POST", path, packed.getvalue())["status"])
 
     def create(

@@ -16,7 +16,6 @@ description:
   - Keeps what is needed to come back, has the new version verified beside the old one, stops services in order and reads how each
     ended, starts them in order and each behind its health gates, and puts files and version back.
   - One interface for whatever runs the processes. Supervisor is supported, and containers of a Docker Engine by their names, also those that Compose made.
-    The playbooks take supervisor.
   - A service that was killed instead of ending by itself is a failure, since what it was doing may be lost. So is a service that has to be
     started twice.
 options:
@@ -88,10 +87,12 @@ options:
         default: 0
   docker:
     description:
-      - With O(manager=docker), the engine, and the images that its containers are to run.
+      - With O(manager=docker), the engine, and the images that its containers are to run. With O(working_tree) they keep their images, and their
+        versions are commits of the tree, which they mount.
       - V(snapshot) notes the image of each container, V(pulled) has those of O(docker.images) here, V(started) and V(restored) make each container
         whose image is another one anew, with its name, networks, volumes, limits and own settings, and prove the image that it has then.
-        What it had from its image, such as variables and labels, it has from the new one.
+        What it had from its image, such as variables and labels, it has from the new one. V(snapshot) also writes into O(snapshot_dir)/containers, for the
+        task's user alone, what each is made of, its variables too, so that somebody without this collection can make it.
       - An image that is not on this host is refused before the first container is touched, and so is a container that runs.
       - A container that has its network, IPC, processes or volumes from another container, and one that is removed when it stops (C(docker run --rm)),
         cannot be made anew by itself. V(snapshot) and V(pulled) refuse it, before anything is stopped.
@@ -145,7 +146,8 @@ options:
       docker:
         description:
           - A Docker Engine, as V(unix:///var/run/docker.sock), whose containers are looked through for what they mount of the tree. They are listed
-            with the result, and code is not changed under one that runs. Without it nobody looks.
+            with the result, and code is not changed under one that runs. With O(manager=docker) it is that engine by default; otherwise nobody looks
+            without it.
         type: str
   files:
     description:

@@ -12,6 +12,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     artefacts,
     backup_proof,
     destinations,
+    docker_services,
     dump_directory,
     maintenance,
     notify,
@@ -28,15 +29,18 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import close_match, unknown_keys
 
 _HOST: Spec = {"host": {"type": "str"}}
+_SERVICES = services.ARGUMENT_SPEC
 #: Where a module takes the value as it stands, its own spec judges it, hours before the module runs.
 _STEPS = {**smoke_http.ARGUMENT_SPEC["steps"], "required": False}
-_GATES = services.ARGUMENT_SPEC["gates"]
-_SUPERVISOR: Spec = {"ctl": {"type": "str"}, **services.ARGUMENT_SPEC["supervisor"]["options"]}
+_GATES = _SERVICES["gates"]
+_SUPERVISOR: Spec = {"ctl": {"type": "str"}, **_SERVICES["supervisor"]["options"]}
 _ARTEFACT: Spec = {
-    **services.ARGUMENT_SPEC["artefact"]["options"],
+    **_SERVICES["artefact"]["options"],
     "src": {"type": "path", "required": True},
     "sha256": {"type": "str", "required": True},
 }
+#: A tag can be moved between the GO and the window: what was judged is a commit.
+_WORKING_TREE: Spec = {**_SERVICES["working_tree"]["options"], "commit": {"type": "str", "required": True}}
 
 SYSTEM_FILE: Spec = {
     "golive_system": {"type": "str", "required": True},
@@ -78,9 +82,11 @@ SYSTEM_FILE: Spec = {
         "required": True,
         "options": {
             **_HOST,
-            "manager": {"type": "str", "choices": ["supervisor"], "default": "supervisor"},
+            "manager": {"type": "str", "choices": ["supervisor", "docker"], "default": "supervisor"},
             "supervisor": {"type": "dict", "options": _SUPERVISOR},
-            "artefact": {"type": "dict", "required": True, "options": _ARTEFACT},
+            "docker": _SERVICES["docker"],
+            "artefact": {"type": "dict", "options": _ARTEFACT},
+            "working_tree": {"type": "dict", "options": _WORKING_TREE},
             "files": {"type": "list", "elements": "str"},
             "backend": {"type": "list", "elements": "str", "required": True},
             "workers": {"type": "list", "elements": "str"},
@@ -255,6 +261,13 @@ def check_together(values: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong between variables that are each right by themselves."""
     parts = {name: value for name, value in values.items() if isinstance(value, t.Mapping)}
     faults = []
+    if "golive_services" in parts and "artefact" not in parts["golive_services"] and "golive_migration" in parts:
+        directory = str(parts["golive_migration"].get("directory") or "")
+        if not directory.startswith("/"):
+            faults.append(
+                f"golive_migration.directory is {directory!r}: without golive_services.artefact, which it would lie in, it has to be "
+                "absolute, a checkout of the new version beside the one that runs"
+            )
     if "golive_workers" in parts and "golive_services" in parts and not parts["golive_services"].get("workers"):
         faults.append(
             "golive_workers needs golive_services.workers: workers that the release does not stop go on consuming while the "
@@ -302,9 +315,7 @@ def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
     if name == "golive_satisfies":
         require_steps(read, name=name)
     if name == "golive_services":
-        artefacts.checked_sha256(read["artefact"]["sha256"], name="golive_services.artefact.sha256")
-        if not read["backend"]:
-            raise BadInput("golive_services.backend is empty: there is nothing that would be released.")
+        _require_a_version(read)
     if name == "golive_maintenance":
         _require_layers(read["layers"])
     if name == "golive_backup" and read["format"] == "directory":
@@ -348,6 +359,37 @@ def _refuse_what_a_module_would(name: str, read: t.Mapping[str, t.Any]) -> None:
             redis_client.parsed(read["url"])
         except BadInput as problem:
             raise BadInput(f"golive_workers.url: {problem.message}", remedy=problem.remedy) from None
+
+
+def _require_a_version(read: t.Mapping[str, t.Any]) -> None:
+    """Raise BadInput where it is not said what is released, or where it could not be taken back."""
+    name = "golive_services"
+    if not read["backend"]:
+        raise BadInput(f"{name}.backend is empty: there is nothing that would be released.")
+    managed_by_docker = read["manager"] == "docker"
+    for key, belongs in (("docker", managed_by_docker), ("supervisor", not managed_by_docker)):
+        if read[key] and not belongs:
+            raise BadInput(f"{name}.{key} is given, and {name}.manager is {read['manager']}.")
+    images = (read["docker"] or {}).get("images")
+    made_of = {"artefact": read["artefact"], "working_tree": read["working_tree"], "docker.images": images}
+    known = ["working_tree", "docker.images"] if managed_by_docker else ["artefact", "working_tree"]
+    given = [key for key, value in made_of.items() if value]
+    if len(given) != 1 or given[0] not in known:
+        said = " and ".join(f"{name}.{key}" for key in given) or "neither"
+        raise BadInput(
+            f"With manager {read['manager']} the new version is either {name}.{known[0]} or {name}.{known[1]}; given is {said}."
+        )
+    if read["artefact"]:
+        artefacts.checked_sha256(read["artefact"]["sha256"], name=f"{name}.artefact.sha256")
+    elif not read["snapshot_dir"]:
+        raise BadInput(
+            f"{name}.snapshot_dir is needed without {name}.artefact: the folder on the services' host for what the way back needs."
+        )
+    stray = sorted(set(images or ()) - {*read["backend"], *(read["workers"] or ()), *(read["schedulers"] or ())})
+    if stray:
+        raise BadInput(f"{name}.docker.images names {', '.join(stray)}, which the release neither stops nor starts.")
+    if managed_by_docker:
+        docker_services.checked(read["docker"] or {}, name=f"{name}.docker")
 
 
 def _require_layers(layers: t.Sequence[t.Mapping[str, t.Any]]) -> None:

@@ -12,15 +12,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
+from ansible_collections.opsready.golive.plugins.module_utils._actions.container_exchange import (
+    ITS_ID,
+    NEW,
+    OLD,
+    RECIPES,
+    REPLACES,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import (
     Deployed,
     ServiceStatus,
     StopTerms,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._actions.working_tree import WorkingTree
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Engine, Image
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -30,6 +39,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     GoliveError,
     Refused,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import write_whole
 
 #: Container states (docker inspect), in our words.
 STATES = {
@@ -45,10 +55,6 @@ STATES = {
 _STOP_SIGNAL, _STOP_SECONDS = "SIGTERM", 10
 #: Renaming one container and removing another takes the engine a moment, however little time is left.
 _UNDO_SECONDS = 10.0
-#: Names of the one that is made and of the one that it takes the place of, for the moment between.
-_NEW, _OLD = "_golive_new", "_golive_old"
-#: The id of the container that one was made in place of: what a run that was killed left is known by it.
-_REPLACES = "org.opsready.golive.replaces"
 #: What the engine takes as a name. It would also resolve the beginning of an id, which names no service.
 _CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 #: What a container's configuration may have from its image: as one value, by entry, and by name.
@@ -60,25 +66,32 @@ _SHARED = ("NetworkMode", "IpcMode", "PidMode")
 _BUILT_IN = ("none", "host", "default", "bridge")
 
 
+def checked(options: t.Mapping[str, t.Any], *, name: str) -> dict[str, str]:
+    """The image of each container as these options name it, a digest. Raises BadInput."""
+    url = options.get("url") or "unix://"
+    if not url.startswith("unix://"):
+        raise BadInput(
+            f"{name}.url is {url!r}, expected unix:///path: processes are looked at on this host.",
+            remedy="Run the task on the host that the engine runs on.",
+        )
+    images = {str(service): str(digest) for service, digest in (options.get("images") or {}).items()}
+    for service, digest in images.items():
+        if not docker.DIGEST.fullmatch(digest):
+            raise BadInput(
+                f"{name}.images: {digest!r} of {service} is no digest, expected sha256:… or repository@sha256:….",
+                remedy="A tag can be moved to another image: docker image inspect --format '{{.RepoDigests}}' IMAGE.",
+            )
+    return images
+
+
 class DockerServices:
     """A ServiceManager over containers by name, and the images that they are to run."""
 
     def __init__(self, options: t.Mapping[str, t.Any], services: t.Sequence[str], *, deadline: Deadline) -> None:
         """``images`` are digests by container; those of ``services`` count, or all where none is named. Raises BadInput."""
-        if not options["url"].startswith("unix://"):
-            raise BadInput(
-                f"docker.url is {options['url']!r}, expected unix:///path: processes are looked at on this host.",
-                remedy="Run the task on the host that the engine runs on.",
-            )
-        images: t.Mapping[str, t.Any] = options["images"] or {}
-        for name, digest in images.items():
-            if not docker.DIGEST.fullmatch(str(digest)):
-                raise BadInput(
-                    f"docker.images: {digest!r} of {name} is no digest, expected sha256:… or repository@sha256:….",
-                    remedy="A tag can be moved to another image: docker image inspect --format '{{.RepoDigests}}' IMAGE.",
-                )
+        images = checked(options, name="docker")
         self._names = list(dict.fromkeys(services)) or list(images)
-        self._wanted = {name: str(images[name]) for name in self._names if name in images}
+        self._wanted = {name: images[name] for name in self._names if name in images}
         self._deadline = deadline
         self._url = options["url"]
         self._opened: Engine | None = None
@@ -97,7 +110,7 @@ class DockerServices:
 
     def _raw(self, name: str, deadline: Deadline | None = None) -> dict[str, t.Any]:
         """A container as the engine tells it, also where a run was killed that had it aside. Raises BadInput where it is not there."""
-        found = self._found(name, deadline) or self._found(f"{name}{_OLD}", deadline)
+        found = self._found(name, deadline) or self._found(f"{name}{OLD}", deadline)
         if found is None:
             raise BadInput(f"There is no container {name}.", remedy="docker ps --all tells what there is.")
         return found
@@ -121,14 +134,14 @@ class DockerServices:
         there = {each.name for each in self._engine.containers(deadline=self._deadline)}
         found: dict[str, str | None] = {}
         for name in self._names:
-            old = self._found(f"{name}{_OLD}") if f"{name}{_OLD}" in there else None
-            new = self._found(f"{name}{_NEW}") if f"{name}{_NEW}" in there else None
+            old = self._found(f"{name}{OLD}") if f"{name}{OLD}" in there else None
+            new = self._found(f"{name}{NEW}") if f"{name}{NEW}" in there else None
             if old and name not in there:
-                found[f"{name}{_OLD}"] = name
+                found[f"{name}{OLD}"] = name
             elif old and not _runs(old) and _replaces(self._raw(name)) == old["Id"]:
-                found[f"{name}{_OLD}"] = None
+                found[f"{name}{OLD}"] = None
             if new and not _runs(new) and _replaces(new):
-                found[f"{name}{_NEW}"] = None
+                found[f"{name}{NEW}"] = None
         return found
 
     def settle(self) -> None:
@@ -268,9 +281,34 @@ class DockerServices:
         here = self._require_here(self._ids())
         return {
             "containers": {
-                name: {"image": image.id, "repo_digests": list(image.repo_digests)} for name, image in here.items()
+                name: {
+                    "image": image.id,
+                    "repo_digests": list(image.repo_digests),
+                    "joins": list(self._recipe(name)[1]),
+                }
+                for name, image in here.items()
             }
         }
+
+    def _recipe(self, name: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+        """What this container would be made with to be what it is, and the networks that it joins after that."""
+        raw = self._raw(name)
+        image = self._engine.inspected("images", str(raw["Image"]), deadline=self._deadline)["Config"] or {}
+        return anew(raw, image, str(raw["Image"]), replaces=ITS_ID)
+
+    def write_recipes(self, folder: str) -> None:
+        """Each container as the engine's API would make it, in files for this user alone: they hold its variables.
+
+        ROLLBACK.md needs them, since a container that is changed by then cannot tell. Raises OSError.
+        """
+        place = os.path.join(folder, RECIPES)
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        for name in self._names:
+            wanted, others = self._recipe(name)
+            joins = [{"Container": f"{name}{NEW}", "EndpointConfig": endpoint} for endpoint in others.values()]
+            for kind, content in [("create", wanted), *((f"join-{number}", one) for number, one in enumerate(joins))]:
+                written = json.dumps(content, indent=1, sort_keys=True).encode()
+                write_whole(os.path.join(place, f"{name}.{kind}.json"), written, mode=0o600)
 
     def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
         """Have every wanted image here, by digest. No container is touched."""
@@ -327,7 +365,7 @@ class DockerServices:
         old = self._raw(name)
         if old["State"].get("Running"):
             raise Refused(f"{name} runs: its image is not changed under it.", remedy="Stop it first: state stopped.")
-        engine, its_old, its_new = self._engine, f"{name}{_OLD}", f"{name}{_NEW}"
+        engine, its_old, its_new = self._engine, f"{name}{OLD}", f"{name}{NEW}"
         for other in (its_old, its_new):
             if self._found(other):
                 raise Refused(
@@ -339,8 +377,7 @@ class DockerServices:
             own = self._engine.inspected("images", str(old["Image"]), deadline=self._deadline)["Config"] or {}
         except docker.NotThere:
             raise Refused(f"The image of {name} is gone, so which of its settings are the image's own is not known.")
-        wanted, others = anew(old, own, image.id)
-        wanted["Labels"] = {**wanted["Labels"], _REPLACES: old["Id"]}
+        wanted, others = anew(old, own, image.id, replaces=old["Id"])
         engine.create(its_new, wanted, deadline=self._deadline)
         is_aside = False
         with uninterrupted():  # between the two names nobody has the one that everybody knows
@@ -363,6 +400,55 @@ class DockerServices:
         engine.remove(its_old, deadline=self._deadline)
 
 
+class MountedCode(DockerServices):
+    """Containers that keep their images and run code that is mounted into them: their versions are commits of a working tree."""
+
+    def __init__(
+        self, options: t.Mapping[str, t.Any], services: t.Sequence[str], tree: WorkingTree, *, deadline: Deadline
+    ) -> None:
+        if options["images"]:
+            raise BadInput(
+                "docker.images and working_tree are both given, so it is not said what the version is made of.",
+                remedy="Leave docker.images out where the containers keep their images and the code is mounted.",
+            )
+        super().__init__(options, services, deadline=deadline)
+        self._tree = tree
+
+    @property
+    def version(self) -> str | None:
+        return self._tree.version
+
+    def deployed(self) -> Deployed:
+        return self._tree.deployed()
+
+    def selected_at(self) -> float | None:
+        return self._tree.selected_at()
+
+    def snapshot(self) -> dict[str, t.Any]:
+        return self._tree.snapshot()
+
+    def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
+        """Raises Refused as the tree does, and where another container would keep its code from being switched."""
+        pulled = self._tree.pull(check_mode=check_mode, deadline=deadline)
+        others = [one["container"] for one in self._tree.bind_mounts() or () if one["state"] == "running"]
+        others = [name for name in dict.fromkeys(others) if self._names and name not in self._names]
+        if others:
+            raise Refused(
+                f"{', '.join(others)} has {self._tree.path} mounted and is none of services: its code would change under it.",
+                remedy="Name it among the services, or stop it before the release.",
+            )
+        return pulled
+
+    def require_available(self, version: str) -> str:
+        return self._tree.require_available(version)
+
+    def select(self, version: str) -> None:
+        self._tree.select(version)
+
+    def restore(self, kept: t.Mapping[str, t.Any]) -> None:
+        self._tree.restore(kept)
+
+
 def _name_or_id(other: str) -> str:
     return other[:12] if re.fullmatch(r"[0-9a-f]{64}", other) else other
 
@@ -372,7 +458,7 @@ def _runs(raw: t.Mapping[str, t.Any]) -> bool:
 
 
 def _replaces(raw: t.Mapping[str, t.Any]) -> str | None:
-    return t.cast("str | None", (raw["Config"].get("Labels") or {}).get(_REPLACES))
+    return t.cast("str | None", (raw["Config"].get("Labels") or {}).get(REPLACES))
 
 
 def _hash_of(ids: t.Mapping[str, str]) -> str:
@@ -384,11 +470,12 @@ def _name_of(ids: t.Mapping[str, str]) -> str:
 
 
 def anew(
-    old: t.Mapping[str, t.Any], image: t.Mapping[str, t.Any], new_image: str
+    old: t.Mapping[str, t.Any], image: t.Mapping[str, t.Any], new_image: str, *, replaces: str
 ) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     """What a container is made with to be like ``old`` but for its image, and the networks that it joins after that.
 
-    ``image`` is the configuration of the old one's image: what a container has from there is left to the new image. Pure.
+    ``image`` is the configuration of the old one's image: what a container has from there is left to the new image.
+    ``replaces`` is the id of the one that it is made in place of. Pure.
     """
     config = {name: value for name, value in (old.get("Config") or {}).items() if value is not None}
     short = str(old["Id"])[:12]
@@ -400,6 +487,7 @@ def anew(
         config[name] = {
             key: value for key, value in (config.get(name) or {}).items() if key not in theirs or theirs[key] != value
         }
+    config["Labels"][REPLACES] = replaces
     config["Env"] = [entry for entry in config.get("Env") or () if entry not in (image.get("Env") or ())]
     if config.get("Hostname") == short:
         config.pop("Hostname")

@@ -53,6 +53,11 @@ WAY_BACK: tuple[Step, ...] = (
 )
 #: What the title of a step says of each part, in order; of a part that a system does not have it says nothing.
 _SAID_OF_PARTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "images": (
+        ("artefact", "new version fetched and unpacked, beside the old one"),
+        ("docker", "new images there, by their digests"),
+        ("working_tree", "new version there in the working tree, with every file"),
+    ),
     "stop": (
         ("schedulers", "schedulers stopped"),
         ("workers", "workers drained and stopped"),
@@ -91,7 +96,7 @@ def title_of(step: t.Mapping[str, t.Any], parts: t.Collection[str] | None) -> st
     said = _SAID_OF_PARTS.get(step["name"])
     if parts is None or said is None:
         return str(step["title"])
-    return ", ".join(words for part, words in said if not part or part in parts)
+    return ", ".join(words for part, words in said if not part or part in parts) or str(step["title"])
 
 
 def of_system(steps: t.Iterable[t.Mapping[str, t.Any]], parts: t.Collection[str] | None) -> list[dict[str, t.Any]]:

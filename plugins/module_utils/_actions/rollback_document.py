@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ROLLBACK.md: the way back as stock commands, for the night without us.
 
-It needs bash, psql, pg_restore, age, supervisorctl, curl, redis-cli and what the migration tool brings. It is written for any
+It needs bash, psql, pg_restore, age, supervisorctl or docker, git, curl, redis-cli and what the migration tool brings. It is written for any
 point at which a run may have died: every block looks before it changes, needs nothing of another block but the first one,
 and may be run again.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import rollback_database
+from ansible_collections.opsready.golive.plugins.module_utils._actions import rollback_code, rollback_database
 from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import block, line, trusting, word
 
 Plan = t.Mapping[str, t.Any]
@@ -35,20 +35,6 @@ for _, name in ipairs(redis.call("SMEMBERS", KEYS[1])) do
 end
 return moved"""
 
-_HALT = """\
-halt() {  # halt PROGRAM, and see that it does not run
-  local said
-  # Both end with a code of their own for a program that does not run: what they say decides.
-  ctl stop "$1" || true
-  said=$(ctl status "$1" 2>&1) || true
-  case $said in
-    *RUNNING* | *STARTING* | *STOPPING* | *BACKOFF* | *UNKNOWN*) stop "$1 still runs: $said" ;;
-    *STOPPED* | *EXITED* | *FATAL* | *"no such process"* | *"no such group"*) ;;
-    *) stop "whether $1 runs is not known: $said" ;;
-  esac
-}"""
-
-
 _ONE_HOST = """\
 Run the blocks from top to bottom in a bash that you start for it: it ends, and says why, at the first thing that is not
 as it should be. Then start another, run block 0, and go on with the block that stopped: each looks before it changes, and
@@ -68,11 +54,11 @@ def render(plan: Plan) -> str:
     sections = [
         ("", "What you need", _preamble(plan, where)),
         ("maintenance", "Maintenance on", _maintenance_on(plan, where)),
-        ("services", "Stop the new version", _stop(where)),
+        ("services", "Stop the new version", rollback_code.stop(where)),
         (migrates, "Database", rollback_database.steps(plan, where)),
-        ("services", "Code and files", _files(plan, where)),
+        ("services", "Code and files", rollback_code.put_back(plan, where)),
         ("workers", "Waiting jobs", _jobs(plan)),
-        ("services", "Start the previous version", _start(where)),
+        ("services", "Start the previous version", rollback_code.start(where)),
         ("maintenance", "Maintenance off", _maintenance_off(plan, where)),
         ("outside", "Look", _look(where)),
     ]
@@ -140,11 +126,9 @@ def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
             f"- the path of a file with the age identity of {named}, in `BACKUP_IDENTITY`; the host of the database reads it"
         )
     needed = _programs(plan, where)
-    if where.get("supervisor"):
-        if where.get("supervisor_user"):
-            text.append(f"- the password of {line(where['supervisor_user'])} at supervisord in `SUPERVISOR_PASSWORD`")
-            commands.append(': "${SUPERVISOR_PASSWORD?the password at supervisord}"')
-        commands += [_ctl(where), _HALT]
+    asked, defined = rollback_code.preamble(plan, where)
+    text += asked
+    commands += defined
     if needed:
         text.append(f"- these programs, where they are used: {', '.join(f'`{line(name)}`' for name in needed)}")
     if needed and len({str(host) for host in (where.get("hosts") or {}).values() if host}) <= 1:
@@ -163,24 +147,14 @@ def _fetches(plan: Plan, where: t.Mapping[str, t.Any]) -> bool:
 def _programs(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     """What the blocks run, beside what every host has."""
     asks = _fetches(plan, where) or where.get("health") or where.get("user_path")
-    return [
+    needed = [
         *(["psql"] if plan["connection"] else []),
         *(["pg_restore"] if plan["connection"] and plan["database"] == "restore" else []),
         *(["age"] if rollback_database.readers(plan, where) else []),
-        *([str(where.get("supervisorctl") or "supervisorctl")] if where.get("supervisor") else []),
+        *rollback_code.programs(plan, where),
         *(["curl"] if asks else []),
     ]
-
-
-def _ctl(where: t.Mapping[str, t.Any]) -> str:
-    program = word(where.get("supervisorctl") or "supervisorctl")
-    if not where.get("supervisor_user"):
-        return f'ctl() {{ {program} -s {word(where["supervisor"])} "$@"; }}'
-    # On its command line everybody could read the password.
-    url, user = (str(where[name]).replace("%", "%%") for name in ("supervisor", "supervisor_user"))
-    lines = ["[supervisorctl]", f"serverurl={url}", f"username={user}", "password=%(ENV_SUPERVISOR_PASSWORD)s"]
-    settings = " ".join(map(word, lines))
-    return f"export SUPERVISOR_PASSWORD\nctl() {{ {program} -c <(printf '%s\\n' {settings}) \"$@\"; }}"
+    return list(dict.fromkeys(needed))
 
 
 def _broker(broker: t.Mapping[str, t.Any]) -> str:
@@ -216,50 +190,7 @@ def _by_hand(where: t.Mapping[str, t.Any], state: str) -> list[str]:
     return [f"Switched by a request, so by hand, here: {names} {state}.", ""] if names else []
 
 
-# ------------------------------------------------------------------------------------------------------------ services
-
-
-def _stop(where: t.Mapping[str, t.Any]) -> list[str]:
-    programs = where.get("programs") or {}
-    order = [name for kind in ("schedulers", "workers", "backend") for name in programs.get(kind) or []]
-    if not where.get("supervisor") or not order:
-        return []
-    return block(*[f"halt {word(name)}" for name in order])
-
-
-def _start(where: t.Mapping[str, t.Any]) -> list[str]:
-    programs = where.get("programs") or {}
-    if not where.get("supervisor"):
-        return []
-    commands = [f"ctl start {word(name)}" for name in programs.get("backend") or []]
-    for url in where.get("health") or []:
-        asked = (
-            f"until curl -fs --max-time 5 {trusting(where.get('ca_file'))}-o /dev/null {word(url)}; do sleep 0.5; done"
-        )
-        commands.append(f"timeout 60 sh -c {word(asked)} || stop 'no good answer within 60 s:' {word(url)}")
-    later = [*(programs.get("workers") or []), *(programs.get("schedulers") or [])]
-    commands += [f"ctl start {word(name)}" for name in later]
-    return block(*commands) if commands else []
-
-
-def _files(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
-    commands = []
-    if where.get("current") and plan["previous_version"]:
-        current, aside = word(where["current"]), word(f"{where['current']}.golive")
-        old = word(f"{where['releases_dir']}/{plan['previous_version']}")
-        commands += [f"[ -d {old} ] || stop 'the previous version is not there:' {old}"]
-        commands += [f"ln -sfnT {old} {aside}", f"mv -T {aside} {current}"]
-    for entry in plan["files"]:
-        path = word(entry["path"])
-        if entry["kind"] == "file":
-            kept = word(f"{where['snapshot_dir']}/{entry['copy']}")
-            owned = f"-m {word(entry['mode'])} -o {word(entry['uid'])} -g {word(entry['gid'])}"
-            commands.append(f"install -DT {owned} {kept} {path}")
-        elif entry["kind"] == "link":
-            commands.append(f"ln -sfnT -- {word(entry['target'])} {path}")
-        else:
-            commands.append(f"rm -f {path}")
-    return block(*commands) if commands else []
+# ---------------------------------------------------------------------------------------------------------------- jobs
 
 
 def _jobs(plan: Plan) -> list[str]:

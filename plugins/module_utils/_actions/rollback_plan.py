@@ -34,17 +34,19 @@ def build(
 ) -> Plan:
     """The rollback plan. ``services`` is the snapshot that the services module took, ``migration`` what is planned.
 
-    ``way_back`` holds where things are: ``flags``, ``switches``, ``supervisor``, ``supervisorctl``, ``supervisor_user``,
-    ``programs``, ``current``, ``releases_dir``, ``dsn``, ``standbys``, ``pg_bindir``, ``url_scheme``, ``url_variable``, ``environment``,
+    ``way_back`` holds where things are: ``flags``, ``switches``, ``supervisor``, ``supervisorctl``, ``supervisor_user``, ``docker``,
+    ``untracked``, ``programs``, ``current``, ``releases_dir``, ``dsn``, ``standbys``, ``pg_bindir``, ``url_scheme``, ``url_variable``, ``environment``,
     ``migration_command``, ``migration_directory``, ``migration_role``, ``backup``, ``broker``, ``queues``, ``health``,
     ``ca_file``, ``user_path``, ``snapshot_dir``, and ``hosts``, which names the host of each part. Raises BadInput.
     """
     deployed = services.get("deployed") or {}
+    kept = services.get("version") or {}
     kind = str(migration.get("rollback_kind") or "image_only")
     if kind not in KINDS:
         raise BadInput(f"The migration's way back is {kind!r}, expected one of {', '.join(KINDS)}.")
     _refuse_control_characters("way_back", way_back)
     _refuse_control_characters("services.files", services.get("files") or [])
+    _refuse_control_characters("services.version", kept)
     reason = str(migration.get("rollback_reason") or "no migration is pending, so the database stays as it is")
     pending = migration.get("pending") or []
     irreversible = [
@@ -71,6 +73,8 @@ def build(
             for seen in services.get("services") or []
         ],
         "digest": deployed.get("digest"),
+        "containers": kept.get("containers") or {},
+        "working_tree": {name: kept[name] for name in ("working_tree", "commit", "branch") if name in kept},
         "files": services.get("files") or [],
         "database_name": connection["live"]["name"] if connection else "",
         "fenced_name": connection["fenced"]["name"] if connection else "",

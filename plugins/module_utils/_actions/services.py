@@ -16,7 +16,10 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, kept_files, store_gates
 from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import Artefact
 from ansible_collections.opsready.golive.plugins.module_utils._actions.comparison import Comparison
-from ansible_collections.opsready.golive.plugins.module_utils._actions.docker_services import DockerServices
+from ansible_collections.opsready.golive.plugins.module_utils._actions.docker_services import (
+    DockerServices,
+    MountedCode,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._actions.probe_process import start_ticks
 from ansible_collections.opsready.golive.plugins.module_utils._actions.service_managers import (
     Deployed,
@@ -130,7 +133,6 @@ CONSTRAINTS: dict[str, t.Any] = {
     "mutually_exclusive": [
         ("artefact", "working_tree"),
         ("artefact", "docker"),
-        ("working_tree", "docker"),
         ("supervisor", "docker"),
     ],
     "required_if": [
@@ -165,15 +167,21 @@ class Work:
         self.deadline = Deadline(self.params["timeout"])
         self.comparison = Comparison()
         tree, artefact = self.params["working_tree"], self.params["artefact"]
+        engine = self.params["docker"]
+        if engine and self.params["manager"] != "docker":
+            raise BadInput("docker is given, and manager is not docker.")
+        if tree and engine:
+            tree = {**tree, "docker": tree["docker"] or engine["url"]}
         self.tree = WorkingTree(tree, deadline=self.deadline) if tree else None
         self.containers: DockerServices | None = None
         self.manager: ServiceManager
         self._named: WorkingTree | Artefact | DockerServices | None
-        if self.params["docker"]:
-            if self.params["manager"] != "docker":
-                raise BadInput("docker is given, and manager is not docker.")
-            self.manager = self._named = self.containers = DockerServices(
-                self.params["docker"], self.params["services"], deadline=self.deadline
+        if engine:
+            names, deadline = self.params["services"], self.deadline
+            self.manager = self._named = self.containers = (
+                MountedCode(engine, names, self.tree, deadline=deadline)
+                if self.tree
+                else DockerServices(engine, names, deadline=deadline)
             )
         else:
             versions = self._named = self.tree or (Artefact(artefact) if artefact else None)
@@ -285,6 +293,8 @@ def snapshot(work: Work) -> dict[str, t.Any]:
         return {"changed": True, "snapshot": {**now, "files": files, "taken_at": None}, **work.told_versions()}
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
+    if work.containers is not None and not work.tree:
+        work.containers.write_recipes(folder)
     taken = {
         "schema": 1,
         "taken_at": utc_text(CLOCK.now()),

@@ -101,6 +101,14 @@ def test_a_retention_that_the_backup_would_refuse_is_refused_before_anything_run
 
 ARTEFACT = {"src": "/a.tar", "sha256": "0" * 64, "releases_dir": "/srv/releases", "current": "/srv/current"}
 SERVICES = {"artefact": ARTEFACT, "backend": ["web"]}
+IMAGE = "sha256:" + "0" * 64
+CONTAINERS = {
+    "manager": "docker",
+    "backend": ["web"],
+    "docker": {"images": {"web": IMAGE}},
+    "snapshot_dir": "/var/lib/ours",
+}
+TREE = {"path": "/srv/app", "commit": "a" * 40}
 DATABASE = {"dsn": "postgresql://app@db/archive", "application_roles": ["app"]}
 BACKUP = {"destination": "file:///backups"}
 LAYER = {"name": "proxy", "backend": "file", "path": "/flag", "survives_stop": True}
@@ -119,6 +127,18 @@ REFUSED_LATE: list[tuple[str, t.Any, str]] = [
     ("golive_backup", {**BACKUP, "encryption": {"recipients": ["age1a", "operations"]}}, "golive_backup.encryption.recipients[2] is neither"),
     ("golive_backup", {**BACKUP, "encryption": {"recipients": ["AGE-SECRET-KEY-1geheim"]}}, "golive_backup.encryption.recipients[1] is a secret key"),
     ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "xx"}}, "golive_services.artefact.sha256 is not 64 hex"),
+    ("golive_services", {"backend": ["web"]}, "either golive_services.artefact or golive_services.working_tree; given is neither"),
+    ("golive_services", {**SERVICES, "working_tree": TREE}, "given is golive_services.artefact and golive_services.working_tree"),
+    ("golive_services", {**CONTAINERS, "working_tree": TREE}, "given is golive_services.working_tree and golive_services.docker.images"),
+    ("golive_services", {**CONTAINERS, "docker": {"images": {}}}, "With manager docker the new version is either golive_services.working_tree"),
+    ("golive_services", {**SERVICES, "manager": "docker"}, "given is golive_services.artefact"),
+    ("golive_services", {**CONTAINERS, "supervisor": {"server": "unix:///s"}}, "golive_services.supervisor is given, and golive_services.manager is docker"),
+    ("golive_services", {**SERVICES, "docker": {"images": {"web": IMAGE}}}, "golive_services.docker is given, and golive_services.manager is supervisor"),
+    ("golive_services", {**CONTAINERS, "snapshot_dir": ""}, "golive_services.snapshot_dir is needed without golive_services.artefact"),
+    ("golive_services", {**CONTAINERS, "docker": {"images": {"web": "shop:2"}}}, "golive_services.docker.images: 'shop:2' of web is no digest"),
+    ("golive_services", {**CONTAINERS, "docker": {"images": {"wbe": IMAGE}}}, "golive_services.docker.images names wbe, which the release neither"),
+    ("golive_services", {**CONTAINERS, "docker": {"images": {"web": IMAGE}, "url": "tcp://h:1"}}, "golive_services.docker.url is 'tcp://h:1'"),
+    ("golive_services", {**CONTAINERS, "docker": {}, "working_tree": {"path": "/srv/app"}}, "missing required arguments: commit"),
     ("golive_maintenance", {**MAINTENANCE, "layers": []}, "golive_maintenance.layers is empty"),
     ("golive_maintenance", {**MAINTENANCE, "layers": [{**LAYER, "survives_stop": False}]}, "none with survives_stop: true"),
     ("golive_notify", {}, "missing required arguments: channels"),
@@ -139,6 +159,9 @@ def test_parts_that_a_release_can_work_with_are_accepted() -> None:
     for name, value in (
         ("golive_database", DATABASE),
         ("golive_services", SERVICES),
+        ("golive_services", CONTAINERS),
+        ("golive_services", {"backend": ["web"], "working_tree": TREE, "snapshot_dir": "/var/lib/ours"}),
+        ("golive_services", {**CONTAINERS, "docker": {}, "working_tree": TREE}),
         ("golive_backup", {**BACKUP, "encryption": {"recipients": ["age1a", "ssh-ed25519 AAAA me@example.org"]}}),
         ("golive_services", {**SERVICES, "artefact": {**ARTEFACT, "sha256": "sha256:" + "AB" * 32}}),
         ("golive_maintenance", {**MAINTENANCE, "layers": [LAYER, {**LAYER, "name": "app", "survives_stop": False}]}),
@@ -154,6 +177,14 @@ def test_what_could_only_fail_in_the_window_is_refused_before(name: str, value: 
         check_value(name, value)
     assert said in caught.value.message
     assert "geheim" not in str(caught.value)
+
+
+def test_without_an_artefact_the_migrations_lie_somewhere_that_is_named() -> None:
+    """Relative to the artefact's folder is nowhere then."""
+    (fault,) = check_together({"golive_services": CONTAINERS, "golive_migration": {"directory": "migrations"}})
+    assert fault.startswith("golive_migration.directory is 'migrations': without golive_services.artefact")
+    for services, directory in ((CONTAINERS, "/srv/next/migrations"), (SERVICES, "migrations")):
+        assert check_together({"golive_services": services, "golive_migration": {"directory": directory}}) == []
 
 
 def test_workers_that_are_no_services_of_ours_cannot_be_released() -> None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: check_env
-short_description: Judge environment variables, in an env file and in a running process
+short_description: Judge environment variables, in files, processes, containers and systemd units
 version_added: 1.0.0
 author:
   - The opsready.golive authors (@opsready)
 description:
-  - Reads an env file, the environment of a running process, or both, and judges each variable by a rule.
+  - Reads an env file, the environment of a running process, the configuration of a container or the files of a systemd unit, one or
+    several of them, and judges each variable by a rule.
   - A secret is judged by its length, by an estimate of its entropy, against known placeholders and the values of an example
     file. Neither the finding nor its evidence ever holds a secret; a strong one is told by the first eight digits of its
     SHA-256.
-  - With both O(file) and O(process), a variable that differs between them fails, and a file that is newer than the process
-    is a warning, since the process still runs with the old values.
+  - A variable that has one value in one of these places and another one in the next fails. An O(file) that is newer than a process
+    or a container is a warning, since that still runs with the old values.
+  - A variable that only some of these places have is judged by those. The running process counts before the container, that before the
+    unit and that before the O(file).
 extends_documentation_fragment:
   - opsready.golive.check
   - opsready.golive.attributes
@@ -33,7 +36,7 @@ options:
     type: str
     default: "0600"
   process:
-    description: The running process whose environment is read from C(/proc). Its values count more than the file's.
+    description: The running process whose environment is read from C(/proc).
     type: dict
     suboptions:
       pid:
@@ -45,9 +48,47 @@ options:
       pattern:
         description: Regular expression that is searched in the command lines. All processes that match must agree.
         type: str
+  container:
+    description:
+      - What a container was made with, as the engine tells it. Of a container that has stopped it is the same, and its state stands in the
+        finding's evidence. No such container is a failure.
+      - What the application reads by itself from a file inside the container is not part of it. A variable that O(file) has, and
+        that the container was made without, fails.
+    type: dict
+    suboptions:
+      url:
+        description: The engine, as C(unix:///path), C(tcp://host:port) or C(http://host:port).
+        type: str
+        default: unix:///var/run/docker.sock
+      name:
+        description: Name of the container.
+        type: str
+      project:
+        description: A project of Docker Compose, instead of O(container.name). Needs O(container.services).
+        type: str
+      services:
+        description: Services of O(container.project). All containers of all of them must agree.
+        type: list
+        elements: str
+  unit_file:
+    description:
+      - The file of a systemd service, with its drop-ins from C(.d) directories. A unit in a directory of systemd, such as
+        C(/etc/systemd/system), has those of all these directories, as C(systemctl edit) writes them.
+      - C(Environment), C(EnvironmentFile), C(UnsetEnvironment) and C(PassEnvironment) are read as systemd reads them. What systemd leaves
+        out, such as an environment file whose path is not absolute, is a failure.
+      - A variable that the service manager passes on, or whose value holds a specifier such as C(%i), is V(unknown) by the unit alone.
+    type: path
   example_file:
     description: The example env file that came with the application. A secret that equals one of its values fails.
     type: path
+  documented:
+    description:
+      - With V(required), O(file) must have every variable of O(example_file), and no other. One that the example has commented out, as
+        C(# NAME=value), may be in the file or not.
+      - A variable whose rule is O(rules[].optional) or of kind V(absent) may be left out of the file. Findings tell names, never values.
+    type: str
+    choices: [required, ignored]
+    default: ignored
   rules:
     description: The variables and what they must be.
     type: list
@@ -66,7 +107,8 @@ options:
           - V(url) wants an https URL whose host is public. V(dsn) wants scheme, host and database; a driver such as
             C(+asyncpg) is left aside. V(email) wants an address that somebody can own. V(origins) wants a list of https
             origins without V(*).
-          - V(number) is judged by O(rules[].min), O(rules[].max) or O(rules[].value), V(boolean) by O(rules[].value).
+          - V(number) is judged by O(rules[].min), O(rules[].max) or O(rules[].value), V(boolean) by O(rules[].value). It is a bare
+            number, or with O(rules[].unit) a size or a duration.
           - V(any_of) wants at least one complete group of O(rules[].groups), and none that is half-configured.
         type: str
         choices: [literal, one_of, secret, fernet, url, dsn, email, origins, number, boolean, matches, any_of, present, absent]
@@ -81,12 +123,19 @@ options:
       pattern:
         description: Regular expression that is searched in the value.
         type: str
+      unit:
+        description:
+          - What a V(number) measures. A V(size) is bytes, or has a unit such as V(512MB) (powers of 1000) or V(1GiB) (powers of 1024); a
+            V(duration) always has one, such as V(30s), V(15m), V(24h) or V(7d).
+          - The variable and its bounds may be in different units. V(512M) is no size, as it could be either.
+        type: str
+        choices: [size, duration]
       min:
-        description: Lowest number.
-        type: float
+        description: Lowest number, such as V(1), or V(512MB) with O(rules[].unit).
+        type: str
       max:
-        description: Highest number.
-        type: float
+        description: Highest number, likewise.
+        type: str
       min_length:
         description: Lowest number of characters of a secret.
         type: int
@@ -178,6 +227,7 @@ EXAMPLES = r"""
   opsready.golive.check_env:
     file: /srv/archive/archive.env
     example_file: /srv/archive/current/archive.env.example
+    documented: required
     process:
       pid_file: /run/archive/backend.pid
     rules:
@@ -195,6 +245,21 @@ EXAMPLES = r"""
       - {name: FRONTEND_URL, kind: url, optional: the backend serves the pages itself}
     distinct: [SECRET_KEY, JWT_SECRET_KEY]
 
+- name: The backend and the worker were made with what the file says
+  opsready.golive.check_env:
+    file: /srv/archive/archive.env
+    container: {project: archive, services: [backend, worker]}
+    rules:
+      - {name: ENVIRONMENT, kind: literal, value: production}
+      - {name: GPU_MEMORY_LIMIT_GB, kind: number, value: "13.6"}
+
+- name: The runner is started with what production needs, from its next start on
+  opsready.golive.check_env:
+    unit_file: /etc/systemd/system/runner.service
+    rules:
+      - {name: ENVIRONMENT, kind: literal, value: production}
+      - {name: DEBUG, kind: absent}
+
 - name: What may run and be logged at the same time fits this host
   opsready.golive.check_env:
     file: /srv/runner/runner.env
@@ -203,6 +268,8 @@ EXAMPLES = r"""
       - {name: LOG_RETENTION_DAYS, kind: number, min: 7, max: 365}
       - {name: LOG_RETENTION_RUNS, kind: number, min: 10, max: 10000}
       - {name: LOG_MAX_SIZE_MB, kind: number, min: 1, max: 1000}
+      - {name: RUN_MEMORY, kind: number, unit: size, min: 128MiB, max: 2GiB}
+      - {name: RUN_TIMEOUT, kind: number, unit: duration, min: 30s, max: 2h}
     fits:
       - {name: memory of all runs, factors: [MAX_CONCURRENT_RUNS, 512MiB], within: memory}
       - {name: processors of all runs, factors: [MAX_CONCURRENT_RUNS, "0.25"], within: processors, share: 1}
@@ -234,7 +301,9 @@ finding:
       description: What was measured, by criterion.
       type: dict
     evidence:
-      description: The file, its mode, the processes, and by variable whether it is set, its source, length and strength. A value only where it is no secret.
+      description:
+        - The file, its mode, the processes, the containers with their state, the unit, and by variable whether it is set, its source, length
+          and strength. A value only where it is no secret.
       type: dict
     remedy:
       description: What to do.

@@ -15,8 +15,9 @@ author:
 description:
   - Asks NVML, which comes with NVIDIA's driver, in a child process that is killed at the time limit, since NVML never returns from a GPU
     that fell off its bus. What was answered before that is judged, the rest is V(unknown).
-  - At least one GPU must be there and alive. A GPU that NVML calls lost fails. Further criteria are judged where they are asked for; the
-    rest of what NVML tells is evidence.
+  - At least one GPU must be there and alive. A GPU that NVML calls lost fails, and so does one that is on the PCI bus and that NVML does not
+    show, unless O(count) or O(devices) says which are meant. Where the bus cannot be read, only NVML is asked. Further criteria are judged
+    where they are asked for; the rest of what NVML tells is evidence.
   - A host without NVML, or whose driver is not loaded, is V(unknown). So is each criterion that the driver is too old for, or that the
     model does not measure, as most consumer cards have no ECC.
   - It sees what the host sees. Whether a container is handed its GPUs is another question, to be asked inside the container.
@@ -27,10 +28,12 @@ requirements:
   - nvidia-ml-py >= 12.535.108, on the host that runs the module
 options:
   count:
-    description: How many GPUs there must be, exactly.
+    description:
+      - How many GPUs there must be, exactly. Others on the PCI bus that NVML does not show are not judged then, such as those that a container is not
+        handed.
     type: int
   min_count:
-    description: How many GPUs there must be at least. It cannot be less than 1. It means nothing beside O(count).
+    description: How many GPUs there must be at least, beside all that are on the PCI bus. It cannot be less than 1. It means nothing beside O(count).
     type: int
     default: 1
   devices:

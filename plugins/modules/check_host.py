@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: check_host
-short_description: Judge a host's space, memory, load, ports, files, commands and processes
+short_description: Judge a host's space, memory, load, clock, kernel, ports, files, commands and processes
 version_added: 1.0.0
 author:
   - The opsready.golive authors (@opsready)
@@ -66,7 +66,9 @@ options:
         description: Lowest memory that could be given to programs without swapping (C(MemAvailable)), such as V(16GB).
         type: str
       min_total:
-        description: Lowest memory in all. A machine sold with 16 GiB has a little less.
+        description:
+          - Lowest memory in all, as the kernel counts it. Firmware and kernel keep a part for themselves, so a host that is sold with 16 GB
+            or 16 GiB tells about 15.5 GiB. V(16GB), which is 14.9 GiB, holds there, and V(16GiB) does not.
         type: str
       max_swap_used_percent:
         description: Highest share of swap in use.
@@ -88,6 +90,19 @@ options:
   min_kernel:
     description: Lowest version of the kernel, such as V(5.10).
     type: str
+  pending_reboot:
+    description:
+      - Whether the host may wait for a reboot. C(/run/reboot-required) must not be there, with which Debian and Ubuntu ask for one, and the
+        running kernel must be the newest of its flavour in C(/boot) and C(/lib/modules).
+      - With V(warn) it is a warning. Where no kernel of that flavour is installed, as in a container, it is V(unknown).
+    type: str
+    choices: [refused, warn]
+  sysctl:
+    description:
+      - Settings of the kernel by name, from C(/proc/sys), such as C(vm.max_map_count). What is in force is judged, and not what
+        a file in C(/etc/sysctl.d) says.
+      - Each is its exact value, or a mapping with C(at_least), C(at_most) or both.
+    type: dict
   ports:
     description: TCP ports that must accept a connection, or must not.
     type: list
@@ -112,13 +127,12 @@ options:
         choices: [fail, warn]
         default: fail
   clock:
-    description: Compare the host's clock with the C(Date) header of a server that is known to be right.
+    description: Whether the host's clock is right, by a server that is known to be right, and is kept right. At least one must be asked for.
     type: dict
     suboptions:
       url:
-        description: A URL of that server; it is asked with C(HEAD).
+        description: A URL of that server; it is asked with C(HEAD), and its C(Date) header compared.
         type: str
-        required: true
       max_skew:
         description: Highest difference in seconds. The header counts whole seconds.
         type: float
@@ -126,6 +140,13 @@ options:
       ca_file:
         description: Certificate authorities, in PEM, for that server.
         type: path
+      synchronised:
+        description:
+          - Whether something must keep the clock right. The kernel is asked with C(adjtimex), where it does not say so chrony, and where
+            neither can be asked systemd-timesyncd.
+          - It is V(unknown) where nobody can tell, as in a container whose engine keeps the kernel's word from it.
+        type: str
+        choices: [required]
       level:
         description: How bad it is when this does not hold.
         type: str
@@ -264,6 +285,15 @@ EXAMPLES = r"""
       - {path: /var/lib/postgresql, min_free_percent: 20}
     memory: {min_available: 16GB}
     max_load_per_cpu: 2
+
+- name: The host is up to date and set as the database and the search index need it
+  opsready.golive.check_host:
+    pending_reboot: refused
+    sysctl:
+      vm.overcommit_memory: 2
+      vm.max_map_count: {at_least: 262144}
+      vm.swappiness: {at_most: 10}
+    clock: {synchronised: required}
 
 - name: The application's port is only open behind the proxy
   opsready.golive.check_host:

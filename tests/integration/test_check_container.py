@@ -23,8 +23,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.argspec impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests import nvml_stub
+from tests.container_lines import await_lines
 from tests.module_examples import examples_of
-from tests.servers import UNPRIVILEGED_UID, Answer, Docker, HttpServer, await_true
+from tests.servers import UNPRIVILEGED_UID, Answer, Docker, HttpServer
 
 if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
@@ -296,19 +297,16 @@ def environment_and_log(
     name = started(
         "runner", {"LogConfig": ROTATED}, Env=[f"ENVIRONMENT={environment}"], Cmd=["/program", "say", *lines]
     )
-    told = docker.inspect(name)
-    log = Path(told["LogPath"])
-    await_true(lambda: len(log.read_text().splitlines()) == len(lines), seconds=30, what="the container's log")
+    await_lines(docker, name, len(lines))
     env_file = folder / "runner.env"
     env_file.write_text("ENVIRONMENT=production\nLOG_JSON=true\n")
     env_file.chmod(0o600)
-    # the kernel tells a process's start by whole seconds
     os.utime(env_file, (0, 0))
     production, as_json = (runner_item(item)["check_env"]["rules"] for item in ("env-production", "log-json"))
     items = [
-        ("check_env", {"file": str(env_file), "process": {"pid": told["State"]["Pid"]}, "rules": production}),
+        ("check_env", {"file": str(env_file), "container": {"url": docker.url, "name": name}, "rules": production}),
         ("check_env", {"file": str(env_file), "rules": as_json}),
-        ("check_logs", {**runner_item("log-lines")["check_logs"], "sources": [{"path": str(log)}]}),
+        ("check_logs", {**runner_item("log-lines")["check_logs"], "sources": [{"container": name, "url": docker.url}]}),
     ]
     listed = [{"id": check, "check": check, "params": params, "timeout": 30.0} for check, params in items]
     return tuple(judge_all(listed, [], timeout_seconds=60, scrub=Scrubber([])))
@@ -320,7 +318,7 @@ def test_a_container_runs_as_its_file_says_and_logs_json(docker: Docker, started
     running, setting, logged = environment_and_log(docker, started, tmp_path, environment="production", lines=lines)
     assert [found["status"] for found in (running, setting, logged)] == ["pass"] * 3, (running, setting, logged)
     assert (running["measured"]["ENVIRONMENT"], setting["measured"]["LOG_JSON"]) == ("production", "true")
-    assert "program (" in running["evidence"]["processes"][0]
+    assert running["evidence"]["containers"] == ["runner (running)"]
     assert logged["measured"]["share of lines that are JSON"] == 1.0
     assert logged["evidence"]["sources"][0]["lines"] == 100
 
@@ -331,7 +329,7 @@ def test_a_container_that_runs_with_another_value_and_logs_text_fails_though_its
 ) -> None:
     lines = [json.dumps({"level": "info"}), "printed by hand"] * 50
     running, setting, logged = environment_and_log(docker, started, tmp_path, environment="staging", lines=lines)
-    held(running, "fail", "one value in the file and another one in the running process")
+    held(running, "fail", "one value in the file and another one in the container")
     assert setting["status"] == "pass"
     held(logged, "fail", "hare of lines that are JSON is 0.5, expected at least 0.99")
 

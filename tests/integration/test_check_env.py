@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -22,12 +23,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.secret_str
 from ansible_collections.opsready.golive.plugins.module_utils._clients import host
 from ansible_collections.opsready.golive.plugins.module_utils._core import deps
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
-from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from tests.leaks import assert_no_leak
+from tests.module_examples import examples_of
+from tests.servers import Answer, Docker, HttpServer
 
 if t.TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import ModuleRun
 
 STRONG = "q7Yt2mZ4-Vb9Xr1Lw_Ke8Jd5Hs3Gf6Pa0Nc"
@@ -52,9 +53,12 @@ class EnvFile:
         return finding(file=self.write(text, params.pop("mode", 0o600)), rules=rules, **params)
 
 
-def finding(**params: t.Any) -> dict[str, t.Any]:
+def finding(*, shared: Shared | None = None, **params: t.Any) -> dict[str, t.Any]:
     checked = validated(check_env.ARGUMENT_SPEC, params, where="check_env", **check_env.CONSTRAINTS)
-    found = judged(registry.load("check_env"), checked, Run(timeout_seconds=5))
+    run = Run(timeout_seconds=5, shared=shared)
+    found = judged(registry.load("check_env"), checked, run)
+    if shared is None:
+        run.close()
     assert_no_leak([STRONG, OTHER, FERNET], json.dumps(found), "the finding")
     return found
 
@@ -84,6 +88,16 @@ def rule(kind: str, **options: t.Any) -> dict[str, t.Any]:
         ("11", rule("number", min=1, max=10), "fail"),
         ("0", rule("number", min=1), "fail"),
         ("ten", rule("number", min=1), "fail"),
+        ("512MB", rule("number", unit="size", min="512MB", max="512MB"), "pass"),
+        ("0.5GB", rule("number", unit="size", value="500MB"), "pass"),
+        ("512MiB", rule("number", unit="size", max="512MB"), "fail"),
+        ("511999999", rule("number", unit="size", min="512MB"), "fail"),
+        ("512M", rule("number", unit="size", min=1), "fail"),
+        ("90s", rule("number", unit="duration", min="30s", max="1.5m"), "pass"),
+        ("29s", rule("number", unit="duration", min="30s"), "fail"),
+        ("61m", rule("number", unit="duration", max="1h"), "fail"),
+        ("30", rule("number", unit="duration", min="30s"), "fail"),
+        ("512MB", rule("number", min=1), "fail"),
         ("true", rule("boolean", value="true"), "pass"),
         ("1", rule("boolean", value="true"), "pass"),
         ("off", rule("boolean", value="true"), "fail"),
@@ -181,6 +195,50 @@ def test_a_value_of_the_example_file_is_no_secret(env: EnvFile, tmp_path: Path) 
     assert env.finding(f"X={OTHER}\n", [rule("secret")], example_file=str(example))["status"] == "pass"
     absent = env.finding(f"X={OTHER}\n", [rule("secret")], example_file=str(tmp_path / "absent"))
     assert absent["status"] == "unknown"
+
+
+def documented(env: EnvFile, text: str, example: str, *rules: dict[str, t.Any]) -> dict[str, t.Any]:
+    path = env.path.with_name(".env.example")
+    path.write_text(example)
+    return env.finding(text, [rule("present"), *rules], example_file=str(path), documented="required")
+
+
+def test_a_file_has_what_its_example_tells_and_nothing_else(env: EnvFile) -> None:
+    example = "# Which one? See a=b.\nX=change-me\n# DEBUG=false\n#export TRACE=1\n# not one NAME=x\n"
+    for text in ("X=1\n", "X=1\nDEBUG=true\nTRACE=0\n"):
+        found = documented(env, text, example)
+        assert found["status"] == "pass", found["summary"]
+        assert (found["measured"]["documented variables"], found["measured"]["variables of the example"]) == (
+            "all",
+            "all",
+        )
+    (_first, *others) = env.finding("X=1\nY=2\n", [rule("present")])["measured"]
+    assert "documented variables" not in others
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"X=1\nB={STRONG}\nA={OTHER}\nS=1\n", ".env.example does not tell of A, B"),
+        ("X=1\n", "app.env lacks S, which "),
+        ("X=1\nNAME=x\nS=1\n", ".env.example does not tell of NAME"),
+    ],
+)
+def test_a_variable_of_one_file_that_the_other_lacks_fails_by_its_name(env: EnvFile, text: str, said: str) -> None:
+    found = documented(env, text, f"X=1\nS='{FERNET}\n# A=1\n'\n# not one NAME=x\n")
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+def test_what_a_rule_excuses_may_be_left_out_of_the_file(env: EnvFile) -> None:
+    example = "X=1\nDEBUG=true\nFRONTEND_URL=http://localhost\n"
+    assert documented(env, "X=1\n", example)["status"] == "fail"
+    excused = [{"name": "DEBUG", "kind": "absent"}, {"name": "FRONTEND_URL", "kind": "url", "optional": "it has none"}]
+    assert documented(env, "X=1\n", example, *excused)["status"] == "pass"
+
+
+def test_without_the_example_nothing_is_said_of_what_it_documents(env: EnvFile) -> None:
+    found = env.finding("X=1\n", [rule("present")], example_file="/nonexistent/.env.example", documented="required")
+    assert (found["status"], "documented variables" in found["measured"]) == ("unknown", False)
 
 
 def test_secrets_must_differ_from_each_other(env: EnvFile) -> None:
@@ -301,6 +359,15 @@ TIMEOUT = {"name": "CONTAINER_TIMEOUT", "kind": "number", "min": 1, "max": 3600}
 def test_a_time_limit_is_set_and_within_its_bounds(env: EnvFile, text: str, status: str, said: str) -> None:
     found = env.finding(text, [TIMEOUT])
     assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+
+
+def test_a_size_and_a_duration_are_told_with_their_units(env: EnvFile) -> None:
+    sized = [rule("number", unit="size", min="1GiB"), {**rule("number", unit="duration", max="15m"), "name": "Y"}]
+    found = env.finding("X=512MB\nY=1h\n", sized)
+    assert found["status"] == "fail"
+    assert "X (lower bound) is 512.0 MB (488.3 MiB), expected at least 1.1 GB (1.0 GiB)" in found["summary"]
+    assert "Y (upper bound) is 60.0 min, expected at most 15.0 min" in found["summary"]
+    assert "X is 5G, expected a size such as" in env.finding("X=5G\nY=1s\n", sized)["summary"]
 
 
 GROUPS = [["GITHUB_ID", "GITHUB_SECRET"], ["GOOGLE_ID", "GOOGLE_SECRET"]]
@@ -590,15 +657,347 @@ def test_a_process_that_is_gone_is_unknown_and_the_file_is_still_judged(env: Env
     assert "There is no process" in found["summary"] and "X is 1" in found["summary"]
 
 
+# ---- a container
+
+
+class Containers:
+    """Containers of one test, each of one static program, and what is said of them."""
+
+    def __init__(self, docker: Docker, folder: Path) -> None:
+        self.docker, self.image, self.names = docker, docker.image("environment"), list[str]()
+        self.file = str(folder / "app.env")
+
+    def start(self, name: str, *environment: str, project: str = "", service: str = "") -> None:
+        self.names.append(name)
+        compose = {"project": project, "service": service, "oneoff": "False"} if project else {}
+        labels = {f"com.docker.compose.{key}": value for key, value in compose.items()}
+        self.docker.run(name, self.image, Env=list(environment), Labels=labels)
+
+    def write(self, text: str, *, changed_at: float = 0.0) -> None:
+        path = Path(self.file)
+        path.write_text(text)
+        path.chmod(0o600)
+        os.utime(path, (changed_at, changed_at))
+
+    def judged(self, *rules: dict[str, t.Any], **params: t.Any) -> dict[str, t.Any]:
+        container = {"url": self.docker.url, **params.pop("container")}
+        return finding(container=container, rules=list(rules), **params)
+
+
+@pytest.fixture
+def containers(docker: Docker, tmp_path: Path) -> t.Iterator[Containers]:
+    made = Containers(docker, tmp_path)
+    try:
+        yield made
+    finally:
+        docker.remove(*made.names)
+
+
+PRODUCTION = {"name": "ENVIRONMENT", "kind": "literal", "value": "production"}
+
+
+@serves("S0.1", case="pass")
+def test_a_container_was_made_with_what_its_file_says(containers: Containers) -> None:
+    containers.start("env-runner", "ENVIRONMENT=production", f"SECRET_KEY={STRONG}", "PATH=/bin")
+    containers.write(f"ENVIRONMENT=production\nSECRET_KEY={STRONG}\n")
+    secret = {"name": "SECRET_KEY", "kind": "secret"}
+    found = containers.judged(PRODUCTION, secret, container={"name": "env-runner"}, file=containers.file)
+    assert found["status"] == "pass", found["summary"]
+    assert found["measured"]["containers"] == "1 of 1 there"
+    assert found["evidence"]["containers"] == ["env-runner (running)"]
+    assert [seen["source"] for seen in found["evidence"]["variables"]] == ["container", "container"]
+
+
+@serves("S0.1", case="fail")
+@pytest.mark.parametrize(
+    ("in_file", "in_container", "said"),
+    [
+        ("staging", "staging", "ENVIRONMENT is staging, expected production"),
+        ("production", "staging", "ENVIRONMENT has one value in the file and another one in the container"),
+        ("staging", "production", "ENVIRONMENT has one value in the file and another one in the container"),
+    ],
+)
+def test_a_container_that_was_made_with_something_else_fails(
+    containers: Containers, in_file: str, in_container: str, said: str
+) -> None:
+    containers.start("env-runner", f"ENVIRONMENT={in_container}")
+    containers.write(f"ENVIRONMENT={in_file}\n")
+    found = containers.judged(PRODUCTION, container={"name": "env-runner"}, file=containers.file)
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+    if in_file != in_container:
+        assert found["measured"]["ENVIRONMENT in file and container"] == "different"
+
+
+def test_a_container_that_has_stopped_is_judged_by_what_it_was_made_with_and_told_so(containers: Containers) -> None:
+    containers.start("env-runner", "ENVIRONMENT=production")
+    containers.docker.asked("POST", "/containers/env-runner/stop")
+    found = containers.judged(PRODUCTION, container={"name": "env-runner"})
+    assert found["status"] == "pass", found["summary"]
+    assert found["evidence"]["containers"] == ["env-runner (exited)"]
+
+
+@serves("S0.1", case="fail")
+def test_a_container_that_was_made_without_what_the_file_says_fails(containers: Containers) -> None:
+    containers.start("env-runner", "OTHER=1")
+    containers.write("ENVIRONMENT=production\n")
+    found = containers.judged(PRODUCTION, container={"name": "env-runner"}, file=containers.file)
+    assert found["status"] == "fail"
+    assert found["summary"] == "ENVIRONMENT is in the file, and the container was made without it."
+    assert (
+        containers.judged({"name": "OTHER"}, container={"name": "env-runner"}, file=containers.file)["status"] == "pass"
+    )
+
+
+def test_a_variable_that_the_container_lacks_is_not_set(containers: Containers) -> None:
+    containers.start("env-runner", "OTHER=production", "BARE")
+    found = containers.judged(PRODUCTION, {"name": "BARE", "kind": "absent"}, container={"name": "env-runner"})
+    assert (found["status"], found["summary"]) == ("fail", "ENVIRONMENT is not set.")
+
+
+def test_no_such_container_fails_and_the_file_is_still_judged(containers: Containers) -> None:
+    nowhere = {"name": "env-nobody"}
+    alone = containers.judged(PRODUCTION, container=nowhere)
+    assert alone["summary"] == "There is no container env-nobody: 0 of 1 are there."
+    containers.write("ENVIRONMENT=staging\n")
+    found = containers.judged(PRODUCTION, container=nowhere, file=containers.file)
+    assert (alone["status"], found["status"]) == ("fail", "fail")
+    assert (
+        "there is no container env-nobody" in found["summary"].lower() and "ENVIRONMENT is staging" in found["summary"]
+    )
+
+
+def test_a_file_that_is_newer_than_the_container_warns(containers: Containers) -> None:
+    containers.start("env-runner", "ENVIRONMENT=production")
+    containers.write("ENVIRONMENT=production\n", changed_at=time.time() + 3600)
+    found = containers.judged(PRODUCTION, container={"name": "env-runner"}, file=containers.file)
+    assert found["status"] == "warn"
+    assert "app.env was changed after env-runner (running) was made" in found["summary"]
+
+
+def test_an_engine_that_is_not_there_is_unknown_and_the_file_is_still_judged(env: EnvFile, tmp_path: Path) -> None:
+    nowhere = {"url": f"unix://{tmp_path / 'none.sock'}", "name": "env-runner"}
+    found = env.finding("ENVIRONMENT=production\n", [PRODUCTION], container=nowhere)
+    assert (found["status"], "none.sock" in found["summary"]) == ("unknown", True), found["summary"]
+    assert found["measured"]["ENVIRONMENT"] == "production"
+
+
+def test_an_engine_that_tells_no_environment_is_unknown(http_server: HttpServer) -> None:
+    identity = "a" * 64
+    http_server.route("/version", Answer(200, {"ApiVersion": "1.44", "MinAPIVersion": "1.24", "Version": "28"}))
+    http_server.route("/v1.44/containers/json", Answer(200, [{"Id": identity, "Names": ["/x"], "State": "running"}]))
+    told = {"Id": identity, "Image": "i", "State": {"Status": "running"}, "Config": {"Env": [1]}, "Name": "/x"}
+    http_server.route(f"/v1.44/containers/{identity}/json", Answer(200, {**told, "Created": "2026-01-01T00:00:00Z"}))
+    found = finding(container={"url": http_server.url, "name": "x"}, rules=[rule("present")])
+    assert (found["status"], "and not as Docker does" in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_two_items_ask_one_engine_once(http_server: HttpServer) -> None:
+    http_server.route("/version", Answer(200, {"ApiVersion": "1.44", "MinAPIVersion": "1.24", "Version": "28"}))
+    http_server.route("/v1.44/containers/json", Answer(200, []))
+    shared = Shared()
+    for name in ("a", "b"):
+        assert finding(shared=shared, container={"url": http_server.url, "name": name}, rules=[rule("present")])
+    shared.close()
+    assert [request.path for request in http_server.requests] == ["/version", "/v1.44/containers/json?all=1"]
+
+
+LIMIT = {"name": "GPU_MEMORY_LIMIT_GB", "kind": "number", "min": 13.6, "max": 13.6}
+ARCHIVE = {"project": "env-archive", "services": ["backend", "worker"]}
+
+
+def start_archive(containers: Containers, backend: str | None, worker: str | None) -> None:
+    for service, limit in (("backend", backend), ("worker", worker)):
+        environment = [] if limit is None else [f"GPU_MEMORY_LIMIT_GB={limit}"]
+        containers.start(f"env-archive-{service}-1", *environment, project="env-archive", service=service)
+
+
+@serves("S1.19", case="pass")
+def test_a_memory_limit_is_the_same_in_the_file_the_backend_and_the_worker(containers: Containers) -> None:
+    start_archive(containers, "13.6", "13.6")
+    containers.write("GPU_MEMORY_LIMIT_GB=13.6\n")
+    found = containers.judged(LIMIT, container=ARCHIVE, file=containers.file)
+    assert found["status"] == "pass", found["summary"]
+    assert found["evidence"]["containers"] == ["env-archive-backend-1 (running)", "env-archive-worker-1 (running)"]
+    assert found["measured"]["GPU_MEMORY_LIMIT_GB (upper bound)"] == 13.6
+
+
+@serves("S1.19", case="fail")
+@pytest.mark.parametrize(
+    ("in_file", "backend", "worker", "said"),
+    [
+        ("13.6", "13.6", "12.0", "GPU_MEMORY_LIMIT_GB is not the same in all of env-archive-backend-1 (running), env-"),
+        ("13.6", "13.6", None, "GPU_MEMORY_LIMIT_GB is not the same in all of env-archive-backend-1 (running), env-"),
+        ("13.6", "15.0", "15.0", "one value in the file and another one in the container"),
+        ("15.0", "15.0", "15.0", "expected at most 13.6"),
+        ("13,6", "13,6", "13,6", "GPU_MEMORY_LIMIT_GB is 13,6, expected a number"),
+    ],
+)
+def test_a_memory_limit_that_is_another_in_a_container_fails(
+    containers: Containers, in_file: str, backend: str, worker: str | None, said: str
+) -> None:
+    start_archive(containers, backend, worker)
+    containers.write(f"GPU_MEMORY_LIMIT_GB={in_file}\n")
+    found = containers.judged(LIMIT, container=ARCHIVE, file=containers.file)
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+@serves("S1.19", case="fail")
+def test_a_service_without_a_container_fails(containers: Containers) -> None:
+    containers.start("env-archive-backend-1", "GPU_MEMORY_LIMIT_GB=13.6", project="env-archive", service="backend")
+    found = containers.judged(LIMIT, container=ARCHIVE)
+    assert found["status"] == "fail"
+    assert found["summary"] == "There is no service worker of project env-archive: 1 of 2 are there."
+
+
+def test_a_value_that_is_another_in_three_places_is_told_with_all_of_them(
+    containers: Containers, service: t.Any
+) -> None:
+    containers.start("env-runner", "ENVIRONMENT=staging")
+    containers.write("ENVIRONMENT=production\n")
+    running = service(ENVIRONMENT="production")
+    found = containers.judged(
+        PRODUCTION,
+        container={"name": "env-runner"},
+        process={"pid": running.pid},
+        file=containers.file,
+        forbidden_patterns=["staging"],
+    )
+    said = "ENVIRONMENT has not one value in the file, the container and the running process"
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+    assert found["measured"]["values free of /staging/"] == "ENVIRONMENT in the container"
+
+
+# ---- a systemd unit
+
+
+class Service:
+    """The unit file of a test, its drop-ins and its environment files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / "runner.service"
+
+    def write(self, *lines: str, drop_ins: t.Mapping[str, str] | None = None) -> None:
+        self.path.write_text("\n".join(["[Service]", "ExecStart=/bin/true", *lines, ""]))
+        for name, line in (drop_ins or {}).items():
+            place = self.folder / "runner.service.d" / name
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(f"[Service]\n{line}\n")
+
+    def judged(self, *rules: dict[str, t.Any], **params: t.Any) -> dict[str, t.Any]:
+        return finding(unit_file=str(self.path), rules=list(rules or [PRODUCTION]), **params)
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Service:
+    return Service(tmp_path)
+
+
+def test_a_unit_starts_its_service_with_what_production_needs(unit: Service) -> None:
+    (unit.folder / "runner.env").write_text(f"SECRET_KEY='{STRONG}'\nENVIRONMENT=staging\n")
+    unit.write(
+        "Environment=DEBUG=true 'TITLE=a b'",
+        f"EnvironmentFile={unit.folder}/runner.env",
+        f"EnvironmentFile=-{unit.folder}/absent.env",
+        drop_ins={
+            "20-production.conf": f"EnvironmentFile={unit.folder}/production.env",
+            "10-first.conf": "Environment=\nEnvironment=LOG_LEVEL=INFO",
+        },
+    )
+    (unit.folder / "production.env").write_text("ENVIRONMENT=production\n")
+    found = unit.judged(
+        PRODUCTION,
+        {"name": "SECRET_KEY", "kind": "secret"},
+        {"name": "LOG_LEVEL", "kind": "one_of", "allowed": ["INFO"]},
+        {"name": "DEBUG", "kind": "absent"},
+    )
+    assert found["status"] == "pass", found["summary"]
+    assert found["evidence"]["unit_file"] == str(unit.path)
+    assert found["evidence"]["variables"][0]["source"] == "unit file"
+
+
+@pytest.mark.parametrize(
+    ("lines", "drop_ins", "said"),
+    [
+        (["Environment=ENVIRONMENT=staging"], {}, "ENVIRONMENT is staging, expected production"),
+        (["Environment=ENVIRONMENT=production"], {"a.conf": "Environment=ENVIRONMENT=staging"}, "ENVIRONMENT is staging"),
+        (["Environment=ENVIRONMENT=production"], {"a.conf": "Environment="}, "ENVIRONMENT is not set"),
+        (["Environment=ENVIRONMENT=production"], {"a.conf": "UnsetEnvironment=ENVIRONMENT"}, "ENVIRONMENT is not set"),
+        (["Environment=ENVIRONMENT=production", "EnvironmentFile=runner.env"], {}, "line 4 names an environment file whose path"),
+        (["Environment=ENVIRONMENT=production 'X=1"], {}, "line 3 holds a quote that is not closed"),
+        (["Environment=ENVIRONMENT=production export"], {}, "line 3 holds what is no assignment"),
+    ],
+)  # fmt: skip
+def test_a_unit_that_starts_its_service_with_something_else_fails(
+    unit: Service, lines: list[str], drop_ins: dict[str, str], said: str
+) -> None:
+    unit.write(*lines, drop_ins=drop_ins)
+    found = unit.judged()
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("PassEnvironment=ENVIRONMENT", "ENVIRONMENT is passed on from the service manager"),
+        ("Environment=ENVIRONMENT=%i", "ENVIRONMENT holds a specifier"),
+        ("EnvironmentFile=/nonexistent/runner.env", "/nonexistent/runner.env is not there, so systemd would not start"),
+        ("EnvironmentFile=/etc/%p.env", "named with a specifier"),
+    ],
+)
+def test_what_the_unit_does_not_tell_is_unknown(unit: Service, line: str, said: str) -> None:
+    unit.write(line)
+    for wanted in (PRODUCTION, {"name": "ENVIRONMENT", "kind": "absent"}):
+        found = unit.judged(wanted)
+        assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_what_the_unit_does_not_tell_is_told_by_the_process(unit: Service, service: t.Any) -> None:
+    unit.write("PassEnvironment=ENVIRONMENT CLIENT_SECRET", "Environment=CLIENT_ID=a1")
+    running = service(ENVIRONMENT="production")
+    login = {"name": "OAuth", "kind": "any_of", "groups": [["CLIENT_ID", "CLIENT_SECRET"]]}
+    assert unit.judged(process={"pid": running.pid})["status"] == "pass"
+    found = unit.judged(login, process={"pid": running.pid}, forbidden_patterns=["localhost"])
+    assert found["status"] == "unknown"
+    assert "OAuth depends on CLIENT_SECRET, which is passed on" in found["summary"]
+    assert "CLIENT_SECRET cannot be searched for /localhost/" in found["summary"]
+    found = unit.judged(process={"pid": running.pid}, forbidden_patterns=["a1"])
+    assert "/a1/ is in the value of CLIENT_ID" in found["summary"]
+
+
+def test_a_unit_and_its_running_process_must_agree(unit: Service, service: t.Any) -> None:
+    unit.write("Environment=ENVIRONMENT=production")
+    found = unit.judged(process={"pid": service(ENVIRONMENT="staging").pid})
+    said = "ENVIRONMENT has one value in the unit file and another one in the running process"
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+def test_no_unit_is_unknown(unit: Service) -> None:
+    found = unit.judged()
+    assert (found["status"], "No such file" in found["summary"]) == ("unknown", True)
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [
+        ({"rules": [rule("present")], "unit_file": "/etc/systemd/system/x.timer"}, "which is no service"),
+        ({"rules": [rule("present")], "documented": "required"}, "needs file and example_file"),
+        ({"rules": [rule("present")], "unit_file": "x.service"}, "expected an absolute path"),
+        ({"rules": [rule("present")], "container": {"url": "nonsense", "name": "x"}}, "nonsense"),
+        ({"rules": [rule("present")], "container": {"project": "x", "services": []}}, "container.services is empty"),
         ({"rules": []}, "rules is empty"),
         ({"rules": [rule("present")], "distinct": ["A"]}, "distinct names one variable"),
         ({"rules": [rule("present")], "distinct": []}, "distinct is empty"),
         ({"rules": [rule("present")], "forbidden_patterns": ["("]}, "not a regular expression"),
         ({"rules": [rule("matches", pattern="(")]}, "not a regular expression"),
         ({"rules": [rule("number")]}, "needs min, max or value"),
+        ({"rules": [rule("number", min="1GB")]}, "rule X: min is '1GB', which is not a number"),
+        ({"rules": [rule("number", max="nan")]}, "rule X: max is 'nan', which is not a number"),
+        ({"rules": [rule("number", min="1G", unit="size")]}, "rule X: min is '1G', which is not a size"),
+        (
+            {"rules": [rule("number", value="30", unit="duration")]},
+            "rule X: value is '30', which is not a span of time",
+        ),
+        ({"rules": [rule("secret", unit="size")]}, "unit is for numbers, and its kind is secret"),
         ({"rules": [rule("any_of", groups=[[]])]}, "empty group"),
         ({"rules": [rule("present")], "fits": []}, "fits is empty"),
         ({"rules": [rule("present")], "fits": [{**IN_MEMORY, "factors": []}]}, "factors is empty"),
@@ -633,3 +1032,67 @@ def test_the_module_never_prints_a_value_that_may_be_secret(env: EnvFile, run_mo
     answer = run_module("check_env", args, secrets=[STRONG, OTHER[:12], password])
     assert answer["failed"] and answer["finding"]["status"] == "fail"
     assert answer["finding"]["measured"]["DATABASE_URL"] == "postgresql+psycopg://ablage:********@db:5432/ablage"
+
+
+ENVIRONMENT = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": STRONG,
+    "JWT_SECRET_KEY": OTHER,
+    "ENCRYPTION_KEY": FERNET,
+    "DATABASE_URL": "postgresql://archive@db/archive",
+    "CORS_ORIGINS": "https://archive.example.eu",
+    "LOG_LEVEL": "INFO",
+    "GPU_MEMORY_LIMIT_GB": "13.6",
+    "GITHUB_CLIENT_ID": "a1",
+    "GITHUB_CLIENT_SECRET": STRONG[::-1],
+}
+
+
+def lines(values: t.Mapping[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def test_the_examples_run_and_tell_good_from_bad(
+    containers: Containers, tmp_path: Path, service: t.Any, run_module: ModuleRun
+) -> None:
+    for folder in ("archive/current", "run", "runner/logs"):
+        (tmp_path / folder).mkdir(parents=True)
+    example = dict.fromkeys(ENVIRONMENT, "") | {"# GOOGLE_CLIENT_ID": "", "# GOOGLE_CLIENT_SECRET": ""}
+    (tmp_path / "archive/current/archive.env.example").write_text(lines(example))
+    containers.file = str(tmp_path / "archive/archive.env")
+    containers.write(lines(ENVIRONMENT))
+    (tmp_path / "run/backend.pid").write_text(str(service(**ENVIRONMENT).pid))
+    for name in ("backend", "worker"):
+        containers.start(f"env-archive-{name}-1", *lines(ENVIRONMENT).split(), project="env-archive", service=name)
+    unit = tmp_path / "runner.service"
+    unit.write_text("[Service]\nEnvironment=ENVIRONMENT=production\n")
+    settings = {
+        "MAX_CONCURRENT_RUNS": "1",
+        "LOG_RETENTION_DAYS": "30",
+        "LOG_RETENTION_RUNS": "10",
+        "LOG_MAX_SIZE_MB": "1",
+    }
+    settings |= {"RUN_MEMORY": "512MB", "RUN_TIMEOUT": "15m"}
+    runner = EnvFile(tmp_path / "runner/runner.env")
+    runner.write(lines(settings))
+    replaced = {
+        "/srv/archive": str(tmp_path / "archive"),
+        "/run/archive": str(tmp_path / "run"),
+        "/srv/runner": str(tmp_path / "runner"),
+        "/etc/systemd/system": str(tmp_path),
+        "https://archive.example.com": ENVIRONMENT["CORS_ORIGINS"],
+        "project: archive": f'project: env-archive, url: "{containers.docker.url}"',
+        "512MiB": "1MiB",
+    }
+    examples = examples_of("check_env", replaced).values()
+
+    def statuses() -> list[str]:
+        secrets = [STRONG, OTHER, FERNET, STRONG[::-1]]
+        answers = [run_module("check_env", {**args, "enforce": False}, secrets=secrets) for args in examples]
+        return [answer["finding"]["status"] for answer in answers]
+
+    assert statuses() == ["pass"] * 4
+    containers.write(lines({**ENVIRONMENT, "GPU_MEMORY_LIMIT_GB": "15.0"}))
+    unit.write_text("[Service]\nEnvironment=ENVIRONMENT=production DEBUG=true\n")
+    runner.write(lines({**settings, "RUN_TIMEOUT": "3h"}))
+    assert statuses() == ["fail"] * 4

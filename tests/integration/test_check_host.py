@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import functools
 import grp
 import hashlib
 import json
@@ -24,16 +25,18 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host, registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_text
-from ansible_collections.opsready.golive.plugins.module_utils._clients import host
+from ansible_collections.opsready.golive.plugins.module_utils._clients import host, kernels, time_sync
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
     Denied,
     TimedOut,
     UnexpectedAnswer,
     Unreachable,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from tests.module_examples import examples_of
 from tests.servers import Answer, HttpServer, ScriptedServer
 from tests.small_disk import small_disk
 
@@ -220,6 +223,96 @@ def test_a_clock_that_is_wrong_fails() -> None:
         found = finding(clock={"url": f"http://127.0.0.1:{server.port}/"})
     assert found["status"] == "fail"
     assert "clock skew is 3599" in found["summary"].lower() or "clock skew is 3600" in found["summary"].lower()
+
+
+def without_other_keepers(monkeypatch: pytest.MonkeyPatch, root: Path, **given: t.Any) -> None:
+    """Neither chrony nor systemd-timesyncd, which a machine may have or not."""
+    alone = functools.partial(time_sync.synchronisation, root=str(root), chronyc="no-such-program", **given)
+    monkeypatch.setattr(time_sync, "synchronisation", alone)
+
+
+def test_a_clock_is_kept_right_or_not_as_this_kernel_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    without_other_keepers(monkeypatch, tmp_path)
+    kept = time_sync.kernel_is_synchronised()
+    found = finding(clock={"synchronised": "required"})
+    assert found["status"] == {True: "pass", False: "fail", None: "unknown"}[kept], found["summary"]
+    if kept is not None:
+        assert found["evidence"]["synchronisation"] == {"holds": kept, "said_by": "the kernel"}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "status", "said"),
+    [
+        (True, "pass", "synchronised, says the kernel"),
+        (False, "fail", "the clock is not synchronised, says the kernel"),
+        (None, "unknown", "cannot be told here"),
+    ],
+)
+def test_a_clock_beside_a_server_that_is_right(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    http_server: HttpServer,
+    kernel: bool | None,
+    status: str,
+    said: str,
+) -> None:
+    http_server.route("*", Answer(200))
+    without_other_keepers(monkeypatch, tmp_path, kernel=lambda: kernel)
+    found = finding(clock={"synchronised": "required", "url": http_server.url})
+    assert (found["status"], said in found["summary"].lower()) == (status, True), found["summary"]
+    assert found["measured"]["clock skew"]
+
+
+def test_a_host_that_waits_for_a_reboot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another root stands for a host with kernels of its own, which machines for tests have seldom."""
+    for name in ("boot", "run"):
+        (tmp_path / name).mkdir()
+    running = host.kernel_release()
+    (tmp_path / "boot" / f"vmlinuz-{running}").touch()
+    monkeypatch.setattr(kernels, "reboot", functools.partial(kernels.reboot, root=str(tmp_path)))
+    assert finding(pending_reboot="refused")["status"] == "pass"
+    newer = re.sub(r"^\d+", lambda match: str(int(match[0]) + 1), running)
+    (tmp_path / "boot" / f"vmlinuz-{newer}").touch()
+    found = finding(pending_reboot="refused")
+    assert found["status"] == "fail"
+    assert f"unning kernel is {running}, expected {newer}, the newest that is installed" in found["summary"]
+    (tmp_path / "run/reboot-required").touch()
+    (tmp_path / "run/reboot-required.pkgs").write_text("linux-base\n")
+    found = finding(pending_reboot="warn")
+    assert (found["status"], "a reboot, because of linux-base" in found["summary"]) == ("warn", True)
+    assert found["evidence"]["reboot"]["newest"] == newer
+
+
+def test_a_host_without_a_kernel_of_its_own_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kernels, "reboot", functools.partial(kernels.reboot, root=str(tmp_path)))
+    found = finding(pending_reboot="refused")
+    assert (found["status"], "so whether it is the newest is not known" in found["summary"]) == ("unknown", True)
+
+
+def in_force(path: str) -> str:
+    with open(f"/proc/sys/{path}", encoding="ascii") as stream:
+        return stream.read().strip()
+
+
+def test_settings_of_this_kernel() -> None:
+    swappiness, ports = int(in_force("vm/swappiness")), in_force("net/ipv4/ip_local_port_range")
+    good = finding(
+        sysctl={
+            "vm.swappiness": swappiness,
+            "vm/max_map_count": {"at_least": 1},
+            "net.ipv4.ip_local_port_range": ports,
+            "net/ipv4/conf/lo/forwarding": {"at_least": 0, "at_most": 1},
+        }
+    )
+    assert good["status"] == "pass", good["summary"]
+    bad = finding(sysctl={"vm.swappiness": {"at_most": swappiness - 1}, "kernel.ostype": "Plan 9"})
+    assert bad["status"] == "fail"
+    assert f"vm.swappiness (upper bound) is {swappiness}, expected at most {swappiness - 1}" in bad["summary"]
+    assert "kernel.ostype is Linux, expected Plan 9" in bad["summary"]
+    unknown = finding(sysctl={"vm.no_such_setting": 1, "net.ipv4.ip_local_port_range": {"at_least": 1}})
+    assert unknown["status"] == "unknown"
+    assert "This kernel has no setting vm.no_such_setting" in unknown["summary"]
+    assert "which is not one number" in unknown["summary"]
 
 
 def test_users() -> None:
@@ -419,6 +512,12 @@ def test_processes() -> None:
         ({"commands": [{"argv": []}]}, "argv is empty"),
         ({"commands": [{"argv": ["true"], "stdout_matches": "("}]}, "not a regular expression"),
         ({"processes": [{"pattern": "("}]}, "not a regular expression"),
+        ({"sysctl": {}}, "sysctl is empty"),
+        ({"sysctl": {"vm": 1}}, "sysctl: 'vm' is no setting"),
+        ({"sysctl": {"vm/../../etc/passwd": 1}}, "is no setting"),
+        ({"sysctl": {"vm.swappiness": {"at_lest": 1}}}, "vm.swappiness has a bound that is none"),
+        ({"sysctl": {"vm.swappiness": {"at_most": "few"}}}, "vm.swappiness has a bound that is none"),
+        ({"sysctl": {"vm.swappiness": True}}, "vm.swappiness needs a number"),
         ({"min_kernel": "new"}, "min_kernel is 'new'"),
         ({"clock": {"url": "nonsense"}}, "is not http"),
         ({"clock": {"url": "https://127.0.0.1/", "ca_file": "/nonexistent"}}, "connection refused|cannot be used"),
@@ -430,8 +529,69 @@ def test_what_cannot_be_used_is_unknown_and_says_why(params: dict[str, t.Any], s
     assert any(part in found["summary"] for part in said.split("|")), found["summary"]
 
 
+def test_a_clock_of_which_nothing_is_asked_is_refused() -> None:
+    with pytest.raises(BadInput, match="one of the following is required: url, synchronised"):
+        finding(clock={"max_skew": 1})
+
+
 def test_the_module_says_what_is_too_little(run_module: ModuleRun) -> None:
     answer = run_module("check_host", {"paths": [{"path": "/", "min_free": "900TB"}]})
     assert answer["failed"] and answer["finding"]["status"] == "fail"
     assert run_module("check_host", {"memory": {"min_total": "1MB"}})["finding"]["status"] == "pass"
     assert run_module("check_host", {"timeout": 3})["failed"]
+
+
+@pytest.fixture
+def celery_workers() -> t.Iterator[None]:
+    """Two processes that are called so."""
+    workers = [subprocess.Popen(["celery demo worker", "600"], executable="/bin/sleep") for _number in range(2)]
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+@pytest.mark.usefixtures("celery_workers")
+def test_the_examples_run_and_tell_good_from_bad(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    file: Path,
+    http_server: HttpServer,
+    refused_port: int,
+    run_module_here: ModuleRun,
+) -> None:
+    """With bounds that any machine holds in place of the examples', and as a host with kernels of its own."""
+    disks = ("/var/lib/docker", "/var/backups/archive", "/var/lib/postgresql")
+    replaced = {
+        **dict.fromkeys(disks, str(tmp_path)),
+        "50GB": "2MB",
+        "10GB": "2MB",
+        "16GB": "1MB",
+        "6GB": "1MB",
+        "3GB": "1MB",
+        "percent: 20": "percent: 0.01",
+        "max_load_per_cpu: 2": "max_load_per_cpu: 10000",
+        "overcommit_memory: 2": f"overcommit_memory: {in_force('vm/overcommit_memory')}",
+        "262144": in_force("vm/max_map_count"),
+        "at_most: 10": f"at_most: {in_force('vm/swappiness')}",
+        "port: 443": f"port: {http_server.port}",
+        "203.0.113.10, port: 8000": f"127.0.0.1, port: {refused_port}",
+        "/srv/archive/archive.env": str(file),
+        "owner: archive": f"owner: {pwd.getpwuid(os.geteuid()).pw_name}",
+        "nginx, -t": "test, -e, /",
+    }
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot" / f"vmlinuz-{host.kernel_release()}").touch()
+    monkeypatch.setattr(kernels, "reboot", functools.partial(kernels.reboot, root=str(tmp_path)))
+    without_other_keepers(monkeypatch, tmp_path, kernel=lambda: True)
+
+    def statuses(**other: str) -> list[str]:
+        examples = examples_of("check_host", {**replaced, **other}).values()
+        return [run_module_here("check_host", {**args, "enforce": False})["finding"]["status"] for args in examples]
+
+    assert statuses() == ["pass", "pass", "pass"]
+    (tmp_path / "boot" / f"vmlinuz-9{host.kernel_release()}").touch()
+    file.chmod(0o644)
+    assert statuses(**{"10GB": "900TB"}) == ["fail", "fail", "fail"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge the environment variables of a service: set, right for production, secrets strong; in the file and in the process.
+"""Judge the environment variables of a service: set, right for production, secrets strong; in the file and in what runs.
 
 Values that may be secret never leave gather(): facts hold what was found out about them, and of a strong secret the first
 eight digits of its SHA-256, so that two releases can be compared.
@@ -13,12 +13,17 @@ import base64
 import binascii
 import dataclasses
 import ipaddress
-import json
+import math
 import re
 import typing as t
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import env_arithmetic, secret_strength
+from ansible_collections.opsready.golive.plugins.module_utils._checks import (
+    env_arithmetic,
+    env_sources,
+    secret_strength,
+    units,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._clients import envfile
 from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
@@ -27,16 +32,20 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
     at_least,
-    at_most,
     holds,
     one_of,
+    plain,
     told_apart,
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import are_in, compiled, is_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
+if t.TYPE_CHECKING:
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import systemd_unit
+
 NAME = "check_env"
+T = t.TypeVar("T")
 
 KINDS = (
     "literal",
@@ -61,8 +70,9 @@ RULE: Spec = {
     "value": {"type": "str"},
     "allowed": {"type": "list", "elements": "str"},
     "pattern": {"type": "str"},
-    "min": {"type": "float"},
-    "max": {"type": "float"},
+    "unit": {"type": "str", "choices": ["size", "duration"]},
+    "min": {"type": "str"},
+    "max": {"type": "str"},
     "min_length": {"type": "int", "default": 32},
     "min_strength_bits": {"type": "int", "default": 64},
     "fingerprint": {"type": "str"},
@@ -86,7 +96,10 @@ ARGUMENT_SPEC: Spec = {
         "mutually_exclusive": [["pid", "pid_file", "pattern"]],
         "required_one_of": [["pid", "pid_file", "pattern"]],
     },
+    "container": env_sources.CONTAINER_OPTION,
+    "unit_file": {"type": "path"},
     "example_file": {"type": "path"},
+    "documented": {"type": "str", "choices": ["required", "ignored"], "default": "ignored"},
     "rules": {
         "type": "list",
         "elements": "dict",
@@ -104,14 +117,18 @@ ARGUMENT_SPEC: Spec = {
     "forbidden_patterns": {"type": "list", "elements": "str"},
     "forbidden_except": {"type": "list", "elements": "str", "default": []},
 }
-CONSTRAINTS: Constraints = {"required_one_of": [["file", "process"]]}
+CONSTRAINTS: Constraints = {"required_one_of": [["file", "process", "container", "unit_file"]]}
 
 _SECRET_KINDS = ("secret", "fernet")
-#: Processes named in a sentence.
+#: Processes or containers named in a sentence.
 _TOLD = 5
 #: Kinds whose value may stand in a report.
 _SHOWN_KINDS = ("literal", "one_of", "email", "origins", "number", "boolean")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+#: How old each kind of place is told, and all of that kind.
+_BEGAN = {env_sources.PROCESS: "started", env_sources.CONTAINER: "was made"}
+_ALL_OF = {env_sources.PROCESS: "processes", env_sources.CONTAINER: "containers"}
+_ELSEWHERE = "Judge the running process as well, which has the value that is in force."
 _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63})"
 )
@@ -141,10 +158,12 @@ class Looked:
     is_placeholder: bool = False
     equals_example: bool = False
     fingerprint: str = ""
-    #: The file's value differs from the running process's.
-    differs: bool = False
-    #: Running processes differ among themselves: in their values, or in having one.
-    divides: bool = False
+    #: Where the variable has more than one value: in which kinds of places, the file first.
+    differs: tuple[str, ...] = ()
+    #: Processes or containers differ among themselves, in their values or in having one: which of the two.
+    divides: str = ""
+    #: A container was made without what the file has.
+    only_in_file: bool = False
     complete_groups: tuple[str, ...] = ()
     half_groups: tuple[str, ...] = ()
 
@@ -158,15 +177,26 @@ class Facts:
     mode: int | None = None
     oddities: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
-    processes: tuple[str, ...] = ()
-    is_stale: bool | None = None
+    #: By their kind, what else was read: processes, containers, a unit.
+    places: t.Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    #: By their kind, whether some of them are older than the file.
+    is_stale: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    expected_containers: tuple[str, ...] = ()
+    missing_containers: tuple[str, ...] = ()
+    #: What systemd leaves out of the unit.
+    left_out: tuple[str, ...] | None = None
     #: Groups of names that hold the same value and must not.
     alike: tuple[tuple[str, ...], ...] = ()
     missing_distinct: tuple[str, ...] = ()
     reckoned: tuple[env_arithmetic.Reckoned, ...] = ()
     #: Names whose value matches a forbidden pattern, per pattern.
     forbidden: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    #: Why the file or the process could not be read.
+    #: Names that the example lacks, and names of the example that the file lacks.
+    undocumented: tuple[str, ...] | None = None
+    left_unset: tuple[str, ...] | None = None
+    #: Names whose value could not be held against the forbidden patterns.
+    not_searched: tuple[str, ...] = ()
+    #: Why the file or another place could not be read.
     problems: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -180,6 +210,10 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for option in ("rules", "distinct", "fits", "forbidden_patterns"):
         if params.get(option) == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
+    if params["documented"] == "required" and not (params.get("file") and params.get("example_file")):
+        raise BadInput("documented: required needs file and example_file, which it compares.")
+    if (params.get("container") or {}).get("services") == []:
+        raise BadInput("container.services is empty, so nothing would be judged by it.")
     if params.get("distinct") and len(params["distinct"]) < 2:
         raise BadInput("distinct names one variable, expected at least two.")
     patterns = [(rule["pattern"], f"rule {rule['name']}") for rule in params["rules"] if rule.get("pattern")]
@@ -187,49 +221,111 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for pattern, where in patterns:
         compiled(pattern, option=where)
     for rule in params["rules"]:
-        if (
-            rule["kind"] == "number"
-            and rule.get("min") is None
-            and rule.get("max") is None
-            and rule.get("value") is None
-        ):
-            raise BadInput(f"rule {rule['name']}: a number needs min, max or value.")
+        _refuse_unusable_number(rule)
         if rule["kind"] == "any_of" and not all(rule["groups"]):
             raise BadInput(f"rule {rule['name']}: groups holds an empty group.")
     env_arithmetic.refuse_unreadable(params.get("fits") or ())
     _max_mode(params["max_mode"])
 
 
-def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
-    """Read file and process, and look at each variable here, so that no secret goes further. Raises BadInput."""
-    _refuse_unusable(params)
-    problems: list[tuple[str, str, str]] = []
+def _refuse_unusable_number(rule: t.Mapping[str, t.Any]) -> None:
+    if rule["kind"] != "number":
+        if rule.get("unit"):
+            raise BadInput(f"rule {rule['name']}: unit is for numbers, and its kind is {rule['kind']}.")
+        return
+    bounds = {option: rule[option] for option in ("min", "max", "value") if rule.get(option) is not None}
+    if not bounds:
+        raise BadInput(f"rule {rule['name']}: a number needs min, max or value.")
+    for option, text in bounds.items():
+        _bound(rule, text, option=f"rule {rule['name']}: {option}")
+
+
+def _bound(rule: t.Mapping[str, t.Any], text: str, *, option: str) -> float:
+    """A number in the rule's unit: plain, bytes or seconds. Raises BadInput naming the option."""
+    if rule.get("unit") == "size":
+        return float(units.size_bytes(text, option=option))
+    if rule.get("unit") == "duration":
+        return units.span_seconds(text, option=option)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadInput(
+            f"{option} is {text!r}, which is not a number.", remedy="With unit it may be a size or a duration."
+        )
+    return number
+
+
+@dataclasses.dataclass
+class _Read:
+    """What could be read of all that was asked for, and why the rest could not."""
+
+    run: Run
     file: envfile.EnvFile | None = None
-    running: list[envfile.Process] = []
-    example: dict[str, str] = {}
-    if params.get("file"):
-        path = params["file"]
+    example: envfile.Parsed | None = None
+    running: list[env_sources.Source] = dataclasses.field(default_factory=list)
+    containers: env_sources.Containers | None = None
+    unit: systemd_unit.Unit | None = None
+    problems: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
+
+    def attempt(self, what: str, read: t.Callable[[], T]) -> T | None:
+        """None where it cannot be read, with its problem noted. Raises BadInput."""
         try:
-            file = run.once(("env file", path), lambda: envfile.read(path))
-        except GoliveError as problem:
-            problems.append(("env file", problem.message, problem.remedy))
-    if params.get("process"):
-        chosen = params["process"]
-        try:
-            running = run.once(("env process", json.dumps(chosen, sort_keys=True)), lambda: envfile.processes(**chosen))
+            return read()
         except BadInput:
             raise
         except GoliveError as problem:
-            problems.append(("running process", problem.message, problem.remedy))
+            self.problems.append((what, problem.message, problem.remedy))
+            return None
+
+    def env_file(self, what: str, path: str) -> envfile.EnvFile | None:
+        return self.attempt(what, lambda: self.run.once(("env file", path), lambda: envfile.read(path)))
+
+    def sources(self) -> list[env_sources.Source]:
+        """What counts more first."""
+        found = [*self.running, *(self.containers.sources if self.containers else ())]
+        if self.unit:
+            found.append(
+                env_sources.Source(env_sources.UNIT, self.unit.path, self.unit.values, unclear=self.unit.unclear)
+            )
+        return [*found, env_sources.of_file(self.file)] if self.file else found
+
+
+def _read(params: t.Mapping[str, t.Any], run: Run) -> _Read:
+    read = _Read(run)
+    if params.get("file"):
+        read.file = read.env_file("env file", params["file"])
+    if params.get("process"):
+        chosen = params["process"]
+        read.running = read.attempt("running process", lambda: env_sources.of_processes(chosen, run=run)) or []
+    if params.get("container"):
+        chosen = params["container"]
+        read.containers = read.attempt("containers", lambda: env_sources.of_containers(chosen, run=run))
+    if params.get("unit_file"):
+        read.unit = read.attempt("unit file", lambda: _unit(params["unit_file"], run))
     if params.get("example_file"):
-        example_path = params["example_file"]
-        try:
-            example = run.once(("env file", example_path), lambda: envfile.read(example_path)).parsed.values
-        except GoliveError as problem:
-            problems.append(("example file", problem.message, problem.remedy))
-    if problems and not file and not running:
-        return Facts(looked=(), problems=tuple(problems))
-    values = _Values(file, running)
+        example = read.env_file("example file", params["example_file"])
+        read.example = example.parsed if example else None
+    return read
+
+
+def _unit(path: str, run: Run) -> systemd_unit.Unit:
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import systemd_unit
+
+    return run.once(("systemd unit", path), lambda: systemd_unit.read(path))
+
+
+def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
+    """Read each place, and look at each variable here, so that no secret goes further. Raises BadInput."""
+    _refuse_unusable(params)
+    read = _read(params, run)
+    file, sources = read.file, read.sources()
+    expected, missing = (read.containers.expected, read.containers.missing) if read.containers else ((), ())
+    if not sources:
+        return Facts(looked=(), expected_containers=expected, missing_containers=missing, problems=tuple(read.problems))
+    values = env_sources.Values(sources)
+    example = read.example.values if read.example else {}
     run.scrub.learn(_secret_values(values, params))
     return Facts(
         looked=tuple(_looked(rule, values, example) for rule in params["rules"]),
@@ -237,58 +333,42 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         mode=file.mode if file else None,
         oddities=tuple(str(oddity) for oddity in file.parsed.oddities) if file else (),
         conflicts=tuple(o.name for o in file.parsed.oddities if o.name and "another value" in o.what) if file else (),
-        processes=tuple(f"{process.name} ({process.pid})" for process in running),
-        # A second of slack: start times come in clock ticks after a boot time in whole seconds.
-        is_stale=any(process.started_at + 1 < file.changed_at for process in running) if file and running else None,
+        places={source.kind: values.labels(source.kind) for source in sources if source.kind != env_sources.FILE},
+        is_stale=_stale(file, sources),
+        expected_containers=expected,
+        missing_containers=missing,
+        left_out=read.unit.left_out if read.unit else None,
         alike=_alike(values, params.get("distinct") or ()),
         missing_distinct=tuple(name for name in params.get("distinct") or () if not values.get(name)),
         reckoned=tuple(env_arithmetic.reckoned(claim, values.get, run=run) for claim in params.get("fits") or ()),
         forbidden=_forbidden(values, params),
-        problems=tuple(problems),
+        **_documented(read, params),
+        not_searched=tuple(name for name in values.unclear_names() if name not in params["forbidden_except"]),
+        problems=tuple(read.problems),
     )
 
 
-class _Values:
-    """The effective values: a running process's before the file's."""
-
-    def __init__(self, file: envfile.EnvFile | None, running: t.Sequence[envfile.Process]) -> None:
-        self.in_file = file.parsed.values if file else {}
-        self.running = running
-        self.has_file = file is not None
-
-    def get(self, name: str) -> str | None:
-        for process in self.running:
-            if name in process.values:
-                return process.values[name]
-        return self.in_file.get(name)
-
-    def everywhere(self, name: str) -> dict[str, str]:
-        """Each value that the name has, with where: the next start of the service takes the file's."""
-        found = {process.values[name]: "in the process" for process in self.running if name in process.values}
-        if name in self.in_file:
-            found[self.in_file[name]] = "in the file" if self.in_file[name] not in found else ""
-        return found if len(found) > 1 else dict.fromkeys(found, "")
-
-    def source(self, name: str) -> str:
-        return "process" if any(name in process.values for process in self.running) else "file"
-
-    def differs(self, name: str) -> bool:
-        seen = {process.values[name] for process in self.running if name in process.values}
-        if name in self.in_file:
-            seen.add(self.in_file[name])
-        return len(seen) > 1
-
-    def divides(self, name: str) -> bool:
-        return len({process.values.get(name) for process in self.running}) > 1
-
-    def names(self) -> list[str]:
-        # A process also inherits PATH, HOME and the like, which nobody declared for the service.
-        return (
-            sorted(self.in_file) if self.has_file else sorted({n for process in self.running for n in process.values})
-        )
+def _documented(read: _Read, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What file and example do not have in common, where both could be read and it was asked for."""
+    if params["documented"] != "required" or read.file is None or read.example is None:
+        return {}
+    held, told = read.file.parsed.values, read.example
+    excused = {rule["name"] for rule in params["rules"] if rule.get("optional") or rule["kind"] == "absent"}
+    return {
+        "undocumented": tuple(sorted(held.keys() - told.values.keys() - set(told.commented))),
+        "left_unset": tuple(sorted(told.values.keys() - held.keys() - excused)),
+    }
 
 
-def _secret_values(values: _Values, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+def _stale(file: envfile.EnvFile | None, sources: t.Sequence[env_sources.Source]) -> dict[str, bool]:
+    if file is None:
+        return {}
+    # A second of slack: start times come in clock ticks after a boot time in whole seconds.
+    is_older = [(source.kind, source.since + 1 < file.changed_at) for source in sources if source.since is not None]
+    return {kind: any(older for other, older in is_older if other == kind) for kind, _older in is_older}
+
+
+def _secret_values(values: env_sources.Values, params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for rule in params["rules"]:
         for value in values.everywhere(rule["name"]):
             if rule["kind"] in _SECRET_KINDS and len(value) >= _SHORTEST_LEARNED:
@@ -300,13 +380,13 @@ def _secret_values(values: _Values, params: t.Mapping[str, t.Any]) -> t.Iterator
                     yield password
 
 
-def _looked(rule: t.Mapping[str, t.Any], values: _Values, example: t.Mapping[str, str]) -> Looked:
+def _looked(rule: t.Mapping[str, t.Any], values: env_sources.Values, example: t.Mapping[str, str]) -> Looked:
     name, kind = rule["name"], rule["kind"]
     value = values.get(name)
     if kind == "any_of":
         return _looked_at_groups(rule, values)
     if value is None:
-        return Looked(name)
+        return Looked(name, unclear=values.why_unclear(name))
     seen = Looked(
         name,
         is_set=True,
@@ -314,8 +394,9 @@ def _looked(rule: t.Mapping[str, t.Any], values: _Values, example: t.Mapping[str
         source=values.source(name),
         length=len(value),
         shown=value if kind in _SHOWN_KINDS else None,
-        differs=values.differs(name),
-        divides=values.divides(name),
+        differs=values.differing(name),
+        divides=values.divided(name),
+        only_in_file=values.is_only_in_file(name),
         equals_example=kind in _SECRET_KINDS and bool(value) and value in example.values(),
     )
     if seen.is_empty or kind not in _LOOKS:
@@ -324,7 +405,12 @@ def _looked(rule: t.Mapping[str, t.Any], values: _Values, example: t.Mapping[str
 
 
 def _looked_at_number(seen: Looked, rule: t.Mapping[str, t.Any], value: str) -> Looked:
-    return dataclasses.replace(seen, number=_number(value))
+    if not rule.get("unit"):
+        return dataclasses.replace(seen, number=_number(value))
+    try:
+        return dataclasses.replace(seen, number=_bound(rule, value, option=seen.name))
+    except BadInput:  # it is the variable that is wrong, not an option
+        return seen
 
 
 def _looked_at_text(seen: Looked, rule: t.Mapping[str, t.Any], value: str) -> Looked:
@@ -333,8 +419,12 @@ def _looked_at_text(seen: Looked, rule: t.Mapping[str, t.Any], value: str) -> Lo
     return dataclasses.replace(seen, wrong=faults[0] if faults else None, shown=shown)
 
 
-def _looked_at_groups(rule: t.Mapping[str, t.Any], values: _Values) -> Looked:
+def _looked_at_groups(rule: t.Mapping[str, t.Any], values: env_sources.Values) -> Looked:
     complete, half = [], []
+    for name in (str(name) for group in rule["groups"] for name in group):
+        why = values.why_unclear(name)
+        if why:
+            return Looked(rule["name"], unclear=f"depends on {name}, which {why}")
     for group in rule["groups"]:
         names = [str(name) for name in group]
         there = [name for name in names if (values.get(name) or "").strip()]
@@ -516,7 +606,7 @@ _LOOKS: dict[str, t.Callable[[Looked, t.Mapping[str, t.Any], str], Looked]] = {
 }
 
 
-def _alike(values: _Values, names: t.Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def _alike(values: env_sources.Values, names: t.Sequence[str]) -> tuple[tuple[str, ...], ...]:
     by_value: dict[str, list[str]] = {}
     for name in names:
         value = values.get(name)
@@ -525,7 +615,7 @@ def _alike(values: _Values, names: t.Sequence[str]) -> tuple[tuple[str, ...], ..
     return tuple(tuple(group) for group in by_value.values() if len(group) > 1)
 
 
-def _forbidden(values: _Values, params: t.Mapping[str, t.Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _forbidden(values: env_sources.Values, params: t.Mapping[str, t.Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     names = [name for name in values.names() if name not in params["forbidden_except"]]
     found = []
     for pattern in dict.fromkeys(params.get("forbidden_patterns") or ()):
@@ -545,22 +635,34 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         yield unknown(name, message.rstrip("."), remedy=remedy)
     if facts.mode is not None:
         yield from _judge_file(facts, facts.mode, params)
-    if facts.is_stale is not None:
+    yield from _judge_documentation(facts, params)
+    if facts.expected_containers:
+        yield _judge_containers(facts)
+    if facts.left_out is not None:
+        yield _judge_unit(facts.left_out, params["unit_file"])
+    for kind, is_stale in facts.is_stale.items():
         yield holds(
-            "running process",
-            not facts.is_stale,
-            measured="older than the file" if facts.is_stale else "newer than the file",
+            kind,
+            not is_stale,
+            measured="older than the file" if is_stale else "newer than the file",
             expected="newer than the file",
-            sentence=f"{facts.file} was changed after {', '.join(facts.processes)} started",
+            sentence=f"{facts.file} was changed after {', '.join(facts.places[kind])} {_BEGAN[kind]}",
             remedy="Restart the service, or what was checked is not what runs.",
             level="warn",
         )
     labels = told_apart(rule["name"] for rule in params["rules"])
     for label, rule, seen in zip(labels, params["rules"], facts.looked):
-        yield from _judge_rule({**rule, "name": label}, seen, facts.processes)
+        yield from _judge_rule({**rule, "name": label}, seen, facts.places)
     if not facts.looked:
         return
     for pattern, names in facts.forbidden:
+        if facts.not_searched and not names:
+            yield unknown(
+                f"values free of /{pattern}/",
+                f"{', '.join(facts.not_searched)} cannot be searched for /{pattern}/",
+                remedy=_ELSEWHERE,
+            )
+            continue
         yield holds(
             f"values free of /{pattern}/",
             not names,
@@ -571,6 +673,52 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if params.get("distinct"):
         yield from _judge_distinct(facts, params)
     yield from env_arithmetic.judge(facts.reckoned, params.get("fits") or ())
+
+
+def _judge_documentation(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if facts.undocumented is None or facts.left_unset is None:
+        return
+    undocumented, left_unset = ", ".join(facts.undocumented), ", ".join(facts.left_unset)
+    yield holds(
+        "documented variables",
+        not undocumented,
+        measured=undocumented or "all",
+        expected="all",
+        sentence=f"{params['example_file']} does not tell of {undocumented}",
+        remedy="Write it into the example, without its value, or take it out of the file.",
+    )
+    yield holds(
+        "variables of the example",
+        not left_unset,
+        measured=f"without {left_unset}" if left_unset else "all",
+        expected="all",
+        sentence=f"{facts.file} lacks {left_unset}, which {params['example_file']} has",
+        remedy="Set it, or comment it out in the example where the application can do without.",
+    )
+
+
+def _judge_containers(facts: Facts) -> Criterion:
+    count, missing = len(facts.expected_containers), facts.missing_containers
+    return holds(
+        "containers",
+        not missing,
+        measured=f"{count - len(missing)} of {count} there",
+        expected=plain(facts.expected_containers),
+        sentence=f"there is no {plain(missing)}: {count - len(missing)} of {count} are there",
+        remedy="docker ps --all tells what there is.",
+    )
+
+
+def _judge_unit(left_out: t.Sequence[str], path: str) -> Criterion:
+    told = "; ".join(left_out)
+    return holds(
+        "unit file syntax",
+        not left_out,
+        measured=told or "clean",
+        expected="clean",
+        sentence=f"systemd leaves out what is written: {told}",
+        remedy=f"systemd-analyze verify {path} says the same; systemd.exec(5) tells how it is written.",
+    )
 
 
 def _judge_file(facts: Facts, mode: int, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -611,9 +759,13 @@ def _judge_distinct(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[C
     )
 
 
-def _judge_rule(rule: t.Mapping[str, t.Any], seen: Looked, processes: t.Sequence[str]) -> t.Iterator[Criterion]:
+def _judge_rule(
+    rule: t.Mapping[str, t.Any], seen: Looked, places: t.Mapping[str, t.Sequence[str]]
+) -> t.Iterator[Criterion]:
     name, kind, level = rule["name"], rule["kind"], rule["level"]
-    if kind == "any_of":
+    if seen.unclear and not seen.is_set:
+        yield unknown(name, f"{name} {seen.unclear}", remedy=_ELSEWHERE)
+    elif kind == "any_of":
         yield from _judge_groups(name, seen, level)
     elif kind == "absent":
         yield one_of(name, "set" if seen.is_set else "not set", ["not set"], level=level)
@@ -625,27 +777,48 @@ def _judge_rule(rule: t.Mapping[str, t.Any], seen: Looked, processes: t.Sequence
         else:
             yield holds(name, False, measured=state, expected="set", sentence=f"{name} is {state}", level=level)
     else:
-        if seen.divides:
-            yield holds(
-                f"{name} among the processes",
-                False,
-                measured="different",
-                expected="the same",
-                sentence=f"{name} is not the same in all of {', '.join(processes[:_TOLD])}",
-                remedy="Give them one value and restart them, or say by pattern which processes are meant.",
-                level=level,
-            )
-        elif seen.differs:
-            yield holds(
-                f"{name} in file and process",
-                False,
-                measured="different",
-                expected="the same",
-                sentence=f"{name} has one value in the file and another one in the running process",
-                remedy="Restart the service, or correct the file.",
-                level=level,
-            )
+        yield from _judge_agreement(name, seen, places, level)
         yield from _judge_value(rule, seen)
+
+
+def _judge_agreement(
+    name: str, seen: Looked, places: t.Mapping[str, t.Sequence[str]], level: str
+) -> t.Iterator[Criterion]:
+    """Nothing where all places that have the variable have one value."""
+    if seen.divides:
+        yield holds(
+            f"{name} among the {_ALL_OF[seen.divides]}",
+            False,
+            measured="different",
+            expected="the same",
+            sentence=f"{name} is not the same in all of {', '.join(places[seen.divides][:_TOLD])}",
+            remedy="Give them one value and restart them, or say more narrowly which are meant.",
+            level=level,
+        )
+    elif seen.only_in_file:
+        yield holds(
+            f"{name} in file and container",
+            False,
+            measured="only in the file",
+            expected="the same",
+            sentence=f"{name} is in the file, and the container was made without it",
+            remedy="Name the file in env_file of the service, and make its container anew.",
+            level=level,
+        )
+    elif seen.differs:
+        first, *others, last = seen.differs
+        told = f"one value in the {first} and another one in the {last}"
+        if others:
+            told = f"not one value in the {', the '.join([first, *others])} and the {last}"
+        yield holds(
+            f"{name} in {' and '.join(env_sources.short(kind) for kind in seen.differs)}",
+            False,
+            measured="different",
+            expected="the same",
+            sentence=f"{name} has {told}",
+            remedy="Restart the service, or correct the file.",
+            level=level,
+        )
 
 
 def _judge_groups(name: str, seen: Looked, level: str) -> t.Iterator[Criterion]:
@@ -750,19 +923,33 @@ def _judge_boolean(rule: t.Mapping[str, t.Any], seen: Looked) -> t.Iterator[Crit
     yield holds(rule["name"], good, measured=seen.shown, expected=expected, level=rule["level"])
 
 
+#: What a number is called by its unit, and how it is written.
+_MEASURES: dict[str | None, tuple[str, t.Callable[[float], t.Any]]] = {
+    None: ("a number", lambda number: number),
+    "size": ("a size such as 512MB or 1GiB", lambda number: units.size_text(int(number))),
+    "duration": ("a span of time such as 30s or 15m", units.span_text),
+}
+
+
 def _judge_number(rule: t.Mapping[str, t.Any], seen: Looked) -> t.Iterator[Criterion]:
-    name, level = rule["name"], rule["level"]
-    if seen.number is None:
-        yield holds(name, False, measured=seen.shown, expected="a number", level=level)
+    name, level, number = rule["name"], rule["level"], seen.number
+    called, told = _MEASURES[rule.get("unit")]
+    if number is None:
+        yield holds(name, False, measured=seen.shown, expected=called, level=level)
         return
-    if rule.get("value") is not None:
-        yield holds(
-            name, _number(rule["value"]) == seen.number, measured=seen.number, expected=rule["value"], level=level
-        )
-    if rule.get("min") is not None:
-        yield at_least(f"{name} (lower bound)", seen.number, rule["min"], level=level)
-    if rule.get("max") is not None:
-        yield at_most(f"{name} (upper bound)", seen.number, rule["max"], level=level)
+    value, lowest, highest = (
+        None if rule.get(option) is None else _bound(rule, rule[option], option=option)
+        for option in ("value", "min", "max")
+    )
+    measured = told(number)
+    if value is not None:
+        yield holds(name, number == value, measured=measured, expected=rule["value"], level=level)
+    if lowest is not None:
+        expected = f"at least {plain(told(lowest))}"
+        yield holds(f"{name} (lower bound)", number >= lowest, measured=measured, expected=expected, level=level)
+    if highest is not None:
+        expected = f"at most {plain(told(highest))}"
+        yield holds(f"{name} (upper bound)", number <= highest, measured=measured, expected=expected, level=level)
 
 
 def evidence(facts: Facts) -> dict[str, t.Any]:
@@ -770,7 +957,9 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
     return {
         "file": facts.file or None,
         "file_mode": f"{facts.mode:04o}" if facts.mode is not None else None,
-        "processes": list(facts.processes),
+        "processes": list(facts.places.get(env_sources.PROCESS, ())),
+        "containers": list(facts.places.get(env_sources.CONTAINER, ())),
+        "unit_file": next(iter(facts.places.get(env_sources.UNIT, ())), None),
         "variables": [
             {
                 key: value

@@ -145,6 +145,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         yield one_of("number of GPUs", reading.count, [params["count"]], remedy=remedy)
     else:
         yield at_least("number of GPUs", reading.count, params["min_count"])
+        if params["devices"] is None and facts.pci_gpus is not None and reading.count is not None:
+            yield _judge_bus(facts.pci_gpus, reading.count)
     if params["min_driver"] is not None:
         yield holds(
             "driver",
@@ -155,6 +157,18 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     yield from _judge_devices(facts, params)
     if "xid" in (params["no_errors"] or ()):
         yield _judge_xids(facts, params)
+
+
+def _judge_bus(on_bus: int, in_nvml: int) -> Criterion:
+    """One that the driver does not run is on the bus all the same."""
+    shown = min(on_bus, in_nvml)
+    return holds(
+        "GPUs on the bus",
+        in_nvml >= on_bus,
+        measured=f"{shown} of {on_bus} shown by NVML",
+        expected="all shown by NVML",
+        remedy="Look for NVRM and Xid in dmesg. If the others are not for this host or container, say with count how many are.",
+    )
 
 
 def _judge_devices(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge the host: space, memory, load, ports, files, commands, processes, accounts, clock, kernel.
+"""Judge the host: space, memory, load, ports, files, commands, processes, accounts, clock, kernel and its settings.
 
 Sizes are compared in bytes and shown in GB and GiB, since checklists write GB and tools print GiB. What can sleep in the
 kernel (statvfs on a network file system) runs in a child that is killed. Clients of what few items ask for are imported
@@ -50,6 +50,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.patterns imp
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
 
+if t.TYPE_CHECKING:
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import kernels, time_sync
+
 NAME = "check_host"
 
 _LEVEL: dict[str, t.Any] = {"type": "str", "choices": ["fail", "warn"], "default": "fail"}
@@ -85,6 +88,8 @@ ARGUMENT_SPEC: Spec = {
     "max_load_per_cpu": {"type": "float"},
     "max_open_files_percent": {"type": "float"},
     "min_kernel": {"type": "str"},
+    "pending_reboot": {"type": "str", "choices": ["refused", "warn"]},
+    "sysctl": {"type": "dict"},
     "ports": {
         "type": "list",
         "elements": "dict",
@@ -98,11 +103,13 @@ ARGUMENT_SPEC: Spec = {
     "clock": {
         "type": "dict",
         "options": {
-            "url": {"type": "str", "required": True},
+            "url": {"type": "str"},
             "max_skew": {"type": "float", "default": 5.0},
             "ca_file": {"type": "path"},
+            "synchronised": {"type": "str", "choices": ["required"]},
             "level": _LEVEL,
         },
+        "required_one_of": [["url", "synchronised"]],
     },
     "users": {
         "type": "list",
@@ -158,6 +165,11 @@ ARGUMENT_SPEC: Spec = {
 _ASPECTS = tuple(ARGUMENT_SPEC)
 _LISTS = tuple(name for name, option in ARGUMENT_SPEC.items() if option["type"] == "list")
 CONSTRAINTS: Constraints = {"required_one_of": [list(_ASPECTS)]}
+#: A setting as sysctl(8) takes it: dots and slashes stand for each other, and the first of them tells which separates.
+_SETTING = re.compile(r"[\w-]+(?:[./][\w:@-]+)+")
+#: A bound that is above the whole memory by less than this may well mean what the host was sold with.
+_KEPT_BACK = 1.1
+_BOUNDS = ("at_least", "at_most")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,10 +192,14 @@ class Facts:
     load: tuple[float, float, float] | Problem | None = None
     open_files: tuple[int, int] | Problem | None = None
     kernel: str = ""
+    reboot: kernels.Reboot | Problem | None = None
+    #: In the option's order.
+    sysctl: tuple[str | Problem, ...] = ()
     #: open, closed, silent (packets are swallowed) or a problem.
     ports: tuple[str | Problem, ...] = ()
     skew_seconds: float | Problem | None = None
     skew_uncertainty: float = 0.0
+    synchronisation: time_sync.Synchronisation | Problem | None = None
     users: tuple[tuple[str, ...] | None, ...] = ()
     files: tuple[host.FileSeen | Problem, ...] = ()
     commands: tuple[Completed | Problem, ...] = ()
@@ -213,6 +229,23 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for wanted in params.get("processes") or ():
         compiled(wanted["pattern"], option="processes.pattern")
     versions.require_version(params.get("min_kernel"), option="min_kernel")
+    _refuse_unusable_settings(params.get("sysctl"))
+
+
+def _refuse_unusable_settings(settings: t.Mapping[str, t.Any] | None) -> None:
+    if settings == {}:
+        raise BadInput("sysctl is empty, so nothing would be judged by it.")
+    for name, bound in (settings or {}).items():
+        if not _SETTING.fullmatch(str(name)):
+            raise BadInput(f"sysctl: {name!r} is no setting, expected a name such as vm.max_map_count.")
+        if isinstance(bound, t.Mapping):
+            strange = [key for key in bound if key not in _BOUNDS]
+            if strange or not bound or not all(re.fullmatch(r"-?\d+", str(value)) for value in bound.values()):
+                raise BadInput(
+                    f"sysctl: {name} has a bound that is none, expected at_least or at_most with a whole number."
+                )
+        elif isinstance(bound, (bool, list)) or bound is None or not str(bound).strip():
+            raise BadInput(f"sysctl: {name} needs a number, a text, or at_least or at_most.")
 
 
 def _refuse_unusable_addresses(params: t.Mapping[str, t.Any]) -> None:
@@ -220,7 +253,7 @@ def _refuse_unusable_addresses(params: t.Mapping[str, t.Any]) -> None:
 
     for wanted in params.get("ports") or ():
         http.host_and_port(f"{_bracketed(wanted['host'])}:{wanted['port']}")
-    if params.get("clock"):
+    if (params.get("clock") or {}).get("url"):
         http.origin_of(params["clock"]["url"])
 
 
@@ -282,12 +315,16 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     ask("max_load_per_cpu", lambda item: run.once("loadavg", host.load))
     ask("max_open_files_percent", lambda item: run.once("file-nr", host.file_descriptors))
     ask("ports", lambda item: _port(item["host"], item["port"], run.deadline))
-    ask("clock", lambda item: _skew(item, run))
+    ask("pending_reboot", lambda item: _reboot())
+    ask("sysctl", lambda item: tuple(_or_problem(functools.partial(host.setting, _below_sys(name))) for name in item))
+    ask("clock", lambda item: _skew(item, run) if item.get("url") else None)
+    if (params.get("clock") or {}).get("synchronised"):
+        jobs.append(("synchronised", lambda: _or_problem(lambda: _synchronisation(run))))
     ask("users", lambda item: _groups(item["name"]))
     ask("files", _file)
     ask("commands", lambda item: _command(item, run))
     ask("processes", lambda item: _processes(item["pattern"]))
-    seen: dict[str, list[t.Any]] = {aspect: [] for aspect in _ASPECTS}
+    seen: dict[str, list[t.Any]] = {aspect: [] for aspect in (*_ASPECTS, "synchronised")}
     for (aspect, _job), result in zip(jobs, side_by_side([job for _aspect, job in jobs], deadline=run.deadline)):
         if isinstance(result, BadInput):
             raise result
@@ -300,15 +337,43 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         load=seen["max_load_per_cpu"][0] if seen["max_load_per_cpu"] else None,
         open_files=seen["max_open_files_percent"][0] if seen["max_open_files_percent"] else None,
         kernel=host.kernel_release(),
+        reboot=seen["pending_reboot"][0] if seen["pending_reboot"] else None,
+        sysctl=_of_settings(seen["sysctl"], params),
         ports=tuple(seen["ports"]),
         skew_seconds=skew[0] if isinstance(skew, tuple) else skew,
         skew_uncertainty=skew[1] if isinstance(skew, tuple) else 0.0,
+        synchronisation=seen["synchronised"][0] if seen["synchronised"] else None,
         users=tuple(seen["users"]),
         files=tuple(seen["files"]),
         commands=tuple(seen["commands"]),
         processes=tuple(seen["processes"]),
         now=run.clock.now().timestamp(),
     )
+
+
+def _reboot() -> kernels.Reboot:
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import kernels
+
+    return kernels.reboot()
+
+
+def _synchronisation(run: Run) -> time_sync.Synchronisation:
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import time_sync
+
+    return run.once("time synchronisation", lambda: time_sync.synchronisation(deadline=run.deadline))
+
+
+def _below_sys(name: str) -> str:
+    """The path of a setting below /proc/sys."""
+    first = re.search(r"[./]", name)
+    return name if first and first[0] == "/" else name.translate(str.maketrans("./", "/."))
+
+
+def _of_settings(answered: t.Sequence[t.Any], params: t.Mapping[str, t.Any]) -> tuple[str | Problem, ...]:
+    """One answer for each setting, also where none came in time."""
+    if answered and isinstance(answered[0], Problem):
+        return (answered[0],) * len(params["sysctl"])
+    return answered[0] if answered else ()
 
 
 def _port(name: str, port: int, deadline: Deadline) -> str:
@@ -380,10 +445,14 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if params.get("memory"):
         yield from _judge_memory(params["memory"], facts.memory)
     yield from _judge_kernel(facts, params)
+    if params.get("pending_reboot"):
+        yield from _judge_reboot(facts.reboot, level="fail" if params["pending_reboot"] == "refused" else "warn")
+    for (name, bound), value in zip((params.get("sysctl") or {}).items(), facts.sysctl):
+        yield from _judge_setting(str(name), bound, value)
     for label, wanted, port in _labelled(params, "ports", facts.ports):
         yield _judge_port(label, wanted, port)
     if params.get("clock"):
-        yield _judge_skew(params["clock"], facts)
+        yield from _judge_clock(params["clock"], facts)
     for label, wanted, groups in _labelled(params, "users", facts.users):
         yield from _judge_user(label, wanted, groups)
     for label, wanted, file in _labelled(params, "files", facts.files):
@@ -501,7 +570,10 @@ def _judge_memory(wanted: t.Mapping[str, t.Any], seen: t.Any) -> t.Iterator[Crit
         yield _size_at_least("available memory", seen.available_bytes, bound, remedy=remedy, level=level)
     if wanted.get("min_total"):
         bound = size_bytes(wanted["min_total"], option="memory.min_total")
-        yield _size_at_least("total memory", seen.total_bytes, bound, remedy="", level=level)
+        remedy = ""
+        if seen.total_bytes < bound <= seen.total_bytes * _KEPT_BACK:
+            remedy = "Firmware and kernel keep a part of what a host is sold with: min_total in GB, such as 16GB, leaves them 7 %."
+        yield _size_at_least("total memory", seen.total_bytes, bound, remedy=remedy, level=level)
     if wanted.get("max_swap_used_percent") is not None:
         used = seen.swap_total_bytes - seen.swap_free_bytes
         share = round(100.0 * used / seen.swap_total_bytes, 1) if seen.swap_total_bytes else 0.0
@@ -528,11 +600,81 @@ def _judge_kernel(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cri
         yield holds("kernel", good, measured=facts.kernel, expected=f"at least {params['min_kernel']}")
 
 
+def _judge_reboot(seen: kernels.Reboot | Problem | None, *, level: str) -> t.Iterator[Criterion]:
+    if seen is None or isinstance(seen, Problem):
+        yield _unseen("pending reboot", seen)
+        return
+    remedy = "Reboot the host before the release, and judge it again."
+    cause = f", because of {', '.join(seen.packages)}" if seen.packages else ""
+    yield holds(
+        "pending reboot",
+        not seen.is_asked_for,
+        measured=f"asked for{cause}" if seen.is_asked_for else "not asked for",
+        expected="not asked for",
+        sentence=f"the host asks for a reboot{cause}",
+        remedy=remedy,
+        level=level,
+    )
+    if seen.runs_newest is None:
+        yield unknown(
+            "running kernel",
+            f"neither /boot nor /lib/modules has a kernel of the flavour of {seen.running}, so whether it is the newest is not known",
+            remedy="Ask on the host itself where this is a container; a kernel from outside is its provider's to tell of.",
+        )
+        return
+    yield holds(
+        "running kernel",
+        seen.runs_newest,
+        measured=seen.running,
+        expected=f"{seen.newest}, the newest that is installed",
+        remedy=remedy,
+        level=level,
+    )
+
+
+def _judge_setting(name: str, bound: t.Any, value: str | Problem) -> t.Iterator[Criterion]:
+    if isinstance(value, Problem):
+        yield _unseen(name, value)
+        return
+    remedy = f"sysctl --write {name}=VALUE sets it, and a file in /etc/sysctl.d after the next boot too."
+    if not isinstance(bound, t.Mapping):
+        yield one_of(name, value, [" ".join(str(bound).split())], remedy=remedy)
+        return
+    number = int(value) if re.fullmatch(r"-?\d+", value) else None
+    if number is None:
+        yield unknown(name, f"{name} is {value!r}, which is not one number", remedy="Write its exact value instead.")
+        return
+    if "at_least" in bound:
+        yield at_least(f"{name} (lower bound)", number, int(bound["at_least"]), remedy=remedy)
+    if "at_most" in bound:
+        yield at_most(f"{name} (upper bound)", number, int(bound["at_most"]), remedy=remedy)
+
+
 def _judge_port(name: str, wanted: t.Mapping[str, t.Any], seen: str | Problem) -> Criterion:
     if isinstance(seen, Problem):
         return _unseen(name, seen)
     allowed = ["open"] if wanted["expect"] == "open" else ["closed", "silent"]
     return holds(name, seen in allowed, measured=seen, expected=wanted["expect"], level=wanted["level"])
+
+
+def _judge_clock(wanted: t.Mapping[str, t.Any], facts: Facts) -> t.Iterator[Criterion]:
+    if wanted.get("url"):
+        yield _judge_skew(wanted, facts)
+    if not wanted.get("synchronised"):
+        return
+    name, seen = "clock synchronisation", facts.synchronisation
+    if seen is None or isinstance(seen, Problem):
+        yield _unseen(name, seen)
+        return
+    yield holds(
+        name,
+        seen.holds,
+        measured=f"{'synchronised' if seen.holds else 'not synchronised'}, says {seen.said_by}",
+        expected="synchronised",
+        sentence=f"the clock is not synchronised, says {seen.said_by}",
+        remedy="Look at timedatectl or chronyc tracking.",
+        level=wanted["level"],
+    )
 
 
 def _judge_skew(wanted: t.Mapping[str, t.Any], facts: Facts) -> Criterion:
@@ -671,10 +813,14 @@ def _judge_processes(name: str, wanted: t.Mapping[str, t.Any], count: t.Any) -> 
 def evidence(facts: Facts) -> dict[str, t.Any]:
     """What was seen, aspect by aspect; file contents and command output are left out."""
     told: dict[str, t.Any] = {"kernel": facts.kernel, "cpus": facts.cpus}
-    for name in ("paths", "memory", "load", "open_files", "ports", "skew_seconds", "processes"):
+    for name in ("paths", "memory", "load", "open_files", "reboot", "ports", "skew_seconds", "processes"):
         value = getattr(facts, name)
         if value not in (None, ()):
             told[name] = _plain(value)
+    if facts.sysctl:
+        told["sysctl"] = _plain(facts.sysctl)
+    if facts.synchronisation is not None:
+        told["synchronisation"] = _plain(facts.synchronisation)
     if facts.files:
         told["files"] = [{key: value for key, value in _plain(file).items() if key != "text"} for file in facts.files]
     if facts.commands:

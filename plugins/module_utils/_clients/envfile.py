@@ -26,6 +26,8 @@ _MOST_BYTES = 4 * 1024 * 1024
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(?P<sign>=)?[ \t]*")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
 _SINGLE = re.compile(r"'(?P<value>(?:[^'\\]|\\.)*)'", re.DOTALL)
+#: An assignment that somebody commented out, as examples do with what may be left out.
+_COMMENTED = re.compile(r"#[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=")
 _REST_OF_LINE = re.compile(r"[ \t]*(?:#[^\n]*)?(?=\n|\Z)")
 #: States in /proc/<pid>/stat of a process that has ended and was not yet waited for.
 _ENDED = ("Z", "X", "x")
@@ -50,6 +52,8 @@ class Parsed:
 
     values: dict[str, str]
     oddities: tuple[Oddity, ...]
+    #: Names of assignments that are commented out, ``# NAME=``.
+    commented: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,19 +94,25 @@ def parse(octets: bytes) -> Parsed:
         )
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     values: dict[str, str] = {}
+    commented: dict[str, None] = {}
     position = 0
     while position < len(text):
-        position = _statement(text, position, values, oddities)
-    return Parsed(values, tuple(oddities))
+        position = _statement(text, position, values, oddities, commented)
+    return Parsed(values, tuple(oddities), tuple(commented))
 
 
-def _statement(text: str, position: int, values: dict[str, str], oddities: list[Oddity]) -> int:
+def _statement(
+    text: str, position: int, values: dict[str, str], oddities: list[Oddity], commented: dict[str, None]
+) -> int:
     """Read one line (a quoted value may span several); the position after it."""
     end = text.find("\n", position)
     end = len(text) if end < 0 else end
     line_number = text.count("\n", 0, position) + 1
     stripped = text[position:end].strip()
     if not stripped or stripped.startswith("#"):
+        assignment = _COMMENTED.match(stripped)
+        if assignment:
+            commented[assignment[1]] = None
         return end + 1
     head = _ASSIGNMENT.match(text, position)
     if head is None or not head["sign"]:

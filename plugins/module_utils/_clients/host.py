@@ -147,6 +147,23 @@ def file_descriptors(proc: str = "/proc") -> tuple[int, int]:
         raise UnexpectedAnswer(f"{proc}/sys/fs/file-nr cannot be read.")
 
 
+def setting(path: str, proc: str = "/proc") -> str:
+    """A kernel setting by its path below /proc/sys, blanks between its values. Raises Unreachable, Denied."""
+    place = f"{proc}/sys/{path}"
+    try:
+        with open(place, encoding="ascii", errors="replace") as stream:
+            return " ".join(stream.read(65536).split())
+    except FileNotFoundError:
+        raise Unreachable(
+            f"This kernel has no setting {path.replace('/', '.')}.",
+            remedy="Load the module that it belongs to, or correct its name: sysctl --all tells what there is.",
+        )
+    except PermissionError:
+        raise Denied(f"{place} may not be read by user id {os.geteuid()}.", remedy="Run this item with become: true.")
+    except OSError as problem:
+        raise Unreachable(f"{place} cannot be read: {problem.strerror}.")
+
+
 def file_seen(path: str, *, with_text: bool = False, with_sha256: bool = False) -> FileSeen:
     """A file's facts; kind ``absent`` where there is none. Raises Denied, Unreachable, UnexpectedAnswer."""
     try:

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host
-from ansible_collections.opsready.golive.plugins.module_utils._clients import host
+from ansible_collections.opsready.golive.plugins.module_utils._clients import host, kernels, time_sync
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer, Unreachable
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
@@ -27,9 +27,12 @@ FACTS = check_host.Facts(
     load=(1.0, 4.0, 2.0),
     open_files=(100, 1000),
     kernel="6.1.0-28-amd64",
+    reboot=kernels.Reboot(False, (), "6.1.0-28-amd64", "6.1.0-28-amd64"),
+    sysctl=("10",),
     ports=("open",),
     skew_seconds=0.2,
     skew_uncertainty=0.6,
+    synchronisation=time_sync.Synchronisation(True, "the kernel"),
     users=(("adm", "archive"),),
     processes=(2,),
 )
@@ -72,6 +75,15 @@ def judgement(params: dict[str, t.Any], **change: t.Any) -> Judgement:
         ({"min_kernel": "5.10"}, "pass"),
         ({"min_kernel": "6.1.0"}, "pass"),
         ({"min_kernel": "6.10"}, "fail"),
+        ({"pending_reboot": "refused"}, "pass"),
+        ({"sysctl": {"vm.swappiness": 10}}, "pass"),
+        ({"sysctl": {"vm.swappiness": "10"}}, "pass"),
+        ({"sysctl": {"vm.swappiness": 60}}, "fail"),
+        ({"sysctl": {"vm.swappiness": {"at_least": 10, "at_most": 10}}}, "pass"),
+        ({"sysctl": {"vm.swappiness": {"at_least": 11}}}, "fail"),
+        ({"sysctl": {"vm.swappiness": {"at_most": "9"}}}, "fail"),
+        ({"clock": {"synchronised": "required"}}, "pass"),
+        ({"clock": {"synchronised": "required", "url": "http://h/", "max_skew": 0.1}}, "unknown"),
         ({"ports": [{"port": 80}]}, "pass"),
         ({"ports": [{"port": 80, "expect": "closed"}]}, "fail"),
         ({"clock": {"url": "http://h/", "max_skew": 5}}, "pass"),
@@ -110,6 +122,11 @@ PROBLEM = check_host.Problem("it broke")
         ({"max_open_files_percent": 1}, {"open_files": PROBLEM}),
         ({"ports": [{"port": 80}]}, {"ports": (PROBLEM,)}),
         ({"clock": {"url": "http://h/"}}, {"skew_seconds": PROBLEM}),
+        ({"clock": {"synchronised": "required"}}, {"synchronisation": PROBLEM}),
+        ({"pending_reboot": "refused"}, {"reboot": PROBLEM}),
+        ({"pending_reboot": "warn"}, {"reboot": kernels.Reboot(False, (), "6.1.0-28-amd64", None)}),
+        ({"sysctl": {"vm.swappiness": 10}}, {"sysctl": (PROBLEM,)}),
+        ({"sysctl": {"net.ipv4.tcp_rmem": {"at_least": 4096}}}, {"sysctl": ("4096 131072 6291456",)}),
         ({"users": [{"name": "x"}]}, {"users": (PROBLEM,)}),
         ({"files": [{"path": "/x"}]}, {"files": (PROBLEM,)}),
         ({"commands": [{"argv": ["x"]}]}, {"commands": (PROBLEM,)}),
@@ -130,6 +147,52 @@ def test_a_clock_that_is_wrong_fails() -> None:
     assert judgement({"clock": {"url": "http://h/"}}, skew_seconds=-90.0).status == "fail"
 
 
+@pytest.mark.parametrize(
+    ("due", "said"),
+    [
+        (kernels.Reboot(True, (), "6.1.0-28-amd64", "6.1.0-28-amd64"), "The host asks for a reboot."),
+        (
+            kernels.Reboot(True, ("dbus", "libc6"), "6.1.0-28-amd64", "6.1.0-28-amd64"),
+            "The host asks for a reboot, because of dbus, libc6.",
+        ),
+        (
+            kernels.Reboot(False, (), "6.1.0-28-amd64", "6.1.0-30-amd64"),
+            "Running kernel is 6.1.0-28-amd64, expected 6.1.0-30-amd64, the newest that is installed.",
+        ),
+    ],
+)
+def test_a_host_that_waits_for_a_reboot_is_refused_or_warned_of(due: kernels.Reboot, said: str) -> None:
+    found = judgement({"pending_reboot": "refused"}, reboot=due)
+    assert (found.status, found.summary) == ("fail", said)
+    assert judgement({"pending_reboot": "warn"}, reboot=due).status == "warn"
+    assert found.remedy.startswith("Reboot the host")
+
+
+def test_a_setting_of_several_numbers_is_compared_whatever_stands_between_them() -> None:
+    wanted = {"sysctl": {"net.ipv4.tcp_rmem": "4096\t131072  6291456"}}
+    assert judgement(wanted, sysctl=("4096 131072 6291456",)).status == "pass"
+    found = judgement(wanted, sysctl=("4096 131072 1",))
+    assert "net.ipv4.tcp_rmem is 4096 131072 1, expected 4096 131072 6291456" in found.summary
+
+
+def test_a_clock_that_nobody_keeps_right_fails_by_whose_word() -> None:
+    off = time_sync.Synchronisation(False, "chrony")
+    found = judgement({"clock": {"synchronised": "required"}}, synchronisation=off)
+    assert (found.status, found.summary) == ("fail", "The clock is not synchronised, says chrony.")
+    assert judgement({"clock": {"synchronised": "required", "level": "warn"}}, synchronisation=off).status == "warn"
+
+
+@pytest.mark.parametrize(("bound", "status"), [("16GB", "pass"), ("16GiB", "fail")])
+def test_a_host_that_is_sold_with_16_gb_has_16_gb_and_not_16_gib(bound: str, status: str) -> None:
+    sold = host.Memory(int(15.5 * GIB), 12 * GIB, 0, 0)
+    found = judgement({"memory": {"min_total": bound}}, memory=sold)
+    assert (found.status, found.measured["total memory"]) == (status, "16.6 GB (15.5 GiB)")
+    if status == "fail":
+        assert found.summary == "Total memory is 16.6 GB (15.5 GiB), expected at least 17.2 GB (16.0 GiB)."
+        assert "min_total in GB" in found.remedy
+    assert "min_total in GB" not in judgement({"memory": {"min_total": "32GiB"}}, memory=sold).remedy
+
+
 def test_no_swap_is_no_used_swap() -> None:
     assert judgement({"memory": {"max_swap_used_percent": 0}}, memory=host.Memory(1, 1, 0, 0)).status == "pass"
 
@@ -137,6 +200,18 @@ def test_no_swap_is_no_used_swap() -> None:
 def test_a_port_that_swallows_packets_is_closed() -> None:
     assert judgement({"ports": [{"port": 80, "expect": "closed"}]}, ports=("silent",)).status == "pass"
     assert judgement({"ports": [{"port": 80}]}, ports=("silent",)).status == "fail"
+
+
+def test_a_kernel_setting_is_read_and_what_is_not_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sys/vm").mkdir(parents=True)
+    (tmp_path / "sys/vm/swappiness").write_text("60\n")
+    (tmp_path / "sys/vm/three").write_text("4096\t131072\t6291456\n")
+    assert host.setting("vm/swappiness", str(tmp_path)) == "60"
+    assert host.setting("vm/three", str(tmp_path)) == "4096 131072 6291456"
+    with pytest.raises(Unreachable, match=r"no setting vm\.absent"):
+        host.setting("vm/absent", str(tmp_path))
+    with pytest.raises(Unreachable, match="cannot be read"):
+        host.setting("vm", str(tmp_path))
 
 
 def test_proc_is_read_and_nonsense_in_it_is_told(tmp_path: Path) -> None:

@@ -203,3 +203,8 @@ def test_a_process_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="not a regular expression"):
         envfile.processes(pattern="(")
     assert envfile.command_line(2**22 + 1) == ""
+
+
+def test_assignments_that_are_commented_out_are_known_by_name() -> None:
+    text = "# A=1\n#B=\n  # export C=x\n# see D=1\n# E = 1\nF='\n# G=1\n'\n# A=2\n"
+    assert envfile.parse(text.encode()).commented == ("A", "B", "C")

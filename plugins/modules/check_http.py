@@ -2,7 +2,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does the service answer as it should: status, states inside its JSON, headers, redirects, CORS and latency?"""
+"""Does the service answer as it should: status, states inside its JSON, headers, cookies, redirects, CORS, limits and latency?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: partial
-    details: A request whose method may change something is not sent in check mode, and is V(unknown) then.
+    details: >-
+      A request whose method may change something is not sent in check mode, and is V(unknown) then. So are O(rate_limit) and
+      O(body_limit), whatever the method.
 options:
   url: &url
     description:
@@ -154,6 +156,39 @@ options:
         type: str
         choices: [fail, warn]
         default: fail
+  cookies: &cookies
+    description:
+      - Cookies that the answer must set, and their attributes. Each C(Set-Cookie) is read by itself, as browsers read it; values are not
+        kept. A cookie that the answer takes away, by an end in the past, is none.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the cookie. V(any) stands for every cookie of the answer, of which there must be one then, else it is V(unknown).
+        type: str
+        required: true
+      secure:
+        description: Whether it must be sent over https alone.
+        type: bool
+      http_only:
+        description: Whether it must be kept from scripts.
+        type: bool
+      same_site:
+        description: The values of C(SameSite) that will do. A cookie that says none of them leaves it to the browser, which does not do.
+        type: list
+        elements: str
+        choices: [strict, lax, none]
+      level:
+        description: How bad it is when this does not hold.
+        type: str
+        choices: [fail, warn]
+        default: fail
+  compression: &compression
+    description:
+      - With V(required) the answer is asked for in gzip, and must come so. It is unpacked, up to 1 MiB, for the other expectations.
+        Whether it is given in C(br) or C(zstd) too is told, and not judged. O(max_bytes) is of the body as it was sent.
+    type: str
+    choices: [required, optional]
   contains: &contains
     description: Texts that must be in the first mebibyte of the body.
     type: list
@@ -205,15 +240,61 @@ options:
   max_ms: &max_ms
     description: Longest time to the end of the answer in milliseconds, connecting included.
     type: float
+  max_p50_ms: &max_p50_ms
+    description: Longest time that half of the answers may take, in milliseconds. See O(max_p95_ms).
+    type: float
   max_p95_ms: &max_p95_ms
-    description: Longest time that 95 of 100 samples may take, in milliseconds. Without O(samples), 20 are taken.
+    description:
+      - Longest time that 95 of 100 answers may take, in milliseconds. It passes where the samples say so with 95 % confidence, fails
+        where they say the opposite with that confidence, and is V(unknown) else. No fewer than 59 samples can make it pass.
+    type: float
+  max_p99_ms: &max_p99_ms
+    description: Longest time that 99 of 100 answers may take, in milliseconds. See O(max_p95_ms). No fewer than 299 samples can make it pass.
     type: float
   samples: &samples
-    description: Number of further requests whose time is measured, one after the other over one connection.
+    description:
+      - Number of further requests whose time is measured, over a kept connection. Default is what the highest percentile needs to pass
+        although one sample is slow, which is 8 for O(max_p50_ms), 93 for O(max_p95_ms) and 473 for O(max_p99_ms).
     type: int
   warmup: &warmup
     description: Number of requests before the samples, whose time is not measured. Default is V(0).
     type: int
+  interval_ms: &interval_ms
+    description:
+      - Milliseconds from one sample to the next. They are sent on that schedule, whether or not those before were answered (32 at once
+        at most), and each is counted from when it was to be sent, so a stall is as many slow samples as it would have met.
+      - Without it they are sent one after the other. A stall is one slow sample then, however long, since nothing else is sent meanwhile.
+    type: float
+  rate_limit: &rate_limit
+    description:
+      - Sends the request again and again, one after the other, until the service refuses it as one too many. It fails where none was
+        refused, and where the service answers with a status of 500 or more instead.
+      - It may shut out the host that asks for a while, so it comes after all else that is asked of this request. Others had better not
+        ask the same service at that time.
+    type: dict
+    suboptions:
+      requests:
+        description: The most requests that are sent, 500 at most.
+        type: int
+        required: true
+      within:
+        description: The time in which they must be answered, such as V(10s), else it is V(unknown).
+        type: str
+        required: true
+      expect_status:
+        description: Statuses that say that it was one too many.
+        type: list
+        elements: int
+        default: [429]
+      header:
+        description: A header that this answer must have, such as C(Retry-After).
+        type: str
+  body_limit: &body_limit
+    description:
+      - The largest body that the service takes, such as V(1MB) or V(1MiB), 100 MB at most. A body of one byte more must be answered with
+        413, and one of one byte less must not.
+      - They are sent by O(method), and by V(POST) where that changes nothing. The service may keep the smaller one.
+    type: str
   consecutive: &consecutive
     description: Number of answers in a row that must all be right, each over a connection of its own. Default is V(1).
     type: int
@@ -241,6 +322,8 @@ options:
       json: *json
       states: *states
       response_headers: *response_headers
+      cookies: *cookies
+      compression: *compression
       contains: *contains
       contains_not: *contains_not
       redirects_to: *redirects_to
@@ -248,9 +331,14 @@ options:
       cors: *cors
       max_bytes: *max_bytes
       max_ms: *max_ms
+      max_p50_ms: *max_p50_ms
       max_p95_ms: *max_p95_ms
+      max_p99_ms: *max_p99_ms
       samples: *samples
       warmup: *warmup
+      interval_ms: *interval_ms
+      rate_limit: *rate_limit
+      body_limit: *body_limit
       consecutive: *consecutive
       proves: *proves
 """
@@ -277,8 +365,9 @@ EXAMPLES = r"""
     requests:
       - url: https://archive.example.org/api/v1/health
         max_p95_ms: 50
-        samples: 100
+        samples: 200
         warmup: 10
+        interval_ms: 20
       - url: https://archive.example.org/api/v1/documents
         status: [401]
         cors:
@@ -297,6 +386,31 @@ EXAMPLES = r"""
       - {name: redirect_uri, equals: "https://runner.example.org/auth/callback"}
       - {name: state, fresh: true}
     consecutive: 2
+
+- name: What a login sets cannot be read by scripts, nor sent by other pages
+  opsready.golive.check_http:
+    url: https://archive.example.org/login
+    cookies:
+      - {name: session, secure: true, http_only: true, same_site: [lax, strict]}
+      - {name: any, secure: true}
+
+- name: Long answers come compressed, and are what they should be
+  opsready.golive.check_http:
+    url: https://archive.example.org/api/v1/documents
+    compression: required
+    json:
+      - {path: "$.documents", count_at_least: 1}
+
+- name: The service keeps its limits
+  opsready.golive.check_http:
+    requests:
+      - url: https://archive.example.org/api/v1/search
+        rate_limit: {requests: 100, within: 20s, header: Retry-After}
+      - url: https://archive.example.org/api/v1/upload
+        method: POST
+        status: [422]
+        body_limit: 1MB
+    timeout: 60
 """
 
 RETURN = r"""
@@ -324,7 +438,9 @@ finding:
       description: What was measured, by criterion.
       type: dict
     evidence:
-      description: By request the status, milliseconds, size, redirects, latency and CORS answers, and the host they were measured from. No bodies.
+      description: >-
+        By request the status, milliseconds, size, redirects, cookies without their values, compression, CORS answers, latency with its
+        bounds and limits, and the host they were measured from. No bodies.
       type: dict
     remedy:
       description: What to do.

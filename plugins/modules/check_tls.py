@@ -22,7 +22,8 @@ description:
   - O(min_days) fails below a number of days, for every certificate of the chain. A certificate whose whole lifetime is shorter can
     never satisfy it; set it to V(0) there and rely on O(min_lifetime_share).
   - O(min_lifetime_share) warns when a leaf with a lifetime of at most 200 days, which a machine renews, has a smaller share of it
-    left. ACME clients renew when a third is left, so below that a renewal was missed.
+    left, and fails below half of that. ACME clients renew when a third is left, so below that a renewal was missed.
+  - O(min_remaining) fails below a span of time, whatever the other two allow.
 extends_documentation_fragment:
   - opsready.golive.check
   - opsready.golive.attributes
@@ -33,10 +34,18 @@ options:
     description:
       - Where to shake hands, each as V(host:port), or as a dictionary with C(host), C(port) (443), C(sni) (the name to ask for, if it is not
         the host), C(connect_to) (the C(host:port) to connect to instead), C(starttls) (V(none), V(postgres), V(smtp),
-        V(imap), V(pop3) or V(ftp)), C(match_file) and C(names).
+        V(imap), V(pop3) or V(ftp)), C(addresses), C(match_file) and C(names).
       - An IPv6 address stands in brackets.
     type: list
     elements: raw
+  addresses:
+    description:
+      - With V(all), every A and AAAA address that the name has is shaken hands with, judged, and told apart, as one of several servers
+        may still serve the old certificate. An address that this host cannot reach is V(unknown). With V(first) it is the first one that answers.
+      - It is for all endpoints that have none of their own.
+    type: str
+    choices: [first, all]
+    default: first
   files:
     description: Certificates on disk.
     type: list
@@ -76,9 +85,15 @@ options:
     type: float
     default: 30
   min_lifetime_share:
-    description: Lowest share of its lifetime that a leaf renewed by machine should have left.
+    description: Lowest share of its lifetime that a leaf renewed by machine should have left. Below half of it, that is a failure.
     type: float
     default: 0.33
+  min_remaining:
+    description:
+      - Shortest time that each certificate must still be valid, such as V(48h). No certificate needs more than a third of its own lifetime,
+        since one of six days is renewed with two to go.
+    type: str
+    default: 48h
   min_version:
     description: Oldest version of TLS that may be agreed on.
     type: str
@@ -112,6 +127,14 @@ EXAMPLES = r"""
     ca_file: /etc/ssl/certs/internal-ca.pem
     min_version: TLSv1.3
     refuses_older: true
+
+- name: Each server behind the name serves the renewed certificate, which lasts six days
+  opsready.golive.check_tls:
+    endpoints: [archive.example.org:443]
+    addresses: all
+    match_file: /etc/ssl/certs/archive.crt
+    min_days: 0
+    min_remaining: 36h
 """
 
 RETURN = r"""

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import itertools
 import json
 import os
 import secrets
+import socket
+import threading
+import time
 import typing as t
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +26,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import ht
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import secrets_in, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
-from tests.servers import Answer, DemoCa, DnsServer, HangingServer, HttpServer, Request
+from tests.module_examples import examples_of
+from tests.servers import Answer, DemoCa, DnsServer, HangingServer, HttpServer, Request, ScriptedServer
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -370,22 +375,79 @@ def test_cors_of_a_method_that_changes_something_is_only_asked_by_preflight(http
 @serves("S1.53", case="pass")
 def test_latency_is_judged_by_samples_after_the_warm_up(http_server: HttpServer) -> None:
     http_server.route("/", [Answer(200, delay=0.3), Answer(200, delay=0.3), Answer(200)])
-    found = finding(url=http_server.url, samples=10, warmup=1, max_p95_ms=290)
+    found = finding(url=http_server.url, samples=59, warmup=1, max_p95_ms=290)
     assert found["status"] == "pass", found
     latency = found["evidence"]["requests"][0]["latency"]
-    assert latency["samples"] == 10
-    assert latency["p50_ms"] <= latency["p95_ms"] <= latency["max_ms"]
+    assert (latency["samples"], latency["confidence"], latency["p95_needs_samples"]) == (59, 0.95, 59)
+    assert latency["p50_ms"] <= latency["p95_ms"] <= latency["p95_at_most_ms"] == latency["max_ms"]
+    assert latency["p99_at_most_ms"] is None, "of 59 samples"
     assert found["evidence"]["measured_from"] == os.uname().nodename
-    assert len(http_server.requests) == 12
+    assert len(http_server.requests) == 61
 
 
 @serves("S1.53", case="fail")
 def test_a_slow_service_fails_by_its_p95(http_server: HttpServer) -> None:
     http_server.route("/", Answer(200, delay=0.02))
-    found = finding(url=http_server.url, max_p95_ms=10)
+    found = finding(url=http_server.url, max_p95_ms=10, max_p50_ms=10, samples=20)
     assert found["status"] == "fail"
-    assert "p95 of 20 samples is" in found["summary"]
+    assert "p95 of 20 samples is" in found["summary"] and "p50 of 20 samples is" in found["summary"]
     assert finding(url=http_server.url, max_ms=10)["status"] == "fail"
+
+
+def test_too_few_samples_are_unknown_and_the_default_is_enough(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200))
+    found = finding(url=http_server.url, samples=20, max_p95_ms=4000)
+    assert found["status"] == "unknown"
+    assert "cannot be told (needs n >= 59)" in found["summary"]
+    assert "about 59 would tell" in found["remedy"]
+    found = finding(url=http_server.url, max_p95_ms=4000, max_p50_ms=4000)
+    assert found["status"] == "pass", found["summary"]
+    assert found["evidence"]["requests"][0]["latency"]["samples"] == 93
+    found = finding(url=http_server.url, max_p99_ms=4000)
+    assert found["status"] == "pass", found["summary"]
+    assert "p99 of 473 samples" in found["summary"]
+
+
+def stalling(requests: int, seconds: float) -> t.Callable[[Request], Answer]:
+    """Answers at once, save that after so many requests nobody is served for a while."""
+    ends: list[float] = []
+    lock = threading.Lock()
+    counted = itertools.count(1)
+
+    def answer(_request: Request) -> Answer:
+        with lock:
+            if next(counted) == requests:
+                ends.append(time.monotonic() + seconds)
+        return Answer(200, delay=max(0.0, ends[0] - time.monotonic()) if ends else 0.0)
+
+    return answer
+
+
+def test_a_stall_is_one_slow_sample_or_as_many_as_a_schedule_meets(http_server: HttpServer) -> None:
+    options: dict[str, t.Any] = {"url": http_server.url, "samples": 124, "max_p95_ms": 300.0}
+    http_server.route("/", stalling(20, 1.0))
+    hidden = finding(**options)
+    assert hidden["status"] == "pass", hidden["summary"]
+    http_server.route("/", stalling(20, 1.0))
+    shown = finding(**options, interval_ms=10)
+    assert (shown["status"], "p95 of 124 samples" in shown["summary"]) == ("fail", True), shown["summary"]
+    latency = shown["evidence"]["requests"][0]["latency"]
+    assert (latency["samples"], latency["interval_ms"]) == (124, 10)
+    assert latency["max_ms"] >= 900 and latency["sent_late_ms"] >= 0
+    http_server.route("/", Answer(200))
+    assert finding(**{**options, "max_p95_ms": 4000}, interval_ms=5)["status"] == "pass"
+
+
+@pytest.mark.parametrize("interval", [{}, {"interval_ms": 1}])
+def test_samples_that_a_hanging_server_ends_are_unknown_and_kept(
+    http_server: HttpServer, interval: dict[str, t.Any]
+) -> None:
+    http_server.route("/", [*[Answer(200)] * 30, Answer(200, delay=60)])
+    found = finding(seconds=1.0, url=http_server.url, max_p95_ms=4000, **interval)
+    assert found["status"] == "unknown"
+    assert "samples are 29, expected 93: " in found["summary"]
+    assert "did not answer GET / within 1 s" in found["summary"]
+    assert found["evidence"]["requests"][0]["latency"]["samples"] == 29
 
 
 def test_a_sample_that_fails_is_not_a_fast_one(http_server: HttpServer) -> None:
@@ -393,6 +455,213 @@ def test_a_sample_that_fails_is_not_a_fast_one(http_server: HttpServer) -> None:
     found = finding(url=http_server.url, samples=5, max_p95_ms=5000)
     assert found["status"] == "fail"
     assert "samples with the expected status is 1, expected at least 5" in found["summary"]
+
+
+def setting_cookies(*lines: str) -> ScriptedServer:
+    """Answers each connection's request with these cookies."""
+    cookies = "".join(f"Set-Cookie: {line}\r\n" for line in lines)
+
+    def converse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(f"HTTP/1.1 200 OK\r\n{cookies}Content-Length: 0\r\n\r\n".encode())
+
+    return ScriptedServer(converse)
+
+
+def test_each_cookie_of_an_answer_is_judged_by_itself() -> None:
+    session = f"session={SECRET}; Expires=Wed, 21 Oct 2099 07:28:00 GMT; Path=/; Secure; HttpOnly; SameSite=Lax"
+    theme = 'theme="schön, dunkel"; Secure; SameSite=Strict'
+    expected = [
+        {"name": "session", "secure": True, "http_only": True, "same_site": ["lax", "strict"]},
+        {"name": "any", "secure": True},
+    ]
+    with setting_cookies(session, theme) as server:
+        found = finding(url=f"http://127.0.0.1:{server.port}/", cookies=expected)
+    assert found["status"] == "pass", found["summary"]
+    told = found["evidence"]["requests"][0]["cookies"]
+    assert [(cookie["name"], cookie["http_only"], cookie["same_site"]) for cookie in told] == [
+        ("session", True, "lax"),
+        ("theme", False, "strict"),
+    ]
+    with setting_cookies(session.replace("; HttpOnly", ""), theme.replace("; Secure", "")) as server:
+        found = finding(url=f"http://127.0.0.1:{server.port}/", cookies=expected)
+    assert found["status"] == "fail"
+    assert "cookie session HttpOnly is not set" in found["summary"]
+    assert "cookie theme Secure is not set" in found["summary"]
+    assert "schön" not in json.dumps(found, ensure_ascii=False)
+
+
+def test_an_answer_without_cookies_is_unknown_to_a_rule_for_any(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200))
+    found = finding(url=http_server.url, cookies=[{"name": "any", "secure": True}])
+    assert (found["status"], "sets no cookie" in found["summary"]) == ("unknown", True)
+    assert finding(url=http_server.url, cookies=[{"name": "session"}])["status"] == "fail"
+
+
+def packing(body: bytes, *codings: str) -> t.Callable[[Request], Answer]:
+    """Answers in a coding that was asked for, if it knows it; what is not gzip it only calls so."""
+
+    def answer(request: Request) -> Answer:
+        asked = [name.strip() for name in request.headers.get("Accept-Encoding", "").split(",")]
+        coding = next((name for name in codings if name in asked), None)
+        if coding is None:
+            return Answer(200, body)
+        return Answer(200, gzip.compress(body) if coding == "gzip" else body, headers={"Content-Encoding": coding})
+
+    return answer
+
+
+def test_an_answer_comes_compressed_and_is_judged_unpacked(http_server: HttpServer) -> None:
+    body = json.dumps({"documents": ["a" * 20] * 100}).encode()
+    http_server.route("/", packing(body, "gzip", "br"))
+    expected = {"json": [{"path": "$.documents", "count_at_least": 100}], "contains": ["aaaa"]}
+    found = finding(url=http_server.url, compression="required", **expected)
+    assert found["status"] == "pass", found["summary"]
+    told = found["evidence"]["requests"][0]["compression"]
+    assert told == {"coding": "gzip", "sent_bytes": len(gzip.compress(body)), "plain_bytes": len(body), "also": "br"}
+    assert [request.headers["Accept-Encoding"] for request in http_server.requests] == ["gzip", "br, zstd"]
+    assert finding(url=http_server.url, compression="optional")["status"] == "pass"
+    assert http_server.requests[-1].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        (Answer(200, "x" * 5000), "fail", "compression is none, expected gzip"),
+        (Answer(200, "x", headers={"Content-Encoding": "br"}), "fail", "compression is br, expected gzip"),
+        (Answer(200, "plain", headers={"Content-Encoding": "gzip"}), "fail", "said its body is gzip, and it is not"),
+        (Answer(200, gzip.compress(b"x" * 999)[:-9], headers={"Content-Encoding": "gzip"}), "fail", "body early"),
+        (Answer(200, b""), "unknown", "the answer has no body"),
+    ],
+)
+def test_an_answer_that_does_not_come_compressed_fails(
+    http_server: HttpServer, answer: Answer, status: str, said: str
+) -> None:
+    http_server.route("/", answer)
+    found = finding(url=http_server.url, compression="required")
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+
+
+def test_a_compressed_bomb_is_unpacked_up_to_the_bound(http_server: HttpServer) -> None:
+    bomb = gzip.compress(b"[" + b" " * 50_000_000)
+    http_server.route("/", Answer(200, bomb, headers={"Content-Encoding": "gzip"}))
+    found = finding(url=http_server.url, compression="required", json=[{"path": "$", "exists": True}])
+    assert (found["status"], "JSON cut there is not read" in found["summary"]) == ("fail", True), found["summary"]
+    assert found["evidence"]["requests"][0]["compression"]["plain_bytes"] == "more than 1048576"
+
+
+def limiting(requests: int, refusal: Answer) -> t.Callable[[Request], Answer]:
+    """Answers so many requests, and refuses those that follow."""
+    counted = itertools.count(1)
+    return lambda _request: Answer(200) if next(counted) <= requests else refusal
+
+
+TOO_MANY = Answer(429, headers={"Retry-After": "60"})
+LIMIT: dict[str, t.Any] = {"requests": 20, "within": "4s", "header": "Retry-After"}
+
+
+def test_a_rate_limit_that_answers_passes_and_is_asked_no_further(http_server: HttpServer) -> None:
+    http_server.route("/", limiting(7, TOO_MANY))
+    found = finding(url=http_server.url, rate_limit=LIMIT)
+    assert found["status"] == "pass", found["summary"]
+    # The first of the eight was the answer that is judged.
+    assert found["measured"][f"{http_server.url} rate limit"] == "429 at request 7"
+    assert found["evidence"]["requests"][0]["rate_limit"]["requests"] == 7
+    assert len(http_server.requests) == 8
+    http_server.route("/", limiting(2, Answer(403)))
+    assert (
+        finding(url=http_server.url, rate_limit={**LIMIT, "header": None, "expect_status": [403]})["status"] == "pass"
+    )
+
+
+@pytest.mark.parametrize(
+    ("refusal", "options", "status", "said"),
+    [
+        (Answer(200), {}, "fail", "rate limit is 200 at request 20, expected 429 within 20 requests"),
+        (Answer(503), {}, "fail", "rate limit is 503 at request 7"),
+        (Answer(429), {}, "fail", "rate limit header Retry-After is absent"),
+        (Answer(200, delay=60), {"within": "0.5s"}, "unknown", "only 6 of 20 requests were answered in time"),
+    ],
+)
+def test_a_rate_limit_that_does_not_answer_as_it_should(
+    http_server: HttpServer, refusal: Answer, options: dict[str, t.Any], status: str, said: str
+) -> None:
+    http_server.route("/", limiting(7, refusal))
+    found = finding(url=http_server.url, rate_limit={**LIMIT, **options})
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+    assert len(http_server.requests) <= 21
+
+
+def test_a_connection_that_is_cut_is_no_rate_limit() -> None:
+    counted = itertools.count(1)
+
+    def converse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        if next(counted) == 1:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with ScriptedServer(converse) as server:
+        found = finding(url=f"http://127.0.0.1:{server.port}/", rate_limit=LIMIT)
+    assert (found["status"], "rate limit could not be tried" in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def taking(most: int, *, otherwise: int = 200) -> t.Callable[[Request], Answer]:
+    """Refuses bodies that are larger."""
+    return lambda request: Answer(413 if len(request.body) > most else otherwise if request.body else 200)
+
+
+@pytest.mark.parametrize(
+    ("most", "otherwise", "status", "said"),
+    [
+        (1000, 200, "pass", ""),
+        (1000, 401, "pass", ""),
+        (1001, 200, "fail", "body of 1001 bytes status is 200, expected 413"),
+        (10**9, 201, "fail", "body of 1001 bytes status is 201, expected 413"),
+        (998, 200, "fail", "body of 999 bytes status is 413, expected anything but 413"),
+        (1000, 502, "unknown", "body of 999 bytes status is 502, which does not tell"),
+    ],
+)
+def test_a_body_limit_refuses_what_is_above_and_nothing_below(
+    http_server: HttpServer, most: int, otherwise: int, status: str, said: str
+) -> None:
+    http_server.route("/", taking(most, otherwise=otherwise))
+    found = finding(url=http_server.url, body_limit="1kB")
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+    sent = [(request.method, len(request.body)) for request in http_server.requests]
+    assert sent == [("GET", 0), ("POST", 1001), ("POST", 999)]
+    above = 413 if most <= 1000 else otherwise
+    assert found["evidence"]["requests"][0]["body_limit"]["above"] == above
+
+
+def test_a_body_limit_is_tried_by_the_method_that_has_a_body(http_server: HttpServer) -> None:
+    http_server.route("/", taking(1000))
+    found = finding(url=http_server.url, method="PUT", headers={"content-type": "a/b"}, body_limit="1kB", bearer=SECRET)
+    assert found["status"] == "pass", found["summary"]
+    assert {request.method for request in http_server.requests} == {"PUT"}
+    assert {request.headers["Authorization"] for request in http_server.requests} == {f"Bearer {SECRET}"}
+    assert [request.headers.get("content-type") for request in http_server.requests] == ["a/b"] * 3
+
+
+def test_a_body_that_nobody_takes_is_unknown() -> None:
+    counted = itertools.count(1)
+
+    def converse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        if next(counted) == 1:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with ScriptedServer(converse) as server:
+        found = finding(url=f"http://127.0.0.1:{server.port}/", body_limit="1kB")
+    assert (found["status"], "body limit could not be tried" in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_no_limit_is_tried_in_check_mode(http_server: HttpServer) -> None:
+    http_server.route("/", limiting(7, TOO_MANY))
+    for option in ({"rate_limit": LIMIT}, {"body_limit": "1kB"}):
+        found = finding(url=http_server.url, check_mode=True, **option)
+        assert (found["status"], found["left_out"]) == ("unknown", True)
+        assert "was not tried in check mode" in found["summary"]
+    assert [request.method for request in http_server.requests] == ["GET", "GET"]
 
 
 def test_all_of_several_answers_must_be_right(http_server: HttpServer) -> None:
@@ -658,6 +927,20 @@ def test_items_that_run_at_the_same_time_never_share_a_connection(http_server: H
         ({"url": "http://h/", "consecutive": 0}, "consecutive is 0"),
         ({"url": "http://h/", "samples": 100_000}, "samples is 100000"),
         ({"url": "http://h/", "samples": 2, "method": "POST"}, "samples needs a method"),
+        ({"url": "http://h/", "warmup": -1}, "warmup is -1"),
+        ({"url": "http://h/", "interval_ms": 5}, "interval_ms needs samples"),
+        ({"url": "http://h/", "interval_ms": 0, "samples": 2}, "interval_ms is 0"),
+        ({"url": "http://h/", "cookies": []}, "cookies is empty"),
+        ({"url": "http://h/", "cookies": [{"name": "any"}]}, "any names no attribute"),
+        ({"url": "http://h/", "compression": "required", "headers": {"accept-encoding": "br"}}, "leave the header"),
+        (
+            {"url": "http://h/", "rate_limit": {**LIMIT, "requests": 501}},
+            "rate_limit.requests is 501, expected 1 to 500",
+        ),
+        ({"url": "http://h/", "rate_limit": {**LIMIT, "within": "10"}}, "rate_limit.within is '10'"),
+        ({"url": "http://h/", "rate_limit": {**LIMIT, "expect_status": []}}, "expect_status is empty"),
+        ({"url": "http://h/", "body_limit": "1M"}, "body_limit is '1M', which is not a size"),
+        ({"url": "http://h/", "body_limit": "1GB"}, "body_limit is 1GB, expected 2B to 100.0 MB"),
         ({"url": "http://h/", "json": [{"path": "$..x", "exists": True}]}, "cannot be read"),
         ({"url": "http://h/", "json": [{"path": "x", "matches": "("}]}, "not a regular expression"),
         ({"url": "http://h/", "response_headers": [{"name": "x", "matches": "("}]}, "not a regular expression"),
@@ -682,6 +965,64 @@ def test_what_cannot_be_used_is_unknown_and_says_why(params: dict[str, t.Any], s
     assert "geheim" not in json.dumps(found)
 
 
+def test_a_schedule_that_outlasts_the_time_limit_is_refused(http_server: HttpServer) -> None:
+    http_server.route("/", Answer(200))
+    found = finding(url=http_server.url, samples=100, interval_ms=100)
+    assert found["status"] == "unknown"
+    assert "100 samples, one each 100 ms, take 10 s, and the time limit is 5 s" in found["summary"]
+
+
+def example_service(http_server: HttpServer) -> None:
+    """What the examples of the documentation expect."""
+    origin = {"Access-Control-Allow-Origin": http_server.url}
+    documents = gzip.compress(json.dumps({"documents": ["x"]}).encode())
+
+    def asked_for_documents(request: Request) -> Answer:
+        if request.headers.get("Accept-Encoding") == "gzip":
+            return Answer(200, documents, headers={"Content-Encoding": "gzip"})
+        return Answer(401, headers=origin if request.headers.get("Origin") == http_server.url else {})
+
+    http_server.routes.update(
+        {
+            "/api/v1/health/detailed": lambda _request: Answer(
+                200,
+                {
+                    "status": "gesund",
+                    "checked_at": ago(seconds=1).isoformat(),
+                    "components": {"db": {"status": "gesund"}},
+                },
+            ),
+            "/api/v1/health": Answer(200),
+            "/api/v1/documents": asked_for_documents,
+            "/": Answer(301, headers={"Location": f"{http_server.url}/"}),
+            "/auth/login": login_page(client_id="Iv1.0123456789abcdef"),
+            "/login": Answer(200, headers={"Set-Cookie": "session=1; Secure; HttpOnly; SameSite=Lax"}),
+            "/api/v1/search": limiting(50, TOO_MANY),
+            "POST /api/v1/upload": lambda request: Answer(413 if len(request.body) > 10**6 else 422),
+        }
+    )
+
+
+def test_the_examples_run_and_tell_good_from_bad(http_server: HttpServer, run_module: ModuleRun) -> None:
+    replaced = {
+        "https://archive.example.org": http_server.url,
+        "http://archive.example.org": http_server.url,
+        "https://runner.example.org/auth/login": f"{http_server.url}/auth/login",
+        "max_p95_ms: 50": "max_p95_ms: 4000",
+        "interval_ms: 20": "interval_ms: 2",
+    }
+    examples = examples_of("check_http", replaced)
+    example_service(http_server)
+    for name, options in examples.items():
+        good = run_module("check_http", {**options, "enforce": False})["finding"]
+        assert good["status"] == "pass", (name, good["summary"])
+    http_server.routes.clear()
+    http_server.route("*", Answer(500, "broken"))
+    for name, options in examples.items():
+        bad = run_module("check_http", {**options, "enforce": False})["finding"]
+        assert bad["status"] == "fail", (name, bad["summary"])
+
+
 def test_the_module_fails_on_fail_and_returns_the_finding(http_server: HttpServer, run_module: ModuleRun) -> None:
     http_server.routes.update({"/good": Answer(200), "/bad": Answer(500, f"{SECRET}")})
     args = {"bearer": SECRET, "timeout": 10}
@@ -704,9 +1045,3 @@ def test_the_unreachable_part_is_one_unknown_for_the_module(run_module_here: Mod
         "check_http", {"url": f"http://127.0.0.1:{refused_port}/", "bearer": SECRET}, secrets=[SECRET]
     )
     assert answer["failed"] and answer["finding"]["status"] == "unknown"
-
-
-def test_p95_is_a_value_that_was_measured() -> None:
-    assert check_http.percentile([5, 1, 3, 2, 4], 0.95) == 5
-    assert check_http.percentile(list(range(1, 101)), 0.95) == 95
-    assert check_http.percentile([7], 0.5) == 7

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -21,15 +22,19 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.argspec impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Denied, UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+from tests.module_examples import examples_of
+from tests.parts import need_part
 from tests.servers import (
     Answer,
     DemoCa,
     HangingServer,
     HttpServer,
+    Issued,
     IssuedPaths,
     Postgres,
     ScriptedServer,
     TlsServer,
+    debian_postgres_versions,
 )
 
 if t.TYPE_CHECKING:
@@ -278,12 +283,14 @@ def test_no_server_a_hanging_one_and_one_without_tls_are_unknown(
         assert found["measured"][f"{at(server)} trust"] == "trusted"
 
 
-def test_postgres_is_asked_for_tls_in_its_own_words(demo_ca: DemoCa, ca_file: str) -> None:
-    def agree(connection: socket.socket) -> None:
-        assert connection.recv(8) == bytes.fromhex("0000000804d2162f")
-        connection.sendall(b"S")
+def agree_to_tls(connection: socket.socket) -> None:
+    """As PostgreSQL does."""
+    assert connection.recv(8) == bytes.fromhex("0000000804d2162f")
+    connection.sendall(b"S")
 
-    with TlsServer(demo_ca.issue(), prelude=agree) as server:
+
+def test_postgres_is_asked_for_tls_in_its_own_words(demo_ca: DemoCa, ca_file: str) -> None:
+    with TlsServer(demo_ca.issue(), prelude=agree_to_tls) as server:
         endpoint = {"host": "127.0.0.1", "port": server.port, "starttls": "postgres"}
         assert finding(endpoints=[endpoint], ca_file=ca_file)["status"] == "pass"
 
@@ -292,6 +299,95 @@ def test_a_real_postgres_without_tls_is_unknown_and_says_so(postgres: Postgres) 
     found = finding(endpoints=[{"host": "127.0.0.1", "port": postgres.port, "starttls": "postgres"}])
     assert found["status"] == "unknown"
     assert "does not offer TLS to PostgreSQL clients" in found["summary"]
+
+
+def test_a_real_postgres_with_tls_shows_its_certificate(demo_ca: DemoCa, ca_file: str) -> None:
+    versions = debian_postgres_versions()
+    need_part("debian-postgres", versions, "no postgresql package is installed")
+    with Postgres(versions[0], tls=demo_ca.issue()) as server:
+        endpoint = {"host": "127.0.0.1", "port": server.port, "starttls": "postgres"}
+        found = finding(endpoints=[endpoint], ca_file=ca_file, refuses_older=True)
+        assert found["status"] == "pass", found["summary"]
+        (told,) = found["evidence"].values()
+        assert (told["protocol"], told["trust"], told["chain"][0]["names"]) == (
+            "TLSv1.3",
+            "trusted",
+            ["localhost", "127.0.0.1"],
+        )
+        assert "is not among the trusted" in finding(endpoints=[endpoint])["summary"]
+        plain = finding(endpoints=[{**endpoint, "starttls": "none"}], ca_file=ca_file)
+        assert plain["status"] == "unknown", plain["summary"]
+    with Postgres(versions[0], tls=demo_ca.issue(days=-2)) as server:
+        found = finding(endpoints=[{**endpoint, "port": server.port}], ca_file=ca_file)
+        assert (found["status"], "certificate has expired" in found["summary"]) == ("fail", True)
+
+
+class ServersOfAName:
+    """Servers at 127.0.0.1, 127.0.0.2, … and one port, and the name that has these addresses."""
+
+    name = "archive.example.org"
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *certificates: Issued | None) -> None:
+        self._stack = contextlib.ExitStack()
+        first = TlsServer(t.cast(Issued, certificates[0]))
+        self.port = first.port
+        self._stack.enter_context(first)
+        addresses = [f"127.0.0.{number}" for number in range(1, len(certificates) + 1)]
+        for address, issued in zip(addresses[1:], certificates[1:]):
+            if issued is not None:
+                other = TlsServer(issued)
+                other._socket.close()
+                other._socket = socket.create_server((address, self.port))
+                self._stack.enter_context(other)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_options: self._resolved(host, port, addresses))
+
+    def _resolved(self, host: str, port: int, addresses: list[str]) -> list[t.Any]:
+        if host != self.name:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    def __enter__(self) -> ServersOfAName:
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self._stack.close()
+
+
+def test_each_address_of_a_name_is_judged_and_told_apart(
+    monkeypatch: pytest.MonkeyPatch, demo_ca: DemoCa, ca_file: str, tmp_path: Path
+) -> None:
+    renewed, old = demo_ca.issue([ServersOfAName.name]), demo_ca.issue([ServersOfAName.name], days=3)
+    on_disk = str(renewed.write(tmp_path).certificate)
+    with ServersOfAName(monkeypatch, renewed, old) as servers:
+        options = {"endpoints": [f"{servers.name}:{servers.port}"], "ca_file": ca_file, "match_file": on_disk}
+        assert finding(**options)["status"] == "pass"
+        found = finding(**options, addresses="all")
+        assert found["status"] == "fail"
+        label = f"{servers.name}:{servers.port} at 127.0.0"
+        assert list(found["evidence"]) == [f"{label}.1", f"{label}.2"]
+        assert f"{label}.2 days left is 2.9 days" in found["summary"]
+        assert f"{label}.2 serves another certificate" in found["summary"]
+        assert f"{label}.1" not in found["summary"]
+        through = {"host": "other.example.org", "sni": servers.name, "connect_to": f"{servers.name}:{servers.port}"}
+        found = finding(endpoints=[{**through, "addresses": "all"}], ca_file=ca_file)
+        assert list(found["evidence"]) == [f"other.example.org:443 ({servers.name}) at 127.0.0.{n}" for n in (1, 2)]
+    with ServersOfAName(monkeypatch, renewed, renewed) as servers:
+        options["endpoints"] = [f"{servers.name}:{servers.port}"]
+        assert finding(**options, addresses="all")["status"] == "pass"
+
+
+def test_an_address_where_nobody_listens_is_unknown_beside_the_others(
+    monkeypatch: pytest.MonkeyPatch, demo_ca: DemoCa, ca_file: str
+) -> None:
+    with ServersOfAName(monkeypatch, demo_ca.issue([ServersOfAName.name]), None) as servers:
+        endpoints = [{"host": servers.name, "port": servers.port, "addresses": "all"}]
+        found = finding(endpoints=endpoints, ca_file=ca_file)
+        assert (found["status"], "Nothing listens on 127.0.0.2" in found["summary"]) == ("unknown", True)
+        assert found["measured"][f"{servers.name}:{servers.port} at 127.0.0.1 trust"] == "trusted"
+        assert finding(endpoints=[{**endpoints[0], "addresses": "first"}], ca_file=ca_file)["status"] == "pass"
+        gone = finding(endpoints=["gone.example.org:443"], addresses="all")
+        assert gone["status"] == "unknown"
+        assert "The name gone.example.org does not resolve" in gone["summary"]
 
 
 DIALOGUES = {
@@ -473,6 +569,8 @@ def test_a_missing_library_is_unknown_and_says_how_to_get_it(
         ({"endpoints": [{"host": "h", "starttls": "gopher"}]}, "number 1"),
         ({"endpoints": [{"host": "h", "port": 99999}]}, "is not host:port"),
         ({"endpoints": ["h"], "ca_file": "/nonexistent/ca.pem"}, "cannot be used"),
+        ({"endpoints": [{"host": "h", "addresses": "some"}]}, "number 1"),
+        ({"endpoints": ["h"], "min_remaining": "48"}, "min_remaining is '48', which is not a span of time"),
     ],
 )
 def test_what_cannot_be_used_is_unknown_and_says_why(params: dict[str, t.Any], said: str) -> None:
@@ -484,6 +582,34 @@ def test_what_cannot_be_used_is_unknown_and_says_why(params: dict[str, t.Any], s
 def test_an_address_of_version_six_is_written_in_brackets(refused_port: int) -> None:
     found = finding(endpoints=[f"[::1]:{refused_port}", {"host": "::1", "port": refused_port}])
     assert list(found["measured"]) == [f"[::1]:{refused_port} ({number} of 2)" for number in (1, 2)]
+
+
+def test_the_examples_run_and_tell_good_from_bad(demo_ca: DemoCa, tmp_path: Path, run_module: ModuleRun) -> None:
+    renewed, old = demo_ca.issue(["archive.example.org"]), demo_ca.issue(["archive.example.org"], days=1)
+    database = demo_ca.issue(["db.example.org"])
+    paths = renewed.write(tmp_path)
+
+    def judge_all_of(public: TlsServer, private: TlsServer) -> dict[str, dict[str, t.Any]]:
+        replaced = {
+            "[archive.example.org:443]": f'[{{host: archive.example.org, connect_to: "{at(public)}"}}]',
+            "/etc/ssl/certs/archive.crt": str(paths.certificate),
+            "/etc/ssl/private/archive.key": str(paths.key),
+            "/etc/ssl/certs/internal-ca.pem": str(paths.ca),
+            "host: db.example.org, port: 5432": f'host: db.example.org, connect_to: "{at(private)}"',
+        }
+        own = {"ca_file": str(paths.ca), "enforce": False}
+        return {
+            name: run_module("check_tls", {**own, **options})["finding"]
+            for name, options in examples_of("check_tls", replaced).items()
+        }
+
+    newest, older = ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2
+    with TlsServer(renewed) as public, TlsServer(database, prelude=agree_to_tls, min_version=newest) as private:
+        for name, good in judge_all_of(public, private).items():
+            assert good["status"] == "pass", (name, good["summary"])
+    with TlsServer(old) as public, TlsServer(database, prelude=agree_to_tls, min_version=older) as private:
+        for name, bad in judge_all_of(public, private).items():
+            assert bad["status"] == "fail", (name, bad["summary"])
 
 
 def test_the_module_fails_on_three_days_left(

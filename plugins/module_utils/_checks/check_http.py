@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge what an HTTP service answers: status, headers, the states inside its JSON, redirects, CORS and latency.
+"""Judge what an HTTP service answers: status, headers, cookies, the states inside its JSON, redirects, CORS, limits, latency.
 
 A 200 only says that a process lives: health endpoints answer 200 while their body says that the database is gone. So the
 body's states decide where they are given.
@@ -9,19 +9,26 @@ body's states decide where they are given.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
-import math
 import os
 import re
 import typing as t
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import json_expectations
+from ansible_collections.opsready.golive.plugins.module_utils._checks import (
+    http_compression,
+    http_cookies,
+    http_latency,
+    http_limits,
+    json_expectations,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     ORDER,
@@ -77,6 +84,8 @@ REQUEST: Spec = {
         },
         "required_one_of": [["equals", "matches", "exists"]],
     },
+    "cookies": http_cookies.COOKIES,
+    "compression": http_compression.OPTION,
     "contains": {"type": "list", "elements": "str"},
     "contains_not": {"type": "list", "elements": "str"},
     "redirects_to": {"type": "str"},
@@ -98,9 +107,8 @@ REQUEST: Spec = {
     },
     "max_bytes": {"type": "int"},
     "max_ms": {"type": "float"},
-    "max_p95_ms": {"type": "float"},
-    "samples": {"type": "int"},
-    "warmup": {"type": "int"},
+    **http_latency.OPTIONS,
+    **http_limits.OPTIONS,
     "consecutive": {"type": "int"},
     "proves": {"type": "str", "choices": ["liveness", "readiness"]},
 }
@@ -114,7 +122,7 @@ CONSTRAINTS: Constraints = {"required_one_of": [["url", "requests"]], "mutually_
 #: Methods that change nothing by their definition (RFC 9110, section 9.2.1).
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _REDIRECT_STATUSES = [301, 302, 303, 307, 308]
-_MOST_SAMPLES = 10_000
+_MOST_CONSECUTIVE = 10_000
 #: An answer, and when it had come: items that share it judge the same age.
 Received = tuple[http.Response, datetime.datetime]
 
@@ -137,6 +145,8 @@ class Answer:
     location: str
     #: When it had come, by this host's clock.
     received_at: datetime.datetime
+    #: How its body was packed, where that is judged.
+    packed: http_compression.Packed | None = None
 
     def header(self, name: str) -> str | None:
         values = [value for key, value in self.headers if key.lower() == name.lower()]
@@ -155,14 +165,6 @@ class CorsAnswer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Timing:
-    """One sample of the latency, warm-up left out."""
-
-    status: int
-    milliseconds: float
-
-
-@dataclasses.dataclass(frozen=True)
 class Seen:
     """One request of the list: its answers, or why there are none."""
 
@@ -171,8 +173,12 @@ class Seen:
     url: str
     with_credentials: bool
     answers: tuple[Answer, ...] = ()
-    timings: tuple[Timing, ...] = ()
+    sampled: http_latency.Sampled | None = None
     cors: tuple[CorsAnswer, ...] = ()
+    #: A coding that was given to who knows it, beside the one that is judged.
+    other_coding: str = ""
+    burst: http_limits.Burst | None = None
+    bodies: http_limits.Bodies | None = None
     #: No answer: nothing is known.
     problem: str = ""
     #: There is no answer, since check mode did not ask for one.
@@ -210,17 +216,13 @@ def wanted(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
 
 def _complete(request: dict[str, t.Any]) -> dict[str, t.Any]:
     request["method"] = (request.get("method") or "GET").upper()
-    for name, default in (("samples", 0), ("warmup", 0), ("consecutive", 1)):
-        request[name] = default if request.get(name) is None else request[name]
-        if not 0 <= request[name] <= _MOST_SAMPLES:
-            raise BadInput(f"{name} is {request[name]}, expected 0 to {_MOST_SAMPLES}.")
-    if request["consecutive"] < 1:
-        raise BadInput("consecutive is 0, so nothing would be judged.")
-    if request.get("max_p95_ms") is not None and not request["samples"]:
-        request["samples"] = 20
+    request["consecutive"] = 1 if request.get("consecutive") is None else request["consecutive"]
+    if not 1 <= request["consecutive"] <= _MOST_CONSECUTIVE:
+        raise BadInput(f"consecutive is {request['consecutive']}, expected 1 to {_MOST_CONSECUTIVE}.")
+    http_latency.complete(request)
     if request["samples"] and request["method"] not in _SAFE:
         raise BadInput(f"samples needs a method that changes nothing, and {request['method']} may.")
-    for name in ("status", "json", "response_headers", "contains", "contains_not", "redirects_with"):
+    for name in ("status", "json", "response_headers", "cookies", "contains", "contains_not", "redirects_with"):
         if request.get(name) == []:
             raise BadInput(f"{name} is empty, so nothing would be judged by it.")
     if not request.get("status"):
@@ -232,6 +234,8 @@ def _complete(request: dict[str, t.Any]) -> dict[str, t.Any]:
 def _refuse_unreadable(request: t.Mapping[str, t.Any]) -> None:
     http.origin_of(request["url"])
     json_expectations.refuse_unreadable(request.get("json") or ())
+    http_cookies.refuse_unreadable(request.get("cookies") or ())
+    http_limits.refuse_unreadable(request)
     for expectation in request.get("response_headers") or ():
         compiled(expectation.get("matches") or "", option="response_headers")
     if request.get("states"):
@@ -286,56 +290,107 @@ def _seen_or_not(request: t.Mapping[str, t.Any], result: Seen | GoliveError) -> 
     )
 
 
+class _Sender:
+    """One request of the list, ready to be sent. Raises BadInput."""
+
+    def __init__(self, request: t.Mapping[str, t.Any], run: Run) -> None:
+        self._run = run
+        self._method, self._url = request["method"], request["url"]
+        self._follow = bool(request.get("follow"))
+        self._connect_to, self._ca_file = request.get("connect_to"), request.get("ca_file")
+        self.secrets = {**(request.get("secret_headers") or {}), **http.bearer(request.get("bearer"))}
+        self.headers = dict(request.get("headers") or {})
+        self._body = _body_of(request, self.headers)
+        http_compression.ask_for(request, self.headers)
+        self._context = None
+        if _may_need_tls(request):
+            self._context = run.once(("http trust", self._ca_file), lambda: http.trust(self._ca_file))
+
+    def client(self, *, keep: bool = True) -> http.HttpClient:
+        return http.HttpClient(connect_to=self._connect_to, context=self._context, keep=keep)
+
+    def connections(self) -> http.Connections:
+        return http.Connections(connect_to=self._connect_to, context=self._context)
+
+    def over(
+        self,
+        client: http.HttpClient,
+        *,
+        deadline: Deadline | None = None,
+        method: str = "",
+        more_headers: t.Mapping[str, t.Any] | None = None,
+        body: bytes | None = None,
+    ) -> http.Response:
+        return client.request(
+            method or self._method,
+            self._url,
+            deadline=deadline or self._run.deadline,
+            headers={**self.headers, **(more_headers or {})},
+            secret_headers=self.secrets,
+            body=self._body if body is None else body,
+            follow=self._follow,
+        )
+
+    def anew(self) -> Received:
+        """Over a connection of its own."""
+        with self.client(keep=False) as client:
+            return self.over(client), self._run.clock.now()
+
+    def shared(self, *, anew: bool) -> Received:
+        """One answer for all items of the call that ask the same, over a connection that they share unless ``anew``."""
+
+        def over_kept() -> Received:
+            kind = ("http connections", self._connect_to, self._ca_file, self._context is not None)
+            with self._run.once(kind, self.connections).lent() as client:
+                return self.over(client), self._run.clock.now()
+
+        given = json.dumps([self.headers, self.secrets], sort_keys=True, default=str)
+        key = ("http", self._method, self._url, given, self._body, self._ca_file, self._connect_to, self._follow, anew)
+        return self._run.once(key, self.anew if anew else over_kept)
+
+    def with_body(self, body: bytes) -> http.Response:
+        """With this body, by a method that has one."""
+        has_type = any(name.lower() == "content-type" for name in self.headers)
+        kind = {} if has_type else {"Content-Type": "application/octet-stream"}
+        method = "POST" if self._method in _SAFE else self._method
+        with self.client(keep=False) as client:
+            return self.over(client, method=method, more_headers=kind, body=body)
+
+
 def _seen(request: t.Mapping[str, t.Any], run: Run) -> Seen:
     method, url = request["method"], request["url"]
     if run.check_mode and method not in _SAFE:
         why = f"{method} may change something, so check mode did not send it"
         return Seen(_label(request), method, url, False, problem=why, left_out=True)
-    ca_file, connect_to = request.get("ca_file"), request.get("connect_to")
-    context = run.once(("http trust", ca_file), lambda: http.trust(ca_file)) if _may_need_tls(request) else None
-    secrets = {**(request.get("secret_headers") or {}), **http.bearer(request.get("bearer"))}
-    headers = dict(request.get("headers") or {})
-    body = _body_of(request, headers)
-
-    def send(client: http.HttpClient) -> http.Response:
-        return client.request(
-            method,
-            url,
-            deadline=run.deadline,
-            headers=headers,
-            secret_headers=secrets,
-            body=body,
-            follow=bool(request.get("follow")),
-        )
-
-    def send_anew() -> Received:
-        with http.HttpClient(connect_to=connect_to, context=context, keep=False) as client:
-            return send(client), run.clock.now()
-
-    def send_over_kept() -> Received:
-        kind = ("http connections", connect_to, ca_file, context is not None)
-        with run.once(kind, lambda: http.Connections(connect_to=connect_to, context=context)).lent() as client:
-            return send(client), run.clock.now()
-
-    answers = []
+    sender = _Sender(request, run)
     if method in _SAFE and request["consecutive"] == 1:
         # A time that is judged is a user's, who connects first.
-        send_once = send_over_kept if request.get("max_ms") is None else send_anew
-        key = ("http", method, url, json.dumps([headers, secrets], sort_keys=True, default=str), body, ca_file)
-        answers.append(
-            _read(run.once((*key, connect_to, request.get("follow"), send_once.__name__), send_once), request)
-        )
+        received = [sender.shared(anew=request.get("max_ms") is not None)]
     else:
         # A connection for each, so that a load balancer may choose another backend.
-        answers.extend(_read(send_anew(), request) for _turn in range(request["consecutive"]))
-    with http.HttpClient(connect_to=connect_to, context=context) as client:
-        timings = []
-        for turn in range(request["warmup"] + request["samples"] if request["samples"] else 0):
-            response = send(client)
-            if turn >= request["warmup"]:
-                timings.append(Timing(response.status, response.seconds * 1000))
-        cors = tuple(_cors_answers(client, request, headers, run))
-    return Seen(_label(request), method, url, bool(secrets), tuple(answers), tuple(timings), cors)
+        received = [sender.anew() for _turn in range(request["consecutive"])]
+    connections = sender.connections()
+
+    def ask() -> http.Response:
+        with connections.lent() as client:
+            return sender.over(client)
+
+    with sender.client() as client, contextlib.closing(connections):
+        return Seen(
+            _label(request),
+            method,
+            url,
+            bool(sender.secrets),
+            tuple(_read(one, request) for one in received),
+            cors=tuple(_cors_answers(client, request, sender.headers, run)),
+            other_coding=http_compression.other_coding(request, lambda asked: sender.over(client, more_headers=asked))
+            if method in _SAFE
+            else "",
+            bodies=http_limits.bodies(request, sender.with_body, run=run),
+            sampled=http_latency.sampled(request, ask, run=run),
+            # The last, since nothing else is answered after it.
+            burst=http_limits.burst(request, lambda until: sender.over(client, deadline=until), run=run),
+        )
 
 
 def _may_need_tls(request: t.Mapping[str, t.Any]) -> bool:
@@ -377,6 +432,7 @@ def _read(received: Received, request: t.Mapping[str, t.Any]) -> Answer:
         hops=response.hops,
         location=urljoin(response.url, location) if location else "",
         received_at=received_at,
+        packed=http_compression.packed(response) if request.get("compression") == "required" else None,
     )
 
 
@@ -420,8 +476,13 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         else:
             yield from _worst_of_each([apart(_judge_answer(answer, seen, request)) for answer in seen.answers])
             yield from apart(_judge_freshness(seen, request))
-            yield from _judge_timings(seen, request)
             yield from apart(_judge_cors(seen, request))
+            if seen.bodies:
+                yield from http_limits.bodies_criteria(seen.bodies, seen.label, request)
+            if seen.sampled:
+                yield from http_latency.criteria(seen.sampled, seen.label, request)
+            if seen.burst:
+                yield from http_limits.burst_criteria(seen.burst, seen.label, request)
 
 
 def _worst_of_each(by_answer: t.Sequence[t.Sequence[Criterion]]) -> t.Iterator[Criterion]:
@@ -465,6 +526,11 @@ def _judge_answer(answer: Answer, seen: Seen, request: t.Mapping[str, t.Any]) ->
         yield from _redirect_parameters(answer, label, request)
     for expectation in request.get("response_headers") or ():
         yield from _header_criteria(answer, label, expectation)
+    if request.get("cookies"):
+        found = http_cookies.cookies_of(answer.headers, received_at=answer.received_at)
+        yield from http_cookies.criteria(found, label, request["cookies"])
+    if answer.packed:
+        yield from http_compression.criteria(answer.packed, label)
     yield from _text_criteria(answer, label, request)
     yield from _document_criteria(answer, label, request)
     if request.get("max_ms") is not None:
@@ -598,22 +664,6 @@ def _state_criteria(document: t.Any, label: str, states: t.Mapping[str, t.Any]) 
                 )
 
 
-def percentile(values: t.Sequence[float], share: float) -> float:
-    """By nearest rank: a value that was measured, never one between two."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
-
-
-def _judge_timings(seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    if not seen.timings:
-        return
-    good = [timing for timing in seen.timings if timing.status in request["status"]]
-    yield at_least(f"{seen.label} samples with the expected status", len(good), len(seen.timings))
-    if request.get("max_p95_ms") is not None:
-        p95 = round(percentile([timing.milliseconds for timing in seen.timings], 0.95), 1)
-        yield at_most(f"{seen.label} p95 of {len(seen.timings)} samples", p95, request["max_p95_ms"], unit="ms")
-
-
 def _judge_cors(seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     allowed = (request.get("cors") or {}).get("origin_allowed", [])
     for answer in seen.cors:
@@ -659,14 +709,14 @@ def _evidence_of(seen: Seen) -> dict[str, t.Any]:
     )
     if last.hops:
         told["redirects"] = [[status, re.sub(r"[?#].*", "", url)] for status, url in last.hops]
-    if seen.timings:
-        spent = [timing.milliseconds for timing in seen.timings]
-        told["latency"] = {
-            "samples": len(spent),
-            "p50_ms": round(percentile(spent, 0.5), 1),
-            "p95_ms": round(percentile(spent, 0.95), 1),
-            "max_ms": round(max(spent), 1),
-        }
+    cookies = http_cookies.cookies_of(last.headers, received_at=last.received_at)
+    if cookies:
+        told["cookies"] = http_cookies.evidence(cookies)
+    if last.packed:
+        told["compression"] = http_compression.evidence(last.packed, seen.other_coding)
+    if seen.sampled:
+        told["latency"] = http_latency.evidence(seen.sampled)
+    told.update(http_limits.evidence(seen.burst, seen.bodies))
     if seen.cors:
         told["cors"] = [dataclasses.asdict(answer) for answer in seen.cors]
     return told

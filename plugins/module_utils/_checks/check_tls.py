@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Judge TLS certificates, as they are served and as they lie on disk: trusted, named right, valid long enough, and the same.
 
-Expiry has two rules. ``min_days`` fails below a number of days, for each certificate of the chain. ``min_lifetime_share`` warns when
-a leaf that is renewed by a machine (a lifetime of at most 200 days) has less than that share of its lifetime left: ACME
-clients renew at two thirds, so below one third a renewal was missed, whatever the days say.
+Expiry has three rules. ``min_days`` fails below a number of days, for each certificate of the chain. ``min_lifetime_share`` warns when
+a leaf that is renewed by a machine (a lifetime of at most 200 days) has less than that share of its lifetime left, and fails
+below half of it: ACME clients renew at two thirds, so below one third a renewal was missed, whatever the days say.
+``min_remaining`` is what people need to come and renew it by hand, for each certificate of the chain.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import datetime
 import math
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import units
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, tls
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec, validated
@@ -37,6 +39,7 @@ ENDPOINT: Spec = {
     "port": {"type": "int", "default": 443},
     "sni": {"type": "str"},
     "connect_to": {"type": "str"},
+    "addresses": {"type": "str", "choices": ["first", "all"]},
     "starttls": {"type": "str", "choices": list(tls.STARTTLS), "default": "none"},
     "match_file": {"type": "path"},
     "names": {"type": "list", "elements": "str"},
@@ -44,6 +47,7 @@ ENDPOINT: Spec = {
 
 ARGUMENT_SPEC: Spec = {
     "endpoints": {"type": "list", "elements": "raw"},
+    "addresses": {"type": "str", "choices": ["first", "all"], "default": "first"},
     "files": {
         "type": "list",
         "elements": "dict",
@@ -60,6 +64,7 @@ ARGUMENT_SPEC: Spec = {
     "ca_file": {"type": "path"},
     "min_days": {"type": "float", "default": 30.0},
     "min_lifetime_share": {"type": "float", "default": 0.33},
+    "min_remaining": {"type": "str", "default": "48h"},
     "min_version": {"type": "str", "choices": ["TLSv1.2", "TLSv1.3"], "default": "TLSv1.2"},
     "refuses_older": {"type": "bool", "default": False},
     "min_rsa_bits": {"type": "int", "default": 2048},
@@ -70,6 +75,8 @@ CONSTRAINTS: Constraints = {"required_one_of": [["endpoints", "files"]]}
 _RENEWED_BY_MACHINE = datetime.timedelta(days=200)
 _BROKEN_HASHES = ("md5", "sha1", "unsupported")
 _SMALLEST_EC_BITS = 224
+#: Of its own lifetime a certificate need never have more left than this share: one of six days is renewed with two to go.
+_MOST_DEMANDED_SHARE = 1 / 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +131,7 @@ def _endpoint(given: t.Any, number: int, params: t.Mapping[str, t.Any]) -> tuple
     connect_host, connect_port = (
         http.host_and_port(options["connect_to"]) if options.get("connect_to") else (host, port)
     )
-    for option in ("names", "match_file"):
+    for option in ("names", "match_file", "addresses"):
         if options.get(option) is None:
             options[option] = params.get(option)
     sni = options.get("sni") or host
@@ -136,10 +143,11 @@ def _bracketed(host: str) -> str:
 
 
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
-    """One handshake per endpoint (a second one where the first is refused), all side by side. Raises BadInput."""
+    """One handshake per endpoint, or per address of it (a second one where it is refused), all side by side. Raises BadInput."""
     for option in ("endpoints", "files", "names"):
         if params.get(option) == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
+    units.span_seconds(params["min_remaining"], option="min_remaining")
     endpoints = _endpoints(params)
     ca_file = params.get("ca_file")
     older_than = params["min_version"] if params.get("refuses_older") else None
@@ -153,13 +161,34 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         served = Served(str(endpoint), tuple(options.get("names") or ()), handshake)
         return _beside_file(served, options["match_file"]) if options.get("match_file") else served
 
-    jobs = [lambda endpoint=endpoint, options=options: look(endpoint, options) for endpoint, options in endpoints]
+    looked_at = _at_addresses(endpoints, run)
+    jobs = [lambda endpoint=endpoint, options=options: look(endpoint, options) for endpoint, options in looked_at]
     results = side_by_side(jobs, deadline=run.deadline)
     return Facts(
         now=run.clock.now(),
-        served=tuple(_served_or_not(endpoint, result) for (endpoint, _options), result in zip(endpoints, results)),
+        served=tuple(_served_or_not(endpoint, result) for (endpoint, _options), result in zip(looked_at, results)),
         stored=tuple(_stored(given, params) for given in params.get("files") or ()),
     )
+
+
+def _at_addresses(
+    endpoints: t.Sequence[tuple[tls.Endpoint, dict[str, t.Any]]], run: Run
+) -> list[tuple[tls.Endpoint, dict[str, t.Any]]]:
+    """The endpoints, in their place once per address where all are wanted; one that does not resolve stays, to say so."""
+
+    if all(options["addresses"] == "first" for _endpoint, options in endpoints):
+        return list(endpoints)
+
+    def found(endpoint: tls.Endpoint, options: t.Mapping[str, t.Any]) -> list[tls.Endpoint]:
+        return tls.at_each_address(endpoint, deadline=run.deadline) if options["addresses"] == "all" else [endpoint]
+
+    jobs = [lambda endpoint=endpoint, options=options: found(endpoint, options) for endpoint, options in endpoints]
+    results = side_by_side(jobs, deadline=run.deadline)
+    return [
+        (one, options)
+        for (endpoint, options), result in zip(endpoints, results)
+        for one in ([endpoint] if isinstance(result, GoliveError) else result)
+    ]
 
 
 def _served_or_not(endpoint: tls.Endpoint, result: Served | GoliveError) -> Served:
@@ -292,12 +321,13 @@ def _judge_chain(
             )
         yield at_least(f"{called} days left", left, params["min_days"], unit="days", remedy=remedy)
         share = (certificate.not_after - now) / certificate.lifetime if certificate.lifetime else 0.0
+        yield _judge_remaining(called, certificate, now, params)
         if depth == 0 and certificate.lifetime <= _RENEWED_BY_MACHINE:
             yield at_least(
                 f"{called} share of the lifetime left",
                 round(share, 3),
                 params["min_lifetime_share"],
-                level="warn",
+                level="fail" if share < params["min_lifetime_share"] / 2 else "warn",
                 remedy="A renewal was missed: look at the ACME client's log.",
             )
         if certificate.not_before > now:
@@ -312,6 +342,21 @@ def _judge_chain(
     leaf = chain[0]
     yield holds(
         f"{label} usage", leaf.serves_tls, measured="server" if leaf.serves_tls else "another use", expected="server"
+    )
+
+
+def _judge_remaining(
+    called: str, certificate: tls.Certificate, now: datetime.datetime, params: t.Mapping[str, t.Any]
+) -> Criterion:
+    left = (certificate.not_after - now).total_seconds()
+    demanded = units.span_seconds(params["min_remaining"], option="min_remaining")
+    demanded = min(demanded, certificate.lifetime.total_seconds() * _MOST_DEMANDED_SHARE)
+    return holds(
+        f"{called} time left",
+        left >= demanded,
+        measured=units.span_text(left),
+        expected=f"at least {units.span_text(demanded)}",
+        remedy="Renew the certificate now and reload the server.",
     )
 
 

@@ -38,6 +38,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_REDIRECTS = 5
+#: Parts of a gzip body: each costs a copy of all that follow, so a body of nothing but empty ones would hold us for long.
+_MOST_PARTS = 1000
 USER_AGENT = "opsready.golive/1"
 #: Sent again on a fresh connection when a kept one turns out to be closed.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -99,6 +101,11 @@ class Response:
         """Each value on its own (Set-Cookie must not be joined)."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
+    @property
+    def coding(self) -> str:
+        """How the body was packed to be sent; ``identity`` where it was not."""
+        return _coding(self.headers)
+
     def content(self, *, limit: int | None = None) -> bytes:
         """The body, unpacked if it came as gzip or deflate, up to a bound in bytes. Raises UnexpectedAnswer."""
         bound = self.limit if limit is None else limit
@@ -134,9 +141,12 @@ def _unpacked(body: bytes, coding: str, *, limit: int, is_cut: bool, url: str) -
         return body, False
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise UnexpectedAnswer(f"{url} answered in the coding {coding!r}, which was not asked for.")
-    content, rest = b"", body
+    content, rest, parts = b"", body, 0
     try:
         while rest:  # gzip may come in several parts, one after the other
+            parts += 1
+            if parts > _MOST_PARTS:
+                raise UnexpectedAnswer(f"{url} sent its {coding} body in more than {_MOST_PARTS} parts.")
             unpacking = zlib.decompressobj(wbits=15 if coding == "deflate" else 47)
             content += unpacking.decompress(rest, limit + 1 - len(content))
             if len(content) > limit:
@@ -301,11 +311,15 @@ class Channel:
         self._where = where
         self._readers = 0
         self._is_closed = False
+        self._read_ahead = b""
 
     def _allow(self) -> None:
         self.plug.settimeout(self.deadline.require(f"{self._where}: the answer"))
 
     def recv_into(self, buffer: t.Any) -> int:
+        if self._read_ahead:
+            buffer[:1], self._read_ahead = self._read_ahead, b""
+            return 1
         self._allow()
         return self.plug.recv_into(buffer)
 
@@ -314,6 +328,26 @@ class Channel:
         while rest:
             self._allow()
             rest = rest[self.plug.send(rest[:65536]) :]
+
+    def send_until_answered(self, octets: bytes) -> None:
+        """Send all, or less where an answer comes first: a body may be refused (413) before it was read, and then never is."""
+        rest = memoryview(octets)
+        watcher = select.poll()
+        watcher.register(self.plug.fileno(), select.POLLIN | select.POLLOUT)
+        while rest:
+            ready = watcher.poll(self.deadline.require(f"{self._where}: the answer") * 1000)
+            self.plug.settimeout(0)
+            if any(events & ~select.POLLOUT for _number, events in ready) and self._is_answered():
+                return
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                rest = rest[self.plug.send(rest[:65536]) :]
+
+    def _is_answered(self) -> bool:
+        try:
+            self._read_ahead = self.plug.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):  # the second where it was TLS's own, such as a ticket
+            return False
+        return True
 
     def makefile(self, mode: str = "rb") -> io.BufferedReader:
         """What http.client reads an answer from."""
@@ -674,7 +708,11 @@ def _one_answer(
         connection.putheader(name, value.encode("latin-1"))
     if "content-length" not in given and (body is not None or method in ("POST", "PUT", "PATCH")):
         connection.putheader("Content-Length", str(len(body or b"")))
-    connection.endheaders(body)
+    connection.endheaders()
+    if body:
+        # Where the connection ends meanwhile, its answer may be there all the same.
+        with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
+            t.cast(Channel, connection.sock).send_until_answered(body)
     response = connection.getresponse()
     kept, is_truncated = _bounded_body(response, max_body)
     answer = (response.status, response.reason, tuple(response.getheaders()), kept, is_truncated)

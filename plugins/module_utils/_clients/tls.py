@@ -20,7 +20,12 @@ import stat
 import typing as t
 import warnings
 
-from ansible_collections.opsready.golive.plugins.module_utils._clients.http import NotTrusted, connected, secured
+from ansible_collections.opsready.golive.plugins.module_utils._clients.http import (
+    NotTrusted,
+    connected,
+    resolved,
+    secured,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -57,10 +62,13 @@ class Endpoint:
     connect_host: str
     connect_port: int
     starttls: str = "none"
+    #: One of the addresses of the host, where each is looked at by itself.
+    address: str = ""
 
     def __str__(self) -> str:
         name = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        return name if self.sni == self.host else f"{name} ({self.sni})"
+        named = name if self.sni == self.host else f"{name} ({self.sni})"
+        return f"{named} at {self.address}" if self.address else named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +194,13 @@ def _serves_tls(certificate: t.Any) -> bool:
     if usages is None:
         return True
     return ExtendedKeyUsageOID.SERVER_AUTH in usages or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages
+
+
+def at_each_address(endpoint: Endpoint, *, deadline: Deadline) -> list[Endpoint]:
+    """The endpoint once for each address that its host has now. Raises Unreachable, TimedOut."""
+    found = resolved(endpoint.connect_host, endpoint.connect_port, deadline=deadline)
+    addresses = dict.fromkeys(str(address[0]) for _family, address in found)
+    return [dataclasses.replace(endpoint, connect_host=address, address=address) for address in addresses]
 
 
 def shake(

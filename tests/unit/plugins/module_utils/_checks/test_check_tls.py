@@ -75,11 +75,28 @@ def test_a_good_certificate_passes() -> None:
         (40, 180, {}, "warn"),
         (40, 365, {}, "pass"),
         (5, 6, {"min_days": 0}, "pass"),
-        (1, 6, {"min_days": 0}, "warn"),
         (5, 6, {}, "fail"),
+        # a renewal was missed, and no day is left to find out why
+        (16, 90, {"min_days": 0}, "warn"),
+        (14.9, 90, {"min_days": 0}, "warn"),
+        (14.8, 90, {"min_days": 0}, "fail"),
+        (14.8, 90, {"min_days": 0, "min_lifetime_share": 0.2}, "warn"),
+        (3, 90, {"min_days": 0, "min_lifetime_share": 0}, "pass"),
+        # the floor, and what is short-lived by intention
+        (2.1, 300, {"min_days": 0}, "pass"),
+        (1.9, 300, {"min_days": 0}, "fail"),
+        (1.9, 300, {"min_days": 0, "min_remaining": "36h"}, "pass"),
+        (2.1, 300, {"min_days": 0, "min_remaining": "3d"}, "fail"),
+        (2.1, 6, {"min_days": 0}, "pass"),
+        (1.9, 6, {"min_days": 0}, "fail"),
+        (1.9, 6, {"min_days": 0, "min_remaining": "36h"}, "warn"),
+        (0.4, 1, {"min_days": 0}, "pass"),
+        (0.3, 1, {"min_days": 0}, "fail"),
+        (0.01, 1, {"min_days": 0, "min_remaining": "0s"}, "fail"),
+        (0.01, 1, {"min_days": 0, "min_remaining": "0s", "min_lifetime_share": 0}, "pass"),
     ],
 )
-def test_the_two_rules_of_expiry(left: float, lifetime: float, params: dict[str, t.Any], status: str) -> None:
+def test_the_three_rules_of_expiry(left: float, lifetime: float, params: dict[str, t.Any], status: str) -> None:
     assert judge_served([certificate(left=left, lifetime=lifetime)], **params).status == status
 
 
@@ -90,7 +107,14 @@ def test_a_bound_that_can_never_hold_is_explained() -> None:
 @given(st.integers(-1000 * 86400, 399 * 86400), st.integers(0, 400))
 def test_fewer_days_than_asked_for_never_pass(seconds_left: int, bound: int) -> None:
     status = judge_served([certificate(left=seconds_left / 86400, lifetime=400)], min_days=bound).status
-    assert status == ("pass" if seconds_left >= bound * 86400 else "fail")
+    assert status == ("pass" if seconds_left >= max(bound * 86400, 48 * 3600) else "fail")
+
+
+def test_the_floor_is_told_in_words() -> None:
+    summary = judge_served([certificate(left=0.5, lifetime=90)], min_days=0).summary
+    assert "h:443 time left is 12.0 h, expected at least 2.0 days" in summary
+    old = certificate(left=1, lifetime=3000, subject="CN=Issuer", is_ca=True)
+    assert "h:443 issuer CN=Issuer time left is 24.0 h" in judge_served([certificate(), old], min_days=0).summary
 
 
 def test_every_certificate_of_the_chain_must_last() -> None:

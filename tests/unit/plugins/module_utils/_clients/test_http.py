@@ -66,6 +66,46 @@ def test_a_body_is_sent_with_its_length(http_server: HttpServer) -> None:
     assert (first.body, first.headers["Content-Length"], second.headers["Content-Length"]) == (b"abc", "3", "0")
 
 
+def test_an_answer_that_comes_before_the_body_was_read_is_the_answer() -> None:
+    def refuse(connection: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(1)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge")
+
+    with ScriptedServer(refuse) as server:  # with the body unread, closing resets the connection
+        url = f"http://127.0.0.1:{server.port}/"
+        answer = http.request("POST", url, deadline=Deadline(5), body=b"x" * 20_000_000)
+        assert (answer.status, answer.body) == (413, b"large")
+    with (
+        ScriptedServer(lambda connection: None) as server,
+        pytest.raises(UnexpectedAnswer, match="ended the connection"),
+    ):
+        http.request("POST", f"http://127.0.0.1:{server.port}/", deadline=Deadline(5), body=b"x" * 20_000_000)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_body_that_is_never_read_is_sent_until_there_is_an_answer(
+    demo_ca: DemoCa, tmp_path: Path, encrypted: bool
+) -> None:
+    issued, asked = demo_ca.issue(), threading.Event()
+
+    def refuse(connection: socket.socket) -> None:
+        plug = issued.server_context().wrap_socket(connection, server_side=True) if encrypted else connection
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += plug.recv(1)
+        plug.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge")
+        asked.wait(30)
+
+    with ScriptedServer(refuse) as server:
+        scheme, ca_file = ("https", str(issued.write(tmp_path).ca)) if encrypted else ("http", None)
+        url = f"{scheme}://127.0.0.1:{server.port}/"
+        answer = http.request("POST", url, deadline=Deadline(20), body=b"x" * 20_000_000, ca_file=ca_file)
+        asked.set()
+    assert (answer.status, answer.body) == (413, b"large")
+
+
 def test_connections_are_kept_and_a_closed_one_is_replaced(http_server: HttpServer) -> None:
     ports: list[int] = []
     ended = threading.Event()
@@ -328,6 +368,15 @@ def test_a_packed_body_is_unpacked(coding: str, body: bytes) -> None:
 def answered(body: bytes, **headers: str) -> http.Response:
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     return http.Response(200, "OK", named, body, False, 0.1, 0.0, "http://h/")
+
+
+def test_a_body_of_countless_packed_parts_is_not_followed_to_its_end() -> None:
+    part = gzip.compress(b"")
+    answer = http.Response(200, "OK", (("Content-Encoding", "gzip"),), part * 1000, False, 0, 0, "http://h/")
+    assert (answer.content(), answer.coding) == (b"", "gzip")
+    answer = http.Response(200, "OK", (("Content-Encoding", "gzip"),), part * 50_000, False, 0, 0, "http://h/")
+    with pytest.raises(UnexpectedAnswer, match="more than 1000 parts"):
+        answer.content()
 
 
 def test_a_packed_bomb_is_unpacked_up_to_the_bound() -> None:

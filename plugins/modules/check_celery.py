@@ -18,6 +18,8 @@ description:
     V(unknown), and so does a broker on which no worker listens.
   - A message that waits for a task which a worker of its queue does not know is V(fail), since that worker would throw it away.
   - A question leaves a key for its answers in the broker, which is deleted when they came.
+  - Items of one checklist that ask the same broker as the same user share one connection, those of
+    M(opsready.golive.check_redis) included.
   - Celery 5.3 to 5.7 with the C(redis) transport. Redis Cluster and Sentinel are not supported by this module.
 extends_documentation_fragment:
   - opsready.golive.redis

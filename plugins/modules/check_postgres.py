@@ -70,6 +70,21 @@ options:
     description: Highest share, between 0 and 1, of the 2^31 transaction ids that may pass without a freeze.
     type: float
     default: 0.5
+  max_freeze_age_share:
+    description:
+      - Highest age of the oldest transaction id of any database as a share of C(autovacuum_freeze_max_age), and of the oldest
+        multixact as a share of C(autovacuum_multixact_freeze_max_age).
+      - At 1 autovacuum freezes by force. V(1.2) leaves it the time to; more says that something keeps it from it.
+    type: float
+  max_horizon_age:
+    description:
+      - Highest age of the xmin horizon in transactions. Vacuum may remove no row that was deleted after it.
+      - What holds it back is named. It may be a session, a replication slot, a prepared transaction, or a standby with
+        C(hot_standby_feedback), in any database.
+    type: int
+  max_prepared_age:
+    description: Highest age of a prepared transaction in seconds, in any database. With V(0) there may be none.
+    type: float
   max_transaction_age:
     description: Highest age of the oldest transaction in seconds.
     type: float
@@ -89,12 +104,18 @@ options:
     description: Highest replication lag in seconds.
     type: float
   slots:
-    description: With V(healthy) every replication slot must be active, and its WAL must be there.
+    description:
+      - With V(healthy) every replication slot must be active, and its C(wal_status) neither V(unreserved) nor V(lost).
     type: str
     choices: [healthy, any]
     default: any
   max_slot_bytes:
     description: Most WAL in bytes that may be kept for a slot.
+    type: int
+  min_safe_wal_bytes:
+    description:
+      - Least WAL in bytes that may still be written before a replication slot is lost, its C(safe_wal_size).
+      - Without C(max_slot_wal_keep_size) no slot is lost, and the WAL kept for it may fill the disk. O(max_slot_bytes) bounds that.
     type: int
   archiver:
     description: Whether WAL must be archived, and the last attempt must have worked.
@@ -139,6 +160,12 @@ options:
       min_version:
         description: Lowest version.
         type: str
+  extension_versions:
+    description:
+      - With V(current) no extension of this database may be of an older version than the one whose files the server has.
+    type: str
+    choices: [current, any]
+    default: any
   encoding:
     description: Encoding of the database, such as V(UTF8).
     type: str
@@ -259,6 +286,15 @@ EXAMPLES = r"""
       allowed_users: [archive]
     queries:
       - {name: no job is running, sql: "SELECT count(*) FROM jobs WHERE state = 'running'", at_most: 0}
+
+- name: Nothing keeps vacuum from its work, and every extension is at its newest version
+  opsready.golive.check_postgres:
+    dsn: postgresql://monitor@db.example.org:5432/archive
+    password: "{{ vault_monitor_password }}"
+    max_horizon_age: 1000000
+    max_freeze_age_share: 1.2
+    max_prepared_age: 300
+    extension_versions: current
 """
 
 RETURN = r"""

@@ -16,6 +16,8 @@ description:
   - Reads C(INFO) once and judges whether the server keeps what it is given, whether it has room, and whether it is the
     right node.
   - The defaults follow from O(use). A broker or a store must not evict, and a broker must write an append-only file.
+  - Items of one checklist that ask the same server as the same user share one connection, those of
+    M(opsready.golive.check_celery) included.
   - A server that does not answer, or that refuses the password, is V(unknown), never a pass.
 extends_documentation_fragment:
   - opsready.golive.redis
@@ -27,7 +29,9 @@ attributes:
     details: The canary writes a key, so it is not run in check mode, and is V(unknown) then.
 options:
   use:
-    description: What the server is for. It decides the defaults of O(eviction_policies) and O(persistence).
+    description:
+      - What the server is for. It decides the defaults of O(eviction_policies), O(persistence) and O(max_evicted_keys).
+      - In a broker, many keys that no queue has are a warning, see O(max_other_keys).
     type: str
     choices: [broker, cache, store]
     default: broker
@@ -45,6 +49,14 @@ options:
   max_save_age:
     description: Highest age of the last snapshot in seconds.
     type: float
+  max_unsaved_changes:
+    description: Highest number of changes since the last snapshot.
+    type: int
+  max_delayed_fsyncs:
+    description:
+      - Highest number of times that the append-only file was synchronised late, since the start or within O(watch).
+      - It is counted where an append-only file is written.
+    type: int
   min_version:
     description: Lowest version, such as V(7.2). For Valkey its own version counts.
     type: str
@@ -59,6 +71,11 @@ options:
   max_replica_lag_bytes:
     description: Highest distance of the slowest online replica in bytes of the replication stream.
     type: int
+  max_replica_lag_seconds:
+    description:
+      - On a master the highest time in seconds since the slowest online replica acknowledged what it got; on a replica the
+        highest time since its master was heard. Each tells the other once a second.
+    type: float
   cluster:
     description: Whether the server must be part of a Redis Cluster, which then must serve all 16384 slots.
     type: str
@@ -88,12 +105,24 @@ options:
   max_clients_share:
     description: Highest share of C(maxclients) in use, between 0 and 1.
     type: float
+  max_blocked_share:
+    description:
+      - Highest share of C(maxclients), between 0 and 1, that waits in a blocking command, as each Celery worker does that has
+        nothing to do.
+    type: float
   max_rejected_connections:
-    description: Highest number of clients turned away since the start. Without it, any is a warning.
+    description: Highest number of clients turned away since the start, or within O(watch). Without it, any is a warning.
     type: int
   max_evicted_keys:
-    description: Highest number of keys evicted since the start. The default is 0 for a broker and for a store.
+    description:
+      - Highest number of keys evicted since the start, or within O(watch). The default is 0 for a broker and for a store.
     type: int
+  watch:
+    description:
+      - Count evicted keys, rejected connections and delayed synchronisations for so many seconds, such as V(5), and not since
+        the server was started.
+      - What happened before is nothing then; a counter that began anew meanwhile is V(unknown).
+    type: float
   min_hit_ratio:
     description: Lowest share of reads that found their key, between 0 and 1.
     type: float
@@ -110,6 +139,13 @@ options:
         description: Highest number of waiting messages.
         type: int
         required: true
+  max_other_keys:
+    description:
+      - Highest number of keys of a broker's database that no queue has, found by a bounded C(SCAN) of 2000 keys. Without it,
+        more than 100 are a warning.
+      - A list without a time to live is a queue. What kombu, Celery's result backend and this collection keep is not counted.
+      - A cache in the broker's database asks for an eviction policy by which the broker loses jobs.
+    type: int
   global_keyprefix:
     description: Celery's transport option of the same name, which stands before the name of every queue.
     type: str
@@ -142,6 +178,16 @@ options:
       - Write, read and delete one key that expires after 30 seconds. In check mode it is not run, and V(unknown).
     type: bool
     default: false
+  canary_persistence:
+    description:
+      - With V(fsync) the canary's key must be in the append-only file on disk within 5 seconds, told by C(WAITAOF). Redis 7.2
+        and later, and Valkey; V(unknown) where the server cannot tell.
+    type: str
+    choices: [fsync, any]
+    default: any
+  min_canary_replicas:
+    description: Lowest number of replicas that must have the canary's key within 5 seconds, told by C(WAIT).
+    type: int
 """
 
 EXAMPLES = r"""
@@ -164,6 +210,17 @@ EXAMPLES = r"""
     require_maxmemory: true
     key_prefixes:
       - {prefix: "session:", min_ttl_share: 1.0, max_ttl: 86400}
+
+- name: What the broker is given reaches its disk and a replica, and it is no cache as well
+  opsready.golive.check_redis:
+    url: redis://broker.example.org:6379/0
+    password: "{{ vault_redis_password }}"
+    use: broker
+    max_other_keys: 0
+    canary: true
+    canary_persistence: fsync
+    min_canary_replicas: 1
+    max_replica_lag_seconds: 10
 """
 
 RETURN = r"""

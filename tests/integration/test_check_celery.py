@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
+from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
 from tests.integration.celery_site import SECONDS, Site
 from tests.module_examples import examples_of
@@ -244,3 +247,60 @@ def test_the_examples_run(site: Site, run_module_here: ModuleRun) -> None:
         known = {"tasks": ["archive.quick"]} if number == 0 else {}
         finding = judged(run_module_here, site, **{**options, **here, **known})
         assert finding["status"] == "pass", finding["summary"]
+
+
+def items_on(site: Site, check: str, *options: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    target = {"url": site.server.url(site.number, with_password=False), "password": PASSWORD}
+    return [
+        {"id": f"{check}-{number}", "check": check, "params": {**target, **own}, "timeout": 60.0}
+        for number, own in enumerate(options)
+    ]
+
+
+def test_items_of_both_checks_share_one_connection_to_the_broker(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a worker, since one may connect whenever it likes."""
+    monkeypatch.setattr(redis_client, "PATIENCE_SECONDS", 60.0)
+    nobody: dict[str, t.Any] = {"expected_workers": 0}
+    kept: dict[str, t.Any] = {"persistence": "optional"}
+    queue = {"name": "ocr", "max_length": 5}
+    items = [
+        *items_on(site, "check_celery", nobody, {**nobody, "max_length": 5}, {**nobody, "reply_timeout": 2.0}),
+        *items_on(
+            site,
+            "check_redis",
+            kept,
+            {**kept, "queues": [queue]},
+            {**kept, "key_prefixes": [{"prefix": "x", "min_keys": 0}]},
+            {**kept, "canary": True},
+            {**kept, "watch": 0.1},
+        ),
+    ]
+
+    def received() -> int:
+        return int(site.broker.info("stats")["total_connections_received"])
+
+    before = received()
+    found = judge_all(items * 3, [], timeout_seconds=120, scrub=Scrubber([PASSWORD]))
+    bad = [finding["summary"] for finding in found if finding["status"] != "pass"]
+    assert bad == []
+    assert received() - before == 1
+    ours = [client for client in site.broker.client_list() if client["name"] == "opsready"]
+    assert ours == []
+
+
+def test_items_on_a_broker_with_workers_tell_the_same_over_one_connection(site: Site) -> None:
+    site.worker(arguments=["-Q", "ocr"])
+    celery = items_on(site, "check_celery", *[{"queues": [{"name": "ocr"}], "reply_timeout": 20.0}] * 6)
+    redis = items_on(site, "check_redis", *[{"persistence": "optional", "max_other_keys": 0}] * 6)
+    found = judge_all([*celery, *redis], [], timeout_seconds=120, scrub=Scrubber([PASSWORD]))
+    bad = [finding["summary"] for finding in found if finding["status"] != "pass"]
+    assert bad == []
+
+
+def test_a_long_watch_of_one_item_keeps_no_other_from_its_answer(site: Site) -> None:
+    site.broker.lpush("ocr", "{}")
+    stalled = {"expected_workers": 0, "queues": [{"name": "ocr", "min_consumers": 0, "stalled_after": "8s"}]}
+    watching, other = items_on(site, "check_celery", stalled, {"expected_workers": 0})
+    found = judge_all([watching, {**other, "timeout": 6.0}], [], timeout_seconds=120, scrub=Scrubber([PASSWORD]))
+    assert "not taken within 8s" in found[0]["summary"]
+    assert found[1]["status"] == "pass", found[1]["summary"]

@@ -15,6 +15,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres as client
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
+from tests.module_examples import examples_of
 from tests.parts import need_part
 from tests.servers import HOST, DemoCa, HangingServer, Postgres, Standby, await_true, debian_postgres_versions
 
@@ -72,14 +73,19 @@ def test_a_healthy_database_passes(postgres: Postgres, database: str, run_module
         pools=[{"name": "backend", "size": 5, "instances": 4}],
         max_transaction_age=3600,
         max_idle_in_transaction=10,
+        max_freeze_age_share=1.2,
+        max_horizon_age=10**6,
+        max_prepared_age=0,
         slots="healthy",
         max_slot_bytes=1,
+        min_safe_wal_bytes=10**9,
         checksums="required",
         invalid_indexes="refused",
         unindexed_foreign_keys="refused",
         max_sequence_share=0.5,
         pending_restart="refused",
         extensions=[{"name": "plpgsql", "min_version": "1.0"}],
+        extension_versions="current",
         encoding="UTF8",
         collation_versions="current",
         settings={"wal_level": "replica", "fsync": False},
@@ -92,7 +98,7 @@ def test_a_healthy_database_passes(postgres: Postgres, database: str, run_module
         ],
     )
     assert finding["status"] == "pass", finding["summary"]
-    assert len(finding["measured"]) == 28
+    assert len(finding["measured"]) == 33
 
 
 def test_broken_objects_are_named(postgres: Postgres, database: str, run_module_here: ModuleRun) -> None:
@@ -235,12 +241,138 @@ def test_an_abandoned_slot_and_a_failing_archiver_are_found(run_module_here: Mod
         )
     assert finding["status"] == "fail"
     for part in (
-        "abandoned inactive or lost",
+        "abandoned inactive, expected healthy",
         "WAL kept for the slowest slot",
         "Archiver is failing",
         "last archived WAL",
     ):
         assert part.lower() in finding["summary"].lower(), finding["summary"]
+
+
+@pytest.fixture(scope="module")
+def strained() -> t.Iterator[Postgres]:
+    """A server of tight limits on what others may keep it from."""
+    settings = {
+        "max_prepared_transactions": "2",
+        "autovacuum_freeze_max_age": "100000",
+        "max_slot_wal_keep_size": "2MB",
+        "min_wal_size": "2MB",
+        "max_wal_size": "2MB",
+    }
+    with Postgres(settings=settings, initdb=["--wal-segsize=1"]) as server:
+        yield server
+
+
+def use_transaction_ids(server: Postgres, count: int) -> None:
+    server.execute(f"DO $$ BEGIN FOR i IN 1..{count} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+
+
+def test_a_forgotten_session_holds_back_the_horizon_and_the_freezing(
+    strained: Postgres, run_module_here: ModuleRun
+) -> None:
+    bounds = {"max_horizon_age": 1000, "max_freeze_age_share": 1}
+    assert judged(run_module_here, strained, **bounds)["status"] == "pass"
+    with strained.connect(application_name="report") as forgotten:
+        forgotten.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        process = forgotten.execute("SELECT pg_backend_pid() FROM pg_class LIMIT 1").fetchone()[0]
+        use_transaction_ids(strained, 110_000)
+        finding = judged(run_module_here, strained, **bounds)
+        strained.execute("CREATE ROLE blind LOGIN PASSWORD 'blind-canary-1'")
+        blind = judged(run_module_here, strained, user="blind", password="blind-canary-1", max_horizon_age=1000)
+        strained.execute("DROP ROLE blind")
+    assert finding["status"] == "fail"
+    assert "oldest transaction id as a share of autovacuum_freeze_max_age is 1.1" in finding["summary"].lower()
+    held = f"it is held back by the session {process} of postgres (report) in postgres"
+    assert held in finding["summary"]
+    assert "pg_terminate_backend" in finding["remedy"]
+    assert blind["status"] == "fail"
+    assert held in blind["summary"]
+    assert judged(run_module_here, strained, max_horizon_age=1000)["status"] == "pass"
+
+
+@pytest.mark.parametrize("slot", [None, "feedback"])
+def test_a_long_query_on_a_standby_holds_back_the_primary(
+    strained: Postgres, run_module_here: ModuleRun, slot: str | None
+) -> None:
+    """By hot_standby_feedback; through a slot it stays even when the standby is gone."""
+    held = "SELECT 1 FROM pg_stat_replication WHERE backend_xmin IS NOT NULL"
+    replica = Standby(strained)
+    feedback = {"hot_standby_feedback": "on", "wal_receiver_status_interval": "1s", "max_prepared_transactions": "2"}
+    replica.settings.update(feedback)
+    if slot is not None:
+        strained.execute("SELECT pg_create_physical_replication_slot(%s)", slot)
+        held = "SELECT 1 FROM pg_replication_slots WHERE xmin IS NOT NULL"
+        replica.settings["primary_slot_name"] = slot
+    with replica, replica.connect() as reading:
+        reading.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        reading.execute("SELECT FROM pg_class LIMIT 1")
+        await_true(lambda: bool(strained.execute(held)), seconds=SECONDS, what="the standby's feedback")
+        use_transaction_ids(strained, 2000)
+        finding = judged(run_module_here, strained, max_horizon_age=1000)
+        replica.catch_up()
+        there = judged(run_module_here, replica, recovery="standby", max_horizon_age=1000, max_prepared_age=0)
+    if slot is not None:
+        strained.execute("SELECT pg_drop_replication_slot(%s)", slot)
+    assert finding["status"] == "fail"
+    holder = "the standby " if slot is None else "the replication slot feedback"
+    assert f"it is held back by {holder}" in finding["summary"]
+    assert "held back by the session" in there["summary"]
+
+
+def test_a_prepared_transaction_that_nobody_ends_is_found_from_any_database(
+    strained: Postgres, run_module_here: ModuleRun
+) -> None:
+    there, elsewhere = strained.create_database(), strained.create_database()
+    options: dict[str, t.Any] = {"sessions": {"allowed_users": ["postgres"]}}
+    with strained.connect(elsewhere) as connection:
+        connection.execute("BEGIN")
+        connection.execute("CREATE TABLE t (id int)")
+        connection.execute("PREPARE TRANSACTION 'orphan'")
+    try:
+        use_transaction_ids(strained, 2000)
+        finding = judged(run_module_here, strained, there, max_prepared_age=0, max_horizon_age=1000)
+        young = judged(run_module_here, strained, there, max_prepared_age=3600, **options)
+        own = judged(run_module_here, strained, elsewhere, **options)
+    finally:
+        strained.execute("ROLLBACK PREPARED 'orphan'", dbname=elsewhere)
+    assert finding["status"] == "fail"
+    assert f"age of prepared transactions is orphan of postgres in {elsewhere} for" in finding["summary"].lower()
+    assert f"held back by the prepared transaction orphan in {elsewhere} for" in finding["summary"]
+    assert young["status"] == "pass", young["summary"]
+    assert "Prepared transactions is orphan of postgres, expected none" in own["summary"]
+    assert judged(run_module_here, strained, there, max_prepared_age=0, max_horizon_age=1000)["status"] == "pass"
+
+
+def test_a_slot_that_nobody_reads_runs_out_of_room_and_is_lost(strained: Postgres, run_module_here: ModuleRun) -> None:
+    bounds: dict[str, t.Any] = {"slots": "healthy", "min_safe_wal_bytes": 10 * 2**20}
+    assert judged(run_module_here, strained, **bounds)["status"] == "pass"
+    strained.execute("SELECT pg_create_physical_replication_slot('forgotten', true)")
+    try:
+        kept = judged(run_module_here, strained, **bounds)
+        for _unused in range(6):
+            strained.execute("SELECT pg_logical_emit_message(false, 'fill', repeat('x', 100000))")
+            strained.execute("SELECT pg_switch_wal()")
+        strained.execute("CHECKPOINT")
+        lost = judged(run_module_here, strained, **bounds)
+    finally:
+        strained.execute("SELECT pg_drop_replication_slot('forgotten')")
+    assert "Replication slots is forgotten inactive, expected healthy" in kept["summary"]
+    assert "WAL that may be written before a slot is lost (forgotten) is " in kept["summary"]
+    assert 0 < kept["measured"]["WAL that may be written before a slot is lost (forgotten)"] < 10 * 2**20
+    assert "Replication slots is forgotten lost, expected healthy" in lost["summary"]
+    assert "a slot is lost (forgotten) is 0 bytes" in lost["summary"]
+
+
+def test_an_extension_that_was_not_updated_with_its_package_is_found(
+    postgres: Postgres, database: str, run_module_here: ModuleRun
+) -> None:
+    postgres.execute("CREATE EXTENSION amcheck VERSION '1.0'", dbname=database)
+    finding = judged(run_module_here, postgres, database, extension_versions="current")
+    postgres.execute("ALTER EXTENSION amcheck UPDATE", dbname=database)
+    updated = judged(run_module_here, postgres, database, extension_versions="current")
+    assert finding["status"] == "fail"
+    assert "Versions of extensions is amcheck 1.0 where 1." in finding["summary"]
+    assert updated["status"] == "pass", updated["summary"]
 
 
 def test_slow_statements_are_listed(run_module_here: ModuleRun, debian_postgres: Postgres) -> None:
@@ -312,6 +444,55 @@ def test_used_alone_the_module_fails_unless_told_otherwise(postgres: Postgres, r
     assert answer["msg"] == answer["finding"]["summary"]
 
 
+def test_the_examples_run_and_tell_good_from_bad(run_module_here: ModuleRun, demo_ca: DemoCa, tmp_path: Path) -> None:
+    versions = debian_postgres_versions()
+    need_part("debian-postgres", versions, "no postgresql package is installed")
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(demo_ca.pem)
+    settings = {"archive_mode": "on", "archive_command": "true", "max_connections": "100"}
+    with Postgres(versions[0], settings=settings, tls=demo_ca.issue()) as server:
+        replica = Standby(server, versions[0])
+        replica.settings["max_connections"] = settings["max_connections"]
+        with replica:
+            for statement in (
+                f"CREATE ROLE archive LOGIN PASSWORD '{server.password}'",
+                f"CREATE ROLE monitor LOGIN PASSWORD '{server.password}' IN ROLE pg_monitor",
+                "CREATE DATABASE archive OWNER archive",
+            ):
+                server.execute(statement)
+            with server.connect("archive", user="archive", password=server.password) as connection:
+                connection.execute("CREATE TABLE alembic_version AS SELECT '0002' AS version_num")
+                connection.execute("CREATE TABLE jobs (state text)")
+                connection.execute("GRANT SELECT ON jobs TO monitor")
+                replaced = {
+                    "db.example.org:5432": f"{HOST}:{server.port}",
+                    "sslmode=verify-full": f"sslmode=verify-full&sslrootcert={ca_file}",
+                    "{{ vault_postgres_password }}": server.password,
+                    "{{ vault_monitor_password }}": server.password,
+                    'min_version: "16"': f'min_version: "{versions[0]}"',
+                }
+                examples = examples_of("check_postgres", replaced).values()
+
+                def statuses() -> list[str]:
+                    found = [
+                        run_module_here("check_postgres", {**args, "enforce": False}, secrets=[server.password])
+                        for args in examples
+                    ]
+                    return [answer["finding"]["status"] for answer in found]
+
+                await_true(
+                    lambda: server.execute("SELECT state FROM pg_stat_replication") == [("streaming",)],
+                    seconds=SECONDS,
+                    what="replication",
+                )
+                assert statuses() == ["pass", "pass", "pass", "pass"]
+                connection.execute("UPDATE alembic_version SET version_num = '0001'")
+                server.execute("SELECT pg_create_physical_replication_slot('abandoned')")
+                connection.execute("INSERT INTO jobs VALUES ('running')")
+                server.execute("CREATE EXTENSION amcheck VERSION '1.0'", dbname="archive")
+                assert statuses() == ["fail", "fail", "fail", "fail"]
+
+
 # ---- several items on one database
 
 
@@ -322,7 +503,7 @@ def lonely(postgres: Postgres) -> t.Iterator[str]:
     postgres.execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1 PASSWORD '{postgres.password}'")
     yield name
     await_true(
-        lambda: not postgres.execute("SELECT FROM pg_stat_activity WHERE usename = %s", name),
+        lambda: not postgres.execute("SELECT 1 FROM pg_stat_activity WHERE usename = %s", name),
         seconds=SECONDS,
         what="the end of its sessions",
     )

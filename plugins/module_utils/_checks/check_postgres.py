@@ -11,6 +11,7 @@ import decimal
 import fnmatch
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import postgres_vacuum
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
@@ -61,6 +62,9 @@ ARGUMENT_SPEC: Spec = compose(
             },
         },
         "max_wraparound_share": {"type": "float", "default": 0.5},
+        "max_freeze_age_share": {"type": "float"},
+        "max_horizon_age": {"type": "int"},
+        "max_prepared_age": {"type": "float"},
         "max_transaction_age": {"type": "float"},
         "max_idle_in_transaction": {"type": "int"},
         "min_replicas": {"type": "int"},
@@ -69,6 +73,7 @@ ARGUMENT_SPEC: Spec = compose(
         "max_lag_seconds": {"type": "float"},
         "slots": {"type": "str", "choices": ["healthy", "any"], "default": "any"},
         "max_slot_bytes": {"type": "int"},
+        "min_safe_wal_bytes": {"type": "int"},
         "archiver": _WANTED,
         "max_archive_age": {"type": "float"},
         "checksums": _WANTED,
@@ -81,6 +86,7 @@ ARGUMENT_SPEC: Spec = compose(
             "elements": "dict",
             "options": {"name": {"type": "str", "required": True}, "min_version": {"type": "str"}},
         },
+        "extension_versions": {"type": "str", "choices": ["current", "any"], "default": "any"},
         "encoding": {"type": "str"},
         "collation_versions": {"type": "str", "choices": ["current", "any"], "default": "any"},
         "settings": {"type": "dict"},
@@ -123,12 +129,10 @@ ARGUMENT_SPEC: Spec = compose(
 )
 CONSTRAINTS: Constraints = {}
 
-#: A database stops taking commands shortly before this many transactions without a freeze.
-WRAPAROUND = 2**31
-
 #: What is asked, by topic, each on its own, so that a missing right hides nothing else. To a role without pg_monitor
 #: other sessions show no backend_type: they are counted as sessions, and what they do is not guessed.
 _SQL: dict[str, str] = {
+    **postgres_vacuum.SQL,
     "server": """
         SELECT current_setting('server_version_num')::int AS version_number,
                current_setting('server_version') AS version,
@@ -151,9 +155,6 @@ _SQL: dict[str, str] = {
                           THEN count(*) FILTER (WHERE state LIKE 'idle in transaction%') END AS idle_in_transaction
               FROM pg_stat_activity
               WHERE usesysid IS NOT NULL AND COALESCE(backend_type, 'client backend') = 'client backend') AS seen""",
-    "wraparound": """
-        SELECT max(age(datfrozenxid)) AS transactions, max(mxid_age(datminmxid)) AS multixacts
-        FROM pg_database""",
     "oldest": """
         SELECT CASE WHEN count(*) = count(backend_type)
                     THEN COALESCE(max(EXTRACT(EPOCH FROM clock_timestamp() - xact_start)), 0) END::float8 AS seconds
@@ -174,7 +175,7 @@ _SQL: dict[str, str] = {
                END::float8 AS lag_seconds
         WHERE pg_is_in_recovery()""",
     "slots": """
-        SELECT slot_name AS name, slot_type AS kind, active, wal_status,
+        SELECT slot_name AS name, slot_type AS kind, active, wal_status, safe_wal_size,
                pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
                                     ELSE pg_current_wal_lsn() END, restart_lsn)::bigint AS retained_bytes
         FROM pg_replication_slots""",
@@ -200,7 +201,9 @@ _SQL: dict[str, str] = {
                CASE WHEN increment_by > 0 THEN last_value::float8 / max_value ELSE last_value::float8 / min_value END AS share
         FROM pg_sequences WHERE last_value IS NOT NULL AND NOT cycle ORDER BY 2 DESC LIMIT 10""",
     "pending_restart": "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name",
-    "extensions": "SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY 1",
+    "extensions": """
+        SELECT extname AS name, extversion AS version, default_version
+        FROM pg_extension LEFT JOIN pg_available_extensions ON name = extname ORDER BY 1""",
     "collations": """
         SELECT collation_name AS name FROM (
             SELECT datname::text AS collation_name FROM pg_database
@@ -217,9 +220,6 @@ _SQL: dict[str, str] = {
         WHERE datname = current_database() AND pid <> pg_backend_pid()
           AND usesysid IS NOT NULL AND COALESCE(backend_type, 'client backend') = 'client backend'
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""",
-    "prepared": """
-        SELECT gid, owner::text AS username, prepared::text AS since
-        FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1""",
 }
 
 
@@ -249,22 +249,23 @@ def topics(params: t.Mapping[str, t.Any]) -> list[str]:
     """What has to be asked for these options. Pure."""
     asked = {
         "connections": True,
-        "wraparound": params["recovery"] != "standby",
+        "wraparound": params["recovery"] != "standby" or params["max_freeze_age_share"] is not None,
+        "horizon": params["max_horizon_age"] is not None,
         "oldest": params["max_transaction_age"] is not None,
         "replicas": any(params[name] is not None for name in ("min_replicas", "min_sync_replicas"))
         or _wants_lag(params),
         "standby": params["recovery"] == "standby" or _wants_lag(params),
-        "slots": params["slots"] != "any" or params["max_slot_bytes"] is not None,
+        "slots": _wants_slots(params),
         "archiver": params["archiver"] != "any" or params["max_archive_age"] is not None,
         "checksum_failures": params["checksums"] != "any",
         "invalid_indexes": params["invalid_indexes"] != "any",
         "unindexed_foreign_keys": params["unindexed_foreign_keys"] != "any",
         "sequences": params["max_sequence_share"] is not None,
         "pending_restart": params["pending_restart"] != "any",
-        "extensions": bool(params["extensions"]),
+        "extensions": bool(params["extensions"]) or params["extension_versions"] != "any",
         "collations": params["collation_versions"] != "any",
         "sessions": params["sessions"] is not None,
-        "prepared": params["sessions"] is not None,
+        "prepared": params["sessions"] is not None or params["max_prepared_age"] is not None,
         "statements": params["statements"] is not None,
     }
     return [topic for topic, is_asked in asked.items() if is_asked]
@@ -274,11 +275,20 @@ def _wants_lag(params: t.Mapping[str, t.Any]) -> bool:
     return params["max_lag_bytes"] is not None or params["max_lag_seconds"] is not None
 
 
+def _wants_slots(params: t.Mapping[str, t.Any]) -> bool:
+    return params["slots"] != "any" or any(
+        params[name] is not None for name in ("max_slot_bytes", "min_safe_wal_bytes")
+    )
+
+
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     """Ask read only, each topic on its own, over a connection that the items on one database share."""
     for option in ("pools", "extensions", "queries", "settings"):
         if params[option] is not None and not params[option]:
             raise BadInput(f"{option} is empty: nothing would be judged.")
+    for option in ("max_freeze_age_share", "max_horizon_age", "max_prepared_age", "min_safe_wal_bytes"):
+        if params[option] is not None and params[option] < 0:
+            raise BadInput(f"{option} is {params[option]:g}, expected 0 or more.")
     versions.require_version(params["min_version"], option="min_version")
     for extension in params["extensions"] or []:
         versions.require_version(extension["min_version"], option=f"min_version of extension {extension['name']}")
@@ -425,6 +435,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Judge what was seen; pure."""
     yield from _judge_server(facts, params)
     yield from _judge_room(facts, params)
+    yield from postgres_vacuum.judge(facts.rows, facts.unread, params)
     yield from _judge_replication(facts, params)
     yield from _judge_archiver(facts, params)
     yield from _judge_objects(facts, params)
@@ -492,8 +503,7 @@ def _first(facts: Facts, topic: str) -> dict[str, t.Any]:
 
 
 def _topic_unread(facts: Facts, topic: str, name: str) -> Criterion:
-    why = facts.unread.get(topic, "the server did not say").rstrip(".")
-    return unknown(name, f"{name} is unknown: {why}")
+    return postgres_vacuum.topic_unread(facts.unread, topic, name)
 
 
 def _judge_room(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -523,15 +533,6 @@ def _judge_room(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Crite
                 params["max_idle_in_transaction"],
                 remedy="They hold locks and keep vacuum from its work: set idle_in_transaction_session_timeout.",
             )
-    if "wraparound" in facts.rows or "wraparound" in facts.unread:
-        ages = _first(facts, "wraparound")
-        worst = max(ages.get("transactions") or 0, ages.get("multixacts") or 0) if ages else None
-        yield at_most(
-            "share of transaction ids before wraparound",
-            None if worst is None else round(worst / WRAPAROUND, 4),
-            params["max_wraparound_share"],
-            remedy="VACUUM FREEZE the oldest tables; look for what keeps autovacuum from it.",
-        )
     if params["max_transaction_age"] is not None:
         seconds = _first(facts, "oldest").get("seconds")
         yield at_most(
@@ -587,24 +588,46 @@ def _judge_lag(facts: Facts, params: t.Mapping[str, t.Any], column: str, unit: s
 
 
 def _judge_slots(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    if params["slots"] == "any" and params["max_slot_bytes"] is None:
+    if not _wants_slots(params):
         return
     slots = facts.rows.get("slots")
     if slots is None:
         yield _topic_unread(facts, "slots", "replication slots")
         return
     if params["slots"] == "healthy":
-        bad = [slot["name"] for slot in slots if not slot["active"] or slot["wal_status"] in ("lost", "unreserved")]
+        bad = [f"{slot['name']} {_ailment(slot)}" for slot in slots if _ailment(slot)]
         yield holds(
             "replication slots",
             not bad,
-            measured=", ".join(bad) + " inactive or lost" if bad else f"{len(slots)} healthy",
+            measured=", ".join(bad) or f"{len(slots)} healthy",
             expected="healthy",
-            remedy="An abandoned slot keeps WAL until the disk is full: pg_drop_replication_slot.",
+            remedy="An abandoned slot keeps WAL until the disk is full: pg_drop_replication_slot. What read a slot that is lost "
+            "is to be set up anew.",
         )
     if params["max_slot_bytes"] is not None:
         retained = max((slot["retained_bytes"] or 0 for slot in slots), default=0)
         yield at_most("WAL kept for the slowest slot", retained, params["max_slot_bytes"], unit="bytes")
+    if params["min_safe_wal_bytes"] is not None:
+        yield _judge_safe_wal(slots, params["min_safe_wal_bytes"])
+
+
+def _ailment(slot: t.Mapping[str, t.Any]) -> str:
+    """What is wrong with a slot, empty where nothing is."""
+    if slot["wal_status"] in ("lost", "unreserved"):
+        return str(slot["wal_status"])
+    return "" if slot["active"] else "inactive"
+
+
+def _judge_safe_wal(slots: t.Sequence[t.Mapping[str, t.Any]], bound: int) -> Criterion:
+    """A slot without a safe_wal_size is lost, keeps no WAL, or is on a server that keeps WAL without a limit."""
+    name = "WAL that may be written before a slot is lost"
+    room = {slot["name"]: slot["safe_wal_size"] for slot in slots if slot["safe_wal_size"] is not None}
+    room.update({slot["name"]: 0 for slot in slots if slot["wal_status"] == "lost"})
+    if not room:
+        return holds(name, True, measured="no limit", expected=f"at least {bound} bytes")
+    nearest = min(room, key=lambda slot: (room[slot], slot))
+    remedy = "Start what reads it, or raise max_slot_wal_keep_size."
+    return at_least(f"{name} ({nearest})", max(0, room[nearest]), bound, unit="bytes", remedy=remedy)
 
 
 def _judge_archiver(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -664,6 +687,8 @@ def _judge_objects(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cr
     extensions = params["extensions"] or []
     for label, wanted in zip(told_apart(extension["name"] for extension in extensions), extensions):
         yield _judge_extension(facts, f"extension {label}", wanted)
+    if params["extension_versions"] == "current":
+        yield _judge_extension_versions(facts)
 
 
 def _judge_extension(facts: Facts, name: str, wanted: t.Mapping[str, t.Any]) -> Criterion:
@@ -676,6 +701,27 @@ def _judge_extension(facts: Facts, name: str, wanted: t.Mapping[str, t.Any]) -> 
     holds_true = version is not None and (lowest is None or versions.is_at_least(version, lowest))
     remedy = f"CREATE EXTENSION or ALTER EXTENSION {wanted['name']} UPDATE."
     return holds(name, holds_true, measured=version or "not installed", expected=expected, remedy=remedy)
+
+
+def _judge_extension_versions(facts: Facts) -> Criterion:
+    """An extension stays at the version it was created in until somebody updates it, whatever package is installed."""
+    rows = facts.rows.get("extensions")
+    if rows is None:
+        return _topic_unread(facts, "extensions", "versions of extensions")
+    told = []
+    for row in rows:
+        version, newest = row["version"], row["default_version"]
+        if newest is None:
+            told.append(f"{row['name']} {version} without its files on the server")
+        elif version != newest and not versions.is_at_least(version, newest):
+            told.append(f"{row['name']} {version} where {newest} is installed on the server")
+    return holds(
+        "versions of extensions",
+        not told,
+        measured=", ".join(told) or "current",
+        expected="current",
+        remedy="ALTER EXTENSION … UPDATE, or install the package of the extension.",
+    )
 
 
 def _judge_content(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -772,10 +818,11 @@ def _judge_sessions(facts: Facts, allowed: t.Mapping[str, t.Any]) -> t.Iterator[
     if prepared is None:
         yield _topic_unread(facts, "prepared", "prepared transactions")
     else:
+        here = [row for row in prepared if row["database"] == facts.server["database"]]
         yield holds(
             "prepared transactions",
-            not prepared,
-            measured=", ".join(f"{row['gid']} of {row['username']}" for row in prepared[:10]) or "none",
+            not here,
+            measured=", ".join(f"{row['gid']} of {row['username']}" for row in here[:10]) or "none",
             expected="none",
             remedy="COMMIT PREPARED or ROLLBACK PREPARED: they hold locks and survive the end of their session.",
         )

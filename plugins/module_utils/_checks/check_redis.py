@@ -11,12 +11,13 @@ import re
 import secrets
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import broker_keys
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
 from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import REDIS, Constraints, Spec, compose
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, TimedOut, UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
     at_least,
@@ -37,10 +38,13 @@ ARGUMENT_SPEC: Spec = compose(
         "eviction_policies": {"type": "list", "elements": "str"},
         "persistence": {"type": "str", "choices": ["aof", "rdb", "either", "optional"]},
         "max_save_age": {"type": "float"},
+        "max_unsaved_changes": {"type": "int"},
+        "max_delayed_fsyncs": {"type": "int"},
         "min_version": {"type": "str"},
         "role": {"type": "str", "choices": ["master", "replica", "any"], "default": "master"},
         "min_replicas": {"type": "int"},
         "max_replica_lag_bytes": {"type": "int"},
+        "max_replica_lag_seconds": {"type": "float"},
         "cluster": {"type": "str", "choices": ["required", "refused", "any"], "default": "any"},
         "min_cluster_nodes": {"type": "int"},
         "tls": {"type": "str", "choices": ["required", "optional"], "default": "optional"},
@@ -48,8 +52,10 @@ ARGUMENT_SPEC: Spec = compose(
         "max_memory_share": {"type": "float", "default": 0.9},
         "require_maxmemory": {"type": "bool", "default": False},
         "max_clients_share": {"type": "float"},
+        "max_blocked_share": {"type": "float"},
         "max_rejected_connections": {"type": "int"},
         "max_evicted_keys": {"type": "int", "no_log": False},
+        "watch": {"type": "float"},
         "min_hit_ratio": {"type": "float"},
         "queues": {
             "type": "list",
@@ -59,6 +65,7 @@ ARGUMENT_SPEC: Spec = compose(
                 "max_length": {"type": "int", "required": True},
             },
         },
+        "max_other_keys": {"type": "int", "no_log": False},
         "global_keyprefix": {"type": "str", "default": "", "no_log": False},
         "key_prefixes": {
             "type": "list",
@@ -73,6 +80,8 @@ ARGUMENT_SPEC: Spec = compose(
             },
         },
         "canary": {"type": "bool", "default": False},
+        "canary_persistence": {"type": "str", "choices": ["fsync", "any"], "default": "any"},
+        "min_canary_replicas": {"type": "int"},
     },
 )
 CONSTRAINTS: Constraints = {}
@@ -80,6 +89,8 @@ CONSTRAINTS: Constraints = {}
 #: kombu's separator between a queue's name and its priority; priorities are cut to 0..9.
 PRIORITY_SEPARATOR = "\x06\x16"
 CANARY_SECONDS = 30
+#: How long the canary's key may take to the disk and to the replicas, in seconds.
+ACKNOWLEDGED_SECONDS = 5.0
 _DEFAULT_POLICIES = {"broker": ["noeviction"], "store": ["noeviction"]}
 _DEFAULT_PERSISTENCE = {"broker": "aof", "store": "either", "cache": "optional"}
 
@@ -93,6 +104,27 @@ class KeySample:
     with_ttl: int
     longest_ttl: float | None
     is_complete: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """What the server counted while it was watched; None where it does not count it, or began anew meanwhile."""
+
+    seconds: float
+    evicted_keys: int | None
+    rejected_connections: int | None
+    delayed_fsyncs: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Canary:
+    """What came of the canary's key; how far it got is None where nobody asked, or nothing can tell."""
+
+    outcome: str
+    seconds: float | None = None
+    replicas: int | None = None
+    is_on_disk: bool | None = None
+    disk_problem: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,14 +144,18 @@ class Facts:
     rdb_save_points: bool | None
     rdb_last_save_ok: bool | None
     rdb_last_save_age: float | None
+    rdb_changes_since_last_save: int | None
+    delayed_fsyncs: int | None
     connected_clients: int | None
     maxclients: int | None
+    blocked_clients: int | None
     rejected_connections: int | None
     evicted_keys: int | None
     keyspace_hits: int | None
     keyspace_misses: int | None
     replicas_online: int | None
     replica_lag_bytes: int | None
+    replica_lag_seconds: float | None
     master_link_up: bool | None
     cluster_enabled: bool | None
     cluster_state: str | None
@@ -130,8 +166,9 @@ class Facts:
     queue_lengths: dict[str, int]
     key_samples: tuple[KeySample, ...]
     keys: int
-    canary: str | None
-    canary_seconds: float | None
+    other_keys: broker_keys.OtherKeys | None
+    counted: Counted | None
+    canary: Canary | None
     uptime_seconds: int | None
 
 
@@ -151,31 +188,40 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         if params.get(option) is not None and not params[option]:
             raise BadInput(f"{option} is an empty list: nothing would be judged.")
     versions.require_version(params["min_version"], option="min_version")
+    _require_sense(params)
     server = redis_client.parsed(params["url"])
     login = {name: params[name] for name in ("username", "password", "ca_file")}
-    key = ("check_redis", params["url"], *login.values())
+    target = redis_client.target(params["url"], **login)
+    lender = run.once(target, lambda: redis_client.Lender(server, **login))
 
     def told() -> Told:
-        with redis_client.session(server, deadline=run.deadline, **login) as client:
+        with lender.lent(deadline=run.deadline) as client:
             return _told(server, client)
 
-    seen = run.once((*key, "told"), told)
+    seen = run.once((*target, "told"), told)
     stranger = None
     if params["authentication"] == "required":
         stranger = run.once(
-            (*key, "stranger"),
+            (*target, "stranger"),
             lambda: redis_client.answers_without_password(server, deadline=run.deadline, ca_file=params["ca_file"]),
         )
+    others, counted = None, None
+    if params["use"] == "broker" and not _is_loading(seen.info):
+        prefix = params["global_keyprefix"]
+        others = run.once((*target, "other keys", prefix), lambda: _other_keys(lender, prefix, run))
+    if params["watch"] is not None:
+        seconds = params["watch"]
+        counted = run.once((*target, "counted", seconds), lambda: _counted(server, lender, seconds, run))
     lengths: dict[str, int] = {}
     samples: tuple[KeySample, ...] = ()
-    canary, canary_seconds = None, None
-    if params["queues"] or params["key_prefixes"] or (params["canary"] and not run.check_mode):
-        with redis_client.session(server, deadline=run.deadline, **login) as client:
+    canary = None
+    writes = params["canary"] and not run.check_mode
+    if params["queues"] or params["key_prefixes"] or writes:
+        with lender.lent(deadline=run.deadline) as client:
             for queue in params["queues"] or []:
                 lengths[queue["name"]] = _queue_length(client, params["global_keyprefix"] + queue["name"])
             samples = tuple(_sampled(client, wanted, run.deadline) for wanted in params["key_prefixes"] or [])
-            if params["canary"] and not run.check_mode:
-                canary, canary_seconds = _canary(client, params, run)
+            canary = _canary(client, params, run) if writes else None
     return facts_of(
         seen.info,
         server=server.name,
@@ -186,9 +232,52 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         open_to_strangers=stranger,
         queue_lengths=lengths,
         key_samples=samples,
+        other_keys=others,
+        counted=counted,
         canary=canary,
-        canary_seconds=canary_seconds,
     )
+
+
+def _require_sense(params: t.Mapping[str, t.Any]) -> None:
+    """Raise BadInput for options that nothing would come of."""
+    if params["max_other_keys"] is not None and params["use"] != "broker":
+        raise BadInput("max_other_keys is for a broker.", remedy="Say use: broker, or leave it out.")
+    if params["watch"] is not None and params["watch"] <= 0:
+        raise BadInput(f"watch is {params['watch']:g}, expected more than 0 seconds.")
+    wants_more = params["min_canary_replicas"] is not None or params["canary_persistence"] != "any"
+    if wants_more and not params["canary"]:
+        raise BadInput("min_canary_replicas and canary_persistence are of the canary.", remedy="Say canary: true.")
+
+
+def _other_keys(lender: redis_client.Lender, global_keyprefix: str, run: Run) -> broker_keys.OtherKeys:
+    with lender.lent(deadline=run.deadline) as client:
+        return broker_keys.scanned(client, global_keyprefix, run.deadline)
+
+
+def _counted(server: redis_client.Server, lender: redis_client.Lender, seconds: float, run: Run) -> Counted:
+    """What the counters of INFO grew by. Nobody's connection is held while time passes."""
+    if run.deadline.remaining() <= seconds:
+        raise TimedOut(
+            f"Watching {server.name} for {seconds:g} s would not end within {run.deadline.seconds:g} s.",
+            remedy="Watch for less, or raise timeout.",
+        )
+    before = _counters(server, lender, run)
+    run.clock.sleep(seconds)
+    after = _counters(server, lender, run)
+    is_same = before["run_id"] == after["run_id"]
+
+    def growth(name: str) -> int | None:
+        then, now = _number(before, name), _number(after, name)
+        return None if then is None or now is None or now < then or not is_same else now - then
+
+    return Counted(seconds, growth("evicted_keys"), growth("rejected_connections"), growth("aof_delayed_fsync"))
+
+
+def _counters(server: redis_client.Server, lender: redis_client.Lender, run: Run) -> dict[str, t.Any]:
+    with lender.lent(deadline=run.deadline) as client:
+        info = read_info(server, client)
+    names = ("run_id", "evicted_keys", "rejected_connections", "aof_delayed_fsync")
+    return {name: info.get(name) for name in names}
 
 
 def _told(server: redis_client.Server, client: t.Any) -> Told:
@@ -256,8 +345,8 @@ def _sampled(client: t.Any, wanted: t.Mapping[str, t.Any], deadline: Deadline) -
     return KeySample(wanted["prefix"], alive, len(limited), max(limited, default=None), cursor == 0)
 
 
-def _canary(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> tuple[str, float | None]:
-    """Write, read and delete one key that expires by itself; what came of it, and the seconds it took."""
+def _canary(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> Canary:
+    """Write, read and delete one key that expires by itself, and see it to the disk and to the replicas if asked for."""
     key, value = f"{params['global_keyprefix']}opsready:canary:{secrets.token_hex(8)}", secrets.token_hex(16)
     began = run.clock.monotonic()
     refusal = require("redis").exceptions.ResponseError
@@ -266,6 +355,9 @@ def _canary(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> tuple[str
             try:
                 client.set(key, value, ex=CANARY_SECONDS)
                 came_back = redis_client.text(client.get(key) or b"")
+                seconds = run.clock.monotonic() - began
+                replicas = _replicas_reached(client, params["min_canary_replicas"], run)
+                is_on_disk, disk_problem = _reached_the_disk(client, params["canary_persistence"], run)
             except BaseException:
                 # What went wrong says more than that the key cannot be deleted; it expires by itself.
                 with contextlib.suppress(require("redis").exceptions.RedisError):
@@ -273,10 +365,37 @@ def _canary(client: t.Any, params: t.Mapping[str, t.Any], run: Run) -> tuple[str
                 raise
             client.delete(key)
     except refusal as problem:
-        return f"refused: {problem}", None
+        return Canary(f"refused: {problem}")
     if came_back != value:
-        return "lost: the key did not come back as it was written", None
-    return "came back", run.clock.monotonic() - began
+        return Canary("lost: the key did not come back as it was written")
+    return Canary("came back", seconds, replicas, is_on_disk, disk_problem)
+
+
+def _patience(run: Run) -> int:
+    """Milliseconds that an acknowledgement is waited for: less than the answer itself may take."""
+    return max(1, int(1000 * min(ACKNOWLEDGED_SECONDS, run.deadline.remaining() / 3)))
+
+
+def _replicas_reached(client: t.Any, wanted: int | None, run: Run) -> int | None:
+    """How many replicas have the last write; None where nobody asked, or this user may not."""
+    if wanted is None:
+        return None
+    try:
+        return int(client.execute_command("WAIT", wanted, _patience(run)))
+    except require("redis").exceptions.ResponseError:
+        return None
+
+
+def _reached_the_disk(client: t.Any, wanted: str, run: Run) -> tuple[bool | None, str]:
+    """Whether this server's append-only file was synchronised after the last write, or why that cannot be told."""
+    if wanted != "fsync":
+        return None, ""
+    try:
+        local, _replicas = client.execute_command("WAITAOF", 1, 0, _patience(run))
+    except require("redis").exceptions.ResponseError as problem:
+        said = str(problem).rstrip(".")
+        return (False if "appendonly is disabled" in said else None), said
+    return int(local) >= 1, ""
 
 
 def _number(info: t.Mapping[str, t.Any], name: str) -> int | None:
@@ -286,6 +405,20 @@ def _number(info: t.Mapping[str, t.Any], name: str) -> int | None:
 
 def _is_ok(info: t.Mapping[str, t.Any], name: str) -> bool | None:
     return None if name not in info else str(info[name]) == "ok"
+
+
+def _is_loading(info: t.Mapping[str, t.Any]) -> bool:
+    return bool(info.get("loading", 0)) or bool(info.get("async_loading", 0))
+
+
+def _lag_seconds(info: t.Mapping[str, t.Any], online: t.Sequence[t.Mapping[str, t.Any]]) -> int | None:
+    """On a replica the time since its master was last heard, else that since the slowest replica acknowledged."""
+    if info.get("role") == "slave":
+        silence = _number(info, "master_last_io_seconds_ago")
+        return None if silence is None or silence < 0 else silence  # -1: there is no link
+    lags = [_number(replica, "lag") for replica in online]
+    known = [lag for lag in lags if lag is not None and lag >= 0]
+    return max(known) if known and len(known) == len(lags) else None
 
 
 def facts_of(
@@ -304,7 +437,7 @@ def facts_of(
         server=server,
         version=str(info.get("valkey_version", info["redis_version"])),
         role="replica" if role == "slave" else role,
-        is_loading=bool(info.get("loading", 0)) or bool(info.get("async_loading", 0)),
+        is_loading=_is_loading(info),
         maxmemory_policy=str(info["maxmemory_policy"]) if "maxmemory_policy" in info else None,
         maxmemory=_number(info, "maxmemory"),
         used_memory=_number(info, "used_memory"),
@@ -313,14 +446,18 @@ def facts_of(
         aof_last_rewrite_ok=_is_ok(info, "aof_last_bgrewrite_status"),
         rdb_last_save_ok=_is_ok(info, "rdb_last_bgsave_status"),
         rdb_last_save_age=None if saved is None else max(0.0, now - saved),
+        rdb_changes_since_last_save=_number(info, "rdb_changes_since_last_save"),
+        delayed_fsyncs=_number(info, "aof_delayed_fsync"),
         connected_clients=_number(info, "connected_clients"),
         maxclients=_number(info, "maxclients"),
+        blocked_clients=_number(info, "blocked_clients"),
         rejected_connections=_number(info, "rejected_connections"),
         evicted_keys=_number(info, "evicted_keys"),
         keyspace_hits=hits,
         keyspace_misses=misses,
         replicas_online=len(online),
         replica_lag_bytes=max(lags, default=None),
+        replica_lag_seconds=_lag_seconds(info, online),
         master_link_up=None if role != "slave" else str(info.get("master_link_status")) == "up",
         cluster_enabled=bool(info["cluster_enabled"]) if "cluster_enabled" in info else None,
         cluster_state=cluster.get("cluster_state"),
@@ -367,6 +504,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             unit="messages",
             remedy="Start workers for it, or find out why they do not keep up.",
         )
+    if use == "broker" and (not facts.is_loading or params["max_other_keys"] is not None):
+        yield broker_keys.judge(facts.other_keys, params["max_other_keys"])
     if params["min_hit_ratio"] is not None:
         yield _hit_ratio(facts, params["min_hit_ratio"])
     prefixes = params["key_prefixes"] or []
@@ -374,7 +513,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     for label, wanted, sample in zip(labels, prefixes, facts.key_samples):
         yield from _judge_sample(label, sample, wanted)
     if params["canary"]:
-        yield _judge_canary(facts, use)
+        yield from _judge_canary(facts.canary, params)
 
 
 def _judge_keeping(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -423,16 +562,41 @@ def _judge_keeping(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cr
         yield at_most(
             "age of the last snapshot", facts.rdb_last_save_age, params["max_save_age"], unit="s", remedy="Run BGSAVE."
         )
+    if params["max_unsaved_changes"] is not None:
+        yield at_most(
+            "changes since the last snapshot",
+            facts.rdb_changes_since_last_save,
+            params["max_unsaved_changes"],
+            remedy="Run BGSAVE, or CONFIG SET save to take snapshots more often.",
+        )
+    since, counted = _growth(facts, params)
+    if params["max_delayed_fsyncs"] is not None:
+        yield at_most(
+            f"delayed fsyncs {since}",
+            counted.delayed_fsyncs,
+            params["max_delayed_fsyncs"],
+            remedy="The disk is too slow for the append-only file. They are counted where one is written.",
+        )
     most_evicted = params["max_evicted_keys"]
     if most_evicted is None and use != "cache":
         most_evicted = 0
     if most_evicted is not None:
         yield at_most(
-            "evicted keys since the start",
-            facts.evicted_keys,
+            f"evicted keys {since}",
+            counted.evicted_keys,
             most_evicted,
-            remedy="Keys were lost already: find out which, then CONFIG RESETSTAT.",
+            remedy="Keys were lost already: find out which, then CONFIG RESETSTAT."
+            if params["watch"] is None
+            else "Keys are being lost: raise maxmemory, or find out what fills it.",
         )
+
+
+def _growth(facts: Facts, params: t.Mapping[str, t.Any]) -> tuple[str, Counted]:
+    """Since when was counted, and what."""
+    if params["watch"] is None:
+        whole = Counted(0.0, facts.evicted_keys, facts.rejected_connections, facts.delayed_fsyncs)
+        return "since the start", whole
+    return f"within {params['watch']:g} s", facts.counted or Counted(params["watch"], None, None, None)
 
 
 def _judge_memory(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -449,12 +613,24 @@ def _judge_memory(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cri
         known = facts.connected_clients is not None and facts.maxclients
         share = round((facts.connected_clients or 0) / (facts.maxclients or 1), 4) if known else None
         yield at_most("share of maxclients in use", share, params["max_clients_share"], remedy="Raise maxclients.")
+    if params["max_blocked_share"] is not None:
+        known = facts.blocked_clients is not None and facts.maxclients
+        share = round((facts.blocked_clients or 0) / (facts.maxclients or 1), 4) if known else None
+        yield at_most(
+            "share of maxclients that wait in a blocking command",
+            share,
+            params["max_blocked_share"],
+            remedy="CLIENT LIST shows who waits: too many workers, or ones that were left behind. Raise maxclients.",
+        )
+    since, counted = _growth(facts, params)
     most_rejected = params["max_rejected_connections"]
     yield at_most(
-        "rejected connections since the start",
-        facts.rejected_connections,
+        f"rejected connections {since}",
+        counted.rejected_connections,
         0 if most_rejected is None else most_rejected,
-        remedy="Clients were turned away at maxclients: raise it, then CONFIG RESETSTAT.",
+        remedy="Clients were turned away at maxclients: raise it, then CONFIG RESETSTAT."
+        if params["watch"] is None
+        else "Clients are being turned away at maxclients: raise it.",
         level="warn" if most_rejected is None else "fail",
     )
 
@@ -486,6 +662,16 @@ def _judge_replication(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterato
         yield at_most(
             "lag of the slowest replica", facts.replica_lag_bytes, params["max_replica_lag_bytes"], unit="bytes"
         )
+    if params["max_replica_lag_seconds"] is not None:
+        yield at_most(
+            "time since the master was heard"
+            if facts.role == "replica"
+            else "time since the slowest replica acknowledged",
+            facts.replica_lag_seconds,
+            params["max_replica_lag_seconds"],
+            unit="s",
+            remedy="Look at the replica's log and at the network; without a link, or a replica, nothing can tell.",
+        )
     if params["cluster"] != "any":
         yield one_of(
             "cluster mode", facts.cluster_enabled, [params["cluster"] == "required"], remedy="Set cluster-enabled."
@@ -513,15 +699,41 @@ def _judge_sample(label: str, sample: KeySample, wanted: t.Mapping[str, t.Any]) 
         yield at_most(f"longest time to live of {label} keys", sample.longest_ttl, wanted["max_ttl"], unit="s")
 
 
-def _judge_canary(facts: Facts, use: str) -> Criterion:
-    if facts.canary is None:
-        return unknown("canary", "canary was not run in check mode, since it writes a key", left_out=True)
-    return holds(
+def _judge_canary(canary: Canary | None, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    if canary is None:
+        yield unknown("canary", "canary was not run in check mode, since it writes a key", left_out=True)
+        return
+    yield holds(
         "canary",
-        facts.canary == "came back",
-        measured=facts.canary,
+        canary.outcome == "came back",
+        measured=canary.outcome,
         expected="came back",
-        remedy=f"The {use} does not take writes: look at role, memory and persistence errors.",
+        remedy=f"The {params['use']} does not take writes: look at role, memory and persistence errors.",
+    )
+    if canary.outcome != "came back":
+        return
+    if params["min_canary_replicas"] is not None:
+        yield at_least(
+            "replicas that took the canary",
+            canary.replicas,
+            params["min_canary_replicas"],
+            remedy="What was just written is lost with this node: look at the replicas and their links.",
+        )
+    if params["canary_persistence"] == "fsync":
+        yield _judge_disk(canary)
+
+
+def _judge_disk(canary: Canary) -> Criterion:
+    name = "canary on disk"
+    if canary.is_on_disk is None:
+        remedy = "WAITAOF is of Redis 7.2 and of Valkey; the user must be allowed to give it."
+        return unknown(name, f"{name} is unknown: {canary.disk_problem}", remedy=remedy)
+    return holds(
+        name,
+        canary.is_on_disk,
+        measured="synchronised" if canary.is_on_disk else canary.disk_problem or "not synchronised in time",
+        expected="synchronised",
+        remedy="CONFIG SET appendonly yes, and appendfsync everysec or always; look at the disk.",
     )
 
 

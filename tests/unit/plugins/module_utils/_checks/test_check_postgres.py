@@ -33,13 +33,24 @@ SERVER = {
     "checksums": True,
 }
 CONNECTIONS = {"used": 10, "idle_in_transaction": 1, "max_connections": 103, "reserved": 3}
+FROZEN = {
+    "transactions": 200_000_000,
+    "multixacts": 5,
+    "freeze_max_age": 200_000_000,
+    "multixact_freeze_max_age": 400_000_000,
+}
 ROWS: dict[str, list[dict[str, t.Any]]] = {
     "connections": [CONNECTIONS],
-    "wraparound": [{"transactions": 200_000_000, "multixacts": 5}],
+    "wraparound": [FROZEN],
 }
 REPLICA = {"state": "streaming", "sync_state": "async", "lag_bytes": 100, "lag_seconds": 2.5}
 STANDBY = {"in_recovery": True}
-SLOT = {"name": "s1", "active": True, "wal_status": "reserved", "retained_bytes": 50}
+SLOT = {"name": "s1", "active": True, "wal_status": "reserved", "retained_bytes": 50, "safe_wal_size": None}
+LIMITED = {**SLOT, "safe_wal_size": 100}
+HOLDER = {"kind": "session", "holder": "7 of eve (psql)", "database": "shop", "transactions": 90, "seconds": 5.2}
+STANDBY_HOLDER = {"kind": "standby", "holder": "8 of copy (s)", "database": None, "transactions": 95, "seconds": None}
+PREPARED = {"gid": "g1", "username": "eve", "database": "shop", "seconds": 60.0}
+EXTENSION = {"name": "vector", "version": "0.9.1", "default_version": "0.9.1"}
 ARCHIVER = {"mode": "on", "failed_count": 3, "archived_age": 60.0, "is_failing": False}
 SESSION = {"username": "eve", "application": "psql", "address": "10.0.0.9", "state": "idle", "sessions": 2}
 
@@ -98,6 +109,56 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"max_idle_in_transaction": 0}, {}, "fail", "Sessions idle in transaction is 1"),
     ({"max_wraparound_share": 0.05}, {}, "fail", "Share of transaction ids before wraparound is 0.093"),
     ({}, {"rows": {"wraparound": None}, "unread": {"wraparound": "no"}}, "unknown", "wraparound could not be read"),
+    ({"max_freeze_age_share": 1}, {}, "pass", "All hold"),
+    ({"max_freeze_age_share": 0.9}, {}, "fail", "share of autovacuum_freeze_max_age is 1, expected at most 0.9"),
+    (
+        {"max_freeze_age_share": 1},
+        {"rows": {"wraparound": [{**FROZEN, "multixacts": 500_000_000}]}},
+        "fail",
+        "share of autovacuum_freeze_max_age is 1.25",
+    ),
+    (
+        {"max_freeze_age_share": 1},
+        {"rows": {"wraparound": None}, "unread": {"wraparound": "no"}},
+        "unknown",
+        "share of autovacuum_freeze_max_age could not be read",
+    ),
+    ({"max_horizon_age": 0}, {"rows": {"horizon": []}}, "pass", "All hold"),
+    ({"max_horizon_age": 90}, {"rows": {"horizon": [HOLDER]}}, "pass", "All hold"),
+    (
+        {"max_horizon_age": 89},
+        {"rows": {"horizon": [HOLDER]}},
+        "fail",
+        "is 90 transactions, expected at most 89: it is held back by the session 7 of eve (psql) in shop for 5 s",
+    ),
+    (
+        {"max_horizon_age": 89},
+        {"rows": {"horizon": [HOLDER, STANDBY_HOLDER]}},
+        "fail",
+        "is 95 transactions, expected at most 89: it is held back by the standby 8 of copy (s).",
+    ),
+    (
+        {"max_horizon_age": 89},
+        {"rows": {"horizon": [{**STANDBY_HOLDER, "kind": "replication slot", "holder": "s1"}]}},
+        "fail",
+        "it is held back by the replication slot s1.",
+    ),
+    ({"max_horizon_age": 9}, {"unread": {"horizon": "denied."}}, "unknown", "Xmin horizon is unknown: denied"),
+    ({"max_prepared_age": 60}, {"rows": {"prepared": [PREPARED]}}, "pass", "All hold"),
+    ({"max_prepared_age": 0}, {"rows": {"prepared": []}}, "pass", "All hold"),
+    (
+        {"max_prepared_age": 59},
+        {"rows": {"prepared": [PREPARED, {**PREPARED, "seconds": 1.0}]}},
+        "fail",
+        "Age of prepared transactions is g1 of eve in shop for 60 s, expected at most 59 s",
+    ),
+    (
+        {"max_prepared_age": 0},
+        {"rows": {"prepared": [PREPARED] * 12}},
+        "fail",
+        "and 2 more, expected at most 0 s",
+    ),
+    ({"max_prepared_age": 59}, {}, "unknown", "Age of prepared transactions is unknown"),
     ({"max_transaction_age": 5}, {"rows": {"oldest": [{"seconds": 5.04}]}}, "pass", "All hold"),
     ({"max_transaction_age": 5}, {"rows": {"oldest": [{"seconds": 6.0}]}}, "fail", "Oldest transaction is 6 s"),
     ({"max_transaction_age": 5}, {}, "unknown", "Oldest transaction"),
@@ -129,8 +190,31 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "Replication lag in seconds is 4 s",
     ),
     ({"slots": "healthy"}, {"rows": {"slots": [SLOT]}}, "pass", "All hold"),
-    ({"slots": "healthy"}, {"rows": {"slots": [{**SLOT, "active": False}]}}, "fail", "s1 inactive or lost"),
-    ({"slots": "healthy"}, {"rows": {"slots": [{**SLOT, "wal_status": "lost"}]}}, "fail", "s1 inactive or lost"),
+    ({"slots": "healthy"}, {"rows": {"slots": [{**SLOT, "active": False}]}}, "fail", "s1 inactive, expected"),
+    ({"slots": "healthy"}, {"rows": {"slots": [{**SLOT, "wal_status": "lost"}]}}, "fail", "s1 lost, expected"),
+    (
+        {"slots": "healthy"},
+        {"rows": {"slots": [{**SLOT, "wal_status": "unreserved"}]}},
+        "fail",
+        "s1 unreserved, expected",
+    ),
+    ({"slots": "healthy"}, {"rows": {"slots": [{**SLOT, "wal_status": "extended"}]}}, "pass", "All hold"),
+    ({"min_safe_wal_bytes": 100}, {"rows": {"slots": [SLOT, LIMITED]}}, "pass", "All hold"),
+    ({"min_safe_wal_bytes": 101}, {"rows": {"slots": [SLOT, LIMITED]}}, "fail", "slot is lost (s1) is 100 bytes"),
+    (
+        {"min_safe_wal_bytes": 1},
+        {"rows": {"slots": [{**SLOT, "wal_status": "lost"}]}},
+        "fail",
+        "is lost (s1) is 0 bytes",
+    ),
+    (
+        {"min_safe_wal_bytes": 1},
+        {"rows": {"slots": [{**SLOT, "safe_wal_size": -5}]}},
+        "fail",
+        "is lost (s1) is 0 bytes",
+    ),
+    ({"min_safe_wal_bytes": 1}, {"rows": {"slots": [SLOT]}}, "pass", "All hold"),
+    ({"min_safe_wal_bytes": 1}, {}, "unknown", "Replication slots is unknown"),
     ({"slots": "healthy"}, {}, "unknown", "Replication slots is unknown"),
     ({"max_slot_bytes": 49}, {"rows": {"slots": [SLOT]}}, "fail", "WAL kept for the slowest slot is 50 bytes"),
     ({"archiver": "required"}, {"rows": {"archiver": [ARCHIVER]}}, "pass", "All hold"),
@@ -182,6 +266,32 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "fail",
         "Extension vector is 0.9.1, expected at least 0.10",
     ),
+    ({"extension_versions": "current"}, {"rows": {"extensions": [EXTENSION]}}, "pass", "All hold"),
+    (
+        {"extension_versions": "current"},
+        {"rows": {"extensions": [{**EXTENSION, "default_version": "0.10"}]}},
+        "fail",
+        "Versions of extensions is vector 0.9.1 where 0.10 is installed on the server, expected current",
+    ),
+    (
+        {"extension_versions": "current"},
+        {"rows": {"extensions": [{**EXTENSION, "default_version": "0.8"}]}},
+        "pass",
+        "All",
+    ),
+    (
+        {"extension_versions": "current"},
+        {"rows": {"extensions": [{**EXTENSION, "version": "unpackaged"}]}},
+        "fail",
+        "vector unpackaged where 0.9.1 is installed",
+    ),
+    (
+        {"extension_versions": "current"},
+        {"rows": {"extensions": [{**EXTENSION, "default_version": None}]}},
+        "fail",
+        "vector 0.9.1 without its files on the server",
+    ),
+    ({"extension_versions": "current"}, {}, "unknown", "Versions of extensions is unknown"),
     ({"settings": {"fsync": True}}, {"settings": {"fsync": "on"}}, "pass", "All hold"),
     ({"settings": {"work_mem": "4MB"}}, {"settings": {"work_mem": "8MB"}}, "fail", "Setting work_mem is 8MB"),
     ({"settings": {"nosuch": 1}}, {"settings": {"nosuch": None}}, "unknown", "Setting nosuch could not be read"),
@@ -226,9 +336,15 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ),
     (
         {"sessions": {}},
-        {"rows": {"sessions": [], "prepared": [{"gid": "g1", "username": "eve"}]}},
+        {"rows": {"sessions": [], "prepared": [PREPARED]}},
         "fail",
         "Prepared transactions is g1 of eve",
+    ),
+    (
+        {"sessions": {}},
+        {"rows": {"sessions": [], "prepared": [{**PREPARED, "database": "other"}]}},
+        "pass",
+        "All hold",
     ),
     ({"sessions": {}}, {}, "unknown", "Foreign sessions is unknown"),
     ({"canary": True}, {"canary": "came back"}, "pass", "All hold"),
@@ -268,6 +384,14 @@ def test_a_query_is_judged_by_its_first_value(
 def test_an_empty_list_is_refused(option: str) -> None:
     with pytest.raises(BadInput, match=f"{option} is empty"):
         check.gather(params(**{option: []}), run=Run(timeout_seconds=1))
+
+
+@pytest.mark.parametrize(
+    "option", ["max_freeze_age_share", "max_horizon_age", "max_prepared_age", "min_safe_wal_bytes"]
+)
+def test_a_bound_below_nothing_is_refused(option: str) -> None:
+    with pytest.raises(BadInput, match=f"{option} is -1, expected 0 or more"):
+        check.gather(params(**{option: -1}), run=Run(timeout_seconds=1))
 
 
 def test_a_query_that_expects_nothing_is_refused() -> None:
@@ -326,4 +450,9 @@ def test_only_what_is_wanted_is_asked() -> None:
     assert check.topics(params()) == ["connections", "wraparound"]
     assert "wraparound" not in check.topics(params(recovery="standby"))
     assert {"replicas", "standby"} <= set(check.topics(params(max_lag_bytes=1)))
+    assert "wraparound" in check.topics(params(recovery="standby", max_freeze_age_share=1))
+    assert "horizon" in check.topics(params(max_horizon_age=1))
+    assert "prepared" in check.topics(params(max_prepared_age=1))
+    assert "slots" in check.topics(params(min_safe_wal_bytes=1))
+    assert "extensions" in check.topics(params(extension_versions="current"))
     assert {"sessions", "prepared"} <= set(check.topics(params(sessions={})))

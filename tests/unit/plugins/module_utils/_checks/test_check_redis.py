@@ -14,7 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_redis as check
-from ansible_collections.opsready.golive.plugins.module_utils._checks.check_redis import Facts, KeySample
+from ansible_collections.opsready.golive.plugins.module_utils._checks.broker_keys import OtherKeys
+from ansible_collections.opsready.golive.plugins.module_utils._checks.check_redis import (
+    Canary,
+    Counted,
+    Facts,
+    KeySample,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
@@ -34,14 +40,18 @@ HEALTHY = Facts(
     rdb_save_points=True,
     rdb_last_save_ok=True,
     rdb_last_save_age=60.0,
+    rdb_changes_since_last_save=7,
+    delayed_fsyncs=2,
     connected_clients=10,
     maxclients=100,
+    blocked_clients=4,
     rejected_connections=0,
     evicted_keys=0,
     keyspace_hits=90,
     keyspace_misses=10,
     replicas_online=1,
     replica_lag_bytes=10,
+    replica_lag_seconds=1,
     master_link_up=None,
     cluster_enabled=False,
     cluster_state=None,
@@ -52,8 +62,9 @@ HEALTHY = Facts(
     queue_lengths={"celery": 3},
     key_samples=(),
     keys=5,
+    other_keys=OtherKeys(5, 0, 0, {}, True),
+    counted=None,
     canary=None,
-    canary_seconds=None,
     uptime_seconds=1000,
 )
 
@@ -66,6 +77,10 @@ def judged(options: t.Mapping[str, t.Any], **facts: t.Any) -> Judgement:
     return Judgement.of(check.judge(dataclasses.replace(HEALTHY, **facts), params(**options)))
 
 
+CAME_BACK = Canary("came back", 0.1)
+FSYNCED = {"canary": True, "canary_persistence": "fsync"}
+NOTHING_NEW = Counted(5.0, 0, 0, 0)
+CACHED = OtherKeys(150, 101, 90, {"session:": 80}, True)
 SAMPLE = KeySample("session:", 10, 9, 3600.0, True)
 CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({}, {}, "pass", "All hold"),
@@ -133,8 +148,115 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "unknown",
         "Share of session: keys",
     ),
-    ({"canary": True}, {"canary": "came back", "canary_seconds": 0.1}, "pass", "All hold"),
-    ({"canary": True}, {"canary": "refused: OOM"}, "fail", "Canary is refused: OOM"),
+    ({"canary": True}, {"canary": CAME_BACK}, "pass", "All hold"),
+    ({"canary": True}, {"canary": Canary("refused: OOM")}, "fail", "Canary is refused: OOM"),
+    ({"canary": True, "min_canary_replicas": 1}, {"canary": CAME_BACK}, "unknown", "took the canary could not be read"),
+    (
+        {"canary": True, "min_canary_replicas": 2},
+        {"canary": Canary("came back", 0.1, replicas=1)},
+        "fail",
+        "Replicas that took the canary is 1, expected at least 2",
+    ),
+    ({"canary": True, "min_canary_replicas": 1}, {"canary": Canary("came back", 0.1, replicas=1)}, "pass", "All hold"),
+    (
+        {"canary": True, "min_canary_replicas": 1},
+        {"canary": Canary("refused: OOM")},
+        "fail",
+        "Canary is refused: OOM, expected",
+    ),
+    (FSYNCED, {"canary": Canary("came back", 0.1, is_on_disk=True)}, "pass", "All hold"),
+    (
+        FSYNCED,
+        {"canary": Canary("came back", 0.1, is_on_disk=False)},
+        "fail",
+        "Canary on disk is not synchronised in time",
+    ),
+    (
+        FSYNCED,
+        {"canary": Canary("came back", 0.1, is_on_disk=False, disk_problem="no file")},
+        "fail",
+        "Canary on disk is no file",
+    ),
+    (
+        FSYNCED,
+        {"canary": Canary("came back", 0.1, disk_problem="unknown command")},
+        "unknown",
+        "Canary on disk is unknown: unknown command",
+    ),
+    ({"max_unsaved_changes": 7}, {}, "pass", "All hold"),
+    ({"max_unsaved_changes": 6}, {}, "fail", "Changes since the last snapshot is 7, expected at most 6"),
+    ({"max_unsaved_changes": 6}, {"rdb_changes_since_last_save": None}, "unknown", "Changes since the last snapshot"),
+    ({"max_delayed_fsyncs": 2}, {}, "pass", "All hold"),
+    ({"max_delayed_fsyncs": 1}, {}, "fail", "Delayed fsyncs since the start is 2, expected at most 1"),
+    (
+        {"max_delayed_fsyncs": 1},
+        {"delayed_fsyncs": None},
+        "unknown",
+        "Delayed fsyncs since the start could not be read",
+    ),
+    ({"max_replica_lag_seconds": 1}, {}, "pass", "All hold"),
+    ({"max_replica_lag_seconds": 0}, {}, "fail", "Time since the slowest replica acknowledged is 1 s"),
+    ({"max_replica_lag_seconds": 9}, {"replica_lag_seconds": None}, "unknown", "Time since the slowest replica"),
+    (
+        {"max_replica_lag_seconds": 0, "role": "replica"},
+        {"role": "replica"},
+        "fail",
+        "Time since the master was heard is 1 s",
+    ),
+    ({"max_blocked_share": 0.04}, {}, "pass", "All hold"),
+    ({"max_blocked_share": 0.03}, {}, "fail", "Share of maxclients that wait in a blocking command is 0.04"),
+    ({"max_blocked_share": 0.5}, {"blocked_clients": None}, "unknown", "wait in a blocking command could not be read"),
+    ({"watch": 5}, {"evicted_keys": 9, "rejected_connections": 9, "counted": NOTHING_NEW}, "pass", "All hold"),
+    (
+        {"watch": 5},
+        {"counted": dataclasses.replace(NOTHING_NEW, evicted_keys=1)},
+        "fail",
+        "Evicted keys within 5 s is 1, expected at most 0",
+    ),
+    (
+        {"watch": 5},
+        {"counted": dataclasses.replace(NOTHING_NEW, rejected_connections=1)},
+        "warn",
+        "Rejected connections within 5 s is 1",
+    ),
+    (
+        {"watch": 5, "max_delayed_fsyncs": 0},
+        {"counted": dataclasses.replace(NOTHING_NEW, delayed_fsyncs=1)},
+        "fail",
+        "Delayed fsyncs within 5 s is 1",
+    ),
+    (
+        {"watch": 5},
+        {"counted": dataclasses.replace(NOTHING_NEW, evicted_keys=None)},
+        "unknown",
+        "Evicted keys within 5 s could not be read",
+    ),
+    ({"watch": 5}, {}, "unknown", "Evicted keys within 5 s could not be read"),
+    ({}, {"other_keys": dataclasses.replace(CACHED, found=100)}, "pass", "All hold"),
+    ({}, {"other_keys": dataclasses.replace(CACHED, found=100, is_complete=False)}, "pass", "All hold"),
+    (
+        {},
+        {"other_keys": CACHED},
+        "warn",
+        "Keys that no queue has are 101 of 150, 90 with a time to live, of them 80 session:*; expected at most 100",
+    ),
+    ({}, {"other_keys": dataclasses.replace(CACHED, is_complete=False)}, "warn", "101 of 150 looked at, 90"),
+    ({"max_other_keys": 101}, {"other_keys": CACHED}, "pass", "All hold"),
+    ({"max_other_keys": 100}, {"other_keys": CACHED}, "fail", "Keys that no queue has are 101"),
+    (
+        {"max_other_keys": 101},
+        {"other_keys": dataclasses.replace(CACHED, is_complete=False)},
+        "unknown",
+        "are 101 of the 150 keys that were looked at",
+    ),
+    ({}, {"other_keys": OtherKeys(0, 0, 0, {}, False, "no SCAN")}, "warn", "could not be counted: no SCAN"),
+    (
+        {"max_other_keys": 0},
+        {"other_keys": OtherKeys(0, 0, 0, {}, False, "no SCAN")},
+        "unknown",
+        "could not be counted: no SCAN",
+    ),
+    ({"use": "store"}, {"other_keys": CACHED}, "pass", "All hold"),
     ({"canary": True}, {}, "unknown", "Canary was not run in check mode"),
 ]
 
@@ -152,16 +274,54 @@ def test_an_empty_list_is_refused(option: str) -> None:
         check.gather(params(**{option: []}), run=Run(timeout_seconds=1))
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_other_keys": 5, "use": "cache"}, "max_other_keys is for a broker"),
+        ({"watch": 0}, "watch is 0, expected more than 0 seconds"),
+        ({"min_canary_replicas": 1}, "are of the canary"),
+        ({"canary_persistence": "fsync"}, "are of the canary"),
+    ],
+)
+def test_an_option_of_which_nothing_would_come_is_refused(options: dict[str, t.Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        check.gather(params(**options), run=Run(timeout_seconds=1))
+
+
 def test_evidence_is_json() -> None:
-    facts = dataclasses.replace(HEALTHY, key_samples=(SAMPLE,))
-    assert json.loads(json.dumps(check.evidence(facts)))["key_samples"][0]["seen"] == 10
+    facts = dataclasses.replace(
+        HEALTHY, key_samples=(SAMPLE,), other_keys=CACHED, counted=NOTHING_NEW, canary=CAME_BACK
+    )
+    evidence = json.loads(json.dumps(check.evidence(facts)))
+    assert evidence["key_samples"][0]["seen"] == 10
+    assert evidence["canary"]["outcome"] == "came back"
+
+
+def facts_of(info: dict[str, t.Any]) -> Facts:
+    names = ("rdb_save_points", "tls_version", "open_to_strangers", "other_keys", "counted", "canary")
+    nothing = dict.fromkeys(names, None)
+    return check.facts_of(info, server="s", now=0.0, cluster={}, queue_lengths={}, key_samples=(), **nothing)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"role": "master", "slave0": {"state": "online", "lag": 1}, "slave1": {"state": "online", "lag": 4}}, 4),
+        ({"role": "master", "slave0": {"state": "online", "lag": 1}, "slave1": {"state": "online"}}, None),
+        ({"role": "master", "slave0": {"state": "wait_bgsave", "lag": 9}}, None),
+        ({"role": "slave", "master_last_io_seconds_ago": 3}, 3),
+        ({"role": "slave", "master_last_io_seconds_ago": -1}, None),
+        ({"role": "slave"}, None),
+    ],
+)
+def test_lag_in_seconds_is_the_slowest_replicas_or_the_masters_silence(
+    told: dict[str, t.Any], expected: int | None
+) -> None:
+    assert facts_of({"redis_version": "7", **told}).replica_lag_seconds == expected
 
 
 def test_a_sparse_info_leaves_facts_unknown_and_never_raises() -> None:
-    seen = dict.fromkeys(("rdb_save_points", "tls_version", "open_to_strangers", "canary", "canary_seconds"), None)
-    facts = check.facts_of(
-        {"redis_version": "2.8"}, server="s", now=0.0, cluster={}, queue_lengths={}, key_samples=(), **seen
-    )
+    facts = facts_of({"redis_version": "2.8"})
     judgement = Judgement.of(check.judge(facts, params(role="any")))
     assert judgement.status == "unknown"
 
@@ -177,8 +337,7 @@ def test_replicas_that_are_not_online_do_not_count() -> None:
         "db0": {"keys": 3},
         "db1": {"keys": 4},
     }
-    nothing = dict.fromkeys(("rdb_save_points", "tls_version", "open_to_strangers", "canary", "canary_seconds"), None)
-    facts = check.facts_of(info, server="s", now=0, cluster={}, queue_lengths={}, key_samples=(), **nothing)
+    facts = facts_of(info)
     assert (facts.replicas_online, facts.replica_lag_bytes, facts.keys, facts.version) == (1, 60, 7, "9.1")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: check_logs
-short_description: Judge log files and the journal since a time
+short_description: Judge log files, containers and the journal since a time
 version_added: 1.0.0
 author:
   - The opsready.golive authors (@opsready)
@@ -17,6 +17,7 @@ description:
     JSON lines, and what must never be in a log.
   - A source without a line is V(unknown), and so is one that was not read in full, with the reason.
   - Files that were rotated away are followed, compressed ones (gzip, bzip2, xz) too. A huge file is not read from its beginning.
+  - What a container of a Docker Engine logged is read from the engine, whatever the log driver keeps it in, with the engine's time of each line.
   - The wrappers of container runtimes (Docker's C(json-file), the kubelet's format) are taken off, so that the log file of a container can
     be a source.
   - Of secrets and personal data only the kind and the place are told. Lines that are shown as evidence are masked and cut.
@@ -39,6 +40,16 @@ options:
       journal_directory:
         description: Folder of the journal's files, where it is not the host's own journal.
         type: path
+      container:
+        description:
+          - Name of a container, whose standard output and error are read. A log driver of which the engine keeps nothing, such as V(none),
+            makes the finding V(unknown).
+          - A container that was made anew has only what was logged since then.
+        type: str
+      url:
+        description: Address of the Docker Engine of O(sources[].container), V(unix:///path) or V(tcp://host:port).
+        type: str
+        default: unix:///var/run/docker.sock
       encoding:
         description:
           - Encoding of the file. Lines that are no UTF-8 are read as Latin-1, and counted. UTF-16 is known by its byte order mark.
@@ -144,7 +155,9 @@ options:
     type: int
     default: 20
   max_size:
-    description: How much is read of each source, such as V(200MB). Of a file it is the newest part; what is left out makes the finding V(unknown).
+    description:
+      - How much is read of each source, such as V(200MB). Of a file it is the newest part, otherwise the oldest. What is left out makes the
+        finding V(unknown).
     type: str
     default: 200MB
 """
@@ -173,6 +186,15 @@ EXAMPLES = r"""
     forbidden:
       - {pattern: "task .* failed", max_times_baseline: 1.5}
     timeout: 30
+
+- name: The container has said that it is up, and wrote no error since the deploy began
+  opsready.golive.check_logs:
+    sources:
+      - container: archive-backend-1
+    since: 30m
+    max_errors: 0
+    required:
+      - {pattern: "startup complete"}
 
 - name: The log is JSON, and holds neither secrets nor personal data
   opsready.golive.check_logs:

@@ -65,7 +65,16 @@ options:
     description: How long ago a target's last scrape may be, such as V(2m). Without it, three of its scrape intervals.
     type: str
   rules_healthy:
-    description: Whether all rules must be evaluated without an error, the last time at most three of their intervals ago.
+    description:
+      - Whether all rules must be evaluated without an error, the last time at most three of their intervals ago.
+      - Groups that take longer than their interval, and so leave evaluations out, are a warning.
+    type: bool
+  rules_alive:
+    description:
+      - Whether of all rules the series that they ask for must be there. A rule over a metric that does not exist is evaluated without an error,
+        and never fires.
+      - What C(absent) asks for may be missing, and of both sides of C(or) one. Where there are series of the metric, and none with the labels that
+        the rule names, and where C(or vector(0)) stands in for a metric that does not exist, it is a warning.
     type: bool
   rule_groups:
     description: Groups of rules that must be loaded, and evaluated as O(rules_healthy) says.
@@ -201,6 +210,7 @@ EXAMPLES = r"""
     url: https://prometheus.example.org
     bearer: "{{ vault_prometheus_token }}"
     rules_healthy: true
+    rules_alive: true
     rule_groups: [archive]
     alerts:
       ignored: [Watchdog]

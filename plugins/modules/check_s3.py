@@ -30,6 +30,9 @@ options:
     type: list
     elements: str
     required: true
+  expected_region:
+    description: Region that the buckets must lie in, such as V(eu-central-1), by what the store says of each.
+    type: str
   versioning:
     description: Whether old versions of objects must be kept.
     type: str
@@ -60,7 +63,10 @@ options:
     description: Lowest default retention of object lock in days.
     type: int
   public_access:
-    description: With V(refused) a request without a signature is sent, and must be refused.
+    description:
+      - With V(refused) the bucket is listed without a signature, which must be refused. So must be reading the canary, with O(canary). Its policy
+        must let nobody in whom it does not name, unless there is a condition, or a public access block keeps the policy from counting.
+      - Where the policy may not be read, and there is no canary, it is V(unknown).
     type: str
     choices: [refused, any]
     default: any
@@ -125,6 +131,7 @@ EXAMPLES = r"""
     access_key: backup
     secret_key: "{{ vault_s3_secret_key }}"
     buckets: [backups]
+    expected_region: eu-central-1
     versioning: enabled
     min_retention_days: 30
     newest:

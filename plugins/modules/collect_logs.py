@@ -13,8 +13,8 @@ version_added: 1.0.0
 author:
   - The opsready.golive authors (@opsready)
 description:
-  - Reads the log files and journals of services since a time, and writes one C(tar.gz) with a file for each service, and C(manifest.json) that says
-    what was read, kept and left out.
+  - Reads the log files, containers and journals of services since a time, and writes one C(tar.gz) with a file for each service, and
+    C(manifest.json) that says what was read, kept and left out.
   - What looks like a secret or personal data is masked, as M(opsready.golive.check_logs) finds it, and so is what O(known_secrets) names. Of a
     private key no line is kept. What has no form that is known, and was not named, cannot be recognised; look through a bundle before it leaves
     the house.
@@ -25,11 +25,21 @@ options:
     type: path
     required: true
   services:
-    description: Services under supervisor, by name, as C(group:name), or as C(group:*). The files that supervisord writes their output to are read.
+    description:
+      - With O(supervisor), services by name, as C(group:name), or as C(group:*). The files that supervisord writes their output to are read.
+      - With O(docker), the names of containers. What they wrote to standard output and error is read.
     type: list
     elements: str
+  docker:
+    description: The engine that O(services) are containers of.
+    type: dict
+    suboptions:
+      url:
+        description: Its address, V(unix:///path) or V(tcp://host:port).
+        type: str
+        default: unix:///var/run/docker.sock
   supervisor:
-    description: Where supervisord is. Needed for O(services).
+    description: Where supervisord is, for O(services). They need either this or O(docker).
     type: dict
     suboptions:
       server:
@@ -60,6 +70,13 @@ options:
       journal_directory:
         description: Another directory of the journal than the host's own.
         type: path
+      container:
+        description: Name of a container, whose standard output and error are read.
+        type: str
+      url:
+        description: Address of the Docker Engine of O(sources[].container), V(unix:///path) or V(tcp://host:port).
+        type: str
+        default: unix:///var/run/docker.sock
   since:
     description: From when on, as a span before now (V(15m)), a moment in RFC 3339, or C(@) and seconds since 1970.
     type: str
@@ -84,7 +101,7 @@ options:
     type: str
     default: 5MB
   max_read:
-    description: The most that is read of one source. The newest part is.
+    description: The most that is read of one source. Of a file the newest part is, otherwise the oldest.
     type: str
     default: 200MB
   timeout:
@@ -119,6 +136,14 @@ EXAMPLES = r"""
     since: 15m
     levels: [critical, error, warning]
     known_secrets: ["{{ vault_database_password }}"]
+
+- name: What did two containers log
+  opsready.golive.collect_logs:
+    destination: /var/lib/opsready/archive/logs
+    services: [archive-backend-1, archive-worker-1]
+    docker:
+      url: unix:///var/run/docker.sock
+    since: 15m
 """
 
 RETURN = r"""

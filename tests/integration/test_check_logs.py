@@ -11,19 +11,25 @@ import json
 import logging
 import logging.handlers
 import os
+import re
 import shutil
+import socket
 import subprocess
 import time
 import typing as t
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
+from ansible_collections.opsready.golive.plugins.module_utils._clients import log_files
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
+from tests.container_lines import await_lines
 from tests.module_examples import examples_of
 from tests.parts import need_part
+from tests.servers import Answer, Docker, HttpServer, ScriptedServer
 
 CANARY = "log-canary-8841ce"
 JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"
@@ -458,7 +464,10 @@ def test_a_journal_is_read_since_a_time_with_its_priorities(
     assert "disk is slow" in " ".join(finding["evidence"]["sources"][0]["excerpts"])
     other = judged(run_module_here, sources=[{**source, "journal": "other.service"}], **options)
     assert other["status"] == "unknown"
-    assert "Journal of other.service has no line since 1h" in other["summary"]
+    assert f"Journal of other.service in {directory} has no line since 1h" in other["summary"]
+    elsewhere = {**source, "journal_directory": str(directory.parent)}
+    both = judged(run_module_here, sources=[source, elsewhere], max_errors=2, **options)
+    assert (both["status"], len(both["evidence"]["sources"])) == ("unknown", 2), "one unit in two places is two sources"
     cut = judged(run_module_here, sources=[source], max_size="10B", max_errors=9, **options)
     assert cut["status"] == "unknown"
     gone = judged(run_module_here, sources=[{**source, "journal_directory": f"{directory}/no"}], **options)
@@ -473,6 +482,268 @@ def test_a_host_without_journalctl_is_unknown(run_module: ModuleRun, tmp_path: P
     assert "The program journalctl is not on the PATH" in finding["summary"]
 
 
+# ── containers ──
+
+
+@pytest.fixture(scope="module")
+def image(docker: Docker) -> str:
+    return docker.image("logs", changes=['CMD ["/program", "say"]'])
+
+
+Say = t.Callable[..., str]
+
+
+@pytest.fixture
+def say(docker: Docker, image: str) -> t.Iterator[Say]:
+    """Start a container that says lines, and await that the engine has them."""
+    names: list[str] = []
+
+    def run(
+        *lines: str,
+        name: str = "speaker",
+        driver: str = "json-file",
+        options: t.Mapping[str, str] = MappingProxyType({}),
+        awaited: bool = True,
+        **config: t.Any,
+    ) -> str:
+        names.append(name)
+        log = {"LogConfig": {"Type": driver, "Config": dict(options)}}
+        docker.run(name, image, log, Cmd=["/program", "say", *lines], **config)
+        if awaited:
+            await_lines(docker, name, len(lines))
+        return name
+
+    yield run
+    docker.remove(*dict.fromkeys(names))
+
+
+def of_container(run: ModuleRun, docker: Docker, *names: str, **options: t.Any) -> dict[str, t.Any]:
+    sources = [{"container": name, "url": docker.url} for name in names]
+    args = {"sources": sources, "enforce": False, **options}
+    return t.cast("dict[str, t.Any]", run("check_logs", args)["finding"])
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+@pytest.mark.parametrize("terminal", [False, True], ids=["frames", "terminal"])
+def test_a_container_is_read_from_its_engine(
+    docker: Docker, say: Say, run_module_here: ModuleRun, terminal: bool, driver: str
+) -> None:
+    name = say("INFO startup complete", "\x1b[31mERROR\x1b[0m Größe unbekannt", "", driver=driver, Tty=terminal)
+    finding = of_container(
+        run_module_here, docker, name, since="1h", max_errors=0, required=[{"pattern": "^INFO startup complete$"}]
+    )
+    assert finding["status"] == "fail"
+    assert finding["summary"].startswith("Lines of level error is 1, expected at most 0")
+    (source,) = finding["evidence"]["sources"]
+    assert (source["lines"], source["has_times"], source["gaps"]) == (2, True, [])
+    assert re.fullmatch(r"container speaker at \d{4}-\S+Z: ERROR Größe unbekannt", source["excerpts"][0])
+    clean = of_container(run_module_here, docker, name, since="1h", max_silence="1h", max_critical=0)
+    assert clean["status"] == "pass", clean["summary"]
+
+
+def test_a_containers_lines_count_from_the_engines_time(docker: Docker, say: Say, run_module_here: ModuleRun) -> None:
+    name = say("ERROR 2001-01-01T00:00:00Z is what the line says")
+    written = docker.asked("GET", f"/containers/{name}/logs?stdout=1&timestamps=1", raw=True)[8:].split()[0].decode()
+    moment = dt.datetime.fromisoformat(written[:26] + "+00:00").timestamp()
+    since = of_container(run_module_here, docker, name, since=f"@{moment - 1:.3f}", max_errors=0)
+    assert since["status"] == "fail" and "error is 1" in since["summary"]
+    later = of_container(run_module_here, docker, name, since=f"@{moment + 1:.3f}", max_errors=0)
+    assert later["status"] == "unknown"
+    assert f"Container {name} of {docker.url} has no line since @" in later["summary"]
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["frames", "terminal"])
+def test_a_line_that_the_engine_keeps_in_pieces_is_one_line(
+    docker: Docker, say: Say, run_module_here: ModuleRun, terminal: bool
+) -> None:
+    half = CANARY * 1000
+    name = say(f"INFO {half} password={'x' * 40}", "INFO short", Tty=terminal)
+    finding = of_container(
+        run_module_here, docker, name, required=[{"pattern": f"^INFO {half} password=x{{40}}$"}], sensitive=[]
+    )
+    assert finding["status"] == "pass", finding["summary"][:300]
+    assert finding["evidence"]["sources"][0]["lines"] == 2
+
+
+def test_secrets_of_a_container_are_found_and_not_shown(docker: Docker, say: Say, run_module_here: ModuleRun) -> None:
+    name = say(f"ERROR cannot reach postgresql://app:{CANARY}@db/x")
+    finding = of_container(run_module_here, docker, name, max_errors=1)
+    assert finding["status"] == "fail" and f"lines: container {name} at 2" in finding["summary"]
+    assert CANARY not in json.dumps(finding)
+
+
+def test_more_than_the_bound_is_not_read_and_unknown(docker: Docker, image: str, run_module_here: ModuleRun) -> None:
+    docker.run("flooding", image, Cmd=["/program", "flood"])
+    try:
+        await_lines(docker, "flooding", 3000)
+        docker.asked("POST", "/containers/flooding/kill")
+        finding = of_container(run_module_here, docker, "flooding", forbidden=[{"pattern": "never"}], max_size="10kB")
+    finally:
+        docker.remove("flooding")
+    assert finding["status"] == "unknown"
+    assert "was not read in full: what it logged was read up to 10000 bytes" in finding["summary"]
+    (source,) = finding["evidence"]["sources"]
+    assert source["lines"] > 100 and source["read_bytes"] < 10_000 + 2 * (1 << 18)
+
+
+#: Sent to a port that nobody reads; the engine keeps lines of its own beside that unless it is told not to.
+SYSLOG = {"syslog-address": "udp://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("driver", "options"), [("none", {}), ("syslog", {**SYSLOG, "cache-disabled": "true"})], ids=["none", "syslog"]
+)
+def test_a_log_driver_that_keeps_nothing_is_unknown(
+    docker: Docker, say: Say, run_module_here: ModuleRun, driver: str, options: dict[str, str]
+) -> None:
+    name = say("INFO x", driver=driver, options=options, awaited=False)
+    finding = of_container(run_module_here, docker, name, forbidden=[{"pattern": "ERROR"}])
+    said = f"The log driver of container speaker is {driver}, of which the engine keeps nothing to read"
+    assert (finding["status"], said in finding["summary"]) == ("unknown", True), finding["summary"]
+    assert "json-file, local or journald" in finding["remedy"]
+
+
+def test_what_the_engine_keeps_beside_a_driver_that_hands_lines_on_is_read(
+    docker: Docker, say: Say, run_module_here: ModuleRun
+) -> None:
+    name = say("ERROR x", driver="syslog", options=SYSLOG)
+    finding = of_container(run_module_here, docker, name, max_errors=0)
+    assert (finding["status"], "error is 1" in finding["summary"]) == ("fail", True), finding["summary"]
+
+
+def test_what_cannot_be_read_of_a_container_is_unknown(docker: Docker, say: Say, run_module_here: ModuleRun) -> None:
+    silent = of_container(run_module_here, docker, say(), forbidden=[{"pattern": "ERROR"}])
+    assert silent["status"] == "unknown" and "has no line" in silent["summary"]
+    absent = of_container(run_module_here, docker, "nobody", forbidden=[{"pattern": "ERROR"}])
+    assert absent["status"] == "unknown" and f"{docker.url} has no container nobody" in absent["summary"]
+    identity = docker.inspect("speaker")["Id"][:12]
+    by_id = of_container(run_module_here, docker, identity, forbidden=[{"pattern": "ERROR"}])
+    assert f"has no container {identity}" in by_id["summary"], "a name is what a service keeps"
+    sources = [{"container": "speaker", "url": "unix:///nowhere.sock"}]
+    args = {"sources": sources, "forbidden": [{"pattern": "ERROR"}], "enforce": False}
+    gone = run_module_here("check_logs", args)["finding"]
+    assert gone["status"] == "unknown" and "There is no socket /nowhere.sock" in gone["summary"]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"container": "a/b"}, "container is 'a/b', which is not the name of a container"),
+        ({"container": "app", "path": "/x"}, "mutually exclusive"),
+        ({"container": "app", "url": "ssh://there"}, "url is 'ssh://there', expected unix:///path"),
+    ],
+)
+def test_a_container_that_cannot_be_meant_is_one_clear_error(
+    run_module_here: ModuleRun, source: dict[str, str], said: str
+) -> None:
+    answer = run_module_here("check_logs", {"sources": [source], "max_errors": 0})
+    assert answer["failed"] and said in answer["msg"], answer["msg"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [(True, "ended /containers/0123/logs early"), (False, "was not read to its end: the time was up")],
+)
+def test_an_engine_that_does_not_tell_all_is_unknown_with_what_it_told(
+    run_module_here: ModuleRun, ends: bool, said: str
+) -> None:
+    content = b"2026-11-22T05:00:00.000000000Z ERROR first\n"
+    frame = b"\1\0\0\0" + len(content).to_bytes(4, "big") + content
+    told = {"Id": "0123", "Image": "sha256:0", "Name": "/app", "State": {"Status": "running"}}
+    version = {"ApiVersion": "1.44", "MinAPIVersion": "1.24", "Version": "26.1.5"}
+
+    def converse(connection: socket.socket) -> None:
+        for asked in connection.makefile("rb"):
+            if not asked.startswith(b"GET "):
+                continue
+            if b"/logs" in asked:
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(frame), frame)
+                )
+                if ends:
+                    return
+                continue
+            body = json.dumps(version if b"/version" in asked else told).encode()
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+
+    with ScriptedServer(converse) as server:
+        sources = [{"container": "app", "url": f"tcp://127.0.0.1:{server.port}"}]
+        args = {"sources": sources, "forbidden": [{"pattern": "never"}], "enforce": False, "timeout": 2}
+        finding = run_module_here("check_logs", args)["finding"]
+    assert (finding["status"], said in finding["summary"]) == ("unknown", True), finding["summary"]
+    assert finding["evidence"]["sources"][0]["lines"] == 1
+
+
+def test_the_example_of_a_container_runs(docker: Docker, say: Say, run_module_here: ModuleRun) -> None:
+    (example,) = [each for each in examples_of("check_logs").values() if "container" in each["sources"][0]]
+    say("INFO startup complete", name=example["sources"][0]["container"])
+    options = {**example, "sources": [{**source, "url": docker.url} for source in example["sources"]]}
+    good = judged(run_module_here, **options)
+    assert good["status"] == "pass", good["summary"]
+    docker.remove("archive-backend-1")
+    say("INFO startup complete", "ERROR no", name="archive-backend-1")
+    assert judged(run_module_here, **options)["status"] == "fail"
+
+
+# ── one reading for many items ──
+
+
+def items_on(source: dict[str, str], **more: t.Any) -> list[dict[str, t.Any]]:
+    """Three items that look for different things in one source."""
+    asked = ({"max_errors": 0}, {"forbidden": [{"pattern": "ERROR"}]}, {"required": [{"pattern": "ERROR"}]})
+    return [
+        {
+            "id": str(number),
+            "check": "check_logs",
+            "timeout": 30.0,
+            "params": {"sources": [source], "since": "1h", **more, **each},
+        }
+        for number, each in enumerate(asked)
+    ]
+
+
+def statuses(items: list[dict[str, t.Any]]) -> list[str]:
+    return [found["status"] for found in judge_all(items, [], timeout_seconds=60, scrub=Scrubber([]))]
+
+
+@pytest.mark.parametrize(("size", "opened"), [(100, 1), (5 << 20, 3)], ids=["short", "long"])
+def test_items_on_one_file_read_it_once_unless_it_is_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, opened: int
+) -> None:
+    path = tmp_path / "app.log"
+    path.write_text(
+        stamped(5, "ERROR first") + stamped(4, f"INFO {'x ' * 100}") * (size // 200) + stamped(3, "INFO last")
+    )
+    paths: list[str] = []
+    really = log_files._opened
+    monkeypatch.setattr(log_files, "_opened", lambda path: paths.append(path) or really(path))
+    assert statuses(items_on({"path": str(path)})) == ["fail", "fail", "pass"]
+    assert len(paths) == opened
+    paths.clear()
+    differing = [*items_on({"path": str(path)}), *items_on({"path": str(path)}, max_size="1GB")]
+    differing = [{**item, "id": str(number)} for number, item in enumerate(differing)]
+    assert statuses(differing) == ["fail", "fail", "pass"] * 2
+    assert len(paths) == 2 * opened, "another bound is another reading"
+
+
+@pytest.mark.parametrize(("ends", "readings"), [(b"", 1), (b"\3\0\0\0\0\0\0\4gone", 3)], ids=["whole", "with a gap"])
+def test_items_on_one_container_ask_for_its_log_once_unless_something_is_missing(
+    http_server: HttpServer, ends: bytes, readings: int
+) -> None:
+    content = f"{ago(5).isoformat()[:19]}.000000000Z ERROR first\n".encode()
+    told = {"Id": "0123", "Image": "sha256:0", "Name": "/app", "State": {"Status": "running"}}
+    http_server.route("/version", Answer(200, {"ApiVersion": "1.44", "MinAPIVersion": "1.24", "Version": "26.1.5"}))
+    http_server.route("/v1.44/containers/app/json", Answer(200, told))
+    frames = b"\1\0\0\0" + len(content).to_bytes(4, "big") + content + ends
+    http_server.route("/v1.44/containers/0123/logs", Answer(200, frames))
+    found = statuses(items_on({"container": "app", "url": f"tcp://127.0.0.1:{http_server.port}"}))
+    assert found == ["fail", "fail", "unknown" if ends else "pass"]
+    asked = [request.path.partition("?")[0].rpartition("/")[2] for request in http_server.requests]
+    assert sorted(asked) == sorted(["version", *["json", "logs"] * readings])
+
+
 # ── as users meet it ──
 
 
@@ -481,7 +752,8 @@ def test_the_examples_run(tmp_path: Path, run_module_here: ModuleRun) -> None:
     entry = {"level": "info", "msg": "startup complete", "time": ago(0).isoformat()}
     backend.write_text("".join(json.dumps(entry) + "\n" for _unused in range(10)))
     (tmp_path / "worker-1.log").write_text(stamped(70, "task 1 failed") + stamped(1, "task 2 succeeded"))
-    for example in examples_of("check_logs").values():
+    examples = examples_of("check_logs").values()
+    for example in [each for each in examples if "path" in each["sources"][0]]:
         here = [{"path": source["path"].replace("/var/log/archive", str(tmp_path))} for source in example["sources"]]
         since = {"since": "1h"} if "{{" in str(example.get("since")) else {}
         finding = judged(run_module_here, **{**example, **since, "sources": here})

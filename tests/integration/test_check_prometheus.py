@@ -28,6 +28,7 @@ from tests.servers import (
     HttpServer,
     Prometheus,
     RefusedPort,
+    Request,
     accepts,
     await_true,
 )
@@ -235,6 +236,126 @@ def test_a_rule_that_is_missing_or_fails_is_a_failure(broken: Prometheus, params
     found = finding(url=broken.url, **params)
     assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
     assert finding(url=broken.url, rule_groups=["archive"])["status"] == "pass"
+
+
+#: By its name what a rule asks for.
+ASKS = {
+    "Alive": "queue_length > 100",
+    "Constant": "vector(1)",
+    "Gone": "absent(backup_age_seconds)",
+    "NoneOrGone": "up == 0 or absent(up)",
+    "Either": "queue_lenght > 100 or queue_length > 100",
+    "Dead": "sum(rate(queue_lenght[5m])) > 5",
+    "HalfDead": "queue_length / queue_limit > 0.9",
+    "OtherLabels": 'queue_length{job="bakend"} > 100',
+    "Hidden": "(sum(queue_lenght) or vector(0)) > 5",
+    "Inhibited": "queue_length > 100 unless on () maintenance == 1",
+}
+
+
+def alive(*names: str, **params: t.Any) -> dict[str, t.Any]:
+    """The finding of a real Prometheus with these rules alone."""
+    need_part("prometheus", shutil.which("prometheus"))
+    rules = [{"alert": name, "expr": ASKS[name]} for name in names]
+    with HttpServer({"/metrics": Answer(200, "queue_length 5\n")}) as application:
+        jobs = {"backend": {"static_configs": [{"targets": [f"{HOST}:{application.port}"]}]}}
+        with Prometheus(jobs=jobs, rules={"asking": rules, "ratios": [RATIO]}) as server:
+            return finding(url=scraped(server, 1).url, rules_alive=True, **params)
+
+
+def test_rules_whose_series_are_there_are_alive(prometheus: Prometheus) -> None:
+    found = finding(url=prometheus.url, rules_alive=True)
+    assert found["status"] == "pass", found["summary"]
+    assert found["measured"]["rules alive"] == "5 of 5 alive"
+    found = alive("Alive", "Constant", "Gone", "NoneOrGone", "Either", "Inhibited", rules_healthy=True)
+    assert found["status"] == "pass", found["summary"]
+    assert found["evidence"]["rules_without_series"] == []
+    assert "of 2 within their intervals" in found["measured"]["rule groups' evaluation time"]
+
+
+def test_a_rule_over_a_metric_that_does_not_exist_is_dead() -> None:
+    found = alive("Alive", "Dead", "HalfDead", "OtherLabels", "Hidden", rules_healthy=True)
+    assert found["status"] == "fail" and found["measured"]["rules"] == "6 of 6 evaluated", "none of them is an error"
+    assert (
+        "Rules alive: 4 of 6 alive: Dead of asking asks for queue_lenght, of which there are no series; "
+        "HalfDead of asking asks for queue_limit, of which there are no series" in found["summary"]
+    )
+    dead = {each["name"] for each in found["evidence"]["rules_without_series"]}
+    assert dead == {"Dead", "HalfDead", "OtherLabels", "Hidden"}
+
+
+def test_a_rule_whose_labels_nothing_has_or_that_hides_it_is_a_warning() -> None:
+    found = alive("Alive", "OtherLabels", "Hidden")
+    assert found["status"] == "warn", found["summary"]
+    assert 'asks for queue_length{job="bakend"}, and there are series with other labels only' in found["summary"]
+    assert "Hidden of asking has a number in place of queue_lenght" in found["summary"]
+
+
+def served_rules(*expressions: str, taken: float | None = 0.1, refuses: str = "") -> t.Callable[[Request], Answer]:
+    """A Prometheus that has these rules, and series of everything."""
+    evaluated = {"type": "alerting", "health": "ok", "lastEvaluation": now()}
+    rules = [{"name": f"R{number}", "query": text, **evaluated} for number, text in enumerate(expressions)]
+    group = {"name": "asking", "interval": 2, "rules": rules, **({} if taken is None else {"evaluationTime": taken})}
+
+    def answer(request: Request) -> Answer:
+        if request.path.startswith("/api/v1/rules"):
+            return Answer(200, {"status": "success", "data": {"groups": [group]}})
+        if refuses:
+            return Answer(400, {"status": "error", "errorType": "bad_data", "error": refuses})
+        series = [{"metric": {"golive": str(number)}, "value": [1, "1"]} for number in range(20)]
+        return Answer(200, {"status": "success", "data": {"resultType": "vector", "result": series}})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("expression", "refuses", "said"),
+    [
+        ("", "", "of R0 of asking it is not known: its expression is not told"),
+        ("sum(x ; y)", "", "of R0 of asking it is not known: ' ; y)' cannot be read"),
+        ("x > 1", "parse error", "of R0 of asking it is not known: Prometheus does not evaluate it: parse error"),
+    ],
+)
+def test_a_rule_that_cannot_be_read_is_unknown_with_a_way_out(
+    http_server: HttpServer, expression: str, refuses: str, said: str
+) -> None:
+    http_server.route("*", served_rules(expression, refuses=refuses))
+    found = finding(url=http_server.url, rules_alive=True)
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+    assert "Name the series of these rules in fresh" in found["remedy"]
+
+
+def test_a_selector_that_is_refused_hides_no_other(http_server: HttpServer) -> None:
+    served = served_rules("x > 1", "bad > 1", "y > 1")
+
+    def answer(request: Request) -> Answer:
+        if "bad" in request.path:
+            return Answer(422, {"status": "error", "errorType": "execution", "error": "too many samples"})
+        return served(request)
+
+    http_server.route("*", answer)
+    found = finding(url=http_server.url, rules_alive=True)
+    assert found["status"] == "unknown"
+    assert (
+        "Rules alive: 2 of 3 alive: of R1 of asking it is not known: Prometheus does not evaluate it"
+        in found["summary"]
+    )
+
+
+def test_rules_that_take_longer_than_their_interval_are_a_warning(http_server: HttpServer) -> None:
+    http_server.route("*", served_rules("x > 1", taken=2.5))
+    found = finding(url=http_server.url, rules_healthy=True)
+    assert (found["status"], "miss evaluations: asking takes 2.5 s of 2 s" in found["summary"]) == ("warn", True)
+    http_server.route("*", served_rules("x > 1", taken=None))
+    assert finding(url=http_server.url, rules_healthy=True)["status"] == "pass", "not every server tells it"
+
+
+def test_many_selectors_are_counted_with_few_queries_and_once_for_all_items(http_server: HttpServer) -> None:
+    http_server.route("*", served_rules(*(f"metric_{number % 41} > {number}" for number in range(100))))
+    shared = Shared()
+    for _item in range(2):
+        assert finding(url=http_server.url, shared=shared, rules_alive=True)["status"] == "pass"
+    assert len(http_server.requests) == 4, "the rules, and 41 selectors in three queries"
 
 
 # ── alerts ──
@@ -619,6 +740,7 @@ def test_a_server_behind_a_path_is_asked_there_and_once_for_many_items(http_serv
         ({"rules": []}, "rules is empty"),
         ({"queries": []}, "queries is empty"),
         ({"all_up": False}, "nothing would be judged"),
+        ({"rules_alive": False}, "nothing would be judged"),
         ({"jobs": [{"name": "a", "min_up": 0}]}, "demands no target"),
         ({"jobs": [{"name": "a", "instances": []}]}, "demands no target"),
         ({"alerts": {"states": []}}, "alerts.states is empty"),

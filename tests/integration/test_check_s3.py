@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_
 from ansible_collections.opsready.golive.plugins.module_utils._checks.packed_findings import unpacked
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
+from tests.module_examples import examples_of
 from tests.servers import S3, Answer, HangingServer, HttpServer, MotoS3, Request, ScriptedServer
 
 WRONG = "wrong-canary-a81c"
@@ -175,6 +176,128 @@ def forwarded(request: Request, store: MotoS3) -> Answer:
             name: value for name, value in answer.getheaders() if name.lower().startswith(("x-amz", "last-m", "etag"))
         }
         return Answer(answer.status, answer.read(), kept)
+
+
+def policy_of(bucket: str, principal: t.Any) -> str:
+    statement = {
+        "Effect": "Allow",
+        "Principal": principal,
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+class Guarded:
+    """moto lets everybody do everything: before it strangers are told no, save for objects of a bucket whose policy lets them."""
+
+    def __init__(self, store: MotoS3, server: HttpServer, *, tells_policy: bool = True) -> None:
+        self.store, self.endpoint = store, server.url
+        self.access_key, self.secret_key = store.access_key, store.secret_key
+        self._tells_policy = tells_policy
+        server.route("*", self._answer)
+
+    def _answer(self, request: Request) -> Answer:
+        path, _mark, query = request.path.lstrip("/").partition("?")
+        bucket, _slash, key = path.partition("/")
+        if "policy" in query.split("&") and not self._tells_policy:
+            return xml_error(403, "AccessDenied")
+        if "Authorization" not in request.headers and not (key and self._is_open(bucket)):
+            return xml_error(403, "AccessDenied")
+        return forwarded(request, self.store)
+
+    def _is_open(self, bucket: str) -> bool:
+        with contextlib.suppress(Exception):  # where it has none
+            return bool(self.store.client().get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"])
+        return False
+
+
+def guarded(run: ModuleRun, store: Guarded, bucket: str, **options: t.Any) -> dict[str, t.Any]:
+    return judged(run, t.cast("MotoS3", store), [bucket], public_access="refused", **options)
+
+
+def test_objects_that_strangers_may_read_fail_though_the_bucket_cannot_be_listed(
+    moto_s3: MotoS3, http_server: HttpServer, run_module_here: ModuleRun
+) -> None:
+    store, bucket = Guarded(moto_s3, http_server), moto_s3.create_bucket()
+    shut = guarded(run_module_here, store, bucket)
+    assert (shut["status"], shut["evidence"]["buckets"][0]["has_public_policy"]) == ("pass", False), shut["summary"]
+    moto_s3.client().put_bucket_policy(Bucket=bucket, Policy=policy_of(bucket, "*"))
+    by_policy = guarded(run_module_here, store, bucket)
+    assert by_policy["evidence"]["buckets"][0]["is_public"] is False
+    assert f"Public access to {bucket} is its policy lets everybody in, expected refused" in by_policy["summary"]
+    store = Guarded(moto_s3, http_server, tells_policy=False)
+    by_object = guarded(run_module_here, store, bucket, canary=True)
+    assert f"Public access to {bucket} is anybody may read its objects, expected refused" in by_object["summary"]
+    assert (by_policy["status"], by_object["status"]) == ("fail", "fail")
+    assert everything_in(moto_s3, bucket) == []
+
+
+def test_a_policy_that_cannot_be_read_is_unknown_until_the_canary_tries(
+    moto_s3: MotoS3, http_server: HttpServer, run_module_here: ModuleRun
+) -> None:
+    store, bucket = Guarded(moto_s3, http_server, tells_policy=False), moto_s3.create_bucket()
+    silent = guarded(run_module_here, store, bucket)
+    assert silent["status"] == "unknown"
+    assert (
+        f"Whether anybody may read objects of {bucket} is unknown: Reading policy of s3://{bucket}" in silent["summary"]
+    )
+    assert "canary: true" in silent["remedy"]
+    tried = guarded(run_module_here, store, bucket, canary=True)
+    assert tried["status"] == "pass", tried["summary"]
+
+
+def test_a_public_access_block_makes_a_public_policy_count_for_nothing(
+    moto_s3: MotoS3, http_server: HttpServer, run_module_here: ModuleRun
+) -> None:
+    store, bucket = Guarded(moto_s3, http_server), moto_s3.create_bucket()
+    client = moto_s3.client()
+    client.put_bucket_policy(Bucket=bucket, Policy=policy_of(bucket, {"AWS": "*"}))
+    for is_blocked, status in ((False, "fail"), (True, "pass")):
+        block = {"RestrictPublicBuckets": is_blocked, "BlockPublicPolicy": True}
+        client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
+        assert guarded(run_module_here, store, bucket)["status"] == status
+
+
+def test_a_bucket_in_another_region_fails(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:
+    here, there = (
+        moto_s3.create_bucket(),
+        moto_s3.create_bucket(CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}),
+    )
+    assert judged(run_module_here, moto_s3, [here], expected_region="us-east-1")["status"] == "pass"
+    assert judged(run_module_here, moto_s3, [there], expected_region="eu-central-1")["status"] == "pass"
+    finding = judged(run_module_here, moto_s3, [here, there], expected_region="eu-central-1")
+    assert finding["status"] == "fail"
+    assert finding["summary"] == f"Region of {here} is us-east-1, expected eu-central-1."
+    wrong = judged(run_module_here, moto_s3, [here], expected_region="Frankfurt am Main")
+    assert (wrong["status"], "expected_region is 'Frankfurt am Main'" in wrong["summary"]) == ("unknown", True)
+
+
+def test_what_items_ask_alike_is_asked_once(moto_s3: MotoS3, http_server: HttpServer) -> None:
+    bucket = moto_s3.create_bucket()
+    http_server.route("*", lambda request: forwarded(request, moto_s3))
+    base = {"endpoint_url": http_server.url, "access_key": "a", "secret_key": WRONG, "buckets": [bucket]}
+    newest = [{"bucket": bucket, "prefix": "a/", "max_age": 1.0}]
+    items = [
+        {"id": str(number), "check": "check_s3", "params": {**base, **options}, "timeout": 30.0}
+        for number, options in enumerate(
+            [{"newest": newest}, {"newest": newest, "versioning": "disabled"}, {"versioning": "enabled"}, {}]
+        )
+    ]
+    found = judge_all(items, [], timeout_seconds=60, scrub=Scrubber([WRONG]), workers=1)
+    assert [finding["status"] for finding in found] == ["fail", "fail", "fail", "pass"]
+    assert len(http_server.requests) == 3, "whether it is there, what is newest, and its versioning"
+    assert len({request.client_port for request in http_server.requests}) == 2, (
+        "items without a question do not connect"
+    )
+    http_server.requests.clear()
+    other = [
+        {**item, "params": {**item["params"], "secret_key": str(number)}} for number, item in enumerate(items[3:] * 2)
+    ]
+    judge_all(
+        [{**item, "id": str(number)} for number, item in enumerate(other)], [], timeout_seconds=60, scrub=Scrubber([])
+    )
+    assert len(http_server.requests) == 2, "another key may have another answer"
 
 
 @pytest.mark.parametrize("versioning", ["Enabled", "Suspended", None])
@@ -479,6 +602,27 @@ def test_a_clock_that_is_off_is_named(run_module_here: ModuleRun) -> None:
     assert finding["status"] == "fail", finding["summary"]
     assert "Clock difference to the object store is" in finding["summary"]
     assert "NTP" in finding["remedy"]
+
+
+def test_the_examples_run_and_tell_good_from_bad(s3: S3, moto_s3: MotoS3, run_module: ModuleRun) -> None:
+    replaced = {"https://minio.example.org:9000": s3.endpoint, "{{ vault_s3_secret_key }}": s3.secret_key}
+    documents, backups = examples_of("check_s3", replaced).values()
+    documents = {**documents, "access_key": s3.access_key}
+    backups = {**backups, "endpoint_url": moto_s3.endpoint}
+
+    def statuses() -> list[str]:
+        answers = [run_module("check_s3", {**args, "enforce": False}) for args in (documents, backups)]
+        return [answer["finding"]["status"] for answer in answers]
+
+    client = moto_s3.client()
+    s3.client().create_bucket(Bucket="documents")
+    client.create_bucket(Bucket="backups", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    client.put_bucket_versioning(Bucket="backups", VersioningConfiguration={"Status": "Enabled"})
+    client.put_object(Bucket="backups", Key="archive/1", Body=b"x" * 1_000_000)
+    assert statuses() == ["pass", "pass"]
+    s3.refuse_writes("documents")
+    client.put_bucket_versioning(Bucket="backups", VersioningConfiguration={"Status": "Suspended"})
+    assert statuses() == ["fail", "fail"]
 
 
 def test_used_alone_the_module_fails_unless_told_otherwise(s3: S3, run_module: ModuleRun) -> None:

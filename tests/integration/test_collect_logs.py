@@ -19,10 +19,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.superviso
 from ansible_collections.opsready.golive.plugins.module_utils._clients import log_files
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from tests.conftest import ModuleRun
+from tests.container_lines import await_lines
 from tests.integration.supervised import Supervised
 from tests.module_examples import examples_of
+from tests.playbook import ROOT, run_playbook
 from tests.returned import contradictions
-from tests.servers import Answer, HttpServer
+from tests.servers import Answer, Docker, HttpServer
 
 OWN = "geheim-eigenes-4711"
 MARKED = "geheim<eigen>4711"
@@ -180,7 +182,7 @@ def test_the_documented_example_collects_what_services_under_supervisor_logged(
             "unix:///run/archive/supervisor.sock": app.server["server"],
             "{{ vault_database_password }}": OWN,
         }
-        (options,) = examples_of("collect_logs", replaced).values()
+        (options,) = [each for each in examples_of("collect_logs", replaced).values() if "supervisor" in each]
         answer = run_module_here("collect_logs", {**options, "supervisor": app.server}, secrets=[app.password, OWN])
     assert not answer.get("failed"), answer
     files = _files(answer)
@@ -188,6 +190,122 @@ def test_the_documented_example_collects_what_services_under_supervisor_logged(
         "backend cannot use ********\n", "worker cannot use ********\n"
     ]  # fmt: skip
     assert contradictions("collect_logs", [answer]) == []
+
+
+Speak = t.Callable[..., None]
+
+
+@pytest.fixture
+def speak(docker: Docker) -> t.Iterator[Speak]:
+    """Start containers that say lines, and await that the engine has them."""
+    image = docker.image("collected")
+    names: list[str] = []
+
+    def run(name: str, *lines: str, **config: t.Any) -> None:
+        names.append(name)
+        docker.run(name, image, config.pop("host", {}), Cmd=["/program", "say", *lines], **config)
+        await_lines(docker, name, len(lines))
+
+    yield run
+    docker.remove(*names)
+
+
+def test_services_that_are_containers_are_read_from_their_engine(
+    docker: Docker, speak: Speak, run_module_here: ModuleRun, tmp_path: Path
+) -> None:
+    key = ["-----BEGIN PRIVATE KEY-----", "MIIbody", "-----END PRIVATE KEY-----"]
+    speak("archive-backend-1", "INFO calm", f"ERROR no {OWN}", "Traceback", "  File x", *key, "INFO end")
+    speak("archive-worker-1", "ERROR postgresql://app:geheim-in-url@db/x", Tty=True)
+    replaced = {
+        "/var/lib/opsready/archive/logs": str(tmp_path / "logs"),
+        "unix:///var/run/docker.sock": docker.url,
+        "{{ vault_database_password }}": OWN,
+    }
+    (options,) = [each for each in examples_of("collect_logs", replaced).values() if "docker" in each]
+    options["known_secrets"] = [OWN]
+    answer = run_module_here("collect_logs", options, secrets=[OWN])
+    assert not answer.get("failed"), answer
+    files = _files(answer)
+    assert files["archive-backend-1.log"].splitlines() == [
+        "INFO calm", "ERROR no ********", "Traceback", "  File x", *["(******** private key)"] * 3, "INFO end"
+    ]  # fmt: skip
+    assert files["archive-worker-1.log"] == "ERROR ********db/x\n" and "geheim" not in str(files)
+    assert [each["gaps"] for each in answer["services"]] == [[], []]
+    errors = _files(run_module_here("collect_logs", {**options, "levels": ["error"], "pattern": "ERROR|File"}))
+    assert errors["archive-backend-1.log"] == "ERROR no ********\n  File x\n", "the engine's times part no traceback"
+
+
+def test_the_playbook_collects_from_the_engine_of_a_system_of_containers(
+    docker: Docker, speak: Speak, tmp_path: Path
+) -> None:
+    speak("played-backend-1", "INFO backend is up")
+    speak("played-worker-1", "ERROR worker is not")
+    images = dict.fromkeys(("played-backend-1", "played-worker-1"), f"sha256:{'0' * 64}")
+    variables = {
+        "golive_system": "played",
+        "golive_version": "2.0.0",
+        "golive_state_host": "localhost",
+        "golive_state_dir": str(tmp_path / "state"),
+        "golive_checklist": [{"id": "there", "title": "It answers", "check_http": {"url": "http://127.0.0.1:1/"}}],
+        "golive_services": {
+            "manager": "docker",
+            "backend": ["played-backend-1"],
+            "workers": ["played-worker-1"],
+            "gates": [{"service": "played-backend-1", "url": "http://127.0.0.1:1/"}],
+            "snapshot_dir": str(tmp_path / "snapshots"),
+            "docker": {"url": docker.url, "images": images},
+        },
+        "golive_maintenance": {
+            "layers": [{"name": "proxy", "backend": "file", "path": str(tmp_path / "flag"), "survives_stop": True}],
+            "verify": {"url": "http://127.0.0.1:1/", "status": [200], "timeout": 20},
+        },
+        "golive_downtime": {"url": "http://127.0.0.1:1/", "budget_seconds": 300},
+        "golive_report": {"directory": str(tmp_path / "report")},
+    }
+    played = run_playbook(ROOT / "playbooks" / "collect.yml", extra_vars=variables, directory=tmp_path / "play")
+    assert played.rc == 0, played.text[-4000:]
+    (collected,) = [result.result for result in played.results if result.action == "opsready.golive.collect_logs"]
+    files = _files(collected)
+    logged = [files[f"played-{name}-1.log"] for name in ("backend", "worker")]
+    assert logged == ["INFO backend is up\n", "ERROR worker is not\n"]
+    assert (tmp_path / "report" / Path(collected["bundle"]["path"]).name).exists()
+
+
+def test_a_container_that_is_not_there_or_keeps_nothing_is_named_and_the_others_are_collected(
+    docker: Docker, speak: Speak, run_module_here: ModuleRun, tmp_path: Path
+) -> None:
+    speak("talking", *(f"INFO line {number:03}" for number in range(200)))
+    sources = [
+        {"service": "bounded", "container": "talking", "url": docker.url},
+        {"service": "absent", "container": "absent", "url": docker.url},
+        {"service": "nowhere", "container": "talking", "url": "unix:///nowhere.sock"},
+    ]
+    options = {"destination": str(tmp_path), "services": ["talking"], "docker": {"url": docker.url}, "sources": sources}
+    answer = run_module_here("collect_logs", {**options, "max_read": "5kB", "max_size": "1kB"})
+    assert answer["failed"] and answer["msg"].startswith("Of 2 of 4 services nothing was read: "), answer["msg"]
+    assert f"absent: {docker.url} has no container absent." in answer["msg"]
+    assert "nowhere: There is no socket /nowhere.sock." in answer["msg"]
+    told = {each["service"]: each for each in answer["services"]}
+    for name in ("talking", "bounded"):
+        assert told[name]["lines_cut"] > 0 and told[name]["size_bytes"] <= 1000
+        assert told[name]["gaps"] == ["container talking: what it logged was read up to 5000 bytes"]
+        assert _files(answer)[f"{name}.log"].splitlines()[-1].startswith("INFO line ")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"services": ["x"], "docker": {}, "supervisor": {"server": "unix:///x"}}, "mutually exclusive"),
+        ({"services": ["../x"], "docker": {}}, "container is '../x', which is not the name of a container"),
+        ({"services": ["app"], "docker": {"url": "ssh://there"}}, "url is 'ssh://there', expected unix:///path"),
+    ],
+)
+def test_containers_that_cannot_be_meant_are_one_error(
+    run_module_here: ModuleRun, tmp_path: Path, options: dict[str, t.Any], said: str
+) -> None:
+    answer = run_module_here("collect_logs", {"destination": str(tmp_path / "logs"), **options})
+    assert answer["failed"] and said in answer["msg"], answer["msg"]
+    assert not (tmp_path / "logs").exists()
 
 
 @pytest.mark.parametrize(

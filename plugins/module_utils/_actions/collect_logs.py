@@ -10,6 +10,8 @@ two batches share it. A service whose log could not be read is named, and fails 
 from __future__ import annotations
 
 import collections
+import contextlib
+import functools
 import gzip
 import hashlib
 import io
@@ -23,6 +25,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.superviso
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_logs import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes
+from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
+from ansible_collections.opsready.golive.plugins.module_utils._clients.container_log import ContainerSource
 from ansible_collections.opsready.golive.plugins.module_utils._clients.log_files import (
     FileSource,
     JournalSource,
@@ -48,12 +52,14 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.patterns imp
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import MASK
 from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import write_whole
 
+_SOCKET = "unix:///var/run/docker.sock"
 ARGUMENT_SPEC: Spec = compose(
     RELEASE,
     {
         "destination": {"type": "path", "required": True},
         "services": {"type": "list", "elements": "str"},
         "supervisor": SERVICES_SPEC["supervisor"],
+        "docker": {"type": "dict", "options": {"url": {"type": "str", "default": _SOCKET}}},
         "sources": {
             "type": "list",
             "elements": "dict",
@@ -62,9 +68,11 @@ ARGUMENT_SPEC: Spec = compose(
                 "path": {"type": "path"},
                 "journal": {"type": "str"},
                 "journal_directory": {"type": "path"},
+                "container": {"type": "str"},
+                "url": {"type": "str", "default": _SOCKET},
             },
-            "mutually_exclusive": [["path", "journal"]],
-            "required_one_of": [["path", "journal"]],
+            "mutually_exclusive": [["path", "journal", "container"]],
+            "required_one_of": [["path", "journal", "container"]],
         },
         "since": {"type": "str", "default": "1h"},
         "levels": {"type": "list", "elements": "str", "choices": list(LEVELS), "default": []},
@@ -77,7 +85,7 @@ ARGUMENT_SPEC: Spec = compose(
 )
 CONSTRAINTS: dict[str, t.Any] = {
     "required_one_of": [("services", "sources")],
-    "required_by": {"services": ["supervisor"]},
+    "mutually_exclusive": [("supervisor", "docker")],
 }
 
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN", "-----END"
@@ -108,7 +116,7 @@ class Kept:
                 fields = json_object(text)
                 moment = batch.moment(number)
                 if moment is None:
-                    moment = moment_of(text, fields, is_utc=False, now=self._now)
+                    moment = self._own_moment(text, fields)
                 has_lines = True
                 is_within = is_within or (moment is not None and moment >= self._since)
                 is_key = self._is_of_a_key(text)  # asked of older lines too: a key may begin in one
@@ -116,12 +124,15 @@ class Kept:
                     continue
                 self.read += 1
                 level = level_of(text, fields) or batch.level(number)
-                # A line without a level and a time, as one of a traceback, belongs to the one before it.
-                if not self._levels or level is not None or moment is not None:
+                # A line without a level and a time of its own, as one of a traceback, belongs to the one before it.
+                if not self._levels or level is not None or self._own_moment(text, fields) is not None:
                     is_wanted = not self._levels or level in self._levels
                 if is_wanted and matching[number]:
                     self._keep(f"({MASK} private key)" if is_key else self._scrub.text(self._mask.without(text)))
         return is_within or not has_lines
+
+    def _own_moment(self, text: str, fields: t.Mapping[str, t.Any] | None) -> float | None:
+        return moment_of(text, fields, is_utc=False, now=self._now)
 
     def _is_of_a_key(self, text: str) -> bool:
         """Whether a line is part of a private key, which is a secret over all its lines."""
@@ -144,6 +155,24 @@ class Kept:
         return b"".join(self._lines)
 
 
+class _Engines:
+    """Docker Engines by their address, each opened once."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._opened: dict[str, docker.Engine] = {}
+
+    def opened(self, url: str) -> docker.Engine:
+        """Raises as ``docker.opened`` does."""
+        if url not in self._opened:
+            self._opened[url] = docker.opened(url, deadline=self._deadline)
+        return self._opened[url]
+
+    def close(self) -> None:
+        for engine in self._opened.values():
+            engine.close()
+
+
 def body(context: Context) -> dict[str, t.Any]:
     """The module's work."""
     with held(context.params["release"], doing="collect_logs"):
@@ -158,20 +187,21 @@ def _collect(context: Context) -> dict[str, t.Any]:
     sources = _sources(params, deadline)
     files: dict[str, bytes] = {}
     told: list[dict[str, t.Any]] = []
-    for service in dict.fromkeys(source["service"] for source in sources):
-        kept = Kept(params, context, now=now.timestamp(), since=since or 0.0)
-        gaps: list[str] = []
-        for source in sources:
-            if source["service"] == service:
-                gaps += _read(source, kept, params, since=since, now=now.timestamp(), deadline=deadline)
-        if not kept.read and not gaps:
-            gaps.append(f"no line since {params['since']}")
-        content = kept.content()
-        name = f"{service.replace(':', '-').replace('/', '-')}.log"
-        files[name] = content
-        told.append({"service": service, "file": name, "lines_read": kept.read, "lines": kept.matched - kept.cut,
-                     "lines_cut": kept.cut, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
-                     "gaps": [context.scrub.text(gap) for gap in gaps]})  # fmt: skip
+    with contextlib.closing(_Engines(deadline)) as engines:
+        for service in dict.fromkeys(source["service"] for source in sources):
+            kept = Kept(params, context, now=now.timestamp(), since=since or 0.0)
+            gaps: list[str] = []
+            for source in sources:
+                if source["service"] == service:
+                    gaps += _read(source, kept, params, engines, since=since, now=now.timestamp(), deadline=deadline)
+            if not kept.read and not gaps:
+                gaps.append(f"no line since {params['since']}")
+            content = kept.content()
+            name = f"{service.replace(':', '-').replace('/', '-')}.log"
+            files[name] = content
+            told.append({"service": service, "file": name, "lines_read": kept.read, "lines": kept.matched - kept.cut,
+                         "lines_cut": kept.cut, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
+                         "gaps": [context.scrub.text(gap) for gap in gaps]})  # fmt: skip
     asked = {name: params[name] for name in ("since", "levels", "pattern")}
     manifest = {"collected": utc_text(now), "host": os.uname().nodename, **asked, "services": told}
     files["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
@@ -204,12 +234,17 @@ def _sources(params: t.Mapping[str, t.Any], deadline: Deadline) -> list[dict[str
         if not sources:
             raise BadInput("services and sources are empty: nothing would be read.")
         return sources
+    if params["docker"] is not None:
+        url = params["docker"]["url"]
+        return sources + [{"service": name, "container": name, "url": url} for name in params["services"]]
+    if params["supervisor"] is None:
+        raise BadInput("services needs supervisor, or docker for those that are containers.")
     manager = SupervisorServices(params["supervisor"], None)
     for service in params["services"]:
         paths = manager.logs_of(service, deadline=deadline)
         if not paths:
             raise BadInput(f"supervisord writes no log for {service}.", remedy="Name its file in sources.")
-        sources += [{"service": service, "path": path, "journal": None} for path in paths]
+        sources += [{"service": service, "path": path} for path in paths]
     return sources
 
 
@@ -217,6 +252,7 @@ def _read(
     source: t.Mapping[str, t.Any],
     kept: Kept,
     params: t.Mapping[str, t.Any],
+    engines: _Engines,
     *,
     since: float | None,
     now: float,
@@ -226,8 +262,12 @@ def _read(
     most = size_bytes(params["max_read"], option="max_read")
     gaps: list[str] = []
     try:
-        readers: list[tuple[str, FileSource | JournalSource]] = []
-        if source["journal"]:
+        readers: list[tuple[str, FileSource | JournalSource | ContainerSource]] = []
+        if source.get("container"):
+            opened = functools.partial(engines.opened, source["url"])
+            container = ContainerSource(source["container"], opened, since=since, max_bytes=most, deadline=deadline)
+            readers.append((f"container {source['container']}", container))
+        elif source.get("journal"):
             journal = JournalSource(source["journal"], since=since, directory=source.get("journal_directory"),
                                     max_bytes=most, deadline=deadline)  # fmt: skip
             readers.append((f"the journal of {source['journal']}", journal))
@@ -239,7 +279,7 @@ def _read(
         for label, reader in readers:
             if not kept.take(reader.batches()):
                 gaps.append(f"{label}: no line since {params['since']}, or none that tells its time")
-            gaps += reader.reading.gaps
+            gaps += [gap if label in gap else f"{label}: {gap}" for gap in reader.reading.gaps]
             if reader.reading.unread_bytes:
                 gaps.append(f"{label}: the oldest {reader.reading.unread_bytes} bytes were left out by max_read")
     except BadInput:

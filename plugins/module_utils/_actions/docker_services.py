@@ -55,8 +55,6 @@ STATES = {
 _STOP_SIGNAL, _STOP_SECONDS = "SIGTERM", 10
 #: Renaming one container and removing another takes the engine a moment, however little time is left.
 _UNDO_SECONDS = 10.0
-#: What the engine takes as a name. It would also resolve the beginning of an id, which names no service.
-_CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 #: What a container's configuration may have from its image: as one value, by entry, and by name.
 _WHOLE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck", "Shell")
 _BY_NAME = ("Labels", "ExposedPorts", "Volumes")
@@ -116,8 +114,8 @@ class DockerServices:
         return found
 
     def _found(self, name: str, deadline: Deadline | None = None) -> dict[str, t.Any] | None:
-        """The container of this very name."""
-        if not _CONTAINER_NAME.fullmatch(name):
+        """The container of this very name: the engine would also resolve the beginning of an id, which names no service."""
+        if not docker.CONTAINER_NAME.fullmatch(name):
             return None
         with contextlib.suppress(docker.NotThere):
             raw = self._engine.inspected("containers", name, deadline=deadline or self._deadline)

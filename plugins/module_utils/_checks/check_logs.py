@@ -18,6 +18,8 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes, size_text, span_seconds
+from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
+from ansible_collections.opsready.golive.plugins.module_utils._clients.container_log import ContainerSource
 from ansible_collections.opsready.golive.plugins.module_utils._clients.log_files import (
     FileSource,
     JournalSource,
@@ -53,6 +55,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 
 NAME = "check_logs"
 
+_SOCKET = "unix:///var/run/docker.sock"
 _PATTERN: Spec = {
     "pattern": {"type": "str", "required": True},
     "name": {"type": "str"},
@@ -67,11 +70,13 @@ ARGUMENT_SPEC: Spec = {
             "path": {"type": "path"},
             "journal": {"type": "str"},
             "journal_directory": {"type": "path"},
+            "container": {"type": "str"},
+            "url": {"type": "str", "default": _SOCKET},
             "encoding": {"type": "str", "default": "utf-8"},
             "time_zone": {"type": "str", "choices": ["host", "utc"], "default": "host"},
         },
-        "mutually_exclusive": [["path", "journal"]],
-        "required_one_of": [["path", "journal"]],
+        "mutually_exclusive": [["path", "journal", "container"]],
+        "required_one_of": [["path", "journal", "container"]],
     },
     "since": {"type": "str"},
     "baseline": {"type": "str"},
@@ -106,6 +111,9 @@ _NOT_OVER_LINES = re.compile(r"\\[AZ]|\(\?(?:[!=>]|<[!=])|[*+?}]\+")
 #: Places named for each kind of secret; the count is always whole.
 _PLACES = 20
 _EXCERPT_CHARACTERS = 300
+#: A source that is no longer is kept for the other items of the call, which may look for something else in it.
+_SHARED_BYTES = 4 << 20
+_AnySource = t.Union[FileSource, JournalSource, ContainerSource]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +167,8 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         if params[option] is not None and not params[option]:
             raise BadInput(f"{option} is an empty list: nothing would be judged by it.")
     _judged_options(params)
-    now = run.clock.now().timestamp()
+    # One for all items: those that ask alike then share what was read.
+    now = run.once((NAME, "now"), lambda: run.clock.now().timestamp())
     since = since_when(params["since"], now)
     baseline = None if params["baseline"] is None else span_seconds(params["baseline"], option="baseline")
     begin = since if since is None or baseline is None else since - baseline
@@ -237,19 +246,22 @@ def _jobs(
 ) -> list[tuple[str, t.Callable[[], Source]]]:
     """What reads one source of the options: one job for each file that it names."""
     if given["journal"]:
-        label = f"journal of {given['journal']}"
+        where = given["journal_directory"]
+        label = f"journal of {given['journal']}" + (f" in {where}" if where else "")
 
         def read_journal() -> Source:
             source = JournalSource(
                 given["journal"],
                 since=begin,
-                directory=given["journal_directory"],
+                directory=where,
                 max_bytes=most,
                 deadline=run.deadline,
             )
-            return _read(label, source, wanted, run, is_utc=True)
+            return _read(label, source, ("journal", given["journal"], where, begin, most), wanted, run, is_utc=True)
 
         return [(label, read_journal)]
+    if given["container"]:
+        return [_container_job(given["container"], given["url"], begin, most, wanted, run)]
     _check_encoding(given["encoding"])
     try:
         paths = paths_of(given["path"])
@@ -268,9 +280,24 @@ def _jobs(
             deadline=run.deadline,
             now=wanted.now,
         )
-        return _read(path, source, wanted, run, is_utc=is_utc)
+        key = ("file", path, begin, most, is_utc, given["encoding"])
+        return _read(path, source, key, wanted, run, is_utc=is_utc)
 
     return [(path, functools.partial(read_file, path)) for path in paths]
+
+
+def _container_job(
+    name: str, url: str, begin: float | None, most: int, wanted: _Wanted, run: Run
+) -> tuple[str, t.Callable[[], Source]]:
+    label = f"container {name}" + ("" if url == _SOCKET else f" of {url}")
+
+    def engine() -> docker.Engine:
+        # As check_container asks, so that all share its connections.
+        return run.once(("check_container", url), lambda: docker.opened(url, deadline=run.deadline))
+
+    source = ContainerSource(name, engine, since=begin, max_bytes=most, deadline=run.deadline)
+    key = ("container", url, name, begin, most)
+    return label, lambda: _read(label, source, key, wanted, run, is_utc=True)
 
 
 def _check_encoding(name: str) -> None:
@@ -295,11 +322,52 @@ def _source_or_not(label: str, answer: Source | GoliveError) -> Source:
     return _nothing(label, answer) if isinstance(answer, GoliveError) else answer
 
 
-def _read(label: str, source: FileSource | JournalSource, wanted: _Wanted, run: Run, *, is_utc: bool) -> Source:
-    count = _Count(wanted, run, is_utc=is_utc)
-    for batch in source.batches():
+class _Whole(t.NamedTuple):
+    """A source that was read in full, to be shared; the time is that at which its reading began."""
+
+    batches: tuple[Batch, ...]
+    reading: Reading
+    at: float
+
+
+class _Begun:
+    """A source that is being read: by the one item that began, to its end."""
+
+    def __init__(self, source: _AnySource, at: float) -> None:
+        self.reading = source.reading
+        self.at = at
+        self._kept: list[Batch] = []
+        self._rest = source.batches()
+
+    def whole(self) -> _Whole | None:
+        """What others may have as well: None where it is long, or where something is missing, since they may have more time."""
+        for batch in self._rest:
+            self._kept.append(batch)
+            if self.reading.read_bytes > _SHARED_BYTES:
+                return None
+        return None if self.reading.gaps else _Whole(tuple(self._kept), self.reading, self.at)
+
+    @property
+    def batches(self) -> t.Iterator[Batch]:
+        yield from self._kept
+        yield from self._rest
+
+
+def _read(
+    label: str, source: _AnySource, key: tuple[t.Hashable, ...], wanted: _Wanted, run: Run, *, is_utc: bool
+) -> Source:
+    begun: list[_Begun] = []
+
+    def begin() -> _Whole | None:
+        begun.append(_Begun(source, run.clock.now().timestamp()))
+        return begun[0].whole()
+
+    whole = run.once((NAME, *key), begin)
+    read = whole or (begun[0] if begun else _Begun(source, run.clock.now().timestamp()))
+    count = _Count(wanted, run, at=read.at, is_utc=is_utc)
+    for batch in read.batches:
         count.take(batch)
-    return count.source(label, source.reading)
+    return count.source(label, read.reading)
 
 
 class _Searched:
@@ -320,9 +388,10 @@ class _Searched:
 class _Count:
     """One source's counts, as its lines come by."""
 
-    def __init__(self, wanted: _Wanted, run: Run, *, is_utc: bool) -> None:
+    def __init__(self, wanted: _Wanted, run: Run, *, at: float, is_utc: bool) -> None:
         self.wanted = wanted
         self.run = run
+        self.at = at
         self.is_utc = is_utc
         self.lines = self.ignored = self.json_lines = self.baseline_lines = self.untimed = 0
         self.levels: collections.Counter[str] = collections.Counter()
@@ -443,7 +512,7 @@ class _Count:
             sensitive=dict(self.sensitive),
             places={kind: tuple(places) for kind, places in self.places.items()},
             excerpts=tuple(self.excerpts),
-            silence=None if last is None else max(0.0, self.wanted.now - last),
+            silence=None if last is None else max(0.0, self.at - last),
             has_times=self.has_times,
             files=tuple(reading.files),
             read_bytes=reading.read_bytes,

@@ -16,7 +16,7 @@ import math
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import promql_series, units
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, prometheus
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
@@ -63,6 +63,7 @@ ARGUMENT_SPEC: Spec = {
     },
     "max_scrape_age": {"type": "str"},
     "rules_healthy": {"type": "bool"},
+    "rules_alive": {"type": "bool"},
     "rule_groups": {"type": "list", "elements": "str"},
     "rules": {"type": "list", "elements": "str"},
     "alerts": {
@@ -98,8 +99,8 @@ ARGUMENT_SPEC: Spec = {
     },
 }
 _JUDGED = [
-    "all_up", "jobs", "rules_healthy", "rule_groups", "rules", "alerts", "min_alertmanagers", "min_retention", "config_loaded",
-    "config_loaded_since", "queries", "fresh",
+    "all_up", "jobs", "rules_healthy", "rules_alive", "rule_groups", "rules", "alerts", "min_alertmanagers", "min_retention",
+    "config_loaded", "config_loaded_since", "queries", "fresh",
 ]  # fmt: skip
 CONSTRAINTS: Constraints = {"required_one_of": [_JUDGED], "required_by": {"alertmanager": ["alerts"]}}
 
@@ -111,6 +112,8 @@ _SERIES = re.compile(r"\s*(?:[A-Za-z_:][\w:]*\s*(?:\{[^{}]*\})?|\{[^{}]+\})\s*")
 _SHOWN = 5
 #: A scrape or evaluation is late after so many of its intervals.
 _LATE_INTERVALS = 3
+#: So many selectors are counted with one query: its text goes with the address.
+_COUNTED_AT_ONCE = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +139,25 @@ class Rule:
     error: str
     age_seconds: float | None
     interval_seconds: float
+    #: As Prometheus prints it.
+    expression: str = ""
+    #: How long its whole group took; None where that is not told.
+    group_seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a rule asks for that has no series, or why that is not known."""
+
+    group: str
+    name: str
+    #: Of no such metric there are series, whatever their labels.
+    absent: tuple[str, ...] = ()
+    #: Of the metric there are, and none with these labels.
+    other_labels: tuple[str, ...] = ()
+    #: No such metric, and a number stands in for it.
+    hidden: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +201,7 @@ class Facts:
     problems: t.Mapping[str, GoliveError]
     targets: tuple[Target, ...] | None = None
     rules: tuple[Rule, ...] | None = None
+    asked: tuple[Asked, ...] | None = None
     alerts: tuple[Alert, ...] | None = None
     alertmanagers: tuple[str, ...] | None = None
     configuration: Configuration | None = None
@@ -191,7 +214,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for option in ("jobs", "rule_groups", "rules", "queries", "fresh"):
         if params[option] == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
-    for option in ("all_up", "rules_healthy", "config_loaded"):
+    for option in ("all_up", "rules_healthy", "rules_alive", "config_loaded"):
         if params[option] is False and all(params[other] in (None, False) for other in _JUDGED):
             raise BadInput(f"{option} is false, so nothing would be judged.")
     for job in params["jobs"] or ():
@@ -261,8 +284,11 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     parts: dict[str, t.Callable[[], t.Any]] = {}
     if params["all_up"] or params["jobs"]:
         parts["targets"] = lambda: _targets(asking)
-    if params["rules_healthy"] or params["rule_groups"] or params["rules"] or alerts is not None:
+    named = any(params[option] for option in ("rules_healthy", "rules_alive", "rule_groups", "rules"))
+    if named or alerts is not None:
         parts["rules"] = lambda: _rules(asking)
+    if params["rules_alive"]:
+        parts["asked"] = lambda: _asked(asking)
     if alerts is not None:
         parts["alerts"] = lambda: _alerts(asking, alerts)
     if params["min_alertmanagers"] is not None:
@@ -335,9 +361,65 @@ def _rules(asking: _Asking) -> tuple[Rule, ...]:
             str(told.get("lastError", ""))[:300],
             asking.age(told["lastEvaluation"], answer.now),
             float(group["interval"]),
+            str(told.get("query", "")),
+            None if group.get("evaluationTime") is None else float(group["evaluationTime"]),
         )
         for group in answer.content["groups"]
         for told in group["rules"]
+    )
+
+
+def _asked(asking: _Asking) -> tuple[Asked, ...]:
+    """Each rule beside the series that there are of what it asks for."""
+    rules = _rules(asking)
+    needs: dict[str, promql_series.Needed | ValueError] = {}
+    for expression in {rule.expression for rule in rules}:
+        try:
+            needs[expression] = promql_series.needed(expression)
+        except ValueError as problem:
+            needs[expression] = problem
+    read = [need for need in needs.values() if isinstance(need, promql_series.Needed)]
+    every = {each for need in read for group in (*need.groups, need.hidden) for each in group}
+    there = _there(asking, sorted({each.counted for each in every}))
+    # What is not there with its labels may be there with others.
+    metrics = {each.metric for each in every if each.metric and there[each.counted] is False}
+    known = _there(asking, [f"count({metric})" for metric in sorted(metrics)])
+    return tuple(_asked_by(rule, needs[rule.expression], {**there, **known}) for rule in rules)
+
+
+def _there(asking: _Asking, queries: t.Sequence[str]) -> dict[str, bool | str]:
+    """Whether there are series, for each query that counts them; why that is not known, where it is not."""
+    if not queries:
+        return {}
+    numbered = (f'label_replace({query}, "golive", "{number}", "", "")' for number, query in enumerate(queries))
+    answer = _series(asking, " or ".join(numbered)) if len(queries) <= _COUNTED_AT_ONCE else None
+    if answer is None or (answer.problem and len(queries) > 1):
+        # One that is refused must not hide the others.
+        middle = len(queries) // 2
+        return {**_there(asking, queries[:middle]), **_there(asking, queries[middle:])}
+    found = {labels for labels, _count in answer.values}
+    return {query: answer.problem or f"golive={number}" in found for number, query in enumerate(queries)}
+
+
+def _asked_by(rule: Rule, need: promql_series.Needed | ValueError, there: t.Mapping[str, bool | str]) -> Asked:
+    asked = Asked(rule.group, rule.name)
+    if isinstance(need, ValueError):
+        return dataclasses.replace(asked, problem=str(need))
+    selectors = [each for group in (*need.groups, need.hidden) for each in group]
+    answers = [there.get(query) for each in selectors for query in (each.counted, f"count({each.metric})")]
+    problem = next((answer for answer in answers if isinstance(answer, str)), "")
+    if problem:
+        return dataclasses.replace(asked, problem=problem)
+    missing = [group for group in need.groups if not any(there[each.counted] for each in group)]
+    known = [any(there.get(f"count({each.metric})") for each in group) for group in missing]
+    shown = [" or ".join(each.shown for each in group) for group in missing]
+    return dataclasses.replace(
+        asked,
+        absent=tuple(text for text, is_known in zip(shown, known) if not is_known),
+        other_labels=tuple(text for text, is_known in zip(shown, known) if is_known),
+        hidden=tuple(
+            each.shown for each in need.hidden if not there[each.counted] and not there.get(f"count({each.metric})")
+        ),
     )
 
 
@@ -419,12 +501,14 @@ def _labels(metric: t.Mapping[str, str]) -> str:
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Targets, rules, alerts, where they are sent, what is kept, what is loaded, and queries."""
     for part, problem in facts.problems.items():
-        called = "ages of series" if part == "ages" else part
+        called = {"ages": "ages of series", "asked": "rules alive"}.get(part, part)
         yield unknown(called, problem.message.rstrip("."), remedy=problem.remedy)
     if facts.targets is not None:
         yield from _judge_targets(facts.targets, params)
     if facts.rules is not None:
         yield from _judge_rules(facts.rules, params)
+    if facts.asked is not None:
+        yield from _judge_asked(facts.asked)
     if facts.alerts is not None:
         yield from _judge_alerts(facts, params)
     if facts.alertmanagers is not None:
@@ -516,6 +600,8 @@ def _judge_rules(rules: t.Sequence[Rule], params: t.Mapping[str, t.Any]) -> t.It
     elif params["alerts"] is not None:
         alerting = [rule for rule in rules if rule.kind == "alerting"]
         yield _several("alerting rules", _bad_rules(alerting), len(alerting), "evaluated", remedy=remedy)
+    if params["rules_healthy"] or params["rules_alive"]:
+        yield from _judge_evaluation_time(rules)
     for kind, names in (("group", params["rule_groups"]), ("name", params["rules"])):
         for name in dict.fromkeys(names or ()):
             those = [rule for rule in rules if getattr(rule, kind) == name]
@@ -534,6 +620,61 @@ def _bad_rules(rules: t.Iterable[Rule]) -> list[tuple[str, str]]:
         elif late:
             bad.append(("fail", f"{rule.name} of {rule.group} was last evaluated {late} ago"))
     return bad
+
+
+def _judge_evaluation_time(rules: t.Iterable[Rule]) -> t.Iterator[Criterion]:
+    """A group that takes longer than its interval leaves evaluations out."""
+    told = {rule.group: (rule.group_seconds, rule.interval_seconds) for rule in rules if rule.group_seconds is not None}
+    slow = [
+        f"{group} takes {taken:.1f} s of {interval:g} s"
+        for group, (taken, interval) in told.items()
+        if taken is not None and taken > interval
+    ]
+    if told:
+        yield holds(
+            "rule groups' evaluation time",
+            not slow,
+            measured=f"{len(told) - len(slow)} of {len(told)} within their intervals",
+            expected="each within its interval",
+            sentence="rule groups miss evaluations: " + "; ".join(slow[:_SHOWN]) if slow else "",
+            remedy="Divide the group, record what is expensive, or lengthen its interval." if slow else "",
+            level="warn",
+        )
+
+
+def _judge_asked(rules: t.Sequence[Asked]) -> t.Iterator[Criterion]:
+    """A rule without series never fires, and nobody is told."""
+    bad = [
+        ("unknown", f"of {each.name} of {each.group} it is not known: {each.problem}")
+        if each.problem
+        else ("fail", f"{each.name} of {each.group} asks for {', '.join(each.absent)}, of which there are no series")
+        for each in rules
+        if each.problem or each.absent
+    ]
+    is_unknown = bool(bad) and all(status == "unknown" for status, _text in bad)
+    remedy = "Is the metric called otherwise, or not scraped?"
+    if is_unknown:
+        remedy = "Name the series of these rules in fresh, which judges them one by one."
+    yield _several("rules alive", bad, len(rules), "alive", remedy=remedy)
+    partly = [
+        f"{each.name} of {each.group} asks for {text}, and there are series with other labels only"
+        for each in rules
+        for text in each.other_labels
+    ]
+    partly += [
+        f"{each.name} of {each.group} has a number in place of {text}, of which there are no series"
+        for each in rules
+        for text in each.hidden
+    ]
+    yield holds(
+        "series of rules",
+        not partly,
+        measured=f"{len(partly)} not there" if partly else "all there",
+        expected="all there",
+        sentence="; ".join(partly[:_SHOWN]) + (f"; and {len(partly) - _SHOWN} more" if len(partly) > _SHOWN else ""),
+        remedy="Some series are only there once something happened; others are called otherwise." if partly else "",
+        level="warn",
+    )
 
 
 def _judge_alerts(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -652,6 +793,13 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
         if facts.targets
         else None,
         "rules": groups if facts.rules is not None else None,
+        "rules_without_series": [
+            dataclasses.asdict(each)
+            for each in facts.asked
+            if each.problem or each.absent or each.other_labels or each.hidden
+        ]
+        if facts.asked is not None
+        else None,
         "alerts": [dataclasses.asdict(alert) for alert in facts.alerts[:50]] if facts.alerts is not None else None,
         "alertmanagers": list(facts.alertmanagers) if facts.alertmanagers is not None else None,
         "configuration": {

@@ -10,6 +10,8 @@ import dataclasses
 import datetime
 import email.utils
 import hashlib
+import json
+import re
 import secrets
 import typing as t
 from urllib.parse import quote
@@ -37,11 +39,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 NAME = "check_s3"
+T = t.TypeVar("T")
 
 ARGUMENT_SPEC: Spec = compose(
     S3,
     {
         "buckets": {"type": "list", "elements": "str", "required": True},
+        "expected_region": {"type": "str"},
         "versioning": {"type": "str", "choices": ["enabled", "disabled", "any"], "default": "any"},
         "encryption": {"type": "str", "choices": ["required", "any"], "default": "any"},
         "lifecycle": {"type": "str", "choices": ["required", "any"], "default": "any"},
@@ -79,6 +83,8 @@ _UNSET = (
     "ServerSideEncryptionConfigurationNotFoundError",
     "ObjectLockConfigurationNotFoundError",
     "NoSuchObjectLockConfiguration",
+    "NoSuchBucketPolicy",
+    "NoSuchPublicAccessBlockConfiguration",
 )
 
 
@@ -114,6 +120,8 @@ class Canary:
     seconds: float | None
     left_behind: str | None
     not_sent: str = ""
+    #: Whether a stranger could read it; None where nobody tried, or where the answer tells nothing.
+    is_public: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +140,10 @@ class Bucket:
     is_public: bool | None
     canary: Canary | None
     unread: dict[str, str]
+    region: str | None = None
+    #: Whether its policy lets everybody in, and whether a public access block keeps such a policy from counting.
+    has_public_policy: bool | None = None
+    is_blocked: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,19 +164,41 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         raise BadInput("newest is an empty list: nothing would be judged.")
     if not 1 <= params["canary_bytes"] <= LARGEST_CANARY:
         raise BadInput(f"canary_bytes must be between 1 and {LARGEST_CANARY}.")
-    session = run.once("s3 session", s3.Session)
-    with contextlib.closing(s3.s3_client(params, deadline=run.deadline, session=session)) as client:
-        return _gathered(_Store(client, session, params, run))
+    region = params["expected_region"]
+    if region is not None and not re.fullmatch("[a-z0-9-]+", region):
+        raise BadInput(f"expected_region is {region!r}, which is no region.", remedy="Write it as eu-central-1.")
+    with contextlib.closing(_Store(params, run)) as store:
+        return _gathered(store)
 
 
 class _Store:
-    """One item's way to the store: its client, and one for cleaning up when its limit is spent."""
+    """One item's way to the store: its client, one for cleaning up when its limit is spent, and what other items asked."""
 
-    def __init__(self, client: t.Any, session: s3.Session, params: t.Mapping[str, t.Any], run: Run) -> None:
-        self.client = client
+    def __init__(self, params: t.Mapping[str, t.Any], run: Run) -> None:
         self.params = params
         self.run = run
-        self._session = session
+        self._connection = (NAME, *(params[option] for option in S3))
+        self._client: t.Any = None
+
+    @property
+    def _session(self) -> s3.Session:
+        return self.run.once("s3 session", s3.Session)
+
+    @property
+    def client(self) -> t.Any:
+        """Made when it is needed first. Raises as ``s3.s3_client`` does."""
+        if self._client is None:
+            self._client = s3.s3_client(self.params, deadline=self.run.deadline, session=self._session)
+        return self._client
+
+    def once(self, doing: str, call: t.Callable[[], T], *more: t.Hashable) -> T:
+        """What a call answers, asked once for all items of these keys. Raises our errors."""
+
+        def ask() -> T:
+            with s3.translated(doing, deadline=self.run.deadline):
+                return call()
+
+        return self.run.once((*self._connection, doing, *more), ask)
 
     def cleaner(self) -> t.Any:
         """A client that still works when the check's own limit is spent: the object must not stay for that."""
@@ -172,14 +206,18 @@ class _Store:
             return self.client
         return s3.s3_client(self.params, deadline=Deadline(CLEANING_SECONDS), session=self._session)
 
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
 
 def _gathered(store: _Store) -> Facts:
-    client, params, run = store.client, store.params, store.run
+    params = store.params
     skews: list[float] = []
     buckets = []
     for name in dict.fromkeys(params["buckets"]):
         try:
-            is_there = _is_there(client, name, run, skews)
+            is_there = _is_there(store, name, skews)
         except Unreachable as problem:
             # A store that answers with an error of its own may still say no to the canary, which tells more.
             if not (params["canary"] and _answered(problem)):
@@ -191,7 +229,7 @@ def _gathered(store: _Store) -> Facts:
             continue
         buckets.append(_bucket(store, name) if is_there else _absent(name))
     found = {bucket.name for bucket in buckets if bucket.is_there}
-    newest = tuple(_newest(client, wanted, run) for wanted in params["newest"] or [] if wanted["bucket"] in found)
+    newest = tuple(_newest(store, wanted) for wanted in params["newest"] or [] if wanted["bucket"] in found)
     return Facts(
         endpoint=params["endpoint_url"] or f"Amazon S3 in {params['region']}",
         buckets=tuple(buckets),
@@ -204,31 +242,35 @@ def _absent(name: str) -> Bucket:
     return Bucket(name, False, None, None, None, None, None, None, None, None, {})
 
 
-def _is_there(client: t.Any, name: str, run: Run, skews: list[float]) -> bool:
+def _is_there(store: _Store, name: str, skews: list[float]) -> bool:
     """Whether the bucket is there. A wrong key or a missing right is raised: nothing is known then."""
+    clock = store.run.clock
+
+    def listed() -> float | None:
+        answer = store.client.list_objects_v2(Bucket=name, MaxKeys=1)
+        said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        with contextlib.suppress(TypeError, ValueError):
+            return abs((email.utils.parsedate_to_datetime(said) - clock.now()).total_seconds())
+        return None
+
     try:
-        with s3.translated(f"Listing s3://{name}", deadline=run.deadline):
-            answer = client.list_objects_v2(Bucket=name, MaxKeys=1)
+        skew = store.once(f"Listing s3://{name}", listed)
     except s3.Absent:
         return False
-    said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    if said:
-        with contextlib.suppress(TypeError, ValueError):
-            skews.append(abs((email.utils.parsedate_to_datetime(said) - run.clock.now()).total_seconds()))
+    skews += [] if skew is None else [skew]
     return True
 
 
 def _bucket(store: _Store, name: str) -> Bucket:
-    client, params, run = store.client, store.params, store.run
+    params = store.params
     unread: dict[str, str] = {}
 
-    def ask(topic: str, is_wanted: bool, call: t.Callable[[], t.Any]) -> t.Any:
+    def ask(topic: str, is_wanted: bool, operation: str) -> t.Any:
         """The answer, {} where nothing is set, None where it is not wanted or could not be read."""
         if not is_wanted:
             return None
         try:
-            with s3.translated(f"Reading {topic} of s3://{name}", deadline=run.deadline):
-                return call()
+            return store.once(f"Reading {topic} of s3://{name}", lambda: getattr(store.client, operation)(Bucket=name))
         except TimedOut:
             raise
         except GoliveError as problem:
@@ -240,12 +282,14 @@ def _bucket(store: _Store, name: str) -> Bucket:
     wants_days = params["min_retention_days"] is not None or params["max_retention_days"] is not None
     wants_lifecycle = params["lifecycle"] == "required" or wants_days
     wants_lock = params["object_lock"] == "required" or params["min_lock_days"] is not None
-    versioning = ask("versioning", params["versioning"] != "any", lambda: client.get_bucket_versioning(Bucket=name))
-    encryption = ask(
-        "encryption", params["encryption"] == "required", lambda: client.get_bucket_encryption(Bucket=name)
-    )
-    lifecycle = ask("lifecycle", wants_lifecycle, lambda: client.get_bucket_lifecycle_configuration(Bucket=name))
-    lock = ask("object lock", wants_lock or params["canary"], lambda: client.get_object_lock_configuration(Bucket=name))
+    wants_refusal = params["public_access"] == "refused"
+    versioning = ask("versioning", params["versioning"] != "any", "get_bucket_versioning")
+    encryption = ask("encryption", params["encryption"] == "required", "get_bucket_encryption")
+    lifecycle = ask("lifecycle", wants_lifecycle, "get_bucket_lifecycle_configuration")
+    lock = ask("object lock", wants_lock or params["canary"], "get_object_lock_configuration")
+    location = ask("region", params["expected_region"] is not None, "get_bucket_location")
+    policy = ask("policy", wants_refusal, "get_bucket_policy")
+    block = ask("public access block", wants_refusal, "get_public_access_block")
     locked = (lock or {}).get("ObjectLockConfiguration", {})
     retention = locked.get("Rule", {}).get("DefaultRetention", {})
     days = retention.get("Days") or (retention["Years"] * 365 if retention.get("Years") else None)
@@ -258,10 +302,34 @@ def _bucket(store: _Store, name: str) -> Bucket:
         lock_enabled=None if lock is None else locked.get("ObjectLockEnabled") == "Enabled",
         lock_mode=retention.get("Mode"),
         lock_days=days,
-        is_public=_is_public(name, params, run, unread) if params["public_access"] == "refused" else None,
+        is_public=_is_public(store, name, unread) if wants_refusal else None,
         canary=_canary(store, name, has_retention=bool(retention)) if params["canary"] else None,
         unread=unread,
+        region=None if location is None else s3.region_of(location),
+        has_public_policy=None if policy is None else _lets_everybody_in(str(policy.get("Policy") or "{}"), unread),
+        is_blocked=None
+        if block is None
+        else block.get("PublicAccessBlockConfiguration", {}).get("RestrictPublicBuckets") is True,
     )
+
+
+def _lets_everybody_in(policy: str, unread: dict[str, str]) -> bool | None:
+    """Whether a statement allows anybody anything, without a condition; None where the policy cannot be understood."""
+    try:
+        statements = json.loads(policy).get("Statement", [])
+        listed = statements if isinstance(statements, list) else [statements]
+        return any(
+            each["Effect"] == "Allow" and _is_everybody(each.get("Principal")) and not each.get("Condition")
+            for each in listed
+        )
+    except (ValueError, AttributeError, KeyError, TypeError):
+        unread["policy"] = "It is no policy that can be understood."
+        return None
+
+
+def _is_everybody(principal: t.Any) -> bool:
+    named = principal.get("AWS") if isinstance(principal, dict) else principal
+    return "*" in (named if isinstance(named, list) else [named])
 
 
 def _algorithm(answer: t.Mapping[str, t.Any]) -> str:
@@ -282,46 +350,38 @@ def _rule(rule: t.Mapping[str, t.Any]) -> Rule:
     )
 
 
-def _is_public(name: str, params: t.Mapping[str, t.Any], run: Run, unread: dict[str, str]) -> bool | None:
+def _is_public(store: _Store, name: str, unread: dict[str, str]) -> bool | None:
     """Whether a stranger, who signs nothing, may list the bucket."""
-    endpoint = params["endpoint_url"] or f"https://s3.{params['region']}.amazonaws.com"
     try:
-        answer = http.request(
-            "GET",
-            f"{endpoint.rstrip('/')}/{quote(name)}?list-type=2&max-keys=1",
-            deadline=run.deadline,
-            ca_file=params["ca_file"],
+        answer = store.once(
+            f"Listing s3://{name} as a stranger", lambda: _stranger(store, f"{quote(name)}?list-type=2&max-keys=1")
         )
     except GoliveError as problem:
         unread["public access"] = problem.message
         return None
     # The signed request was answered, so the bucket is there: a stranger is told no, in one of three ways.
-    if answer.status in (400, 401, 403):
+    if answer in (400, 401, 403):
         return False
-    if 200 <= answer.status < 300:
+    if 200 <= answer < 300:
         return True
-    unread["public access"] = f"An unsigned request was answered {answer.status}."
+    unread["public access"] = f"An unsigned request was answered {answer}."
     return None
 
 
-def _newest(client: t.Any, wanted: t.Mapping[str, t.Any], run: Run) -> Newest:
-    """List a prefix, at most ``max_listed`` objects, and keep the newest."""
+def _stranger(store: _Store, target: str) -> int:
+    """The status of the answer to a request without a signature. Raises our errors."""
+    params = store.params
+    endpoint = params["endpoint_url"] or f"https://s3.{params['region']}.amazonaws.com"
+    url = f"{endpoint.rstrip('/')}/{target}"
+    return http.request("GET", url, deadline=store.run.deadline, ca_file=params["ca_file"]).status
+
+
+def _newest(store: _Store, wanted: t.Mapping[str, t.Any]) -> Newest:
+    """The newest object under a prefix, of at most ``max_listed``."""
     bucket, prefix = wanted["bucket"], wanted["prefix"]
-    latest: t.Mapping[str, t.Any] | None = None
-    listed, token = 0, None
-    while True:
-        run.deadline.require(f"Listing s3://{bucket}/{prefix}")
-        more: dict[str, t.Any] = {"ContinuationToken": token} if token else {}
-        with s3.translated(f"Listing s3://{bucket}/{prefix}", deadline=run.deadline):
-            page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000, **more)
-        for entry in page.get("Contents", []):
-            listed += 1
-            if latest is None or entry["LastModified"] > latest["LastModified"]:
-                latest = entry
-        token = page.get("NextContinuationToken") if page.get("IsTruncated") else None
-        if token is None or listed >= wanted["max_listed"]:
-            break
-    age = None if latest is None else max(0.0, (run.clock.now() - _aware(latest["LastModified"])).total_seconds())
+    doing = f"Listing s3://{bucket}/{prefix}"
+    latest, listed, is_complete = store.once(doing, lambda: _listed(store, wanted), "newest", wanted["max_listed"])
+    age = None if latest is None else max(0.0, (store.run.clock.now() - _aware(latest["LastModified"])).total_seconds())
     return Newest(
         bucket=bucket,
         prefix=prefix,
@@ -329,8 +389,26 @@ def _newest(client: t.Any, wanted: t.Mapping[str, t.Any], run: Run) -> Newest:
         age_seconds=age,
         size_bytes=None if latest is None else int(latest["Size"]),
         listed=listed,
-        is_complete=token is None,
+        is_complete=is_complete,
     )
+
+
+def _listed(store: _Store, wanted: t.Mapping[str, t.Any]) -> tuple[t.Mapping[str, t.Any] | None, int, bool]:
+    """The newest entry, how many were listed, and whether those are all."""
+    bucket, prefix = wanted["bucket"], wanted["prefix"]
+    latest: t.Mapping[str, t.Any] | None = None
+    listed, token = 0, None
+    while True:
+        store.run.deadline.require(f"Listing s3://{bucket}/{prefix}")
+        more: dict[str, t.Any] = {"ContinuationToken": token} if token else {}
+        page = store.client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000, **more)
+        for entry in page.get("Contents", []):
+            listed += 1
+            if latest is None or entry["LastModified"] > latest["LastModified"]:
+                latest = entry
+        token = page.get("NextContinuationToken") if page.get("IsTruncated") else None
+        if token is None or listed >= wanted["max_listed"]:
+            return latest, listed, token is None
 
 
 def _aware(moment: datetime.datetime) -> datetime.datetime:
@@ -359,17 +437,27 @@ def _canary(store: _Store, bucket: str, *, has_retention: bool) -> Canary:
                 remedy = f"{problem.remedy} Delete {left}.".strip() if left else problem.remedy
                 raise type(problem)(problem.message, remedy=remedy)
             return Canary(f"refused: {problem.message}", None, left)
-        outcome = "came back"
+        outcome, is_public = "came back", None
         try:
             with s3.translated(f"Reading s3://{bucket}/{key}", deadline=run.deadline):
                 body = store.client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_CANARY + 1)
             if hashlib.sha256(body).digest() != hashlib.sha256(content).digest():
                 outcome = f"changed: {len(content)} bytes were written and {len(body)} others came back"
+            is_public = _is_readable(store, bucket, key) if store.params["public_access"] == "refused" else None
         except GoliveError as problem:
             outcome = f"not readable: {problem.message}"
         finally:
             left = _deleted(store.cleaner(), bucket, key, version)
-    return Canary(outcome, run.clock.monotonic() - began, left)
+    return Canary(outcome, run.clock.monotonic() - began, left, is_public=is_public)
+
+
+def _is_readable(store: _Store, bucket: str, key: str) -> bool | None:
+    """Whether a stranger, who signs nothing, may read an object that is there; None where the answer tells nothing."""
+    try:
+        status = _stranger(store, f"{quote(bucket)}/{quote(key)}")
+    except GoliveError:
+        return None
+    return True if 200 <= status < 300 else False if status in (400, 401, 403, 404) else None
 
 
 def _answered(problem: GoliveError) -> bool:
@@ -472,19 +560,45 @@ def _judge_bucket(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterator[C
             )
     yield from _judge_lifecycle(bucket, params)
     yield from _judge_lock(bucket, params)
-    if params["public_access"] == "refused":
-        if bucket.is_public is None:
-            yield _unread(bucket, "public access")
+    if params["expected_region"] is not None:
+        if bucket.region is None:
+            yield _unread(bucket, "region")
         else:
-            yield holds(
-                f"public access to {name}",
-                not bucket.is_public,
-                measured="anybody may list it" if bucket.is_public else "refused",
-                expected="refused",
-                remedy="Remove the bucket policy or ACL that lets everybody in.",
-            )
+            remedy = "A bucket cannot be moved: make one there, and copy the objects."
+            yield one_of(f"region of {name}", bucket.region, [params["expected_region"]], remedy=remedy)
+    if params["public_access"] == "refused":
+        yield _judge_public_access(bucket)
     if bucket.canary is not None:
         yield from _judge_canary(name, bucket.canary)
+
+
+def _judge_public_access(bucket: Bucket) -> Criterion:
+    """A bucket that cannot be listed may give away each object whose name somebody knows."""
+    name = f"public access to {bucket.name}"
+    read = bucket.canary.is_public if bucket.canary is not None else None
+    counts = bucket.has_public_policy and not bucket.is_blocked
+    ways = {
+        "anybody may list it": bucket.is_public,
+        "anybody may read its objects": read,
+        "its policy lets everybody in": counts,
+    }
+    open_ways = [way for way, is_open in ways.items() if is_open]
+    if not open_ways and bucket.is_public is None:
+        return _unread(bucket, "public access")
+    if not open_ways and read is None and counts is None:
+        why = bucket.unread.get("policy", "it was not read").rstrip(".")
+        return unknown(
+            name,
+            f"whether anybody may read objects of {bucket.name} is unknown: {why}",
+            remedy="Say canary: true, which tries it, or give the key the right s3:GetBucketPolicy.",
+        )
+    return holds(
+        name,
+        not open_ways,
+        measured=", ".join(open_ways) or "refused",
+        expected="refused",
+        remedy="Remove the bucket policy or ACL that lets everybody in, and set a public access block.",
+    )
 
 
 def _judge_lifecycle(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:

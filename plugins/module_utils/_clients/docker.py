@@ -14,7 +14,9 @@ import json
 import os
 import re
 import signal
+import socket
 import typing as t
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import quote
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http
@@ -45,13 +47,21 @@ _KEPT = (
 )  # fmt: skip
 #: An image by its digest, of a repository or without one; the group is the digest.
 DIGEST = re.compile(r"(?:[^\s@]+@)?(sha256:[0-9a-f]{64})")
+#: What the engine takes as a name.
+CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _IDENTITY = re.compile(r"\b[0-9a-f]{64}\b")
 #: Stands for the engine where its address is a path.
 _NAME = "docker"
+_LOG_BLOCK = 1 << 18
+_NOT_IMPLEMENTED = 501
 
 
 class NotThere(UnexpectedAnswer):
     """The engine is well, and has no such container or image."""
+
+
+class NotKept(UnexpectedAnswer):
+    """The engine is well, and what this container logs goes elsewhere."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +105,8 @@ class Container:
     dropped: tuple[str, ...]
     #: What of the host is mounted.
     mounts: tuple[str, ...] | None
+    #: What it writes is one stream then.
+    has_terminal: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +205,7 @@ class Engine:
         self.url = url
         socket_path, self._base = _address(url)
         self.is_local = socket_path is not None
+        self._socket_path = socket_path
         self._connections = http.Connections(socket_path=socket_path)
         self.version = self.api = ""
         #: What the engine runs on, such as linux/amd64.
@@ -268,7 +281,45 @@ class Engine:
             security_options=host.texts("SecurityOpt"),
             dropped=host.texts("CapDrop"),
             mounts=None if mounts is None else tuple(_Told(each, path).text("Source") for each in mounts),
+            has_terminal=config.truth("Tty") is True,
         )
+
+    def log(self, identity: str, *, since: float | None, deadline: Deadline) -> t.Generator[bytes, None, None]:
+        """What a container logged up to now, in blocks as they come; close it where it is not read to its end.
+
+        Each message begins with its time, and is in a frame (see ``separated``) unless the container has a terminal. ``since`` is in
+        seconds since 1970. Raises NotThere, NotKept, and as ``agree`` does.
+        """
+        path = f"/containers/{_quoted(identity)}/logs"
+        begin = "" if since is None else f"&since={max(0.0, since):.6f}"
+        origin, target = http.origin_of(f"{self._base}/v{self.api}{path}?stdout=1&stderr=1&timestamps=1{begin}")
+        with self._named_errors(), contextlib.closing(self._connection(origin, deadline)) as connection:
+            try:
+                connection.request("GET", target)
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    raise self._refusal(path, _response_of(answer, f"{self._base}{path}"))
+                while block := answer.read1(_LOG_BLOCK):
+                    yield block
+                if answer.length:
+                    raise UnexpectedAnswer(f"{self.url} ended {path} early.")
+            except (socket.timeout, TimedOut):
+                raise TimedOut(f"{self.url} did not answer {path} within {deadline.seconds:g} s.")
+            except (HTTPException, ConnectionError, ValueError):
+                raise UnexpectedAnswer(f"{self.url} ended {path} early.")
+            except OSError as problem:
+                raise Unreachable(f"{self.url} cannot be reached: {problem.strerror}.")
+
+    def _connection(self, origin: http.Origin, deadline: Deadline) -> HTTPConnection:
+        """For one answer that is read as it comes. Raises Unreachable, Denied, TimedOut."""
+        if self._socket_path is None:
+            plug = http.connected(origin.host, origin.port, deadline=deadline)
+        else:
+            plug = http.connected_to_socket(self._socket_path, deadline=deadline)
+        connection = HTTPConnection(origin.host, origin.port)
+        connection.auto_open = 0
+        connection.sock = http.Channel(plug, deadline, self.url)
+        return connection
 
     def image(self, reference: str, *, deadline: Deadline) -> Image:
         """One image by its reference or id. Raises NotThere, and as ``agree`` does."""
@@ -492,13 +543,13 @@ class Engine:
             )
         if response.status in (200, 201, 204, 304):  # the last: it was so already
             return response
+        raise self._refusal(path, response)
+
+    def _refusal(self, path: str, response: http.Response) -> GoliveError:
         said = f"{self.url} answered {path.partition('?')[0]} with status {response.status}{_message_of(response)}"
         said = _IDENTITY.sub(lambda match: match[0][:12], said)
-        if response.status == 404:
-            raise NotThere(f"{said}.")
-        if response.status in (401, 403):
-            raise Denied(f"{said}.")
-        raise UnexpectedAnswer(f"{said}.")
+        kinds = {404: NotThere, 401: Denied, 403: Denied, _NOT_IMPLEMENTED: NotKept}
+        return kinds.get(response.status, UnexpectedAnswer)(f"{said}.")
 
     @contextlib.contextmanager
     def _named_errors(self) -> t.Iterator[None]:
@@ -563,6 +614,12 @@ def seconds_of(text: str) -> float | None:
     except ValueError:
         return None
     return moment.timestamp() if moment.year >= 1970 else None
+
+
+def _response_of(answer: HTTPResponse, url: str) -> http.Response:
+    """A refusal, read whole."""
+    body = answer.read(http.MAX_BODY_BYTES)
+    return http.Response(answer.status, answer.reason, tuple(answer.getheaders()), body, False, 0.0, 0.0, url)
 
 
 def _platform(system: str, architecture: str) -> str | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 import typing as t
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_prometheus as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_prometheus import (
     Alert,
+    Asked,
     Configuration,
     Facts,
     Rule,
@@ -55,6 +57,34 @@ def judged(options: t.Mapping[str, t.Any], **facts: t.Any) -> Judgement:
 def test_targets(targets: list[Target], options: dict[str, t.Any], status: str, said: str) -> None:
     found = judged({"all_up": True, **options}, targets=tuple(targets))
     assert (found.status, said in found.summary) == (status, True), found.summary
+
+
+@pytest.mark.parametrize(
+    ("rules", "status", "said"),
+    [
+        ([Asked("g", "A")], "pass", ""),
+        ([], "fail", "Rules alive: there are none"),
+        ([Asked("g", "A"), Asked("g", "B", absent=("x", "y"))], "fail", "1 of 2 alive: B of g asks for x, y, of which"),
+        ([Asked("g", "A", problem="refused")], "unknown", "of A of g it is not known: refused"),
+        ([Asked("g", "A", problem="refused"), Asked("g", "B", absent=("x",))], "fail", "B of g asks for x, of which"),
+        (
+            [Asked("g", "A", other_labels=("x{a}",))],
+            "warn",
+            "asks for x{a}, and there are series with other labels only",
+        ),
+        ([Asked("g", "A", hidden=("x",))], "warn", "A of g has a number in place of x"),
+        ([Asked("g", str(number), hidden=("x",)) for number in range(7)], "warn", "; and 2 more"),
+    ],
+)
+def test_rules_alive(rules: list[Asked], status: str, said: str) -> None:
+    found = judged({"rules_alive": True}, asked=tuple(rules))
+    assert (found.status, said in found.summary) == (status, True), found.summary
+
+
+@pytest.mark.parametrize(("taken", "status"), [(None, "pass"), (15.0, "pass"), (15.1, "warn")])
+def test_a_group_is_evaluated_within_its_interval(taken: float | None, status: str) -> None:
+    found = judged({"rules_healthy": True}, rules=(dataclasses.replace(GOOD, group_seconds=taken),))
+    assert found.status == status, found.summary
 
 
 @given(up=st.integers(0, 3), down=st.integers(0, 3), waiting=st.integers(0, 3), min_up=st.integers(1, 4))

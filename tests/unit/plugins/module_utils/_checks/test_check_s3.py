@@ -21,6 +21,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.check_s3 i
     Newest,
     Rule,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import region_of
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
@@ -39,6 +40,7 @@ BUCKET = Bucket(
     is_public=False,
     canary=None,
     unread={},
+    has_public_policy=False,
 )
 NEWEST = Newest("docs", "a/", "a/1", 60.0, 1000, 5, True)
 
@@ -54,6 +56,7 @@ def judged(
     return Judgement.of(check.judge(facts, params(**options)))
 
 
+SHUT, OPEN = (Canary("came back", 0.1, None, is_public=answer) for answer in (False, True))
 WANTED = {"newest": [{"bucket": "docs", "prefix": "a/", "max_age": 60, "min_size": 1000}]}
 CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({}, {}, "pass", "All hold"),
@@ -98,6 +101,26 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"public_access": "refused"}, {}, "pass", "All hold"),
     ({"public_access": "refused"}, {"is_public": True}, "fail", "Public access to docs is anybody may list it"),
     ({"public_access": "refused"}, {"is_public": None}, "unknown", "Public access of docs is unknown"),
+    ({"public_access": "refused"}, {"has_public_policy": True}, "fail", "to docs is its policy lets everybody in"),
+    ({"public_access": "refused"}, {"has_public_policy": True, "is_blocked": True}, "pass", "All hold"),
+    ({"public_access": "refused"}, {"has_public_policy": True, "is_blocked": False}, "fail", "lets everybody in"),
+    (
+        {"public_access": "refused"},
+        {"has_public_policy": None},
+        "unknown",
+        "anybody may read objects of docs is unknown",
+    ),
+    ({"public_access": "refused"}, {"has_public_policy": None, "canary": SHUT}, "pass", "All hold"),
+    ({"public_access": "refused"}, {"canary": OPEN}, "fail", "Public access to docs is anybody may read its objects"),
+    ({"public_access": "refused"}, {"is_public": None, "canary": OPEN}, "fail", "anybody may read its objects"),
+    ({"expected_region": "eu-central-1"}, {"region": "eu-central-1"}, "pass", "All hold"),
+    (
+        {"expected_region": "eu-central-1"},
+        {"region": "us-east-1"},
+        "fail",
+        "Region of docs is us-east-1, expected eu-cen",
+    ),
+    ({"expected_region": "eu-central-1"}, {"region": None}, "unknown", "Region of docs is unknown: it was not read"),
     ({"canary": True}, {"canary": Canary("came back", 0.1, None)}, "pass", "All hold"),
     (
         {"canary": True},
@@ -176,3 +199,39 @@ def test_retention_holds_exactly_when_every_rule_is_within_bounds(days: list[int
     rules = tuple(Rule(str(number), "", True, number, None) for number in days)
     status = judged({"min_retention_days": low, "max_retention_days": high}, rules=rules).status
     assert (status == "pass") == all(low <= number <= high for number in days)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ([], False),
+        ([{"Effect": "Allow", "Principal": "*"}], True),
+        ({"Effect": "Allow", "Principal": {"AWS": "*"}}, True),
+        ([{"Effect": "Deny", "Principal": "*"}, {"Effect": "Allow", "Principal": {"AWS": ["a", "*"]}}], True),
+        ([{"Effect": "Deny", "Principal": "*"}], False),
+        ([{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::1:root"}}], False),
+        ([{"Effect": "Allow", "Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}], False),
+        ([{"Principal": "*"}], None),
+        ("everybody", None),
+    ],
+)
+def test_a_policy_lets_everybody_in_or_not(statement: t.Any, expected: bool | None) -> None:
+    unread: dict[str, str] = {}
+    assert check._lets_everybody_in(json.dumps({"Statement": statement}), unread) is expected
+    assert bool(unread) == (expected is None)
+    assert check._lets_everybody_in("{", unread) is None
+
+
+@pytest.mark.parametrize(
+    ("location", "region"),
+    [({}, "us-east-1"), ({"LocationConstraint": ""}, "us-east-1"), ({"LocationConstraint": "EU"}, "eu-west-1"),
+     ({"LocationConstraint": "eu-central-1"}, "eu-central-1")],
+)  # fmt: skip
+def test_the_oldest_regions_are_told_by_other_names(location: dict[str, str], region: str) -> None:
+    assert region_of(location) == region
+
+
+@pytest.mark.parametrize("region", ["", "eu central", "EU"])
+def test_a_region_that_is_none_is_refused(region: str) -> None:
+    with pytest.raises(BadInput, match="which is no region"):
+        check.gather(params(expected_region=region), run=Run(timeout_seconds=1))

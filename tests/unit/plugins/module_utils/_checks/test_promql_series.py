@@ -1,0 +1,65 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which series an expression needs; one line per case."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.opsready.golive.plugins.module_utils._checks.promql_series import needed
+
+#: Expression as Prometheus prints it -> groups of what is counted, and what is hidden.
+CASES: list[tuple[str, list[list[str]], list[str]]] = [
+    ("vector(1)", [], []),
+    ("time() - 5", [], []),
+    ("1e-05 + 0x1F + .5 - +Inf + NaN", [], []),
+    ("queue_length > 100", [["count(queue_length)"]], []),
+    ("queue_length offset 1w > -queue_length", [["count(queue_length)"]], []),
+    ("x @ 1609746000.000 offset -5m", [["count(x)"]], []),
+    ("x @ end()", [["count(x)"]], []),
+    ('up{job="a,b) or (c"} == 0', [['count(up{job="a,b) or (c"})']], []),
+    ('{__name__=~"job:.*"}', [['count({__name__=~"job:.*"})']], []),
+    ('{"my.metric", "a.b"="c}"} > 0', [['count({"my.metric", "a.b"="c}"})']], []),
+    ("avg by (job) (up)", [["count(up)"]], []),
+    ("avg(up) by (job)", [["count(up)"]], []),
+    ("quantile by (job, le) (0.9, x) > bool 3", [["count(x)"]], []),
+    ("rate(x[5m]) * on (a, b) group_left (c) y", [["count(last_over_time(x[5m]))"], ["count(y)"]], []),
+    ("x * ignoring () group_right y", [["count(x)"], ["count(y)"]], []),
+    ("max_over_time(rate(x[5m])[1h:1m])", [["count(last_over_time(x[5m]))"]], []),
+    ("max_over_time(x[1h:1m])", [["count(x)"]], []),
+    ('label_replace(up, "a", "$1", "b", "(.*)or vector(0)")', [["count(up)"]], []),
+    ("absent(up)", [], []),
+    ("absent_over_time(up[5m])", [], []),
+    ("up == 0 or absent(up)", [], []),
+    ("absent(up) and on () y", [["count(y)"]], []),
+    ("sum(x) or vector(0)", [], ["count(x)"]),
+    ("(sum(x) or on () vector(0)) / sum(y) > 0.5", [["count(y)"]], ["count(x)"]),
+    ("vector(0) or x", [], ["count(x)"]),
+    ("x or y", [["count(x)", "count(y)"]], []),
+    ("(x + z) or y", [["count(x)", "count(y)"], ["count(z)", "count(y)"]], []),
+    ("x and y or z", [["count(x)", "count(z)"], ["count(y)", "count(z)"]], []),
+    ("x unless on (a) y", [["count(x)"]], []),
+    ("x and ignoring (a) y", [["count(x)"], ["count(y)"]], []),
+    ('ALERTS{alertstate="firing"} > 0', [], []),
+    ("histogram_quantile(0.9, sum by (le) (rate(x_bucket[5m]))) > 1", [["count(last_over_time(x_bucket[5m]))"]], []),
+    ("job:up:ratio < 1 and job:up:ratio < 2", [["count(job:up:ratio)"]], []),
+]
+
+
+@pytest.mark.parametrize(("expression", "groups", "hidden"), CASES)
+def test_an_expression_needs_its_series(expression: str, groups: list[list[str]], hidden: list[str]) -> None:
+    read = needed(expression)
+    assert [[each.counted for each in group] for group in read.groups] == groups
+    assert [each.counted for each in read.hidden] == hidden
+
+
+def test_a_selector_has_a_name_to_be_shown_by() -> None:
+    (group,) = needed('sum(rate(errors_total{code=~"5.."}[5m]))').groups
+    assert (group[0].shown, group[0].metric) == ('errors_total{code=~"5.."}', "errors_total")
+
+
+@pytest.mark.parametrize("expression", ["", "sum(x", "x{a", "x[5m", "x)", "x ; y", "x, y", 'x{a="b'])
+def test_what_cannot_be_read_is_said(expression: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        needed(expression)

@@ -44,21 +44,23 @@ _HIGHER = {
     "daily", "weekly", "monthly", "yearly", "gap_window",
 }  # fmt: skip
 #: Stricter the lower, beside names that begin with max.
-_LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", "share"}
+_LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", "share", "requests", "body_limit"}
 #: Lists of what is let through: each entry more is milder.
 _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",
     "allowed_users", "allowed_applications", "exit_codes", "ignore", "placeholder_exceptions", "unaudited", "fingerprints",
     "exclude", "ignored_rules", "accepted_kinds", "accept", "restart_policies", "ignored",
-    "ignored_severities", "ignored_xids", "good_colors", "recipients",
+    "ignored_severities", "ignored_xids", "good_colors", "recipients", "same_site", "expect_status",
 }  # fmt: skip
-_TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated"}
+_TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated", "secure", "http_only"}
 _FALSE_IS_STRICTER = {"allow_private"}
 #: An option that is there only to excuse, or to judge a part alone.
 _EXCUSES = {"optional", "first_backup", "accepted_file", "after", "panels"}
 #: Choices that demand less than the others beside them, and below 0 more.
 _MILD_CHOICES = {
     "any": 2,
+    "ignored": 2,
+    "first": 1,
     "optional": 2,
     "either": 1,
     "present": 1,

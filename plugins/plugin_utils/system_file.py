@@ -122,6 +122,7 @@ SYSTEM_FILE: Spec = {
             "upload": {"type": "dict", "options": destinations.UPLOAD},
             "format": {"type": "str", "choices": list(dump_directory.FORMATS)},
             "compression": {"type": "str"},
+            "compression_level": {"type": "int"},
             "verify": {"type": "str", "choices": ["restore", "archive", "head"]},
             "compare": {"type": "str", "choices": ["rows", "content"]},
             "amcheck": {"type": "bool"},

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ModuleRun
-from tests.servers import S3, Postgres
+from tests.parts import need_part
+from tests.servers import S3, Postgres, debian_postgres_versions
 
 TABLES = 5000
 GIB = 1 << 30
@@ -22,15 +23,25 @@ ROWS = 2 * GIB // ROW
 FORMATS = [{"format": "custom"}, {"format": "directory", "jobs": 2}]
 
 
+#: Memory for locks is as PostgreSQL has it by default: each session locks every table that it reads.
+SETTINGS = {"max_wal_size": "4GB", "autovacuum": "off"}
+
+
 @pytest.fixture(scope="module")
 def server() -> t.Iterator[Postgres]:
-    """Its memory for locks is as PostgreSQL has it by default: each session locks every table that it reads."""
-    with Postgres(settings={"max_wal_size": "4GB", "autovacuum": "off"}) as made:
+    with Postgres(settings=SETTINGS) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def many(server: Postgres) -> str:
+def older_server() -> t.Iterator[Postgres]:
+    versions = debian_postgres_versions()
+    need_part("debian-postgres", versions, "no postgresql package is installed")
+    with Postgres(versions[0], settings=SETTINGS) as made:
+        yield made
+
+
+def make_many(server: Postgres) -> str:
     """Half of the tables are empty, and half have a row."""
     database = server.create_database("many")
     with server.connect(database) as connection:
@@ -43,6 +54,11 @@ def many(server: Postgres) -> str:
                 " end loop; end $$"
             )
     return database
+
+
+@pytest.fixture(scope="module")
+def many(server: Postgres) -> str:
+    return make_many(server)
 
 
 def options(server: Postgres, database: str, destination: str, **more: t.Any) -> dict[str, t.Any]:
@@ -64,6 +80,15 @@ def test_five_thousand_tables_are_backed_up_and_proven(
     assert (made["verified"]["level"], made["verified"]["tables"]) == ("restore", TABLES)
     archive = Path(made["backup"]["archive"].removeprefix("file://"))
     assert archive.is_file() if how["format"] == "custom" else len(list(archive.iterdir())) == TABLES + 1
+
+
+@pytest.mark.long
+def test_five_thousand_tables_of_an_older_server_are_backed_up_and_proven(
+    run_module_here: ModuleRun, older_server: Postgres, tmp_path: Path
+) -> None:
+    made = run_module_here("pg_backup", options(older_server, make_many(older_server), f"file://{tmp_path}"))
+    assert (made["backup"]["tables"], made["backup"]["rows"]) == (TABLES, TABLES // 2), made
+    assert (made["verified"]["level"], made["verified"]["tables"]) == ("restore", TABLES)
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,15 @@ def counted(items: t.Sequence[Row], claims: t.Sequence[Claim]) -> dict[str, dict
     return lists
 
 
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _named(test: str) -> str:
+    """A test's file and name, without folders and parameters."""
+    return test.partition("[")[0].rpartition("/")[2]
+
+
 def as_markdown(items: t.Sequence[Row], claims: t.Sequence[Claim]) -> str:
     """docs/mission.md: a table of the counts, and for each checklist its items with the tests that serve them."""
     lists = counted(items, claims)
@@ -113,13 +122,14 @@ def as_markdown(items: t.Sequence[Row], claims: t.Sequence[Claim]) -> str:
         for name, counts in lists.items()
     ]
     for name, counts in lists.items():
-        lines += ["", f"## {name}", "", "| id | item | by | served |", "|---|---|---|---|"]
+        lines += ["", f"## {name}", "", "| id | item | by | served | tests |", "|---|---|---|---|---|"]
         for row in items:
             if row.checklist == name:
-                stand_in = next((claim.stand_in for claim in claims if claim.id == row.id and claim.stand_in), "")
+                found = [claim for claim in claims if claim.id == row.id]
+                stand_in = next((claim.stand_in for claim in found if claim.stand_in), "")
                 served = "" if row.id in counts["missing"] else f"on a stand-in: {stand_in}" if stand_in else "yes"
-                text = row.item.replace("|", "\\|")
-                lines.append(f"| {row.id} | {text} | {row.module} | {served} |")
+                tests = "<br>".join(sorted({_named(claim.test) for claim in found}))
+                lines.append(f"| {row.id} | {_cell(row.item)} | {_cell(row.module)} | {_cell(served)} | {tests} |")
     return "\n".join(lines) + "\n"
 
 

@@ -105,6 +105,12 @@ def test_examples_use_options_that_there_are(module: Path) -> None:
             assert set(options) <= known
 
 
+@pytest.mark.parametrize("check", registry.names())
+def test_the_examples_of_every_check_are_run_by_a_test(check: str) -> None:
+    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/integration").glob("test_*.py")]
+    assert any(re.search(rf"\bexamples_of\(\s*\"{check}\"", text) for text in tests)
+
+
 def options_of_fragment(fragment: str) -> dict[str, t.Any]:
     source = (ROOT / f"plugins/doc_fragments/{fragment.rpartition('.')[2]}.py").read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(source)):

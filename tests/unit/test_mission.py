@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -13,7 +14,7 @@ from tests.mission.served import BadMark, Claim, Collector, Row, as_markdown, cl
 
 ITEMS = [
     Row("S1.1", "tests | pass", "check_report"),
-    Row("S1.2", "coverage", "check_report"),
+    Row("S1.2", "coverage", "check_report (xml|json)"),
     Row("S2.1", "x", "report"),
 ]
 
@@ -50,9 +51,22 @@ def test_an_item_is_served_by_both_cases_that_held(claims: list[Claim], served: 
 
 def test_the_page_lists_every_item() -> None:
     page = as_markdown(ITEMS, [claim("S1.1", "pass", stand_in="NVML stub"), claim("S1.1", "fail")])
-    assert "| S1.1 | tests \\| pass | check_report | on a stand-in: NVML stub |" in page
-    assert "| S1.2 | coverage | check_report |  |" in page
+    assert "| S1.1 | tests \\| pass | check_report | on a stand-in: NVML stub | a test |" in page
+    assert "| S1.2 | coverage | check_report (xml\\|json) |  |  |" in page
     assert "| S1 | 2 | 1 | 1 |" in page
+    assert {
+        len(re.findall(r"(?<!\\)\|", line)) for line in page.splitlines() if line.startswith(("| id", "| S1."))
+    } == {6}
+
+
+def test_the_page_names_each_test_of_an_item_once() -> None:
+    tests = [
+        "tests/integration/test_x.py::test_b[a/b|c]",
+        "tests/integration/test_x.py::test_b[d]",
+        "tests/unit/test_a.py::test_a",
+    ]
+    page = as_markdown(ITEMS, [claim("S1.1", "pass", test=test) for test in tests])
+    assert "| S1.1 | tests \\| pass | check_report |  | test_a.py::test_a<br>test_x.py::test_b |" in page
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,18 @@ OPTION_CHANGES: list[tuple[str, dict[str, t.Any], dict[str, t.Any], list[tuple[s
     ("check_secrets", {}, {"accepted_file": "/a"}, [("accepted_file", "loosened")]),
     ("check_secrets", {"history": {}}, {"history": {"after": "v1"}}, [("history.after", "loosened")]),
     ("check_secrets", {"history": {}}, {}, [("history.max_commits", "loosened")]),
+    ("check_env", {"documented": "required"}, {"documented": "ignored"}, [("documented", "loosened")]),
+    ("check_env", {"rules": [{"name": "A", "kind": "number", "unit": "size", "min": "512MB"}]},
+     {"rules": [{"name": "A", "kind": "number", "unit": "size", "min": "256MB"}]}, [("rules[A].min", "loosened")]),
+    ("check_http", {"cookies": [{"name": "sid", "secure": True}]}, {"cookies": [{"name": "sid", "secure": False}]},
+     [("cookies[sid].secure", "loosened")]),
+    ("check_http", {"cookies": [{"name": "sid", "same_site": ["lax"]}]}, {"cookies": [{"name": "sid", "same_site": ["lax", "none"]}]},
+     [("cookies[sid].same_site", "loosened")]),
+    ("check_http", {"rate_limit": {"requests": 20, "within": "10s"}}, {"rate_limit": {"requests": 200, "within": "10s"}},
+     [("rate_limit.requests", "loosened")]),
+    ("check_http", {"body_limit": "1MB"}, {"body_limit": "100MB"}, [("body_limit", "loosened")]),
+    ("check_tls", {"addresses": "all"}, {"addresses": "first"}, [("addresses", "loosened")]),
+    ("check_tls", {"min_remaining": "48h"}, {"min_remaining": "1h"}, [("min_remaining", "loosened")]),
 ]  # fmt: skip
 
 

@@ -98,6 +98,8 @@ class FaultyStore:
         self.watch: t.Callable[[Seen], None] = lambda unused_seen: None
         #: Headers that the store behind never gets: it does not know them. In lower case; moto only, which checks no signature.
         self.unknown_headers: frozenset[str] = frozenset()
+        #: Headers that it answers with 501, as stores do that know them and not what they ask. In lower case.
+        self.refused_headers: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._server: http.server.ThreadingHTTPServer | None = None
@@ -122,6 +124,7 @@ class FaultyStore:
             self.faults.clear()
             self.seen.clear()
             self.watch = lambda unused_seen: None
+            self.refused_headers = frozenset()
 
     def phases(self) -> list[str]:
         with self._lock:
@@ -133,9 +136,12 @@ class FaultyStore:
             found = next((fault for fault in self.faults if fault.meets(phase)), None)
             if found is not None and found.times is not None:
                 found.times -= 1
-            seen = Seen(phase, method, key, query, headers, found is not None)
+            refused: Kind | None = None
+            if self.refused_headers & {name.lower() for name in headers}:
+                refused = "501 NotImplemented"
+            seen = Seen(phase, method, key, query, headers, found is not None or refused is not None)
             self.seen.append(seen)
-        return seen, None if found is None else found.kind
+        return seen, refused if found is None else found.kind
 
     def start(self) -> FaultyStore:
         outer = self

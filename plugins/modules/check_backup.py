@@ -89,8 +89,8 @@ options:
     default: head
   min_size_share:
     description:
-      - Lowest size of the newest backup as a share of the usual one, which is the median of those before it, at most O(history) of them. Less is
-        V(warn).
+      - Share of the usual size, which is the median of the backups before the newest, at most O(history) of them. A newest one that is no larger than
+        this share of it, such as exactly half as large, is V(warn).
       - What is usual is not known before there are three earlier ones, which is V(warn) too. V(0) leaves the size out.
     type: float
     default: 0.5

@@ -18,12 +18,13 @@ description:
   - The object is committed only after C(pg_dump) ended with 0 and its size and checksum were read back. By default it is then restored into
     a scratch database and compared table by table. The manifest is written last; a backup without one does not exist.
   - The roles that the database needs, which C(pg_dump) leaves out, lie beside the archive as SQL, without their passwords. C(psql -f) makes those that
-    a server lacks.
+    a server lacks. The tablespaces that the database lies in are in that file too, as comments, since their directories are another server's own.
   - With O(encryption) what is stored is what the stock C(age) tool reads, C(age -d -i key.txt archive | pg_restore), and the host that made it cannot read it
     again. The names end with C(.age).
   - After any failure, and after SIGTERM, no object, no open upload, no scratch database and no process is left. What SIGKILL or a power cut leaves is
     no backup; the next backup of the same release removes it, and so does M(opsready.golive.pg_restore) with V(swept).
   - The server may be a standby; then O(verify_dsn) names a server that can be written to. A standby has no rows of unlogged tables.
+    With C(hot_standby_feedback=off) its primary may clear away what a long dump still reads, which a warning says.
 options:
   database:
     description: Name of the database, where it is not the one of O(dsn). A fenced database is backed up under the name that it had before.
@@ -126,6 +127,11 @@ options:
     type: str
     choices: [auto, zstd, gzip, lz4, none]
     default: auto
+  compression_level:
+    description:
+      - Level of O(compression), such as V(9) of gzip, which has 1 to 9. Without it, C(pg_dump)'s own of the method. V(auto) and V(none) take none, and
+        a level that this very C(pg_dump) does not know is refused before the dump.
+    type: int
   encryption:
     description:
       - Encrypt the archive and the roles beside it in the age v1 format, as C(pg_dump) writes them and before they leave the host. Size and
@@ -167,6 +173,8 @@ options:
         without a server. V(head) proves only that what is stored is what was written.
       - V(restore) is right wherever there is the room and the time. V(archive) takes about half as long and needs neither room nor server, for databases
         too large for a scratch restore. V(head) costs next to nothing, and does not notice what C(pg_dump) wrote wrong.
+      - A login that is no superuser leaves publications out of the scratch database, and so of the comparison. Event triggers cannot be left out; with some
+        in the database, V(restore) needs a login that may make them, and is refused before the dump without one.
     type: str
     choices: [head, archive, restore]
     default: restore
@@ -200,6 +208,12 @@ options:
         description: What it must give, as text.
         type: str
         required: true
+  after_lsn:
+    description:
+      - Position in the server's log that a standby must have replayed, such as C(position.lsn) of M(opsready.golive.pg_fence). One that has not is refused,
+        in check mode too, since what was written until then would be missing from the backup. A server that is no standby has it all.
+      - Without it, a standby must show the fence of the O(release) that the backup is for.
+    type: str
   max_age:
     description:
       - When a backup is not older than this many seconds, was proven at least as well as O(verify), O(compare), O(amcheck) and O(verify_sql) ask,
@@ -210,8 +224,10 @@ options:
     description:
       - Which backups of this database stay at O(destination) once a new one is proven. Without it, all do. The newest of each of so many periods that
         have one stays, and whatever any rule keeps stays. Times are in UTC.
-      - Only proven backups are counted or removed. Nothing is removed when the backup just made is not the newest of them. What a store's object
-        lock holds is left whole, with a warning.
+      - Only proven backups are counted or removed. Nothing is removed when the backup just made is not the newest of them, which check mode tells as well.
+        What a store's object lock holds is left whole, with a warning.
+      - Whatever the rules say, the newest of those that were proven best stays - V(restore) before V(archive) before V(head). So a nightly backup with
+        O(verify=head) never takes the place of the last one that was restored.
     type: dict
     suboptions:
       last:
@@ -272,7 +288,7 @@ attributes:
     support: full
   diff_mode:
     support: partial
-    details: In check mode, which backups O(keep) would leave.
+    details: Which backups O(keep) leaves.
   idempotent:
     support: partial
     details: With O(max_age) only. Otherwise each run makes a backup.
@@ -326,6 +342,8 @@ EXAMPLES = r"""
     destination: file:///var/backups/archive
     format: directory
     jobs: 4
+    compression: gzip
+    compression_level: 1
 
 - name: A backup that this host cannot read once it is made
   opsready.golive.pg_backup:
@@ -358,6 +376,7 @@ backup:
     tables: 12
     revision: ["0002"]
     snapshot: "773:773:"
+    tablespaces: [{name: fast, owner: postgres, location: /srv/fast, options: ["random_page_cost=1.1"]}]
     server_side_encryption: AES256
     lock: {mode: GOVERNANCE, until: "2026-12-22T01:02:03.000Z"}
 verified:
@@ -388,8 +407,16 @@ plan:
   description:
     - What preflight found, and what was or would be done. C(plan.destination) is what the place tells of itself - C(free_bytes) of a directory; of a
       bucket C(versioning), C(object_lock) with C(enabled) and C(default), and C(encryption), each null where it does not tell.
+    - C(plan.memory_bytes) is what the parts of the upload take of the host's memory at most, and null for a directory. An object has 10,000 parts, so
+      those of a database beyond 60 GiB are larger; where it is more than 1 GiB, a warning says so.
+    - C(plan.room) has C(scratch_bytes), what the scratch database will take by the last proof or by the size of the database, C(wal_bytes), what its
+      restore writes to the server's log, and C(copy_bytes), what a copy of M(opsready.golive.pg_fence) takes.
+    - C(plan.room.server) has C(free_bytes) and C(wal_free_bytes) of that server where its C(data_directory) is this host's and the login may be told of
+      it (as a member of pg_read_all_settings), else null. Where that is seen, and is too little for the scratch database, the module refuses before the
+      dump. Of its log, a server removes what is beyond C(max_wal_size_bytes), unless a slot or an archive waits for it.
     - C(plan.work_dir) has C(path), C(free_bytes) and C(needed_bytes) where O(work_dir) is needed, else it is null. C(plan.replication) lists logical
-      replication slots and subscriptions of the database, which no backup has, and C(plan.standbys) the standbys that follow the server.
+      replication slots (with C(active) and C(confirmed_flush_lsn)) and subscriptions (with C(enabled) and C(slot_name)) of the database, which no archive
+      has, and which the manifest therefore notes as C(server.replication), and C(plan.standbys) the standbys that follow the server.
     - With O(encryption) C(plan.age) is the path of the stock program that reads such a backup, null where this host has none.
   type: dict
   returned: when a backup was or would be made

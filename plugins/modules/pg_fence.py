@@ -75,7 +75,8 @@ options:
   copy:
     description:
       - Make a template copy of the fenced database, C(<name>_before_<id>), as a fast way back (O(opsready.golive.pg_restore#module:copy)). It
-        needs as much room as the database.
+        needs as much room as the database. Where the server's data directory is this host's, and the login may be told of it, one that has too little
+        is refused before anything is closed.
     type: bool
     default: false
   application_roles:

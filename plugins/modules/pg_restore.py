@@ -168,7 +168,9 @@ options:
     choices: [refuse, leave, ignore]
     default: refuse
   compare:
-    description: What of the restored database is compared with the manifest.
+    description:
+      - What of the restored database is compared with the manifest. The schema is too, where the server's major version and C(pg_dump) are those of
+        the backup.
     type: str
     choices: [rows, content]
     default: content
@@ -394,12 +396,15 @@ failed_database:
   returned: for V(restored)
   sample: archive_failed_r-20261122-1
 replication:
-  description: The logical replication slots and the subscriptions that stay with the database that was replaced, each with C(kind), C(name) and C(of).
+  description:
+    - The logical replication slots and the subscriptions that stay with the database that was replaced, each with C(kind), C(name) and C(of); a slot with
+      C(active) and C(confirmed_flush_lsn), a subscription with C(enabled) and C(slot_name), as they stood before.
   type: list
   elements: dict
   returned: for V(restored)
 data_loss:
   description: What would be or was lost. C(data_loss.lossless) is empty where that cannot be known, and C(data_loss.reason) says why.
+    A server that was promoted since, or recovered to a point in time, is such a case.
   type: dict
   returned: for V(restored) and V(assessed)
   sample:
@@ -427,6 +432,7 @@ baseline:
     snapshot: "851:851:"
     at: "2026-11-22T01:31:11.170Z"
     database: archive_golive_r-20261122-1
+    timeline: 1
     tables:
       - {schema: public, name: documents, rows: 50000}
 removed:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import typing as t
@@ -178,6 +179,50 @@ def test_a_grant_that_says_more_than_older_servers_know_is_made_again(
         assert [row[2:] for row in found if roles.odd.replace('"', '""') in row[0]] == [(False, False, False)]
     finally:
         roles.drop()
+
+
+def test_tablespaces_are_told_and_never_made_by_themselves(
+    run_module_here: ModuleRun, elsewhere: Postgres, tmp_path: Path
+) -> None:
+    with Postgres() as server:
+        sample = Sample(server).create(TABLES)  # it ends with its server
+        plain, odd, unused = (server.directory / name for name in ("plain", "odd", "unused"))
+        for place in (plain, odd, unused):
+            place.mkdir()
+            os.chown(place, *(server.cluster.stat().st_uid, server.cluster.stat().st_gid))
+        in_name = "two\n'); drop role x; --\rdrop database postgres;"
+        with sample.connect() as connection:
+            for name, place in (("plain", plain), (in_name, odd), ("unused", unused)):
+                make = sql.SQL("create tablespace {} location {} with (random_page_cost = 1.1)")
+                connection.execute(make.format(sql.Identifier(name), sql.Literal(str(place))))
+            connection.execute("alter table public.notes set tablespace plain")
+            index = sql.SQL("create index on public.notes (text) tablespace {}").format(sql.Identifier(in_name))
+            connection.execute(index)
+        made = back_up(run_module_here, sample, tmp_path)
+        options = {"owner": "postgres", "options": ["random_page_cost=1.1"]}
+        told = [{"name": "plain", "location": str(plain)}, {"name": in_name, "location": str(odd)}]
+        assert made["tablespaces"] == [{**one, **options} for one in told]
+        manifest = json.loads(Path(made["manifest"].removeprefix("file://")).read_text())
+        assert manifest["server"]["tablespaces"] == made["tablespaces"]
+
+    spaces = "select spcname from pg_tablespace where spcname !~ '^pg_'"
+    psql(elsewhere, made["roles"])
+    assert elsewhere.execute(spaces) == []
+    assert elsewhere.execute("select 1 from pg_database where datname = 'postgres'") == [(1,)]
+    script = Path(made["roles"].removeprefix("file://")).read_bytes().decode()
+    (line,) = [one for one in script.split("\n") if one.startswith('-- CREATE TABLESPACE "plain" ')]
+    place = elsewhere.directory / "plain"
+    place.mkdir()
+    os.chown(place, *(elsewhere.cluster.stat().st_uid, elsewhere.cluster.stat().st_gid))
+    elsewhere.execute(line.removeprefix("-- ").replace(str(plain), str(place)))
+    assert elsewhere.execute(spaces) == [("plain",)]
+    archive = made["archive"].removeprefix("file://")
+    with pytest.raises(AssertionError, match="tablespace"):
+        program(elsewhere, "pg_restore", "--exit-on-error", "--create", "-d", "postgres", archive)
+    elsewhere.execute(sql.SQL("drop database {}").format(sql.Identifier(sample.name)))
+    program(elsewhere, "pg_restore", "--exit-on-error", "--create", "--no-tablespaces", "-d", "postgres", archive)
+    elsewhere.execute(sql.SQL("drop database {}").format(sql.Identifier(sample.name)))
+    elsewhere.execute("drop tablespace plain")
 
 
 def test_a_role_that_is_there_is_left_as_it_is(

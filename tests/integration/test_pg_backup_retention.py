@@ -82,6 +82,10 @@ def test_what_check_mode_shows_is_what_goes(run_module_here: ModuleRun, sample: 
 
     done = run_module_here("pg_backup", wanted)
     assert done["pruned"] == would["pruned"], done
+    assert done["diff"] == {
+        **would["diff"],
+        "after": would["diff"]["after"].replace("the new one", done["backup"]["manifest"]),
+    }
     new = Path(done["backup"]["manifest"])
     stays = [last_of_day, unproven, foreign, unreadable]
     left = files(tmp_path)
@@ -97,10 +101,39 @@ def test_nothing_goes_when_another_backup_claims_to_be_newer(
     first = first_backup(run_module_here, sample, tmp_path)
     older(first, "2999-01-01T00:00:00.000Z")
     before = files(tmp_path)
-    done = run_module_here("pg_backup", options(sample, tmp_path, keep={"last": 1}))
+    wanted = options(sample, tmp_path, keep={"last": 1})
+    would = run_module_here("pg_backup", wanted, check=True, diff=True)
+    assert (would["changed"], would["pruned"]) == (True, []), would
+    assert "would not be removed" in str(would["warnings"]) and "claims to be newer" in str(would["warnings"])
+    assert would["diff"]["after"] == would["diff"]["before"] + "the new one\n"
+    assert files(tmp_path) == before
+    done = run_module_here("pg_backup", wanted, diff=True)
     assert (done["changed"], done["pruned"]) == (True, []), done
-    assert "claims to be newer" in str(done["warnings"])
+    assert "were not all removed" in str(done["warnings"])
+    assert done["diff"]["before"] == would["diff"]["before"]
+    assert done["diff"]["after"] == done["diff"]["before"] + done["backup"]["manifest"] + "\n"
     assert before < files(tmp_path)
+
+
+def test_copies_never_remove_the_last_backup_that_was_restored(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    first = first_backup(run_module_here, sample, tmp_path)
+    told = json.loads(first.read_text())["verified"]
+    levels = ("restore", "restore", "archive", "head", "head")
+    made = [
+        older(first, f"2026-01-0{day}T01:00:00.000Z", verified={**told, "level": level})
+        for day, level in enumerate(levels, 1)
+    ]
+    wanted = options(sample, tmp_path, keep={"last": 1})
+    would = run_module_here("pg_backup", wanted, check=True)
+    done = run_module_here("pg_backup", wanted)
+    assert done["pruned"] == would["pruned"] == [f"file://{one}" for one in (made[0], *made[2:], first)], done
+    assert all_of(made[1]) <= files(tmp_path)
+    # One that is restored again takes its place.
+    again = run_module_here("pg_backup", {**wanted, "verify": "restore"})
+    assert again["pruned"] == [f"file://{made[1]}", done["backup"]["manifest"]], again
+    assert files(tmp_path) == all_of(Path(again["backup"]["manifest"]))
 
 
 def test_nothing_goes_when_the_new_backup_fails(run_module_here: ModuleRun, sample: Sample, tmp_path: Path) -> None:

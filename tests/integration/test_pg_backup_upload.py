@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import secrets
 import typing as t
@@ -115,6 +116,20 @@ def test_what_is_asked_with_the_upload_is_what_the_object_has(
         },
     )
     assert judged.get("failed") is not True, judged
+
+
+def test_a_store_that_keeps_no_tags_is_noted_and_the_backup_stands(
+    run_module_here: ModuleRun, big: Sample, s3: S3
+) -> None:
+    bucket = s3.create_bucket()
+    made = run_module_here("pg_backup", options(big, s3, bucket, upload={"tags": {"class": "backup"}}))
+    assert made.get("changed") is True, made
+    for name in ("archive", "roles"):
+        assert f"Whether {made['backup'][name]} has its tags is not known" in str(made["warnings"])
+    archive = made["backup"]["archive"].partition(f"{bucket}/")[2]
+    stored = s3.client().get_object(Bucket=bucket, Key=archive)["Body"].read()
+    assert (len(stored), hashlib.sha256(stored).hexdigest()) == (made["backup"]["size_bytes"], made["backup"]["sha256"])
+    assert len(keys_of(s3, bucket)) == 3
 
 
 def test_a_lock_asked_of_a_bucket_that_locks_nothing_is_refused_before_the_dump(

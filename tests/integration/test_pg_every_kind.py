@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import subprocess
 import typing as t
 from pathlib import Path
@@ -16,7 +18,7 @@ from psycopg import sql
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import Sample
 from tests.integration.test_pg_restore import restore
-from tests.servers import Postgres, Standby
+from tests.servers import UNPRIVILEGED_UID, Postgres, Standby, runs_as_root
 
 #: One statement each, divided by an empty line; {owner} and {reader} are roles.
 EVERYTHING = r'''
@@ -161,6 +163,26 @@ alter large object 4712 owner to {owner}
 
 comment on large object 4711 is 'large'
 '''
+#: What the rest of the types is, with a row of values, and one of none.
+MORE_TYPES = r"""
+create table kinds.more_types (
+    yes bool, i2 int2, i8 int8, f4 float4, v varchar(9), ts timestamp(3), clock time, clock_tz timetz, several int4multirange,
+    mac8 macaddr8, found jsonpath, ln line, seg lseg, bx box, pa path, ci circle, lsn pg_lsn, o oid, rel regclass, fn regprocedure
+)
+
+insert into kinds.more_types values
+    (true, -32768, 9223372036854775807, '-Infinity', E'\'"\\\t', '2026-02-28 23:59:59.9996', '24:00:00', '04:05:06.789-08', '{[1,3),[5,)}',
+    '08:00:2b:01:02:03:04:05', '$.a[*] ? (@.b > 1)', '{1,-1,0}', '[(0,0),(1,1)]', '((1,1),(0,0))',
+    '[(0,0),(1,1),(2,0)]', '<(0,0),1.5>', '16/B374D848', 4294967295, 'kinds.secret', 'kinds.upper_first(text)')
+
+insert into kinds.more_types (rel) values (null), ('pg_catalog.pg_class')
+"""
+#: Of PostgreSQL 18.
+VIRTUAL = r"""
+create table kinds.computed (a int, twice int generated always as (a * 2) virtual, thrice int generated always as (a * 3) stored)
+
+insert into kinds.computed values (1), (null)
+"""
 EXTENSIONS = r"""
 create schema extra
 
@@ -170,19 +192,32 @@ create extension hstore
 
 create extension citext
 
-create extension "uuid-ossp" with schema extra
-
-create table kinds.extended (id uuid default extra.uuid_generate_v4() primary key, name citext unique, more hstore)
+create table kinds.extended (id uuid default gen_random_uuid() primary key, name citext unique, more hstore)
 
 insert into kinds.extended (name, more) values ('Name', 'a=>1, "b c"=>NULL')
 
 create index on kinds.extended using gin ((name::text) extra.gin_trgm_ops)
 """
+#: The embedded server is built without both.
+XML_AND_UUID_OSSP = r"""
+create table kinds.papers (doc xml)
+
+insert into kinds.papers values ('<a b="1">Größe<!-- x --></a>'), ('words <b/>'), (null)
+
+create extension "uuid-ossp" with schema extra
+
+alter table kinds.extended alter id set default extra.uuid_generate_v4()
+"""
+#: What each version has beside the statements above.
+MORE = {"postgres": VIRTUAL + EXTENSIONS, "debian_postgres": EXTENSIONS + XML_AND_UUID_OSSP}
 #: Every row of every table with its oid's name, and the shared rows that belong to a database. OIDs are the new database's own.
 FACTS = {
+    # the locale has other columns in each version, and those of another are null
     "database": "select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider, datallowconn,"
+    " (select spcname from pg_tablespace s where s.oid = dattablespace), to_jsonb(d)->>'daticulocale', to_jsonb(d)->>'datlocale',"
+    " to_jsonb(d)->>'daticurules', datcollversion,"
     " datistemplate, datconnlimit, (select array_agg(a::text order by a::text) from unnest(datacl) a),"
-    " shobj_description(oid, 'pg_database') from pg_database where datname = current_database()",
+    " shobj_description(oid, 'pg_database') from pg_database d where datname = current_database()",
     "settings": "select setrole::regrole::text, setconfig from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase"
     " where datname = current_database() order by 1",
     "large objects": "select oid, lomowner::regrole::text, lomacl::text, lo_get(oid) from pg_largeobject_metadata order by 1",
@@ -288,7 +323,7 @@ def test_a_database_of_every_kind_is_what_it_was(
     server: Postgres = request.getfixturevalue(kind)
     sample = Sample(server)
     try:
-        build(sample, EVERYTHING + ("" if kind == "postgres" else EXTENSIONS))
+        build(sample, EVERYTHING + MORE_TYPES + MORE[kind])
         before, after = lost_and_brought_back(run_module_here, sample, tmp_path)
         assert len(before.contents) > 10 and len(before.facts["large objects"]) == 2
         assert_alike(before, after)
@@ -297,19 +332,35 @@ def test_a_database_of_every_kind_is_what_it_was(
 
 
 PLAIN = "create schema kinds\n\ncreate table kinds.t as select i, 'Größe ' || i as t from generate_series(1, 50) i"
+#: Names, statements and clauses.
+ODD = {
+    "63 bytes": ("ä" * 31 + "x", PLAIN, ""),
+    "58 bytes": ("数" * 17 + "_50bytes", PLAIN, ""),
+    "quotes and lines": ('Das "Archiv" = a\n%s\'x', PLAIN, ""),
+    "empty": ("empty one", "", ""),
+    "LATIN1": ("latin", PLAIN, "encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'"),
+}
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "statements", "clauses"),
     [
-        ("postgres", "ä" * 31 + "x", PLAIN, ""),
-        ("postgres", "数" * 17 + "_50bytes", PLAIN, ""),
-        ("postgres", 'Das "Archiv" = a\n%s\'x', PLAIN, ""),
-        ("postgres", "empty one", "", ""),
-        ("postgres", "latin", PLAIN, "encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'"),
-        ("debian_postgres", "of_icu", PLAIN, "locale_provider icu icu_locale 'de-AT' locale 'C.UTF-8'"),
+        *(
+            pytest.param(kind, *case, id=f"{identity}, {version}")
+            for kind, version in (("postgres", "18"), ("debian_postgres", "15"))
+            for identity, case in ODD.items()
+        ),
+        pytest.param(
+            "debian_postgres", "of_icu", PLAIN, "locale_provider icu icu_locale 'de-AT' locale 'C.UTF-8'", id="ICU"
+        ),
+        pytest.param(
+            "postgres",
+            "builtin",
+            PLAIN,
+            "locale_provider builtin builtin_locale 'C.UTF-8' lc_collate 'C'",
+            id="builtin",
+        ),
     ],
-    ids=["63 bytes", "58 bytes", "quotes and lines", "empty", "LATIN1", "ICU"],
 )
 def test_a_database_of_an_odd_name_or_encoding_is_what_it_was(
     run_module_here: ModuleRun,
@@ -328,6 +379,31 @@ def test_a_database_of_an_odd_name_or_encoding_is_what_it_was(
         for left in sample.server.execute("select datname from pg_database where datname like '%failed_r1'"):
             sample.server.drop_database(left[0])
         sample.drop()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "debian_postgres"])
+def test_a_database_in_a_tablespace_with_a_table_in_another_is_what_it_was(
+    run_module_here: ModuleRun, request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    server: Postgres = request.getfixturevalue(kind)
+    sample, places = Sample(server), [f"{name}_{secrets.token_hex(4)}" for name in ("platten", "langsame")]
+    for place in places:
+        folder = server.directory / place
+        folder.mkdir()
+        if runs_as_root():
+            os.chown(folder, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
+        server.execute(f"create tablespace {place} location '{folder}'")
+    elsewhere = f"{PLAIN}\n\ncreate table kinds.elsewhere tablespace {places[1]} as table kinds.t\n\ncreate index on kinds.t (i) tablespace {places[1]}"
+    try:
+        build(sample, elsewhere, f"tablespace {places[0]}")
+        before, after = lost_and_brought_back(run_module_here, sample, tmp_path)
+        assert places[0] in before.facts["database"][0]
+        assert f"SET default_tablespace = {places[1]};" in before.schema
+        assert_alike(before, after)
+    finally:
+        sample.drop()
+        for place in places:
+            server.execute(f"drop tablespace {place}")
 
 
 @pytest.mark.parametrize("version", [None, "15"], ids=["18", "15"])
@@ -354,3 +430,113 @@ def test_a_backup_is_taken_from_a_standby_and_proven_on_its_primary(
         alone = run_module_here("pg_backup", {**wanted, "verify_dsn": None, "verify_password": None})
         assert alone["failed"] is True and "read-only transaction" in alone["msg"], alone
         assert [path.suffix for path in tmp_path.rglob("*.dump")] == [".dump"]
+
+
+PUBLICATION = 'create publication "für\nalle" for table app.documents (id, title) where (id > 7)'
+
+
+def edit(url: str, change: t.Callable[[dict[str, t.Any]], object]) -> None:
+    """A manifest in a directory, with this change."""
+    path = Path(url.removeprefix("file://"))
+    found = json.loads(path.read_text())
+    change(found)
+    path.write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize("kind", ["postgres", "debian_postgres"])
+def test_a_login_that_is_no_superuser_proves_a_database_that_publishes(
+    run_module_here: ModuleRun, request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    with Sample(request.getfixturevalue(kind)) as sample:
+        sample.execute(PUBLICATION)
+        sample.execute("create publication everything for all tables")
+        wanted = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs)
+        made = run_module_here("pg_backup", wanted, secrets=[sample.password])
+        assert made.get("changed") is True, made
+        assert (made["verified"]["owners"], made["verified"]["schema_equal"]) == ("left out", True)
+        url = made["backup"]["manifest"]
+        verified = restore(sample, "verified", backup=url)
+        superuser = {"dsn": sample.dsn(login="postgres"), "password": sample.server.password}
+        for login, owners in (({}, "left out"), (superuser, "kept")):
+            seen = run_module_here("pg_restore", {**verified, **login})
+            assert (seen["verified"]["owners"], seen["verified"]["schema_equal"]) == (owners, True), seen
+        # What is not restored is not compared either, and everything else is.
+        edit(url, lambda found: found.update(schema_sha256="0" * 64))
+        assert run_module_here("pg_restore", verified)["verified"]["schema_equal"] is True
+        assert "the schema differs" in run_module_here("pg_restore", {**verified, **superuser})["msg"]
+        edit(url, lambda found: found.update(unpublished_schema_sha256="0" * 64))
+        assert "the schema differs" in run_module_here("pg_restore", verified)["msg"]
+
+
+def test_a_manifest_of_before_tells_nothing_of_a_schema_without_publications(
+    run_module_here: ModuleRun, postgres: Postgres, tmp_path: Path
+) -> None:
+    with Sample(postgres) as sample:
+        sample.execute(PUBLICATION)
+        wanted = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs)
+        url = run_module_here("pg_backup", wanted)["backup"]["manifest"]
+
+        def as_before(found: dict[str, t.Any]) -> None:
+            del found["unpublished_schema_sha256"], found["only_superusers_make"]
+
+        edit(url, as_before)
+        seen = run_module_here("pg_restore", restore(sample, "verified", backup=url))
+        assert seen["verified"]["schema_equal"] is None, seen
+        assert "The schema was not compared" in str(seen["warnings"])
+        superuser = {"dsn": sample.dsn(login="postgres"), "password": sample.server.password}
+        seen = run_module_here("pg_restore", {**restore(sample, "verified", backup=url), **superuser})
+        assert seen["verified"]["schema_equal"] is True, seen
+
+
+WATCHED = "create function app.no_drop() returns event_trigger language plpgsql as $$ begin null; end $$"
+
+
+def test_what_only_a_superuser_makes_is_refused_before_the_dump(
+    run_module_here: ModuleRun, postgres: Postgres, tmp_path: Path
+) -> None:
+    with Sample(postgres) as sample:
+        sample.execute(WATCHED)
+        sample.execute('create event trigger "Wächter" on sql_drop execute function app.no_drop()')
+        try:
+            wanted = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs)
+            for check in (True, False):
+                refused = run_module_here("pg_backup", wanted, check=check, secrets=[sample.password])
+                assert refused["error"] == "Denied", refused
+                assert f'1 event trigger ("Wächter") of {sample.name}' in refused["msg"], refused
+                assert "pg_read_all_data" not in refused["msg"]
+            assert list(tmp_path.iterdir()) == []
+            made = run_module_here("pg_backup", {**wanted, "verify": "archive"})
+            assert made["changed"] is True, made
+            verified = restore(sample, "verified", backup=made["backup"]["manifest"])
+            refused = run_module_here("pg_restore", verified)
+            assert refused["error"] == "Denied" and '"Wächter"' in refused["msg"], refused
+            # A manifest of before does not say so, and pg_restore's own words are no matter of reading.
+            edit(made["backup"]["manifest"], lambda found: found.pop("only_superusers_make"))
+            failed = run_module_here("pg_restore", verified)
+            assert failed["error"] == "CommandFailed" and "Use a superuser's login" in failed["msg"], failed
+            assert sample.databases() == [sample.name]
+            superuser = {"dsn": sample.dsn(login="postgres"), "password": sample.server.password}
+            assert run_module_here("pg_backup", {**wanted, **superuser})["verified"]["owners"] == "kept"
+        finally:
+            sample.execute('drop event trigger "Wächter"')
+
+
+@pytest.mark.parametrize("scope", ["all tables", "tables in schema app"])
+def test_a_publication_that_only_a_superuser_makes_is_refused_before_the_restore(
+    run_module_here: ModuleRun, postgres: Postgres, tmp_path: Path, scope: str
+) -> None:
+    with Sample(postgres) as sample:
+        sample.execute(f"create publication everything for {scope}")
+        wanted = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs)
+        made = run_module_here("pg_backup", wanted)
+        sample.server.drop_database(sample.name)
+        wanted = restore(sample, "restored", backup=made["backup"]["manifest"])
+        for check in (True, False):
+            refused = run_module_here("pg_restore", wanted, check=check)
+            assert refused["error"] == "Denied", refused
+            assert f'1 publication ("everything") of {sample.name}' in refused["msg"]
+        assert sample.databases() == []
+        superuser = {"dsn": sample.dsn(login="postgres"), "password": sample.server.password}
+        done = run_module_here("pg_restore", {**wanted, **superuser})
+        assert done["changed"] is True, done
+        assert sample.execute("select pubname from pg_publication") == [("everything",)]

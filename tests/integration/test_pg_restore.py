@@ -513,18 +513,21 @@ def test_slots_and_subscriptions_are_never_left_behind_in_silence(run_module_her
             " with (connect = false, slot_name = none)",
             dbname=sample.name,
         )
-        tied = [
-            {"kind": "slot", "name": "debezium", "of": "pgoutput"},
-            {"kind": "subscription", "name": "from head office", "of": "documents"},
-        ]
+        (confirmed,) = server.execute("select confirmed_flush_lsn::text from pg_replication_slots")[0]
+        slot = {"kind": "slot", "name": "debezium", "of": "pgoutput", "active": False, "confirmed_flush_lsn": confirmed}
+        subscription = {"kind": "subscription", "name": "from head office", "of": "documents"}
+        tied = [slot, {**subscription, "enabled": False, "slot_name": None}]
         fence(run_module_here, sample)
         made = back_up(run_module_here, sample, tmp_path)
+        written = json.loads(Path(made["manifest"].removeprefix("file://")).read_text())
+        assert written["server"]["replication"] == tied
         since = baseline(run_module_here, sample)
         wanted = restore(sample, "restored", backup=made["manifest"], baseline=since, target=f"{sample.name}_golive_r1")
         for check in (True, False):
             refused = run_module_here("pg_restore", wanted, check=check)
             assert refused["failed"] and refused["replication"] == tied, refused
-            assert "slot debezium (pgoutput), subscription from head office (documents)" in refused["msg"]
+            told = f"slot debezium (pgoutput; not active, confirmed up to {confirmed}), "
+            assert f"{told}subscription from head office (documents; disabled, without a slot)" in refused["msg"]
         assert sample.databases() == [f"{sample.name}_golive_r1"]
         done = run_module_here("pg_restore", {**wanted, "replication": "leave"})
         assert (done["changed"], done["replication"]) == (True, tied), done

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import signal
 import typing as t
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import standbys
 from tests.conftest import ModuleRun
-from tests.integration.sample_database import Sample
+from tests.integration.sample_database import Sample, await_gone
 from tests.integration.test_pg_restore import back_up, baseline, fence, migrate, restore
 from tests.servers import HangingServer, Postgres, Standby, await_true
 
@@ -204,3 +207,95 @@ def test_a_reader_that_holds_the_replay_up_is_ended(
     finally:
         standby.execute("alter system reset max_standby_streaming_delay")
         standby.execute("select pg_reload_conf()")
+
+
+ONE_MORE = "insert into app.documents (title) values (%s)"
+
+
+def write_one_by_one(server: Postgres, sample: Sample, title: str, rows: int) -> None:
+    """Each row in a transaction of its own, so that each takes a transaction id."""
+    with server.connect(sample.name) as connection:
+        for number in range(rows):
+            connection.execute(ONE_MORE, [f"{title} {number}"])
+
+
+def go_past(server: Postgres, sample: Sample, snapshot: str) -> None:
+    """Give out transaction ids until those of the snapshot are used up."""
+    newest = int(snapshot.split(":")[1])
+    with server.connect(sample.name) as connection:
+        while connection.execute("select pg_current_xact_id()::text::int8").fetchone()[0] <= newest:
+            pass
+
+
+@pytest.mark.parametrize("source", ["baseline", "backup"])
+def test_what_a_promoted_standby_had_not_got_is_not_known_to_be_unlost(
+    run_module_here: ModuleRun, tmp_path: Path, source: str
+) -> None:
+    with Postgres() as primary:
+        sample = Sample(primary).create()  # it ends with its server
+        sample.execute("drop table app.unlogged")
+        with Standby(primary) as standby:
+            standby.catch_up()
+            standby.stop()
+            write_one_by_one(primary, sample, "lost", 30)
+            since: dict[str, t.Any] = {
+                "baseline": run_module_here("pg_restore", restore(sample, "assessed"))["baseline"]
+            }
+            if source == "backup":
+                since = {"backup": back_up(run_module_here, sample, tmp_path)["manifest"]}
+            seen = run_module_here("pg_restore", restore(sample, "assessed", **since))
+            assert seen["data_loss"]["lossless"] is True, seen
+            primary.kill()
+            standby.start()
+            standby.execute("select pg_promote()")
+            # As many rows as were lost, under the very transaction ids of those.
+            write_one_by_one(standby, sample, "new", 30)
+            go_past(standby, sample, seen["baseline"]["snapshot"])
+            there = sample_at(standby, sample)
+            asked = {**restore(sample, "assessed", **since), "dsn": there}
+            seen = run_module_here("pg_restore", asked)
+            assert seen["data_loss"]["lossless"] is None, seen["data_loss"]
+            assert "timeline 1, and the server is on 2" in seen["msg"]
+            # What is taken there and then counts.
+            asked = {**restore(sample, "assessed", baseline=seen["baseline"]), "dsn": there}
+            assert run_module_here("pg_restore", asked)["data_loss"]["lossless"] is True
+
+
+def sample_at(server: Postgres, sample: Sample) -> str:
+    return server.dsn(sample.name, user=sample.login, password=None)
+
+
+@pytest.mark.parametrize("source", ["baseline", "backup"])
+def test_a_crash_gives_no_transaction_id_of_the_snapshot_again(
+    run_module_here: ModuleRun, tmp_path: Path, source: str
+) -> None:
+    with Postgres() as server:  # without synchronous_commit
+        sample = Sample(server).create()
+        sample.execute("drop table app.unlogged")
+        server.execute("checkpoint")
+        writers = (
+            "select pid from pg_stat_activity where backend_type in ('walwriter', 'checkpointer', 'background writer')"
+        )
+        stopped = [pid for (pid,) in server.execute(writers)]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        write_one_by_one(server, sample, "not flushed", 30)
+        if source == "baseline":
+            since: dict[str, t.Any] = {
+                "baseline": run_module_here("pg_restore", restore(sample, "assessed"))["baseline"]
+            }
+            snapshot = since["baseline"]["snapshot"]
+        else:
+            since = {"backup": back_up(run_module_here, sample, tmp_path)["manifest"]}
+            snapshot = json.loads(Path(since["backup"].removeprefix("file://")).read_text())["snapshot"]
+        server.kill()
+        for pid in stopped:  # each is in a session of its own, and notices nothing
+            os.kill(pid, signal.SIGKILL)
+        await_gone(stopped)
+        server.start()
+        newest = int(snapshot.split(":")[1])
+        assert server.execute("select pg_snapshot_xmax(pg_current_snapshot())::text::int8 >= %s", newest) == [(True,)]
+        write_one_by_one(server, sample, "new", 1)
+        seen = run_module_here("pg_restore", restore(sample, "assessed", **since))
+        loss = seen["data_loss"]
+        assert (loss["lossless"], loss["rows"], loss["gone_rows"]) == (False, 1, 0), loss

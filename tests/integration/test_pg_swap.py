@@ -159,3 +159,34 @@ def test_a_swap_that_was_killed_with_its_doors_closed_goes_on(
     assert run_module_here("pg_restore", wanted)["changed"] is False
     name = fenced if target == "fenced" else sample.name
     assert (sample.contents(name), sample.properties(name)["open"]) == (contents, True)
+
+
+def test_a_database_that_was_restored_without_its_indexes_is_not_swapped_in(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    """Its rows are all there, so nothing but the schema tells."""
+    sample.execute("insert into public.notes (client) values ('1'), ('2')")
+    fenced = run_module_here("pg_fence", sample.options(state="fenced", fence_id="r1"))["fenced_database"]
+    place = {"destination": f"file://{tmp_path}", "database": fenced, "verify": "head"}
+    made = run_module_here("pg_backup", sample.options(**place, pg_bindir=sample.programs))["backup"]
+    since = run_module_here("pg_restore", restore(sample, "assessed"))["baseline"]
+    oid = sample.server.execute("select oid from pg_database where datname = %s", fenced)
+
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "pg_dump").symlink_to(sample.server.program("pg_dump"))
+    (programs / "pg_restore").write_text(
+        f'#!/bin/sh\nexec {sample.server.program("pg_restore")} --section=pre-data --section=data "$@"\n'
+    )
+    (programs / "pg_restore").chmod(0o755)
+    wanted = restore(sample, "restored", backup=made["manifest"], baseline=since)
+    refused = run_module_here("pg_restore", {**wanted, "pg_bindir": str(programs)})
+    assert refused["failed"] is True, refused
+    assert refused["msg"].startswith(f"What was restored into {sample.name}_restore_r1 is not what was backed up")
+    assert "the schema differs" in refused["msg"]
+    assert sample.databases() == [fenced]
+    assert sample.server.execute("select oid from pg_database where datname = %s", fenced) == oid
+
+    done = run_module_here("pg_restore", wanted)
+    assert done["changed"] is True, done
+    assert sample.execute("select count(*) from pg_indexes where tablename = 'notes'") == [(1,)]

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+import re
+import tracemalloc
 import typing as t
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Held, Stored, Writer
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Held, Stored, Upload, Writer
 from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import MIB, Bucket
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent, AlreadyThere
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -20,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Unreachable,
 )
 from tests.servers import S3, Answer, HttpServer, MotoS3
+from tests.store_faults import FaultyStore
 
 #: What boto3 1.34 does not know of the S3 that 1.36 knows: (operation, member of its input or output).
 SINCE_1_36 = (
@@ -190,3 +193,37 @@ def test_an_answer_that_broke_off_is_a_store_that_cannot_be_reached(http_server:
     with pytest.raises(Unreachable, match=f"s3://bucket/object: S3 cannot be reached: .* without {lost}"):
         written(Bucket("bucket", "", keys, deadline=Deadline(60)), bytes(9 * MIB))
     assert [one.method for one in http_server.requests].count("DELETE") == begun
+
+
+def test_a_store_that_takes_the_question_for_tags_for_one_for_the_object_is_not_believed_nor_read(s3: S3) -> None:
+    with FaultyStore(s3) as proxy:
+        bucket = bucket_of(s3)
+        tagging = Bucket(
+            bucket.bucket,
+            "p",
+            {**bucket.options, "endpoint_url": proxy.endpoint},
+            deadline=bucket.deadline,
+            upload=Upload(tags={"class": "backup"}),
+        )
+        body = b"canary" * (2 * MIB)
+        stored = written(tagging, body)
+        (note,) = stored.notes
+        assert re.search(r"has its tags is not known: .*S3 answered with what cannot be read", note), note
+        assert "canary" not in note
+        asked = [one for one in proxy.seen if one.phase == "get tagging"]
+        assert len(asked) == 1
+        assert b"".join(bucket.chunks("object")) == body
+        tracemalloc.start()
+        try:
+            with pytest.raises(UnexpectedAnswer):
+                tagging.tags("object")
+            assert tracemalloc.get_traced_memory()[1] < 2 * MIB
+        finally:
+            tracemalloc.stop()
+
+
+def test_tags_are_read_whole(moto_s3: MotoS3) -> None:
+    bucket = bucket_of(moto_s3)
+    bucket.upload = Upload(tags={f"{number}{'k' * 120}": "ü" * 120 for number in range(10)})
+    assert written(bucket, b"x").notes == ()
+    assert bucket.tags("object") == dict(bucket.upload.tags)

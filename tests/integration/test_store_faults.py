@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import MIB, Bucket
+from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import AlreadyThere
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock, Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import GoliveError, Unreachable
 from tests.conftest import ModuleRun
@@ -162,6 +163,39 @@ def test_what_was_made_by_a_request_without_answer_is_ours_only_if_it_is_what_we
             assert moto.client().get_object(Bucket=bucket.bucket, Key="p/object")["Body"].read() == theirs
 
 
+IF_NONE_MATCH = frozenset(("if-none-match",))
+
+
+@pytest.mark.parametrize("size", [1000, 9 * MIB], ids=["put", "complete"])
+def test_a_store_that_cannot_be_asked_to_replace_nothing_is_looked_at_before(moto: FaultyStore, size: int) -> None:
+    body = os.urandom(size)
+    with opened(moto) as bucket:
+        moto.refused_headers = IF_NONE_MATCH
+        with bucket.writer("object", estimated_bytes=0) as writer:
+            writer.write(body)
+            stored = writer.commit()
+        assert [note for note in stored.notes if "another writer in between" in note], stored.notes
+        phase = "put" if size == 1000 else "complete"
+        last = [one for one in moto.phases() if one in ("put", "complete", "head")]
+        assert last == [phase, "head", phase, "head"]
+        assert b"".join(bucket.chunks("object")) == body
+        # What is there by now is neither replaced nor removed.
+        with pytest.raises(AlreadyThere, match=r"it exists.*Another writer took this name"):
+            stream(bucket, os.urandom(size))
+        assert b"".join(bucket.chunks("object")) == body
+        assert (objects(moto, bucket.bucket), uploads(moto, bucket.bucket)) == (["p/object"], [])
+
+
+@pytest.mark.parametrize("phase", ["put", "complete"])
+def test_a_store_that_implements_no_writing_at_all_leaves_nothing(moto: FaultyStore, phase: str) -> None:
+    with opened(moto) as bucket:
+        moto.spoil(phase, "501 NotImplemented")
+        with pytest.raises(Unreachable, match="S3 answered NotImplemented"):
+            stream(bucket, os.urandom(1000 if phase == "put" else 9 * MIB))
+        assert moto.phases().count(phase) == 2
+        assert (objects(moto, bucket.bucket), uploads(moto, bucket.bucket)) == ([], [])
+
+
 def test_cleaning_up_asks_a_busy_store_again(moto: FaultyStore) -> None:
     with opened(moto) as bucket:
         moto.spoil("complete", "503 SlowDown")
@@ -173,12 +207,14 @@ def test_cleaning_up_asks_a_busy_store_again(moto: FaultyStore) -> None:
         assert uploads(moto, bucket.bucket) == []
 
 
-@pytest.mark.parametrize("phase", ["part 2", "get"])
+@pytest.mark.parametrize("phase", ["create", "part 2", "complete", "head", "get", "put"])
 def test_silence_is_broken_by_asking_again(moto: FaultyStore, phase: str) -> None:
-    body = os.urandom(9 * MIB)
+    body = os.urandom(1000 if phase == "put" else 9 * MIB)
     with opened(moto, seconds=6) as bucket:
         moto.spoil(phase, "silence", 1)
         assert stream(bucket, body) == body
+        assert moto.phases().count(phase) == 2
+        assert (objects(moto, bucket.bucket), uploads(moto, bucket.bucket)) == (["p/object"], [])
 
 
 def hurried(bucket: Bucket, proxy: FaultyStore) -> t.ContextManager[Bucket]:
@@ -328,6 +364,18 @@ def test_a_scratch_restore_that_cannot_read_on_leaves_no_scratch_database(
     assert_nothing_left(big, moto, bucket)
 
 
+def test_a_backup_goes_to_a_store_that_cannot_be_asked_to_replace_nothing(
+    run_module_here: ModuleRun, big: Sample, moto: FaultyStore
+) -> None:
+    moto.heal()
+    bucket = moto.store.create_bucket()
+    moto.refused_headers = IF_NONE_MATCH
+    made = run_module_here("pg_backup", options(big, moto, bucket))
+    assert made.get("changed") is True, made
+    assert f"it was looked before {made['backup']['archive']} was written" in str(made["warnings"])
+    assert len(objects(moto, bucket)) == 3
+
+
 def test_a_store_that_answers_no_more_ends_the_module_at_its_limit(big: Sample, moto: FaultyStore) -> None:
     moto.heal()
     bucket = moto.store.create_bucket()
@@ -337,6 +385,122 @@ def test_a_store_that_answers_no_more_ends_the_module_at_its_limit(big: Sample, 
     assert failed["error"] == "TimedOut", failed
     assert f"s3://{bucket}/d/" in failed["msg"]
     assert_nothing_left(big, moto, bucket)
+
+
+def test_a_manifest_that_is_never_taken_ends_the_module_at_its_limit(big: Sample, moto: FaultyStore) -> None:
+    moto.heal()
+    bucket = moto.store.create_bucket()
+    moto.spoil("put manifest", "silence")
+    with ModuleInBackground("pg_backup", options(big, moto, bucket, timeout=6.0)) as module:
+        failed = module.answer(60)
+    assert failed["error"] == "TimedOut", failed
+    assert re.search(r"manifest\.json: no answer from S3|manifest\.json did not end", failed["msg"]), failed["msg"]
+    assert_nothing_left(big, moto, bucket)
+
+
+@pytest.fixture
+def huge() -> t.Iterator[Sample]:
+    """On a server of its own, to be killed; more than an upload holds in memory at a time."""
+    with Postgres() as server:
+        yield Sample(server).create(  # it ends with its server
+            "create table public.huge as select i, sha256(i::text::bytea) || sha256((-i)::text::bytea) as b from"
+            " generate_series(1, 400000) i"
+        )
+
+
+class HeldUp(t.NamedTuple):
+    """A backup whose pg_dump waits in its COPY, since its upload does, and whose count has not begun, until ``go_on``."""
+
+    module: ModuleInBackground
+    bucket: str
+    go_on: t.Callable[[], None]
+
+
+@pytest.fixture
+def held_up(huge: Sample, moto: FaultyStore, tmp_path: Path) -> t.Iterator[HeldUp]:
+    moto.heal()
+    bucket = moto.store.create_bucket()
+    released, marker = threading.Event(), tmp_path / "released"
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "pg_restore").symlink_to(huge.server.program("pg_restore"))
+    script = programs / "pg_dump"
+    wait = f'case "$*" in *--schema-only*) while [ ! -e {marker} ]; do sleep 0.05; done;; esac'
+    script.write_text(f'#!/bin/sh\n{wait}\nexec {huge.server.program("pg_dump")} "$@"\n')
+    script.chmod(0o755)
+
+    def go_on() -> None:
+        marker.touch()
+        released.set()
+
+    def watch(seen: t.Any) -> None:
+        if seen.phase == "part 1":
+            released.wait(60)
+
+    moto.watch = watch
+    wanted = options(huge, moto, bucket, verify="restore", compare="content", pg_bindir=str(programs))
+    try:
+        with ModuleInBackground("pg_backup", wanted) as module:
+            yield HeldUp(module, bucket, go_on)
+    finally:
+        go_on()
+
+
+def assert_one_clear_error(failed: dict[str, t.Any], said: str) -> None:
+    assert failed["failed"] is True, failed
+    assert re.search(said, failed["msg"]), failed["msg"]
+    assert "defect" not in failed["msg"] and "Cleaning up failed" not in failed["msg"], failed["msg"]
+    assert len(failed["msg"]) < 600, failed["msg"]
+
+
+COPYING = "exists (select from pg_stat_activity where query ilike 'copy public.huge %')"
+
+
+def test_a_database_server_that_is_killed_while_parts_go_up_leaves_nothing(
+    huge: Sample, moto: FaultyStore, held_up: HeldUp
+) -> None:
+    copying = f"select {COPYING}"
+    await_true(lambda: huge.execute(copying) == [(True,)] and "part 1" in moto.phases(), seconds=60, what="the dump")
+    running = held_up.module.children()
+    assert running and uploads(moto, held_up.bucket)
+    huge.server.kill()
+    held_up.go_on()
+    failed = held_up.module.answer(60)
+    assert_one_clear_error(failed, "server closed the connection|Connection refused")
+    await_gone(running)
+    huge.server.start()
+    assert_nothing_left(huge, moto, held_up.bucket)
+
+
+#: The sessions of a backup: how each is known while the dump waits, and what is said of its end.
+SESSIONS = {
+    "dump": (
+        "query ilike 'copy public.huge %'",
+        'the contents of table "huge" failed.*terminating connection due to administrator command',
+    ),
+    "count": (
+        "state = 'idle in transaction' and query ilike 'set transaction snapshot %'",
+        "broke off: terminating connection due to administrator command",
+    ),
+    "snapshot": (
+        "backend_start = (select min(backend_start) from pg_stat_activity where application_name = 'opsready')",
+        "snapshot .* does not exist.* The session that held the snapshot was ended",
+    ),
+}
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_a_session_of_a_backup_that_is_ended_leaves_nothing(
+    huge: Sample, moto: FaultyStore, held_up: HeldUp, session: str
+) -> None:
+    known_by, said = SESSIONS[session]
+    ours = f"application_name = 'opsready' and {COPYING} and {known_by}"
+    end = f"select pg_terminate_backend(pid, 10000) from pg_stat_activity where {ours}"
+    await_true(lambda: huge.execute(end) == [(True,)], seconds=60, what=f"the session of the {session}")
+    held_up.go_on()
+    failed = held_up.module.answer(60)
+    assert_one_clear_error(failed, f"(?s){said}")
+    assert_nothing_left(huge, moto, held_up.bucket)
 
 
 def test_a_signal_while_the_store_is_silent_leaves_nothing_and_sends_no_part_again(

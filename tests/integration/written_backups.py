@@ -62,7 +62,7 @@ class Backups:
             "database": self.database,
             "created": utc_text(created),
             "finished": utc_text(created),
-            "server": {"version_num": 180006},
+            "server": {"version_num": 180006, "system_identifier": None, "database_bytes": None},
             "snapshot": "773:775:773,774",
             "lsn": "0/2515440",
             "archive": {
@@ -74,7 +74,12 @@ class Backups:
             "large_objects": 0,
             "sequences": [],
             "revision": ["0002"],
-            "properties": {},
+            "properties": {
+                "owner": "owner",
+                "connection_limit": -1,
+                "grants": None,
+                **({} if recipients else {"settings": [], "comment": None}),
+            },
             "schema_sha256": "1" * 64,
             "verified": {"level": "restore", "ok": True, "seconds": 3.0, "restore_seconds": 2.0},
             "release": None,

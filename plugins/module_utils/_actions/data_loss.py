@@ -16,6 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import database_facts
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import TIMELINE, Cluster
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
@@ -54,24 +55,30 @@ def parse_snapshot(text: str) -> tuple[int, int]:
 def baseline(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> dict[str, t.Any]:
     """Where the data stands now: snapshot, time, and rows per table, to be compared with later.
 
-    The snapshot and the counts are one: taken in a single REPEATABLE READ transaction.
+    The snapshot and the counts are one: taken in a single REPEATABLE READ transaction. It is durable: a crash of the server after
+    this gives no transaction id of the snapshot to another one.
     """
     with postgres.translated("Taking a baseline", deadline=deadline), connection.transaction():
         connection.execute("set transaction isolation level repeatable read read only")
         row = connection.execute(
             "select pg_catalog.pg_current_snapshot()::text, pg_catalog.current_database(),"
             " (select system_identifier::text from pg_catalog.pg_control_system()),"
-            " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+            " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+            " pg_catalog.pg_is_in_recovery()"
         ).fetchone()
-        snapshot, database, system, moment = t.cast("tuple[str, str, str, str]", row)
+        snapshot, database, system, moment, recovering = t.cast("tuple[str, str, str, str, bool]", row)
+        timeline = _timeline(connection, deadline)
         tables = database_facts.contents(connection, compare="rows", deadline=deadline)
         objects = _large_objects(connection)
         tables.extend(database_facts.contents(connection, compare="rows", deadline=deadline, only=objects))
         sequences = database_facts.sequences(connection, deadline=deadline)
+    if not recovering:  # what a standby has, its primary has flushed
+        Cluster(connection, deadline=deadline).flush_log()
     return {
         "snapshot": snapshot,
         "database": database,
         "system_identifier": system,
+        "timeline": timeline,
         "at": moment,
         "tables": [{"schema": one["schema"], "name": one["name"], "rows": one["rows"]} for one in tables],
         "sequences": [
@@ -88,7 +95,7 @@ def assess(
     deadline: Deadline,
     now: datetime.datetime,
 ) -> dict[str, t.Any]:
-    """Compare the connection's database with ``since`` (snapshot, at, system_identifier, and tables or None).
+    """Compare the connection's database with ``since`` (snapshot, at, system_identifier, timeline, and tables or None).
 
     ``own_rows`` are rows that the release itself wrote: table, column, values. They are counted apart.
     """
@@ -171,11 +178,22 @@ def _why_unknown(connection: psycopg.Connection[t.Any], since: t.Mapping[str, t.
     )[0]
     if since.get("system_identifier") not in (None, row[0]):
         return "the snapshot was taken on another server"
+    before = since.get("timeline")  # what was taken earlier than that was written down has none
+    now = _timeline(connection, deadline)
+    if before is not None and str(before) != str(now):
+        return (
+            f"the snapshot was taken on timeline {before}, and the server is on {now}: a promotion or a recovery lies between, and what"
+            " was lost by it is not told apart from what was written since"
+        )
     if row[1] < newest:
         return "the server's transaction ids are behind the snapshot: it was rebuilt since"
     if row[1] - newest >= 1 << 31:
         return "more than two thousand million transactions lie between"
     return None
+
+
+def _timeline(connection: psycopg.Connection[t.Any], deadline: Deadline) -> int:
+    return int(postgres.value(connection, f"select {TIMELINE}", doing="Reading the timeline", deadline=deadline))
 
 
 def _large_objects(connection: psycopg.Connection[t.Any]) -> list[database_facts.Table]:

@@ -13,9 +13,11 @@ import json
 import re
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Denied
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -86,6 +88,7 @@ def contents(
 ) -> list[dict[str, t.Any]]:
     """Per table its rows and, with ``compare="content"``, the hash of its contents, in the connection's snapshot."""
     sql = require("psycopg").sql
+    Cluster(connection, deadline=deadline).stay_connected()
     described = []
     wanted = tables(connection, deadline=deadline) if only is None else list(only)
     empty = set(empty_on_a_standby(connection, deadline=deadline))
@@ -116,6 +119,35 @@ def large_objects(connection: psycopg.Connection[t.Any], *, deadline: Deadline) 
         deadline=deadline,
     )
     return int(counted)
+
+
+#: Before PostgreSQL 18 there is no has_largeobject_privilege. Each of them asks what inv_open does.
+_UNREADABLE_OBJECTS = """
+select pg_catalog.count(*), pg_catalog.min(l.oid::bigint), pg_catalog.quote_ident(current_user)
+from pg_catalog.pg_largeobject_metadata l
+where not (select rolsuper from pg_catalog.pg_roles where rolname = current_user)
+  and pg_catalog.current_setting('lo_compat_privileges') = 'off'
+  and not exists (
+      select from pg_catalog.aclexplode(coalesce(l.lomacl, pg_catalog.acldefault('L', l.lomowner))) a
+      where a.privilege_type = 'SELECT' and (a.grantee = 0 or pg_catalog.pg_has_role(a.grantee, 'USAGE')))
+"""
+_UNREADABLE_OBJECTS_18 = """
+select pg_catalog.count(*), pg_catalog.min(l.oid::bigint), pg_catalog.quote_ident(current_user)
+from pg_catalog.pg_largeobject_metadata l where not pg_catalog.has_largeobject_privilege(l.oid, 'SELECT')
+"""
+
+
+def require_readable_objects(connection: psycopg.Connection[t.Any], database: str, *, deadline: Deadline) -> None:
+    """Raise Denied, naming the first one, where the login may not read large objects, which pg_read_all_data does not cover."""
+    query = _UNREADABLE_OBJECTS_18 if connection.info.server_version >= 180000 else _UNREADABLE_OBJECTS
+    found = postgres.rows(connection, query, doing="Asking for our rights on large objects", deadline=deadline)
+    count, first, login = found[0]
+    if count:
+        raise Denied(
+            f"The login cannot read {count} large objects of {database}, of which {first} is the first.",
+            remedy=f"pg_read_all_data does not cover them: GRANT SELECT ON LARGE OBJECT {first} TO {login}, and so each of them, "
+            "or make the login a member of their owners.",
+        )
 
 
 def sequences(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[dict[str, t.Any]]:
@@ -217,17 +249,40 @@ def properties(connection: psycopg.Connection[t.Any], name: str, *, deadline: De
 
 
 def replication(connection: psycopg.Connection[t.Any], name: str, *, deadline: Deadline) -> list[dict[str, t.Any]]:
-    """The logical slots and the subscriptions of a database: they are tied to it itself, and no archive has them."""
+    """The logical slots and the subscriptions of a database: they are tied to it itself, and no archive has them.
+
+    Of each what is needed to make it anew: whether a slot is ``active`` and ``confirmed_flush_lsn``, whether a subscription is
+    ``enabled`` and which ``slot_name`` it reads from.
+    """
     found = postgres.rows(
         connection,
-        "select 'slot', s.slot_name::text, s.plugin::text from pg_catalog.pg_replication_slots s where s.database = %s"
-        " union all select 'subscription', s.subname::text, pg_catalog.array_to_string(s.subpublications, ', ')"
+        "select 'slot', s.slot_name::text, s.plugin::text, s.active, s.confirmed_flush_lsn::text"
+        " from pg_catalog.pg_replication_slots s where s.database = %s"
+        " union all select 'subscription', s.subname::text, pg_catalog.array_to_string(s.subpublications, ', '),"
+        " s.subenabled, s.subslotname::text"
         " from pg_catalog.pg_subscription s join pg_catalog.pg_database d on d.oid = s.subdbid where d.datname = %s order by 1, 2",
         (name, name),
         doing=f"Listing the replication slots and subscriptions of {name}",
         deadline=deadline,
     )
-    return [{"kind": kind, "name": identity, "of": of} for kind, identity, of in found]
+    state = {"slot": ("active", "confirmed_flush_lsn"), "subscription": ("enabled", "slot_name")}
+    return [
+        {"kind": kind, "name": identity, "of": of, **dict(zip(state[kind], stands))}
+        for kind, identity, of, *stands in found
+    ]
+
+
+def told_replication(found: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """The first slots and subscriptions, for a message, each with its state."""
+    some = []
+    for one in found[:5]:
+        if one["kind"] == "slot":
+            state = f"{'active' if one['active'] else 'not active'}, confirmed up to {one['confirmed_flush_lsn'] or 'nothing'}"
+        else:
+            slot = "without a slot" if one["slot_name"] is None else f"slot {one['slot_name']}"
+            state = f"{'enabled' if one['enabled'] else 'disabled'}, {slot}"
+        some.append(f"{one['kind']} {one['name']} ({one['of']}; {state})")
+    return ", ".join(some)
 
 
 #: GUC_LIST_QUOTE in PostgreSQL's source: their stored value is a list of quoted names, not one string.

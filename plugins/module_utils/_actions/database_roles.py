@@ -1,16 +1,18 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles that a database needs, as SQL: pg_dump names them and does not make them.
+"""The roles that a database needs, as SQL: pg_dump names them and does not make them. And its tablespaces, as a comment.
 
-They are its owner, the owners and grantees of what is in it, those that policies and settings of it name, and the roles that
-any of these is a member of. Passwords are not among what may be read, and the server's own roles are everywhere.
+The roles are its owner, the owners and grantees of what is in it, those that policies and settings of it name, and the roles
+that any of these is a member of. Passwords are not among what may be read, and the server's own roles are everywhere. Tablespaces
+are directories, which only who knows the other server can choose.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest
@@ -56,6 +58,13 @@ select r.rolname::text, s.setconfig from pg_catalog.pg_db_role_setting s
 join pg_catalog.pg_roles r on r.oid = s.setrole join pg_catalog.pg_database d on d.oid = s.setdatabase
 where d.datname = pg_catalog.current_database() order by 1
 """
+_TABLESPACES = """
+select s.spcname::text, pg_catalog.pg_get_userbyid(s.spcowner)::text, pg_catalog.pg_tablespace_location(s.oid), s.spcoptions
+from pg_catalog.pg_tablespace s where s.spcname !~ '^pg_' and (
+    s.oid = (select dattablespace from pg_catalog.pg_database where datname = pg_catalog.current_database())
+    or s.oid in (select reltablespace from pg_catalog.pg_class))
+order by 1
+"""
 _ATTRIBUTES = (
     ("rolsuper", "SUPERUSER"),
     ("rolinherit", "INHERIT"),
@@ -82,11 +91,24 @@ def require_intact(place: Destination, name: str, made: manifest.Manifest, *, id
         age.opened(body, identities, what=place.url(beside))
 
 
-def script(connection: psycopg.Connection[t.Any], database: str, *, deadline: Deadline) -> tuple[list[str], bytes]:
+def tablespaces(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[dict[str, t.Any]]:
+    """Those that the connection's database, its tables and its indexes lie in, but the server's own."""
+    found = postgres.rows(connection, _TABLESPACES, doing="Reading the tablespaces", deadline=deadline)
+    names = ("name", "owner", "location", "options")
+    return [{**dict(zip(names, row)), "options": list(row[3] or ())} for row in found]
+
+
+def script(
+    connection: psycopg.Connection[t.Any],
+    database: str,
+    *,
+    deadline: Deadline,
+    lies_in: t.Sequence[t.Mapping[str, t.Any]] = (),
+) -> tuple[list[str], bytes]:
     """The names of the roles that the connection's database needs, and the SQL that makes those that are not there.
 
     A role that is there is left as it is; what it is a member of is granted. ``database``: the name that it will be restored
-    under, for the settings of roles in it, which are made only once it is there.
+    under, for the settings of roles in it, which are made only once it is there. ``lies_in``: its tablespaces, told as a comment.
     """
 
     def rows(query: str, parameters: t.Any, doing: str) -> list[t.Any]:
@@ -99,6 +121,12 @@ def script(connection: psycopg.Connection[t.Any], database: str, *, deadline: De
         f"-- The roles that database {json.dumps(database)} needs, without passwords. A role that is there is left as it is.\n"
         "-- Before pg_restore, and again after it for their settings: psql -X -v ON_ERROR_STOP=1 -f <this file> postgres\n"
     ]
+    if lies_in:
+        parts.append(
+            "-- The tablespaces that it lies in. Of those that are to be there, make the directory, owned by the server's user and empty,\n"
+            "-- and run the line as a superuser, after the roles; without them: pg_restore --no-tablespaces.\n"
+        )
+    parts += [_commented(_tablespace(connection, one)) for one in lies_in]
     parts += [_made(connection, role, comment, until) for role, comment, until in roles]
     granted: dict[tuple[str, str], list[dict[str, t.Any]]] = {}
     for member, role, options in rows(_MEMBERS, (names,), "Reading what the roles are members of"):
@@ -112,6 +140,24 @@ def script(connection: psycopg.Connection[t.Any], database: str, *, deadline: De
 
 def _composed(connection: psycopg.Connection[t.Any], statement: str, **parts: t.Any) -> str:
     return str(require("psycopg").sql.SQL(statement).format(**parts).as_string(connection))
+
+
+def _commented(statement: str) -> str:
+    """Every line of it, since a name may hold a line break, at which a comment ends."""
+    return "".join(f"-- {line}\n" for line in re.split(r"[\r\n]", f"{statement};"))
+
+
+def _tablespace(connection: psycopg.Connection[t.Any], one: t.Mapping[str, t.Any]) -> str:
+    sql = require("psycopg").sql
+    text = _composed(
+        connection,
+        "CREATE TABLESPACE {name} OWNER {owner} LOCATION {location}",
+        name=sql.Identifier(one["name"]),
+        owner=sql.Identifier(one["owner"]),
+        location=sql.Literal(one["location"]),
+    )
+    options = [option.partition("=") for option in one["options"]]
+    return text + (f" WITH ({', '.join(f'{name} = {value}' for name, _equals, value in options)})" if options else "")
 
 
 def _block(condition: str, statements: t.Sequence[str]) -> str:

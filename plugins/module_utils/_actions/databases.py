@@ -153,6 +153,20 @@ POSITION = (
     " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 )
 
+#: The server's timeline, as a column: another one after each promotion, and after each recovery to a point in time. A standby may
+#: tell the one before for a while.
+TIMELINE = (
+    "(case when pg_catalog.pg_is_in_recovery() then (select timeline_id from pg_catalog.pg_control_checkpoint())"
+    "  else ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int end)"
+)
+
+#: What ends a session whatever it is at, and the version that brought it. A login or a database may have been given any of them.
+_SESSION_LIMITS = (
+    ("idle_in_transaction_session_timeout", 90600),
+    ("idle_session_timeout", 140000),
+    ("transaction_timeout", 170000),
+)
+
 _SELECT = """
 select d.oid::bigint, d.datname, pg_catalog.pg_get_userbyid(d.datdba), d.datallowconn,
        pg_catalog.shobj_description(d.oid, 'pg_database'),
@@ -211,10 +225,11 @@ class Cluster:
         self.rows(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)), None, doing)
 
     def stay_connected(self) -> None:
-        """Idle while a program works, we would be ended by the server's limit, and our locks with us."""
-        if self.connection.info.server_version >= 140000:
-            statement = "select pg_catalog.set_config('idle_session_timeout', '0', false)"
-            self.rows(statement, None, "Asking to stay connected")
+        """Idle while a program works, or in one long transaction, we would be ended by the server's limits, and our locks with us."""
+        for setting, since in _SESSION_LIMITS:
+            if self.connection.info.server_version >= since:
+                statement = "select pg_catalog.set_config(%s, '0', false)"
+                self.rows(statement, (setting,), "Asking to stay connected")
 
     def find(self, name: str) -> Database | None:
         """The database of exactly this name."""
@@ -406,6 +421,16 @@ class Cluster:
             with contextlib.suppress(Unreachable):  # the lock ended with its session
                 if not self.connection.closed:
                     self.rows("select pg_catalog.pg_advisory_unlock(%s)", (key,), f"Unlocking {name}")
+
+    def flush_log(self) -> None:
+        """After this no crash undoes what was committed so far, nor gives the transaction ids of it again.
+
+        A commit without synchronous_commit stays in memory for a while; a small one of ours that does not takes it along. ``local``,
+        since one that waits for standbys would wait for those that are down.
+        """
+        with self.together("Flushing the log"):
+            self.rows("set local synchronous_commit = local", None, "Flushing the log")
+            self.rows("select pg_catalog.pg_logical_emit_message(true, 'opsready', '')", None, "Flushing the log")
 
     @contextlib.contextmanager
     def together(self, doing: str) -> t.Iterator[None]:

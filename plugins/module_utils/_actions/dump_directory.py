@@ -54,6 +54,11 @@ def require_jobs(jobs: int, wanted: str) -> None:
         )
 
 
+def most_of(compression: str) -> int:
+    """How many times the size of the database a dump may have."""
+    return _UNCOMPRESSED if compression == "none" else 1
+
+
 def room_for(
     place: Destination, room: Room, *, size_bytes: int, compression: str, is_encrypted: bool
 ) -> dict[str, t.Any] | None:
@@ -64,7 +69,7 @@ def room_for(
     if stays(place, is_encrypted=is_encrypted):
         return None
     return room.require(
-        size_bytes * (_UNCOMPRESSED if compression == "none" else 1),
+        size_bytes * most_of(compression),
         what="A directory that is encrypted" if is_encrypted else "A directory that goes to an object store",
         instead=", or take format: custom, which needs none",
     )

@@ -37,6 +37,8 @@ CONTENTS = "toc.dat"
 LARGEST_BYTES = 64 << 20
 #: Properties of a database that may hold what is nobody's to read; of an encrypted backup they are encrypted too.
 SEALED = ("settings", "comment")
+#: What can be granted on a database.
+GRANTED = ("CREATE", "TEMPORARY", "CONNECT")
 #: Verification levels, weakest first.
 LEVELS = ("head", "archive", "restore")
 
@@ -63,6 +65,9 @@ class Manifest:
     release: str | None
     programs: t.Mapping[str, t.Any]
     seconds: t.Mapping[str, float]
+    #: The schema without its publications, which a restore by who is no superuser leaves out. Manifests of before have neither.
+    unpublished_schema_sha256: str | None = None
+    only_superusers_make: t.Sequence[t.Mapping[str, t.Any]] | None = None
 
     @property
     def rows(self) -> int:
@@ -90,7 +95,9 @@ class Manifest:
         _require(
             isinstance(found, dict) and set(found) == set(SEALED), "its encrypted properties are unreadable", where
         )
-        return {**self.properties, **found}
+        whole = {**self.properties, **found}
+        _require_properties(whole, SEALED, where)
+        return whole
 
     def age_seconds(self, now: datetime.datetime) -> float:
         return (now - parse_utc(self.created)).total_seconds()
@@ -136,22 +143,47 @@ def parse(body: bytes, *, where: str) -> Manifest:
         "t.Mapping[str, t.Any]": (dict,),
         "t.Mapping[str, float]": (dict,),
         "t.Sequence[t.Mapping[str, t.Any]]": (list,),
+        "t.Sequence[t.Mapping[str, t.Any]] | None": (list, type(None)),
         "t.Sequence[str] | None": (list, type(None)),
         "str | None": (str, type(None)),
     }
     values: dict[str, t.Any] = {}
     for field in dataclasses.fields(Manifest):
+        if field.name not in found and field.default is not dataclasses.MISSING:
+            continue
         _require(field.name in found, f"{field.name} is missing", where)
         value = found[field.name]
         good = isinstance(value, kinds[str(field.type)]) and not isinstance(value, bool)
         _require(good, f"{field.name} is not what it should be", where)
         values[field.name] = value
     _require_parts(values, where)
-    return Manifest(**values)
+    made = Manifest(**values)
+    try:
+        made.body()
+    except UnicodeEncodeError:
+        _require(False, "it holds half a surrogate pair", where)
+    return made
+
+
+def _is_number(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_count(value: t.Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return _is_number(value) and value >= 0
+
+
+def _is_text(value: t.Any) -> bool:
+    """PostgreSQL has no name and no text with a NUL in it."""
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_text_or_none(value: t.Any) -> bool:
+    return value is None or _is_text(value)
+
+
+def _are_dicts(value: t.Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _is_file_name(value: t.Any) -> bool:
@@ -178,22 +210,88 @@ def _require_parts(values: t.Mapping[str, t.Any], where: str) -> None:
             parse_utc(values[moment]).astimezone(datetime.timezone.utc)
     except (ValueError, OverflowError):
         _require(False, "its times are unreadable", where)
+    _require(_is_text(values["database"]), "its database has no name", where)
+    _require_server(values["server"], where)
+    sealed = () if archive.get("encryption") is None else SEALED
+    _require_properties(values["properties"], [name for name in _NEEDED if name not in sealed], where)
+    is_timed = isinstance(verified.get("seconds"), (int, float)) and not isinstance(verified["seconds"], bool)
+    _require(is_timed or verified.get("ok") is not True, "verified.seconds is no number", where)
+    _require(all(_is_text(one) for one in values["revision"] or ()), "revision is unreadable", where)
     for table in values["tables"]:
         good = (
             isinstance(table, dict)
-            and isinstance(table.get("schema"), str)
-            and isinstance(table.get("name"), str)
+            and _is_text(table.get("schema"))
+            and _is_text(table.get("name"))
             and _is_count(table.get("rows"))
-            and isinstance(table.get("content"), (str, type(None)))
+            and "content" in table
+            and isinstance(table["content"], (str, type(None)))
         )
         _require(good, "a table of it is unreadable", where)
     for sequence in values["sequences"]:
         good = (
             isinstance(sequence, dict)
-            and {"schema", "name", "last_value", "increment", "min", "max", "cache", "cycles"} <= set(sequence)
-            and isinstance(sequence["last_value"], (int, type(None)))
+            and _is_text(sequence.get("schema"))
+            and _is_text(sequence.get("name"))
+            and "last_value" in sequence
+            and (sequence["last_value"] is None or _is_number(sequence["last_value"]))
+            and all(_is_number(sequence.get(key)) for key in ("increment", "min", "max", "cache"))
+            and isinstance(sequence.get("cycles"), bool)
         )
         _require(good, "a sequence of it is unreadable", where)
+    for one in values.get("only_superusers_make") or ():
+        good = isinstance(one, dict) and isinstance(one.get("kind"), str) and _is_text(one.get("name"))
+        _require(good, "only_superusers_make is unreadable", where)
+
+
+def _require_server(server: t.Mapping[str, t.Any], where: str) -> None:
+    """``timeline`` came later."""
+    _require(_is_count(server.get("version_num")), "server.version_num is unreadable", where)
+    _require(_is_text_or_none(server.get("system_identifier")), "server.system_identifier is unreadable", where)
+    for name in ("timeline", "database_bytes"):
+        _require(server.get(name) is None or _is_count(server[name]), f"server.{name} is unreadable", where)
+
+
+def _is_grant(one: t.Mapping[str, t.Any]) -> bool:
+    return (
+        {"grantor", "grantee"} <= set(one)
+        and _is_text_or_none(one["grantor"])
+        and _is_text_or_none(one["grantee"])
+        and one.get("privilege") in GRANTED
+        and isinstance(one.get("grantable"), bool)
+    )
+
+
+def _is_setting(one: t.Mapping[str, t.Any]) -> bool:
+    values = one.get("values")
+    return "role" in one and _is_text_or_none(one["role"]) and isinstance(values, list) and all(map(_is_text, values))
+
+
+def _is_label(one: t.Mapping[str, t.Any]) -> bool:
+    return _is_text(one.get("provider")) and _is_text(one.get("label"))
+
+
+#: What each property of a database is.
+_PROPERTIES: dict[str, t.Callable[[t.Any], bool]] = {
+    **dict.fromkeys(
+        ("encoding", "collate", "ctype", "locale_provider", "locale", "icu_rules", "tablespace", "comment"),
+        _is_text_or_none,
+    ),
+    "owner": _is_text,
+    "connection_limit": _is_number,
+    "is_template": lambda value: value is None or isinstance(value, bool),
+    "grants": lambda value: value is None or (_are_dicts(value) and all(map(_is_grant, value))),
+    "settings": lambda value: _are_dicts(value) and all(map(_is_setting, value)),
+    "security_labels": lambda value: _are_dicts(value) and all(map(_is_label, value)),
+}
+#: Those that a database is given, and that a manifest has always had.
+_NEEDED = ("owner", "connection_limit", "grants", "settings")
+
+
+def _require_properties(properties: t.Mapping[str, t.Any], needed: t.Iterable[str], where: str) -> None:
+    for name in needed:
+        _require(name in properties, f"properties.{name} is missing", where)
+    for name, is_good in _PROPERTIES.items():
+        _require(name not in properties or is_good(properties[name]), f"properties.{name} is unreadable", where)
 
 
 def _require_files(archive: t.Mapping[str, t.Any], where: str) -> None:

@@ -26,19 +26,24 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     age,
     amcheck,
     backup_proof,
+    capacity,
     database_facts,
     database_roles,
     dump_directory,
     manifest,
+    only_superusers,
     pg_programs,
     remains,
     retention,
+    standby_source,
     standbys,
+    upload_memory,
     work_directory,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
     POSITION,
+    TIMELINE,
     Cluster,
     Mark,
     cluster_of,
@@ -96,6 +101,7 @@ ARGUMENT_SPEC: Spec = compose(
         "jobs": {"type": "int", "default": 1},
         "work_dir": {"type": "path"},
         "compression": {"type": "str", "choices": ["auto", *pg_programs.COMPRESSIONS], "default": "auto"},
+        "compression_level": {"type": "int"},
         "encryption": {"type": "dict", "options": age.SPEC},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
         "verify": {"type": "str", "choices": list(manifest.LEVELS), "default": "restore"},
@@ -103,6 +109,7 @@ ARGUMENT_SPEC: Spec = compose(
         "verify_password": {"type": "str", "no_log": True},
         "amcheck": {"type": "bool", "default": False},
         "verify_sql": {"type": "list", "elements": "dict", "default": [], "options": backup_proof.ASSERTION},
+        "after_lsn": {"type": "str"},
         "max_age": {"type": "float"},
         "keep": {"type": "dict", "options": retention.SPEC},
         "revision_table": {"type": "str", "default": "alembic_version"},
@@ -135,6 +142,8 @@ class Source:
     in_recovery: bool
     size_bytes: int
     properties: t.Mapping[str, t.Any]
+    #: The id of the fence that it shows.
+    fenced_by: str | None = None
 
 
 def body(context: Context) -> dict[str, t.Any]:
@@ -148,6 +157,8 @@ def body(context: Context) -> dict[str, t.Any]:
         if params[option]:
             backup_proof.require_restore(params["verify"], for_option=option)
     dump_directory.require_jobs(params["jobs"], params["format"])
+    pg_programs.require_level(params["compression_level"], params["compression"])
+    standby_source.require_lsn(params["after_lsn"])
     if params["keep"] is not None:
         retention.require_rules(params["keep"])
     encryption = age.Encryption.of(params["encryption"], is_read_back=params["verify"] != "head")
@@ -210,6 +221,7 @@ def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline:
             f"The login cannot read {len(unreadable)} tables or sequences of {database}: {some}.",
             remedy="Grant it pg_read_all_data, or use a login that may read them.",
         )
+    database_facts.require_readable_objects(connection, database, deadline=deadline)
     protected = postgres.rows(
         connection,
         "select n.nspname, c.relname from pg_catalog.pg_class c"
@@ -240,6 +252,7 @@ def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline:
         in_recovery=bool(in_recovery),
         size_bytes=int(size),
         properties=properties,
+        fenced_by=None if mark is None else mark.identity,
     )
 
 
@@ -332,10 +345,16 @@ class Backup:
         self.stored: list[tuple[str, Stored]] = []
         self.exit_codes: dict[str, int] = {}
         self.compression: str | None = None
+        #: What is tied to the database itself, so that no archive has it.
+        self.replication: list[dict[str, t.Any]] = []
+        #: What the database lies in beside the server's own directory.
+        self.tablespaces: list[dict[str, t.Any]] = []
 
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
         params = self.params
         programs = pg_programs.chosen(params["pg_bindir"], self.source.version_num, deadline=self.deadline)
+        if self.source.in_recovery:
+            self._require_fit_standby()
         empty = database_facts.empty_on_a_standby(self.connection, deadline=self.deadline)
         if empty:
             self.warn(
@@ -344,8 +363,14 @@ class Backup:
         if params["amcheck"]:
             with self._proving_cluster() as cluster:
                 amcheck.require_possible(cluster, programs)
+        needed = only_superusers.found(self.connection, deadline=self.deadline) if params["verify"] == "restore" else []
+        if needed:
+            with self._proving_cluster() as cluster:
+                backup_proof.require_event_triggers(cluster, needed, database=self.source.database)
         backup_proof.require_askable(self.connection, params["verify_sql"], deadline=self.deadline)
-        method, argument = pg_programs.compression_argument(programs, params["compression"], deadline=self.deadline)
+        method, argument = pg_programs.compression_argument(
+            programs, params["compression"], deadline=self.deadline, level=params["compression_level"]
+        )
         if params["max_age"] is not None:
             recent = fresh_enough(
                 manifest.listed(self.place, self.source.known_as),
@@ -358,12 +383,15 @@ class Backup:
                 return self._result(recent.url, recent.manifest, changed=False)
         known = self.place.preflight()
         work = self._room_for_it(method)
+        memory = self._memory_bytes(method)
+        room = self._server_room()
         free = known.get("free_bytes")
         if free is not None and free < self.source.size_bytes:
             self.warn(
                 f"{params['destination']} has {free} bytes free, and {self.source.database} has "
                 f"{self.source.size_bytes}: it fits only if it compresses well."
             )
+        self.replication = database_facts.replication(self.connection, self.source.database, deadline=self.deadline)
         plan = {
             "database": self.source.database,
             "database_bytes": self.source.size_bytes,
@@ -372,12 +400,14 @@ class Backup:
             "format": params["format"],
             "jobs": params["jobs"],
             "work_dir": work,
+            "memory_bytes": memory,
+            "room": room,
             "compression": method,
             "encryption": None if self.encryption is None else self.encryption.told(),
             "age": None if self.encryption is None else shutil.which("age"),
             "verify": params["verify"],
             "destination": known,
-            "replication": database_facts.replication(self.connection, self.source.database, deadline=self.deadline),
+            "replication": self.replication,
             "standbys": standbys.streaming(self.connection, deadline=self.deadline),
         }
         if check_mode:
@@ -401,6 +431,21 @@ class Backup:
         except Ended as problem:  # the backup is made, and whoever ended us should know
             problem.known.update(result)
             raise
+
+    def _require_fit_standby(self) -> None:
+        standby_source.require_past_the_fence(
+            self.connection,
+            self.source.database,
+            after_lsn=self.params["after_lsn"],
+            release=self.release,
+            fenced_by=self.source.fenced_by,
+            deadline=self.deadline,
+        )
+        if standby_source.cancels_long_dumps(self.connection, deadline=self.deadline):
+            self.warn(
+                f"The server of {self.source.database} is a standby with hot_standby_feedback = off: what its primary clears away may "
+                "cancel a long dump. Set it to on there, or raise max_standby_streaming_delay."
+            )
 
     def _proving_cluster(self) -> t.ContextManager[Cluster]:
         """The server of the scratch database."""
@@ -430,6 +475,61 @@ class Backup:
             is_encrypted=self.encryption is not None,
         )
 
+    def _memory_bytes(self, compression: str) -> int | None:
+        """What the upload will take at most, with a warning where that is much."""
+        size = self.source.size_bytes
+        needed = upload_memory.memory_bytes(
+            self.place,
+            dump_bytes=size * dump_directory.most_of(compression),
+            estimated_bytes=size,
+            jobs=self.params["jobs"],
+        )
+        if needed is not None and needed > upload_memory.MUCH_MEMORY:
+            self.warn(
+                f"The upload of {self.source.database} ({size} bytes) to {self.params['destination']} may take {needed} bytes of "
+                "memory: an object has 10,000 parts, and so many of them are in memory at once. Fewer jobs take less."
+            )
+        return needed
+
+    def _server_room(self) -> dict[str, t.Any]:
+        """What the proof, and a template copy, will need on the server, and what it has. Raises Refused."""
+        size = self.source.size_bytes
+        if self.params["verify"] != "restore":
+            seen = capacity.server_room(Cluster(self.connection, deadline=self.deadline))
+            return {"copy_bytes": size, "scratch_bytes": None, "wal_bytes": None, "server": seen}
+        with self._proving_cluster() as cluster:
+            seen = capacity.server_room(cluster)
+            freed = 0 if seen["free_bytes"] is None else self._left_bytes(cluster)
+        needed = self._scratch_bytes()
+        if not capacity.lies_elsewhere(Cluster(self.connection, deadline=self.deadline), self.source.database):
+            capacity.require_room(
+                seen,
+                needed - freed,
+                what=f"The scratch database that proves the backup of {self.source.database}",
+                remedy="Name a server with more room as verify_dsn, or take verify: archive, which needs none.",
+            )
+        wal = needed if seen["writes_wal"] else 0
+        return {"copy_bytes": size, "scratch_bytes": needed, "wal_bytes": wal, "server": seen}
+
+    def _left_bytes(self, cluster: Cluster) -> int:
+        """What the scratch databases that killed proofs left take, and the next proof drops."""
+        left = [one for one in remains.databases(cluster, self.source.known_as, identity=None) if one.kind == "scratch"]
+        return sum(
+            one.database.size_bytes or 0
+            for one in left
+            if one.database is not None and remains.drop(cluster, one, check_mode=True) is None
+        )
+
+    def _scratch_bytes(self) -> int:
+        """What the last proof took, now that the database has grown: less than the database itself, which has dead rows."""
+        size = self.source.size_bytes
+        with contextlib.suppress(GoliveError):
+            last = self._last()
+            before, restored = (None, None) if last is None else _bytes_of(last)
+            if before and restored:
+                return restored * size // before
+        return size
+
     def _result(self, url: str, made: manifest.Manifest, *, changed: bool) -> dict[str, t.Any]:
         proof = made.verified
         megabytes = int(made.archive["size"]) / 1e6
@@ -448,6 +548,7 @@ class Backup:
                 "server_side_encryption": made.archive.get("server_side_encryption"),
                 "lock": made.archive.get("lock"),
                 "programs": dict(made.programs),
+                "tablespaces": made.server.get("tablespaces"),
             },
             "verified": dict(proof),
             "seconds": dict(made.seconds),
@@ -500,19 +601,37 @@ class Backup:
                 return True
         return False
 
+    def _going(self, proven: t.Mapping[str, manifest.Listed], made: str, at: datetime.datetime) -> list[str]:
+        """Which of the proven ones no rule keeps beside the one that was, or would be, ``made`` then. Raises UnexpectedAnswer."""
+        others = {name: t.cast(manifest.Manifest, one.manifest) for name, one in proven.items() if name != made}
+        moments = {made: at, **{name: parse_utc(one.created) for name, one in others.items()}}
+        newest = max(moments, key=lambda name: (moments[name], name))
+        if newest != made:
+            raise UnexpectedAnswer(f"{self.place.url(newest)} claims to be newer than the backup made now.")
+        levels = {made: self.params["verify"], **{name: one.verified["level"] for name, one in others.items()}}
+        proofs = {name: manifest.LEVELS.index(level) for name, level in levels.items()}
+        stays = retention.kept(moments, self.params["keep"], proofs=proofs)
+        return [name for name in sorted(others) if name not in stays and not self._locked(proven[name])]
+
     def _would_prune(self) -> dict[str, t.Any]:
         """As ``_pruned`` would do it after a backup made now, without doing it."""
         proven = self._proven()
-        moments = {name: parse_utc(t.cast(manifest.Manifest, one.manifest).created) for name, one in proven.items()}
-        now = self.deadline.clock.now()
-        stays = retention.kept({**moments, _THE_NEXT: now}, self.params["keep"])
-        urls = {name: one.url for name, one in proven.items()}
-        going = [name for name in sorted(moments) if name not in stays and not self._locked(proven[name])]
-        gone = [urls[name] for name in going]
-        after = [*(urls[name] for name in sorted(moments) if name not in going), "the new one"]
+        going: list[str] = []
+        try:
+            going = self._going(proven, _THE_NEXT, self.deadline.clock.now())
+        except GoliveError as problem:
+            self.warn(f"Old backups would not be removed: {problem}")
+        return self._told_pruned(proven, going, "the new one")
+
+    def _told_pruned(
+        self, proven: t.Mapping[str, manifest.Listed], going: t.Container[str], new: str
+    ) -> dict[str, t.Any]:
+        """``proven`` are those of before."""
+        urls = {name: proven[name].url for name in sorted(proven)}
+        after = [*(url for name, url in urls.items() if name not in going), new]
         return {
-            "pruned": gone,
-            "diff": {"before": "".join(f"{urls[name]}\n" for name in sorted(urls)), "after": "\n".join(after) + "\n"},
+            "pruned": [url for name, url in urls.items() if name in going],
+            "diff": {"before": "".join(f"{url}\n" for url in urls.values()), "after": "\n".join(after) + "\n"},
         }
 
     def _pruned(self, made: str) -> dict[str, t.Any]:
@@ -521,34 +640,33 @@ class Backup:
         The backup that was just made stands whatever happens here, so a problem is a warning.
         """
         removed: list[str] = []
+        proven: dict[str, manifest.Listed] = {}
         try:
             proven = self._proven()
-            moments = {name: parse_utc(t.cast(manifest.Manifest, one.manifest).created) for name, one in proven.items()}
-            newest = max(moments, key=lambda name: (moments[name], name), default=None)
-            if made not in moments:
+            new = proven.get(made)
+            if new is None or new.manifest is None:
                 raise UnexpectedAnswer(f"{self.place.url(made)} is not among the backups that are listed.")
-            if newest != made:
-                raise UnexpectedAnswer(f"{self.place.url(str(newest))} claims to be newer than the backup made now.")
-            stays = retention.kept(moments, self.params["keep"])
-            for name in sorted(set(moments) - set(stays)):
-                if self._locked(proven[name]):
-                    continue
+            for name in self._going(proven, made, parse_utc(new.manifest.created)):
                 old = t.cast(manifest.Manifest, proven[name].manifest)
                 with uninterrupted():
                     self.place.remove(name)
-                    removed.append(proven[name].url)
+                    removed.append(name)
                     for part, said in manifest.parts_beside(name, old):
                         with contextlib.suppress(Absent):
                             self.place.remove(part, said.get("version_id"))
         except GoliveError as problem:
             self.warn(f"Old backups were not all removed: {problem}")
-        return {"pruned": removed}
+        proven.pop(made, None)
+        return self._told_pruned(proven, removed, self.place.url(made))
 
     def _make(self, programs: pg_programs.Programs, method: str, argument: str) -> tuple[str, manifest.Manifest]:
         """The manifest's name and the manifest, which is written last: what fails before leaves nothing behind."""
         self.compression = method
         taken = self._taken()
-        names, script = database_roles.script(self.connection, self.source.known_as, deadline=self.deadline)
+        self.tablespaces = database_roles.tablespaces(self.connection, deadline=self.deadline)
+        names, script = database_roles.script(
+            self.connection, self.source.known_as, deadline=self.deadline, lies_in=self.tablespaces
+        )
         encryption = self.encryption
         archive = manifest.archive_name(
             self.source.known_as, parse_utc(taken.created), self.identity, is_encrypted=encryption is not None
@@ -559,6 +677,8 @@ class Backup:
             with self.watch.timed("dump"):
                 stored, seen = self._dump(programs, argument, archive, taken.exported)
             self._end_snapshot()
+            if not self.source.in_recovery:  # else a crash could give transaction ids of the snapshot to others
+                Cluster(self.connection, deadline=self.deadline).flush_log()
             # Settings of roles, and comments, may hold what is nobody's to read.
             roles = self.place.put(beside, script if encryption is None else encryption.body(script))
             for note in (*stored.notes, *roles.notes):
@@ -595,11 +715,11 @@ class Backup:
         """Begin the transaction whose snapshot the dump and the counts share."""
         with postgres.translated("Taking a snapshot", deadline=self.deadline):
             self.connection.execute("begin isolation level repeatable read read only")
-            row = self.connection.execute(f"select pg_catalog.pg_export_snapshot(), {POSITION}").fetchone()
-        exported, snapshot, lsn, created = t.cast("tuple[str, str, str, str]", row)
+            row = self.connection.execute(f"select pg_catalog.pg_export_snapshot(), {POSITION}, {TIMELINE}").fetchone()
+        exported, snapshot, lsn, created, timeline = t.cast("tuple[str, str, str, str, int]", row)
         # Before pg_dump starts: it reads sequences outside the snapshot, at some time of its own, and ahead is right.
         sequences = database_facts.sequences(self.connection, deadline=self.deadline)
-        return Taken(exported, snapshot, lsn, created, sequences)
+        return Taken(exported, snapshot, lsn, created, timeline, sequences)
 
     def _end_snapshot(self) -> None:
         """It holds back the clearing of dead rows as long as it stands; to end it again does nothing."""
@@ -625,7 +745,10 @@ class Backup:
                 "version": self.source.version,
                 "system_identifier": self.source.system_identifier,
                 "in_recovery": self.source.in_recovery,
+                "timeline": taken.timeline,
                 "database_bytes": self.source.size_bytes,
+                "replication": self.replication,
+                "tablespaces": self.tablespaces,
             },
             snapshot=taken.snapshot,
             lsn=taken.lsn,
@@ -648,6 +771,8 @@ class Backup:
                 "exit_codes": dict(self.exit_codes),
             },
             seconds={},
+            unpublished_schema_sha256=seen.unpublished_schema_sha256,
+            only_superusers_make=seen.only_superusers_make,
         )
 
     def _verified(
@@ -771,14 +896,17 @@ class Backup:
 
     def _expected_bytes(self) -> int | None:
         """What the last backup would take, now that the database has grown; None where it was not compressed like this one."""
+        last = self._last()
+        before = 0 if last is None else int(last.server.get("database_bytes") or 0)
+        if last is None or not before or last.archive.get("compression") != self.compression:
+            return None
+        return int(last.archive["size"]) * self.source.size_bytes // before
+
+    def _last(self) -> manifest.Manifest | None:
+        """The manifest of the last backup of this database."""
         below = manifest.folder(self.source.known_as)
         names = [name for name in self.place.names(below) if name.endswith(MANIFEST_SUFFIX)]
-        for name in names[-1:]:
-            last = manifest.load(self.place, name)
-            before = int(last.server["database_bytes"])
-            if before and last.archive["compression"] == self.compression:
-                return int(last.archive["size"]) * self.source.size_bytes // before
-        return None
+        return manifest.load(self.place, names[-1]) if names else None
 
     def _proof(
         self, programs: pg_programs.Programs, archive: str, made: manifest.Manifest, stored: Stored
@@ -812,6 +940,12 @@ class Backup:
         )
 
 
+def _bytes_of(made: manifest.Manifest) -> tuple[int | None, int | None]:
+    """Of the database that was backed up, and of the one that proved it, where the manifest has them."""
+    found = made.server.get("database_bytes"), made.verified.get("database_bytes")
+    return t.cast("tuple[int | None, int | None]", tuple(one if isinstance(one, int) else None for one in found))
+
+
 def _part(name: str, stored: Stored) -> dict[str, t.Any]:
     """What the manifest says of each thing that lies beside it."""
     return {
@@ -828,12 +962,13 @@ def _part(name: str, stored: Stored) -> dict[str, t.Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
-    """The exported snapshot, the server's position in it, when that was (RFC 3339), and the sequences of that time."""
+    """The exported snapshot, the server's position in it, when that was (RFC 3339), its timeline, and the sequences of that time."""
 
     exported: str
     snapshot: str
     lsn: str
     created: str
+    timeline: int
     sequences: list[dict[str, t.Any]]
 
 
@@ -845,6 +980,8 @@ class Seen:
     large_objects: int
     revision: list[str] | None
     schema_sha256: str
+    unpublished_schema_sha256: str
+    only_superusers_make: list[dict[str, str]]
 
 
 class Counting:
@@ -868,6 +1005,7 @@ class Counting:
             dbname=backup.source.database,
             settings=database_facts.PINNED,
         )
+        Cluster(self._connection, deadline=backup.deadline).stay_connected()
         self._thread = threading.Thread(target=self._count, name="opsready-count", daemon=True)
         self._thread.start()
 
@@ -884,14 +1022,12 @@ class Counting:
             connection.execute("begin isolation level repeatable read read only")
             connection.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(self._exported)))
         # The child dies with the thread that started it: this one, which waits for its end.
-        schema = pg_programs.schema_sha256(
-            self._programs,
-            self._backup.params["dsn"],
-            self._backup.params["password"],
-            dbname=self._backup.source.database,
+        schema = self._schema_sha256()
+        published = postgres.value(
+            connection,
+            "select exists (select from pg_catalog.pg_publication)",
+            doing="Looking for publications",
             deadline=deadline,
-            snapshot=self._exported,
-            application_name=self._backup.application_name,
         )
         return Seen(
             tables=database_facts.contents(
@@ -905,6 +1041,20 @@ class Counting:
                 connection, self._backup.params["revision_table"], schema=None, deadline=deadline
             ),
             schema_sha256=schema,
+            unpublished_schema_sha256=self._schema_sha256(publications=False) if published else schema,
+            only_superusers_make=only_superusers.found(connection, deadline=deadline),
+        )
+
+    def _schema_sha256(self, *, publications: bool = True) -> str:
+        return pg_programs.schema_sha256(
+            self._programs,
+            self._backup.params["dsn"],
+            self._backup.params["password"],
+            dbname=self._backup.source.database,
+            deadline=self._backup.deadline,
+            snapshot=self._exported,
+            publications=publications,
+            application_name=self._backup.application_name,
         )
 
     def raise_problem(self) -> None:

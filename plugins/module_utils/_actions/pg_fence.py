@@ -18,7 +18,7 @@ import dataclasses
 import datetime
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import admission
+from ansible_collections.opsready.golive.plugins.module_utils._actions import admission, capacity
 from ansible_collections.opsready.golive.plugins.module_utils._actions.cleanup import uninterrupted
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import (
     Cluster,
@@ -336,6 +336,8 @@ def fence(call: Call, *, copy: bool) -> dict[str, t.Any]:
     cluster.require_no_prepared_transactions(present.name)
     cluster.require_no_subscriptions(present.name)
     cluster.may_alter(present)
+    if copy and seen.before is None:
+        capacity.require_room_for_copy(cluster, present)
     if call.check_mode:
         return {
             "changed": True,
@@ -374,6 +376,7 @@ def _fence(call: Call, present: Database, sessions: list[dict[str, t.Any]], *, c
             cluster.mark(present, "fencing", original=names.live, identity=names.identity)
         with closed(cluster, [as_before]) as ended:
             cluster.require_no_prepared_transactions(present.name)
+            cluster.flush_log()  # what was committed without waiting for the disk lies before the position, too
             position = cluster.position()
             if seen.fenced is None:
                 with cluster.together(f"Renaming {names.live}"):
@@ -433,6 +436,8 @@ def revoke(call: Call, *, copy: bool) -> dict[str, t.Any]:
         return _fenced_result(call, seen, changed=False, sessions=[], copy=_copy_told(seen.copy))
     admission.require_roles(cluster.connection, call.roles, deadline=cluster.deadline)
     cluster.may_alter(present)
+    if copy and seen.before is None:
+        capacity.require_room_for_copy(cluster, present)
     if call.check_mode:
         return {
             "changed": True,
@@ -493,6 +498,7 @@ def _take_connect(call: Call, present: Database) -> None:
 
 
 def _mark_revoked(cluster: Cluster, names: Names, present: Database, taken: t.Mapping[str, t.Any]) -> None:
+    cluster.flush_log()
     note = {"position": cluster.position(), "admission": dict(taken)}
     cluster.mark(present, "revoked", original=names.live, identity=names.identity, note=note)
 

@@ -116,27 +116,45 @@ def chosen(pg_bindir: str | None, server_version: int, *, deadline: Deadline) ->
     )
 
 
-def compression_argument(programs: Programs, wanted: str, *, deadline: Deadline) -> tuple[str, str]:
+def require_level(level: int | None, wanted: str) -> None:
+    """Raises BadInput for a level where there is no method that it is one of, and for one that is none."""
+    if level is None:
+        return
+    if wanted in ("auto", "none"):
+        raise BadInput(
+            f"compression_level is {level}, and compression is {wanted}, which has no levels.",
+            remedy="Name the method as compression: zstd, gzip or lz4; or leave compression_level out.",
+        )
+    if level < 1:
+        raise BadInput(f"compression_level is {level}, expected 1 or more.")
+
+
+def compression_argument(
+    programs: Programs, wanted: str, *, deadline: Deadline, level: int | None = None
+) -> tuple[str, str]:
     """(method, the argument for pg_dump). ``auto`` is the best one that this very binary was built with.
 
     Its gzip is at level 3, which costs half the time of pg_dump's own level 6 for a few percent more room.
     """
     asked = COMPRESSIONS if wanted == "auto" else (wanted,)
     for method in asked:
-        argument = _argument_of(programs, method, is_auto=wanted == "auto")
+        argument = _argument_of(programs, method, 3 if wanted == "auto" and method == "gzip" else level)
         if argument is not None and _binary_can(programs, argument, deadline):
             return method, argument
+    at_level = "" if level is None else f" at level {level}"
     raise BadInput(
-        f"{programs.pg_dump} ({programs.version_text}) cannot compress with {wanted}.",
-        remedy="Use compression: auto, or a pg_dump that was built with it.",
+        f"{programs.pg_dump} ({programs.version_text}) cannot compress with {wanted}{at_level}.",
+        remedy="Use compression: auto, or a pg_dump that was built with it."
+        if level is None
+        else "Use a level that the method has (gzip has 1 to 9), or a pg_dump that was built with the method.",
     )
 
 
-def _argument_of(programs: Programs, method: str, *, is_auto: bool) -> str | None:
+def _argument_of(programs: Programs, method: str, level: int | None) -> str | None:
     if programs.version[0] >= 16:
-        return "--compress=gzip:3" if is_auto and method == "gzip" else f"--compress={method}"
+        return f"--compress={method}" if level is None else f"--compress={method}:{level}"
     # Before 16 there is gzip alone, and a number from 0 (none) to 9.
-    return {"gzip": "--compress=3" if is_auto else "--compress=6", "none": "--compress=0"}.get(method)
+    return {"gzip": f"--compress={level or 6}", "none": "--compress=0"}.get(method)
 
 
 def _binary_can(programs: Programs, argument: str, deadline: Deadline) -> bool:
@@ -147,7 +165,7 @@ def _binary_can(programs: Programs, argument: str, deadline: Deadline) -> bool:
         environment=clean_environment(),
         check=False,
     )
-    return "compression" not in ended.stderr
+    return "compress" not in ended.stderr
 
 
 class Drained:
@@ -228,9 +246,12 @@ def explained(problem: CommandFailed) -> CommandFailed:
     remedies = {
         "server version mismatch": "Install a pg_dump of the server's version, or name its directory as pg_bindir.",
         "permission denied": "The login needs to read every table: grant it pg_read_all_data.",
+        "denied to create event trigger": "Use a superuser's login: nobody else makes event triggers.",
+        "must be superuser": "Use a superuser's login.",
         "row-level security": "The login needs BYPASSRLS to dump tables with row-level security.",
         "lock timeout": "Another session holds a table's lock: end it, or try again.",
         "No space left": "The server's disk is full.",
+        "SET TRANSACTION SNAPSHOT": "The session that held the snapshot was ended, by somebody or by a limit: try again.",
     }
     for phrase, remedy in remedies.items():
         if phrase in problem.stderr:
@@ -330,16 +351,21 @@ def schema_sha256(
     dbname: str,
     deadline: Deadline,
     snapshot: str | None = None,
+    publications: bool = True,
     application_name: str = "opsready",
 ) -> str:
-    """SHA-256 over the sorted lines of ``pg_dump --schema-only``, equal for equal schemas and one pg_dump version."""
+    """SHA-256 over the sorted lines of ``pg_dump --schema-only``, equal for equal schemas and one pg_dump version.
+
+    Without ``publications`` it is that of the same schema restored by who may not make them.
+    """
+    options = () if publications else ("--no-publications",)
     text = schema_text(
         programs,
         dsn,
         password,
         dbname=dbname,
         deadline=deadline,
-        options=() if snapshot is None else (f"--snapshot={snapshot}",),
+        options=options if snapshot is None else (*options, f"--snapshot={snapshot}"),
         application_name=application_name,
     )
     return hash_of_schema(text)

@@ -23,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     database_roles,
     extraction,
     manifest,
+    only_superusers,
     pg_programs,
     remains,
     standbys,
@@ -284,7 +285,7 @@ class Work:
         )
 
     def connect(self, dbname: str) -> psycopg.Connection[t.Any]:
-        return postgres.connect(
+        connection = postgres.connect(
             self.params["dsn"],
             password=self.params["password"],
             deadline=self.deadline,
@@ -292,6 +293,8 @@ class Work:
             dbname=dbname,
             settings=database_facts.PINNED,
         )
+        Cluster(connection, deadline=self.deadline).stay_connected()
+        return connection
 
     def source(self) -> tuple[backup_proof.Archive, str]:
         """The archive asked for, or the newest proven one of the destination; and its manifest's URL."""
@@ -456,6 +459,7 @@ class Work:
                 "at": found.created,
                 "tables": [*found.tables, *data_loss.large_objects_of(found.large_objects)],
                 "system_identifier": found.server.get("system_identifier"),
+                "timeline": found.server.get("timeline"),
             }
         return None
 
@@ -531,7 +535,7 @@ class Work:
         """Slots and subscriptions stay with the database that gives way: who reads or feeds them finds nothing in the new one."""
         self.replication = database_facts.replication(cluster.connection, replaced, deadline=self.deadline)
         if self.replication and self.params["replication"] == "refuse":
-            some = ", ".join(f"{one['kind']} {one['name']} ({one['of']})" for one in self.replication[:5])
+            some = database_facts.told_replication(self.replication)
             raise Refused(
                 f"{replaced} has {len(self.replication)} replication slots or subscriptions, which would stay with it: {some}.",
                 remedy="Say replication: leave when they are to be made anew afterwards, or drop them first.",
@@ -593,6 +597,13 @@ class Work:
         wanted = archive.properties()
         if archive.manifest.verified.get("ok") is not True:
             raise Refused(f"{url} was never proven.", remedy="Prove it first with state verified, or use another one.")
+        only_superusers.require_possible(
+            cluster,
+            archive.manifest.only_superusers_make or (),
+            database=self.database,
+            publications=True,
+            remedy="Restore it with a superuser's login.",
+        )
         if self.check_mode:
             return self._would(seen, f"restore {url} into {seen.names.restoring}", loss)
         programs = self.programs(cluster.connection.info.server_version)
@@ -662,6 +673,8 @@ class Work:
                     deadline=self.deadline,
                     progress=self.progress,
                 )
+                comparison["schema_equal"] = self._schema_equal(cluster, archive.manifest, programs, names.restoring)
+                comparison["equal"] = comparison["equal"] and comparison["schema_equal"] is not False
                 backup_proof.require_equal(comparison, f"What was restored into {names.restoring}")
                 backup_proof.run_assertions(connection, self.params["verify_sql"], deadline=self.deadline)
         except BaseException:
@@ -672,6 +685,21 @@ class Work:
         note = {"sha256": archive.manifest.archive["sha256"]}
         cluster.mark(made, "ready", original=names.database, identity=names.identity, note=note)
         return t.cast(Database, cluster.find(names.restoring))
+
+    def _schema_equal(
+        self, cluster: Cluster, found: manifest.Manifest, programs: pg_programs.Programs, dbname: str
+    ) -> bool | None:
+        return backup_proof.schema_equal(
+            found,
+            programs,
+            cluster,
+            self.params["dsn"],
+            self.params["password"],
+            dbname,
+            self.deadline,
+            with_publications=True,
+            warn=self.warn,
+        )
 
     def _from_copy(self, cluster: Cluster, seen: Seen, loss: dict[str, t.Any] | None) -> dict[str, t.Any]:
         name = str(self.params["copy"])

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which backups stay: the newest of each of so many hours, days, weeks, months and years that have one, as restic's forget.
 
-Only proven backups are counted, kept or removed. One that was not proven, or that cannot be read, is nobody's replacement.
+Only proven backups are counted, kept or removed. One that was not proven, or that cannot be read, is nobody's replacement. Nor is
+one that was proven by its bytes alone one for the last that was restored: whatever the rules say, the newest of those proven best stays.
 """
 
 from __future__ import annotations
@@ -90,8 +91,16 @@ def missing(
     return lacking
 
 
-def kept(moments: t.Mapping[str, datetime.datetime], rules: t.Mapping[str, int]) -> dict[str, list[str]]:
-    """The names that stay, each with the rules that keep it. ``moments``: when each backup was made."""
+def kept(
+    moments: t.Mapping[str, datetime.datetime],
+    rules: t.Mapping[str, int],
+    *,
+    proofs: t.Mapping[str, int] | None = None,
+) -> dict[str, list[str]]:
+    """The names that stay, each with the rules that keep it. ``moments``: when each backup was made.
+
+    ``proofs``: how well each was proven, more is better. The newest of the best stays for its ``proof``.
+    """
     newest_first = sorted(moments, key=lambda name: (moments[name], name), reverse=True)
     reasons: dict[str, list[str]] = {}
     for name in newest_first[: rules["last"]]:
@@ -105,6 +114,10 @@ def kept(moments: t.Mapping[str, datetime.datetime], rules: t.Mapping[str, int])
             if when not in seen:
                 seen.add(when)
                 reasons.setdefault(name, []).append(rule)
+    if proofs:
+        best = max(proofs[name] for name in moments)
+        proven_best = next(name for name in newest_first if proofs[name] == best)
+        reasons.setdefault(proven_best, []).append("proof")
     for name in newest_first:
         if len(reasons) >= rules["min_keep"]:
             break

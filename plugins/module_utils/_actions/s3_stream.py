@@ -47,6 +47,8 @@ SMALLEST_PART = 8 * MIB
 LARGEST_PART = 5 << 30
 LARGEST_OBJECT = 5 << 40
 MOST_PARTS = 10_000
+#: Ten tags of 128 and 256 characters have room in it.
+_TAGS_BYTES = 64 << 10
 #: Parts of one size up to here, as the estimate asks; then they grow, should the estimate have been wrong.
 EVEN_PARTS = 8_000
 UNDER_WAY = 2
@@ -89,6 +91,17 @@ def _crc_text(crc: int) -> str:
     return base64.b64encode(crc.to_bytes(4, "big")).decode()
 
 
+def _ask_for_the_beginning(request: t.Any, **_unused: t.Any) -> None:
+    """There are servers that answer the question for an object's tags with the object, and botocore reads an answer whole."""
+    request.headers["Range"] = f"bytes=0-{_TAGS_BYTES - 1}"
+
+
+def _require_answer(response_dict: t.Mapping[str, t.Any], **_unused: t.Any) -> None:
+    """An object is none. botocore takes it for a server's error and asks again; older versions cannot read it."""
+    if "ETag" in response_dict["headers"] and not response_dict["body"].lstrip().startswith(b"<"):
+        raise s3.NoAnswer("S3 answered with something else.")
+
+
 class Bucket(Destination):
     """A prefix in a bucket."""
 
@@ -113,6 +126,8 @@ class Bucket(Destination):
         self.sends_checksums = (options.get("checksums") or "full_object") == "full_object"
         self.upload = upload or Upload()
         self._cleaning: Bucket | None = None
+        self.client.meta.events.register("before-sign.s3.GetObjectTagging", _ask_for_the_beginning)
+        self.client.meta.events.register("before-parse.s3.GetObjectTagging", _require_answer)
 
     def close(self) -> None:
         self.client.close()
@@ -215,6 +230,15 @@ class Bucket(Destination):
             locked_until=seen.get("ObjectLockRetainUntilDate"),
             legal_hold=seen.get("ObjectLockLegalHoldStatus") == "ON",
         )
+
+    def tags(self, name: str, version_id: str | None = None) -> dict[str, str]:
+        """Raises UnexpectedAnswer where the store answers with something else, such as the object."""
+        request: dict[str, t.Any] = {"Bucket": self.bucket, "Key": self.key(name)}
+        if version_id is not None:
+            request["VersionId"] = version_id
+        with self.translated(f"Reading the tags of {self.url(name)}"):
+            answer = self.client.get_object_tagging(**request)
+        return {one["Key"]: one["Value"] for one in answer.get("TagSet", ())}
 
     def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
         """Where an answer breaks off, the rest is asked for, of the same content."""
@@ -336,6 +360,7 @@ class _S3Writer(Writer):
         self._version: str | None = None
         self._may_have_begun = False
         self._may_exist = False
+        self._is_unguarded = False
         self._parts: list[concurrent.futures.Future[dict[str, t.Any]]] = []
         self._sent: list[int] = []
         #: Those that were not seen to have ended: a slow one may be much older than the newest.
@@ -448,9 +473,7 @@ class _S3Writer(Writer):
             elif "ObjectLockMode" in request:  # what is locked has a checksum, or is refused
                 md5 = hashlib.new("md5", self._filling, usedforsecurity=False)
                 request["ContentMD5"] = base64.b64encode(md5.digest()).decode()
-            if self.bucket.accepts("PutObject", "IfNoneMatch"):
-                request["IfNoneMatch"] = "*"
-            answer = self._made(lambda: self.bucket.client.put_object(**request))
+            answer = self._guarded("PutObject", self.bucket.client.put_object, request)
         else:
             if self._filling:
                 self._send()
@@ -460,14 +483,12 @@ class _S3Writer(Writer):
                 request.update(full, ChecksumType="FULL_OBJECT")
             if self.bucket.accepts("CompleteMultipartUpload", "MpuObjectSize"):
                 request["MpuObjectSize"] = self.digest.size
-            if self.bucket.accepts("CompleteMultipartUpload", "IfNoneMatch"):
-                request["IfNoneMatch"] = "*"
-            answer = self._made(lambda: self.bucket.client.complete_multipart_upload(**request))
+            answer = self._guarded("CompleteMultipartUpload", self.bucket.client.complete_multipart_upload, request)
         self._version = answer.get("VersionId") if self.bucket.keeps_versions else None
         self._end_senders()
         seen = self.bucket.head(self.name, self._version)
         proven_by = self._read_back(seen, full.get("ChecksumCRC32"))
-        notes = (*self._left_over(), *self._require_headers(seen))
+        notes = (*self._unguarded(), *self._left_over(), *self._require_headers(seen))
         self.committed = True
         return self.digest.stored(
             self._version,
@@ -499,17 +520,12 @@ class _S3Writer(Writer):
         return self._require_tags() if upload.tags else ()
 
     def _require_tags(self) -> tuple[str, ...]:
-        request: dict[str, t.Any] = {**self._target}
-        if self._version is not None:
-            request["VersionId"] = self._version
         try:
-            with self.bucket.translated(f"Reading the tags of {self.url}"):
-                answer = self.bucket.client.get_object_tagging(**request)
+            found = self.bucket.tags(self.name, self._version)
         except TimedOut:
             raise
         except GoliveError as problem:
             return (f"Whether {self.url} has its tags is not known: {problem}",)
-        found = {one["Key"]: one["Value"] for one in answer.get("TagSet", ())}
         if found != dict(self.bucket.upload.tags):
             raise UnexpectedAnswer(f"{self.url} has not the {len(self.bucket.upload.tags)} tags that it was sent with.")
         return ()
@@ -527,6 +543,36 @@ class _S3Writer(Writer):
         except GoliveError as problem:
             return (f"An upload of {self.url} that was begun twice may be open still: {problem}",)
         return ()
+
+    def _guarded(
+        self, operation: str, send: t.Callable[..., dict[str, t.Any]], request: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """Send it so that it replaces nothing; to a store that cannot be asked that, when nothing is there to be replaced."""
+        if not self.bucket.accepts(operation, "IfNoneMatch"):
+            return self._made(lambda: send(**request))
+        try:
+            return self._made(lambda: send(**request, IfNoneMatch="*"))
+        except s3.NotImplementedThere:
+            self._may_exist = False
+            self._require_free()
+            self._is_unguarded = True
+            return self._made(lambda: send(**request))
+
+    def _require_free(self) -> None:
+        """Raises AlreadyThere."""
+        with contextlib.suppress(s3.Absent):
+            self.bucket.head(self.name)
+            raise s3.AlreadyThere(
+                f"Writing {self.url}: it exists.", remedy="Another writer took this name; nothing of it was changed."
+            )
+
+    def _unguarded(self) -> tuple[str, ...]:
+        if not self._is_unguarded:
+            return ()
+        return (
+            f"The store cannot be asked to replace nothing (If-None-Match), so it was looked before {self.url} was written: "
+            "another writer in between would not have been noticed.",
+        )
 
     def _made(self, request: t.Callable[[], dict[str, t.Any]]) -> dict[str, t.Any]:
         """Send the request that makes the object exist; when its answer is lost, it may have."""

@@ -145,14 +145,8 @@ def _history(cluster: Cluster) -> tuple[bool, str]:
 
 
 def _flushed(primary: Cluster) -> str:
-    """A position after all that was committed so far, which standbys get without waiting for anybody's next commit.
-
-    A commit without synchronous_commit stays in memory for a while; a small one of ours that does not takes it along. ``local``,
-    since one that waits for standbys would wait for those that are down.
-    """
-    with primary.together("Flushing the log"):
-        primary.rows("set local synchronous_commit = local", None, "Flushing the log")
-        primary.rows("select pg_catalog.pg_logical_emit_message(true, 'opsready', '')", None, "Flushing the log")
+    """A position after all that was committed so far, which standbys get without waiting for anybody's next commit."""
+    primary.flush_log()
     return str(primary.rows("select pg_catalog.pg_current_wal_flush_lsn()::text", None, "Reading the position")[0][0])
 
 

@@ -725,10 +725,10 @@ def _judge_size(newest: Backup, counting: t.Sequence[Backup], params: t.Mapping[
     usual = statistics.median(earlier)
     return holds(
         name,
-        newest.size_bytes >= share * usual,
+        newest.size_bytes > share * usual,
         measured=size_text(newest.size_bytes),
-        expected=f"at least {share * 100:g} % of {size_text(int(usual))}",
-        sentence=f"the newest backup has {size_text(newest.size_bytes)}, less than {share * 100:g} % of the usual "
+        expected=f"more than {share * 100:g} % of {size_text(int(usual))}",
+        sentence=f"the newest backup has {size_text(newest.size_bytes)}, no more than {share * 100:g} % of the usual "
         f"{size_text(int(usual))} (median of the {len(earlier)} before it)",
         remedy="Look at whether data is gone, or a table is left out.",
         level="warn",

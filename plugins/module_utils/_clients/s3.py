@@ -63,6 +63,10 @@ class _LimitPassed(TimedOut):
     """Nothing more is sent; ``translated`` says what was being done."""
 
 
+class NoAnswer(UnexpectedAnswer):
+    """What came back is no answer to what was asked; ``translated`` says what that was."""
+
+
 class _OfRequest(UnexpectedAnswer):
     """``sent_again``: an earlier answer was lost, so what this one says may be what the lost request did."""
 
@@ -75,6 +79,10 @@ class Absent(_OfRequest):
 
 class AlreadyThere(_OfRequest):
     """The object exists, and was not to be overwritten."""
+
+
+class NotImplementedThere(Unreachable):
+    """The store does not know what the request asks for."""
 
 
 class Session:
@@ -182,11 +190,14 @@ def translated(doing: str, *, deadline: Deadline) -> t.Iterator[None]:
     """Turn botocore's errors into ours; ``doing`` begins the sentence ("Writing s3://bucket/key")."""
     require("boto3")
     from botocore import exceptions
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except _LimitPassed:
         raise TimedOut(f"{doing} did not end within {deadline.seconds:g} s.")
+    except (NoAnswer, ResponseParserError):  # the parser's text repeats the answer, which may be an object's content
+        raise UnexpectedAnswer(f"{doing}: S3 answered with what cannot be read as an answer to that.")
     except GoliveError:
         raise
     except exceptions.ClientError as problem:
@@ -224,6 +235,8 @@ def _of_code(problem: t.Any, doing: str) -> GoliveError:
     if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == "412":
         remedy = "Another writer took this name; nothing of it was changed."
         return _told_of(AlreadyThere(sentence, remedy=remedy), metadata)
+    if code == "NotImplemented" or status == "501":
+        return NotImplementedThere(sentence)
     if code in _BUSY or status[:1] == "5":
         return Unreachable(sentence)
     return UnexpectedAnswer(sentence)
@@ -244,6 +257,12 @@ def said(doing: str, answer: t.Mapping[str, t.Any], field: str) -> str:
     if answer.get(field) in (None, ""):
         raise Unreachable(f"{doing}: S3 cannot be reached: its answer broke off, without {field}.")
     return str(answer[field])
+
+
+def region_of(location: t.Mapping[str, t.Any]) -> str:
+    """The region that GetBucketLocation tells: the oldest two have no name, and another one, there."""
+    constraint = str(location.get("LocationConstraint") or "us-east-1")
+    return {"EU": "eu-west-1"}.get(constraint, constraint)
 
 
 def split_url(url: str) -> tuple[str, str]:

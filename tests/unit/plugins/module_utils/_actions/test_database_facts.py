@@ -17,6 +17,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.database_
     readable,
     sequences_behind,
     setting_values,
+    told_replication,
 )
 
 
@@ -100,3 +101,13 @@ def test_the_comment_is_not_among_the_properties_compared() -> None:
 def test_unusual_names_are_quoted() -> None:
     assert readable(("public", "t")) == "public.t"
     assert readable(("Archive", "two words")) == '"Archive"."two words"'
+
+
+def test_slots_and_subscriptions_are_told_with_their_state() -> None:
+    slot = {"kind": "slot", "name": "debezium", "of": "pgoutput", "active": True, "confirmed_flush_lsn": "0/1A"}
+    subscription = {"kind": "subscription", "name": "feed", "of": "a, b", "enabled": True, "slot_name": "feed"}
+    told = "slot debezium (pgoutput; active, confirmed up to 0/1A), subscription feed (a, b; enabled, slot feed)"
+    assert told_replication([slot, subscription]) == told
+    idle = {**slot, "active": False, "confirmed_flush_lsn": None}
+    assert told_replication([idle]) == "slot debezium (pgoutput; not active, confirmed up to nothing)"
+    assert told_replication([]) == ""

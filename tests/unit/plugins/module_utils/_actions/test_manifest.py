@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import dataclasses
 import datetime as dt
 import hashlib
@@ -15,13 +16,23 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest, remains
+from ansible_collections.opsready.golive.plugins.module_utils._actions import (
+    age,
+    backup_proof,
+    data_loss,
+    database_facts,
+    manifest,
+    remains,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import creation_clauses
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Directory
 from ansible_collections.opsready.golive.plugins.module_utils._actions.manifest import Manifest
 from ansible_collections.opsready.golive.plugins.module_utils._actions.pg_backup import fresh_enough
+from ansible_collections.opsready.golive.plugins.module_utils._actions.pg_restore import advances
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
@@ -30,6 +41,30 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 
 OPERATIONS = "age1qpx8j2w9yv6ffkptm0zfedg3w7l9ufl4yrt0qx8tdq5s6kys3suqv0k2pm"
 NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.timezone.utc)
+
+
+PROPERTIES: dict[str, t.Any] = {
+    "owner": "o",
+    "encoding": "UTF8",
+    "collate": "C",
+    "ctype": "C",
+    "locale_provider": "i",
+    "locale": "de-AT",
+    "icu_rules": None,
+    "tablespace": "pg_default",
+    "connection_limit": -1,
+    "is_template": False,
+    "comment": "Das Archiv",
+    "grants": [
+        {"grantor": "o", "grantee": None, "privilege": "CONNECT", "grantable": False},
+        {"grantor": "r", "grantee": "s", "privilege": "CREATE", "grantable": True},
+    ],
+    "settings": [
+        {"role": None, "values": ['search_path=app, "$user"', "app.key=1"]},
+        {"role": "o", "values": ["work_mem=8MB"]},
+    ],
+    "security_labels": [{"provider": "p", "label": "l"}],
+}
 
 
 def made(**changes: t.Any) -> Manifest:
@@ -58,7 +93,7 @@ def made(**changes: t.Any) -> Manifest:
             }
         ],
         "revision": ["0002"],
-        "properties": {"owner": "o"},
+        "properties": PROPERTIES,
         "schema_sha256": "1" * 64,
         "verified": {"level": "restore", "ok": True, "seconds": 1.0},
         "release": None,
@@ -74,6 +109,7 @@ def _broken(**changes: t.Any) -> bytes:
 
 AGE = {"format": "age", "recipients": ["age1a", "age1b"], "sealed": ""}
 SEALED = {**made().archive, "name": "a.dump.age", "encryption": AGE}
+UNSEALED = {name: value for name, value in PROPERTIES.items() if name not in manifest.SEALED}
 
 
 FILES = [
@@ -117,7 +153,7 @@ def test_whom_a_backup_is_for_stands_in_its_summary() -> None:
     assert (made().recipients, made().summary()["encryption"], made().whole_properties(())) == (
         None,
         None,
-        {"owner": "o"},
+        PROPERTIES,
     )
 
 
@@ -126,11 +162,15 @@ def test_properties_that_are_encrypted_are_read_by_who_reads_the_archive() -> No
     assert own is not None
 
     def with_sealed(text: bytes) -> Manifest:
-        return made(archive={**SEALED, "encryption": {**AGE, "sealed": base64.b64encode(own.body(text)).decode()}})
+        archive = {**SEALED, "encryption": {**AGE, "sealed": base64.b64encode(own.body(text)).decode()}}
+        return made(archive=archive, properties=UNSEALED)
 
-    hidden = {"settings": [["app", ["app.key=1"]]], "comment": "x"}
+    hidden = {name: PROPERTIES[name] for name in manifest.SEALED}
     found = with_sealed(json.dumps(hidden).encode())
-    assert found.whole_properties(own.identities) == {"owner": "o", **hidden}
+    assert found.whole_properties(own.identities) == PROPERTIES
+    assert manifest.parse(found.body(), where="x") == found
+    with pytest.raises(UnexpectedAnswer, match=r"properties\.settings is unreadable"):
+        with_sealed(json.dumps({**hidden, "settings": [{"role": None}]}).encode()).whole_properties(own.identities)
     for text in (b"{}", b"[]", b'{"settings": [], "comment": "", "owner": "me"}'):
         with pytest.raises(UnexpectedAnswer, match="its encrypted properties are unreadable"):
             with_sealed(text).whole_properties(own.identities)
@@ -204,8 +244,28 @@ def test_what_is_encrypted_is_named_so_and_missed_where_its_manifest_is_not(tmp_
         (_broken(archive={**DIRECTORY, "size": 4}), "its files are not those of its archive"),
         (_broken(tables=[{"schema": "public", "name": "t", "rows": -1, "content": None}]), "table"),
         (_broken(tables=["t"]), "table"),
+        (_broken(tables=[{"schema": "public", "name": "t", "rows": 1}]), "table"),
         (_broken(sequences=[{"name": "s"}]), "sequence"),
         (_broken(revision="0002"), "revision"),
+        (_broken(revision=[2]), "revision"),
+        (_broken(database="a\0"), "database"),
+        (_broken(server={}), "server.version_num"),
+        (_broken(server={**made().server, "system_identifier": 1}), "server.system_identifier"),
+        (_broken(server={**made().server, "timeline": "1"}), "server.timeline"),
+        (_broken(properties={}), "properties.owner is missing"),
+        (_broken(properties=UNSEALED), "properties.settings is missing"),
+        (_broken(properties={**PROPERTIES, "connection_limit": "33"}), "properties.connection_limit"),
+        (_broken(properties={**PROPERTIES, "grants": [{**PROPERTIES["grants"][0], "privilege": "ALL"}]}), "grants"),
+        (_broken(properties={**PROPERTIES, "settings": [["o", []]]}), "properties.settings"),
+        (_broken(properties={**PROPERTIES, "comment": "\0"}), "properties.comment"),
+        (_broken(properties={**PROPERTIES, "comment": "\ud800"}), "half a surrogate pair"),
+        (_broken(properties={**PROPERTIES, "security_labels": None}), "properties.security_labels"),
+        (_broken(sequences=[{**made().sequences[0], "increment": "1"}]), "sequence"),
+        (_broken(sequences=[{**made().sequences[0], "cycles": None}]), "sequence"),
+        (_broken(verified={"level": "restore", "ok": True}), "verified.seconds"),
+        (_broken(only_superusers_make=["publication"]), "only_superusers_make"),
+        (_broken(only_superusers_make=[{"kind": "publication", "name": 1}]), "only_superusers_make"),
+        (_broken(unpublished_schema_sha256=7), "unpublished_schema_sha256"),
     ],
 )
 def test_a_damaged_manifest_is_refused_with_the_reason(body: bytes, said: str) -> None:
@@ -214,12 +274,22 @@ def test_a_damaged_manifest_is_refused_with_the_reason(body: bytes, said: str) -
     assert "s3://b/x" in str(caught.value)
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Manifest)])
+OF_BEFORE = ("unpublished_schema_sha256", "only_superusers_make")
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Manifest) if field.name not in OF_BEFORE])
 def test_each_field_is_needed(field: str) -> None:
     body = json.loads(made().body())
     del body[field]
     with pytest.raises(UnexpectedAnswer, match=field):
         manifest.parse(json.dumps(body).encode(), where="x")
+
+
+def test_manifests_of_before_lack_what_they_did_not_know() -> None:
+    body = json.loads(made(unpublished_schema_sha256="2" * 64, only_superusers_make=[]).body())
+    for field in OF_BEFORE:
+        del body[field]
+    assert manifest.parse(json.dumps(body).encode(), where="x") == made()
 
 
 json_values = st.recursive(
@@ -233,6 +303,93 @@ json_values = st.recursive(
 def test_no_value_breaks_the_reader(field: str, value: t.Any) -> None:
     with contextlib.suppress(UnexpectedAnswer):
         manifest.parse(_broken(**{field: value}), where="x")
+
+
+def paths(value: t.Any, above: tuple[t.Any, ...] = ()) -> t.Iterator[tuple[t.Any, ...]]:
+    """Where each value is, in a document."""
+    if above:
+        yield above
+    if isinstance(value, dict):
+        for key in value:
+            yield from paths(value[key], (*above, key))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from paths(one, (*above, number))
+
+
+def read_by_everybody(found: Manifest, place: Path) -> None:
+    """What is done with a manifest before and after a restore, but for the server's part."""
+    assert json.loads(json.dumps(found.summary())) and found.body()
+    where = Directory(str(place))
+    manifest.parts_beside("d/a", found)
+    backup_proof.Archive(where, "d", found).require_readable()
+    asked = {
+        "max_age": 1e12,
+        "verify": "restore",
+        "compare": "content",
+        "amcheck": True,
+        "encryption": None,
+        "upload": None,
+    }
+    fresh_enough(_listed(found), place=where, asked={**asked, "verify_sql": []}, now=NOW, warn=lambda unused: None)
+    whole = found.whole_properties(())
+    for statement in database_facts._statements(found.database, whole):
+        statement.as_string(None)
+    for clause, value in creation_clauses(whole, 180000):
+        assert clause and sql.Literal(value).as_string(None)
+    sql.Identifier(str(whole["owner"]), whole.get("tablespace") or "").as_string(None)
+    database_facts.differing_properties(whole, PROPERTIES)
+    database_facts.differences(found.tables, made().tables)
+    database_facts.sequences_behind(found.sequences, made().sequences)
+    list(advances(made().sequences, found.sequences))
+    list(advances(found.sequences, made().sequences))
+    data_loss.large_objects_of(found.large_objects)
+    with contextlib.suppress(BadInput):
+        data_loss.parse_snapshot(found.snapshot)
+    assert int(found.server["version_num"]) >= 0
+    assert database_facts.readable((found.database,))
+
+
+REAL = [
+    json.loads(
+        made(
+            server={"version_num": 180006, "version": "PostgreSQL 18", "system_identifier": "1", "in_recovery": False,
+                    "database_bytes": 7, "timeline": 1},
+            archive={**archive, "version_id": None, "compression": "zstd", "lock": None, "stored_proof": "size"},
+            verified={"level": "restore", "ok": True, "seconds": 1.0, "compared": "rows and content", "amcheck_seconds": 1.0,
+                      "assertions": [{"query": "select 1", "found": "1"}]},
+            only_superusers_make=[{"kind": "publication", "name": "p"}],
+            unpublished_schema_sha256="2" * 64,
+        ).body()
+    )
+    for archive in (made().archive, DIRECTORY)
+]  # fmt: skip
+
+
+def test_a_real_manifest_is_read_by_everybody(tmp_path: Path) -> None:
+    for document in REAL:
+        read_by_everybody(manifest.parse(json.dumps(document).encode(), where="x"), tmp_path)
+    assert set(database_facts._PRIVILEGES) == set(manifest.GRANTED)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), st.sampled_from(REAL), json_values | st.sampled_from(["\0", "\ud800", -1, True, [[]], [{}], [None]]))
+def test_no_nested_value_breaks_a_reader(data: st.DataObject, real: dict[str, t.Any], value: t.Any) -> None:
+    """What is read is either refused as a whole, or harms nobody who reads on."""
+    *above, last = data.draw(st.sampled_from(list(paths(real))))
+    document = copy.deepcopy(real)
+    parent: t.Any = document
+    for key in above:
+        parent = parent[key]
+    if data.draw(st.booleans()):
+        parent[last] = value
+    else:
+        del parent[last]
+    try:
+        found = manifest.parse(json.dumps(document).encode(), where="x")
+    except UnexpectedAnswer:
+        return
+    read_by_everybody(found, Path("/nowhere"))
 
 
 @given(st.binary())

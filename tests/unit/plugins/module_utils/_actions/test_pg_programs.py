@@ -31,7 +31,7 @@ def programs(directory: Path, version: str, *, compressions: str = "") -> str:
     """A directory with a pg_dump that says this version, and refuses to compress but with these methods."""
     directory.mkdir()
     refusal = 'echo "pg_dump: error: invalid compression specification" >&2; exit 1'
-    allowed = "|".join(f"*compress={method}*" for method in compressions.split()) or "none"
+    allowed = "|".join(f"*'compress={method} '*" for method in compressions.split()) or "none"
     for name in ("pg_dump", "pg_restore"):
         script = directory / name
         script.write_text(
@@ -81,30 +81,47 @@ def test_the_usual_places_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("version", "can", "wanted", "chosen"),
+    ("version", "can", "wanted", "level", "chosen"),
     [
-        ("18.1", "zstd gzip none", "auto", ("zstd", "--compress=zstd")),
-        ("18.1", "gzip:3 none", "auto", ("gzip", "--compress=gzip:3")),
-        ("18.1", "gzip none", "gzip", ("gzip", "--compress=gzip")),
-        ("18.1", "gzip lz4 none", "lz4", ("lz4", "--compress=lz4")),
-        ("15.1", "3 0", "auto", ("gzip", "--compress=3")),
-        ("15.1", "6 0", "gzip", ("gzip", "--compress=6")),
-        ("15.1", "6 0", "none", ("none", "--compress=0")),
-        ("18.1", "gzip none", "zstd", None),
-        ("15.1", "6 0", "zstd", None),
+        ("18.1", "zstd gzip none", "auto", None, ("zstd", "--compress=zstd")),
+        ("18.1", "gzip:3 none", "auto", None, ("gzip", "--compress=gzip:3")),
+        ("18.1", "gzip none", "gzip", None, ("gzip", "--compress=gzip")),
+        ("18.1", "gzip lz4 none", "lz4", None, ("lz4", "--compress=lz4")),
+        ("15.1", "3 0", "auto", None, ("gzip", "--compress=3")),
+        ("15.1", "6 0", "gzip", None, ("gzip", "--compress=6")),
+        ("15.1", "6 0", "none", None, ("none", "--compress=0")),
+        ("18.1", "gzip none", "zstd", None, None),
+        ("15.1", "6 0", "zstd", None, None),
+        ("18.1", "zstd:19 gzip none", "zstd", 19, ("zstd", "--compress=zstd:19")),
+        ("16.0", "lz4:12", "lz4", 12, ("lz4", "--compress=lz4:12")),
+        ("18.1", "gzip:9 gzip none", "gzip", 9, ("gzip", "--compress=gzip:9")),
+        ("15.1", "9 6 0", "gzip", 9, ("gzip", "--compress=9")),
+        ("18.1", "gzip", "gzip", 10, None),
+        ("15.1", "6 0", "zstd", 3, None),
     ],
 )
 def test_the_binary_is_asked_what_it_can_compress_with(
-    tmp_path: Path, version: str, can: str, wanted: str, chosen: tuple[str, str] | None
+    tmp_path: Path, version: str, can: str, wanted: str, level: int | None, chosen: tuple[str, str] | None
 ) -> None:
     major, minor = version.split(".")
     found = pg_programs.Programs(programs(tmp_path / "bin", version, compressions=can), (int(major), int(minor)))
     deadline = Deadline(DEADLINE_SECONDS)
     if chosen is None:
-        with pytest.raises(BadInput, match=wanted):
-            pg_programs.compression_argument(found, wanted, deadline=deadline)
+        with pytest.raises(BadInput, match=wanted if level is None else f"{wanted} at level {level}"):
+            pg_programs.compression_argument(found, wanted, deadline=deadline, level=level)
     else:
-        assert pg_programs.compression_argument(found, wanted, deadline=deadline) == chosen
+        assert pg_programs.compression_argument(found, wanted, deadline=deadline, level=level) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "level", "said"),
+    [("auto", 3, "has no levels"), ("none", 1, "has no levels"), ("gzip", 0, "1 or more"), ("zstd", -5, "1 or more")],
+)
+def test_a_level_is_one_of_a_method_that_was_named(wanted: str, level: int, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        pg_programs.require_level(level, wanted)
+    pg_programs.require_level(None, wanted)
+    pg_programs.require_level(9, "gzip")
 
 
 def test_the_schemas_hash_ignores_what_differs_every_time() -> None:

@@ -108,6 +108,28 @@ def test_what_was_removed_once_is_not_missed_the_next_time(
     assert set(kept({name: moments[name] for name in found}, rules)) == set(found)
 
 
+@given(moments_of, rules_of, st.data())
+def test_the_newest_of_those_proven_best_stays_and_costs_one_at_most(
+    moments: dict[str, datetime.datetime], rules: dict[str, int], draw: st.DataObject
+) -> None:
+    proofs = {name: draw.draw(st.integers(0, 2)) for name in sorted(moments)}
+    found = kept(moments, rules, proofs=proofs)
+    if moments:
+        best = [name for name in moments if proofs[name] == max(proofs.values())]
+        assert "proof" in found[max(best, key=lambda name: (moments[name], name))]
+    assert len(set(found) - set(kept(moments, rules))) <= 1
+    left = {name: moments[name] for name in found}
+    assert set(kept(left, rules, proofs={name: proofs[name] for name in found})) == set(found)
+
+
+def test_seven_nights_of_copies_do_not_remove_the_restored_one() -> None:
+    nights = hours(10)
+    proofs = {name: 2 if name == "0008" else 0 for name in nights}
+    found = kept(nights, {**NOTHING, "last": 7}, proofs=proofs)
+    assert found["0008"] == ["proof"]
+    assert "0007" not in found and "0009" not in found
+
+
 # ---- what should be there
 
 

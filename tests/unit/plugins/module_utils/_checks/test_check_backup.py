@@ -99,8 +99,9 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({}, {"backups": nightly(8, level="archive")}, "fail", "is 33.0 h old"),
     ({"verify": "archive"}, {"backups": nightly(8, level="archive")}, "pass", ""),
     # size
-    ({}, {"backups": nightly(8, size_bytes=500_000)}, "pass", ""),
-    ({}, {"backups": nightly(8, size_bytes=499_999)}, "warn", "The newest backup has 499999 B, less than 50 % of the usual 1.0 MB"),
+    ({}, {"backups": nightly(8, size_bytes=500_001)}, "pass", ""),
+    ({}, {"backups": nightly(8, size_bytes=500_000)}, "warn", "The newest backup has 500000 B, no more than 50 % of the usual 1.0 MB"),
+    ({}, {"backups": nightly(8, size_bytes=499_999)}, "warn", "The newest backup has 499999 B, no more than 50 % of the usual 1.0 MB"),
     ({"min_size_share": 0.9}, {"backups": nightly(8, size_bytes=800_000)}, "warn", "median of the 7 before it"),
     ({"min_size_share": 0}, {"backups": nightly(8, size_bytes=0)}, "pass", ""),
     ({}, {"backups": nightly(4)}, "pass", ""),
@@ -260,6 +261,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
+PROPERTIES = {"owner": "o", "connection_limit": -1, "grants": None, "settings": [], "comment": None}
 PARTS = {
     "verified": ("level", "ok", "at", "restore_seconds"),
     "archive": ("name", "size", "sha256", "crc32", "version_id", "roles"),
@@ -271,8 +273,8 @@ def test_no_manifest_breaks_the_check(data: st.DataObject, part: str, value: t.A
     archive = {"name": "a.dump", "size": 0, "sha256": "0" * 64, "crc32": "0" * 8}
     body = {field.name: "" for field in dataclasses.fields(manifest.Manifest)} | {
         "format": manifest.FORMAT, "name": "a", "created": "2026-11-22T03:00:00Z", "finished": "2026-11-22T03:00:00Z",
-        "server": {}, "snapshot": "1:1:", "archive": archive, "tables": [], "large_objects": 0, "sequences": [], "revision": None,
-        "properties": {}, "verified": {"level": "restore", "ok": True}, "release": None, "programs": {}, "seconds": {},
+        "server": {"version_num": 180006}, "snapshot": "1:1:", "archive": archive, "tables": [], "large_objects": 0, "sequences": [], "revision": None,
+        "properties": PROPERTIES, "verified": {"level": "restore", "ok": True, "seconds": 1}, "release": None, "programs": {}, "seconds": {},
     }  # fmt: skip
     body[part] = {**t.cast("dict[str, t.Any]", body[part]), data.draw(st.sampled_from(PARTS[part])): value}
     try:

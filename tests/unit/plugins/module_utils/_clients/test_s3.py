@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -38,12 +39,15 @@ def _client_error(code: str, status: int = 400) -> exceptions.ClientError:
         (_client_error("PreconditionFailed", 412), s3.AlreadyThere, "Another writer"),
         (_client_error("SlowDown", 503), Unreachable, "SlowDown"),
         (_client_error("", 500), Unreachable, "500"),
+        (_client_error("NotImplemented", 501), s3.NotImplementedThere, "NotImplemented"),
+        (_client_error("", 501), s3.NotImplementedThere, "501"),
         (_client_error("EntityTooSmall"), UnexpectedAnswer, "EntityTooSmall"),
         (exceptions.NoCredentialsError(), BadInput, "access_key"),
         (exceptions.ReadTimeoutError(endpoint_url="http://h"), TimedOut, "no answer"),
         (exceptions.ParamValidationError(report="bad\nkey"), BadInput, "bad key"),
         (exceptions.EndpointConnectionError(endpoint_url="http://h"), Unreachable, "cannot be reached"),
         (exceptions.DataNotFoundError(data_path="x"), UnexpectedAnswer, "DataNotFoundError"),
+        (ResponseParserError("received\nPGDMP"), UnexpectedAnswer, "cannot be read as an answer to that.$"),
         (Denied("ours"), Denied, "ours"),
     ],
 )

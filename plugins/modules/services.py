@@ -158,7 +158,9 @@ options:
     elements: path
     default: []
   snapshot_dir:
-    description: Private folder of the snapshot, one for each release. Needed for V(snapshot) and V(restored).
+    description:
+      - Private folder of the snapshot, one for each release. Needed for V(snapshot) and V(restored).
+      - V(status) looks with it whether all is there that V(restored) would need, and is refused otherwise.
     type: path
   gates:
     description:

@@ -386,9 +386,15 @@ def _require_a_version(read: t.Mapping[str, t.Any]) -> None:
         raise BadInput(
             f"{name}.snapshot_dir is needed without {name}.artefact: the folder on the services' host for what the way back needs."
         )
-    stray = sorted(set(images or ()) - {*read["backend"], *(read["workers"] or ()), *(read["schedulers"] or ())})
+    released = {*read["backend"], *(read["workers"] or ()), *(read["schedulers"] or ())}
+    stray, left_out = sorted(set(images or ()) - released), sorted(released - set(images or released))
     if stray:
         raise BadInput(f"{name}.docker.images names {', '.join(stray)}, which the release neither stops nor starts.")
+    if left_out:
+        raise BadInput(
+            f"{name}.docker.images leaves out {', '.join(left_out)}, which would silently stay as they are.",
+            remedy="Name the image of each; of one that is to keep its own, that one.",
+        )
     if managed_by_docker:
         docker_services.checked(read["docker"] or {}, name=f"{name}.docker")
 

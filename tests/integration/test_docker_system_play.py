@@ -134,7 +134,7 @@ class Site:
                 "layers": [{"name": "proxy", "backend": "file", "path": str(self.flag), "survives_stop": True}],
                 "verify": {"url": health, "status": [200], "timeout": 20},
             },
-            "golive_downtime": {"url": health, "budget_seconds": 300, "version_header": "X-Version"},
+            "golive_downtime": {"url": health, "budget_seconds": 120, "version_header": "X-Version"},
             "golive_report": {"directory": str(self.directory / "report")},
             **more,
         }  # fmt: skip
@@ -232,6 +232,7 @@ def test_a_release_by_digest_and_back_by_the_playbook_and_by_hand(site: Site) ->
     assert site.images_run() == [old, old], "a restart changes no version"
 
 
+@pytest.mark.long
 @serves("S1.64", case="fail")
 def test_a_bad_image_is_taken_back_by_itself_and_one_that_is_not_there_is_no_go(site: Site) -> None:
     site.begin()
@@ -246,6 +247,7 @@ def test_a_bad_image_is_taken_back_by_itself_and_one_that_is_not_there_is_no_go(
     assert (site.served, site.images_run(), site.shapes()) == ("1.0.0", [old, old], before)
 
 
+@pytest.mark.long
 def test_the_way_by_hand_begins_where_a_run_was_killed_between_two_names(site: Site) -> None:
     site.begin()
     old = site.images["1.0.0"]
@@ -258,6 +260,7 @@ def test_the_way_by_hand_begins_where_a_run_was_killed_between_two_names(site: S
     site.follow()
 
 
+@pytest.mark.long
 def test_an_image_that_is_gone_stops_the_way_by_hand_before_a_container_is_touched(site: Site) -> None:
     site.begin()
     site.play("golive", services=site.of_images("2.0.0"))
@@ -265,6 +268,10 @@ def test_an_image_that_is_gone_stops_the_way_by_hand_before_a_container_is_touch
     ids = [site.docker.inspect(name)["Id"] for name in NAMES]
     assert "No such image" in site.follow(codes=(1,))
     assert [site.docker.inspect(name)["Id"] for name in NAMES] == ids
+    assert (site.served, len(site.images_run())) == ("2.0.0", 2), "nothing was stopped either"
+    refused = site.play("rollback", services=site.of_images("2.0.0"), golive_takeover=site.release.name, codes=(2,))
+    assert f"Not on this host: {site.images['1.0.0']} of {NAMES[0]}" in refused.text
+    assert (site.served, len(site.images_run())) == ("2.0.0", 2)
 
 
 @serves("S1.63", case="pass")
@@ -282,6 +289,7 @@ def test_a_release_of_mounted_code_and_back_to_the_commit_and_its_branch(site: S
     assert set(site.images_run()) == {site.images["1.0.0"]}
 
 
+@pytest.mark.long
 @serves("S1.63", case="fail")
 def test_mounted_code_that_another_container_runs_or_somebody_changed_is_told_before_the_window(site: Site) -> None:
     site.begin(mounted=True)
@@ -298,4 +306,5 @@ def test_mounted_code_that_another_container_runs_or_somebody_changed_is_told_be
     site.play("golive", services=site.of_tree())
     (site.tree.path / "version").write_text("3.0.0\n")
     assert "the working tree is not clean" in site.follow(codes=(1,))
+    assert len(site.images_run()) == 2, "nothing was stopped"
     assert (site.tree.path / "version").read_text() == "3.0.0\n", "nothing is thrown away"

@@ -540,3 +540,27 @@ def test_a_publication_that_only_a_superuser_makes_is_refused_before_the_restore
         done = run_module_here("pg_restore", {**wanted, **superuser})
         assert done["changed"] is True, done
         assert sample.execute("select pubname from pg_publication") == [("everything",)]
+
+
+#: Written otherwise once it was read back: an array of casts, groups of parentheses, a constant in the database's time zone.
+REWRITTEN = """
+create schema app;
+create table app.orders (
+    status varchar(20) check (status in ('open', 'paid')), n int, at timestamptz default '2020-01-01 00:00:00+00',
+    check (n between 1 and 5 and status <> 'gone'), check (at > '2019-12-31 23:00:00+00')
+);
+create index on app.orders (n) where status in ('open', 'paid') and n between 1 and 9;
+create view app.open_orders as select n from app.orders where status in ('open', 'paid') and (n between 1 and 5 or n is null);
+insert into app.orders values ('open', 1)
+"""
+
+
+@pytest.mark.parametrize("kind", ["postgres", "debian_postgres"])
+def test_expressions_that_a_restore_writes_otherwise_are_the_same_schema(
+    request: pytest.FixtureRequest, kind: str, run_module_here: ModuleRun, tmp_path: Path
+) -> None:
+    sample = Sample(request.getfixturevalue(kind)).create(REWRITTEN)
+    options = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs)
+    made = run_module_here("pg_backup", options)
+    assert made.get("changed") is True, made
+    assert made["verified"]["schema_equal"] is True

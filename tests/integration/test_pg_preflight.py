@@ -256,6 +256,7 @@ def slow_programs(directory: Path, sample: Sample) -> str:
     return str(directory)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("of", ["the login", "the database"])
 def test_no_limit_of_login_or_database_ends_a_long_backup(
     run_module_here: ModuleRun, postgres: Postgres, request: pytest.FixtureRequest, tmp_path: Path, of: str

@@ -268,9 +268,13 @@ def test_an_exchange_that_was_killed_before_its_end_is_ended_by_the_next_run(sit
     site("pulled", to=wanted)
 
     def killed() -> None:
+        """As a run leaves it that is killed there; one that the engine refuses goes on, and tells."""
         with refusing(site.docker, BEFORE_THE_REMOVAL, tmp_path / "docker.sock") as url:
-            assert site("started", docker={"url": url, "images": dict.fromkeys(NAMES, wanted)})["failed"]
+            done = site("started", docker={"url": url, "images": dict.fromkeys(NAMES, wanted)})
+        assert f"{NAMES[0]}_golive_old is left over, and could not be removed" in str(done["warnings"]), done
         assert f"/{NAMES[0]}_golive_old" in site.names()
+        for name in NAMES:
+            site.docker.asked("POST", f"/containers/{name}/stop")
 
     killed()
     kept = sorted(site.names())
@@ -346,10 +350,69 @@ def test_what_cannot_be_made_anew_by_itself_is_refused_before_the_window(site: S
                 state, services=names, docker={"url": site.docker.url, **images}, recreate=state == "restarted"
             )
             assert refused["error"] == "Refused", refused
-            assert f"{beside} has HostConfig.{setting}" in refused["msg"], refused
-            assert "release" in refused["msg"] and (setting == "AutoRemove" or first[:12] in refused["msg"])
+            lives_in = f"{beside} has its network, processes or volumes from {NAMES[0]}"
+            own = lives_in if state == "restarted" and setting != "AutoRemove" else f"{beside} has HostConfig.{setting}"
+            assert own in refused["msg"], refused
+            assert "release" in refused["msg"]
         assert sorted(each["Id"] for each in site.docker.asked("GET", "/containers/json?all=1")) == before
+        site.docker.remove(beside)
     assert not site.folder.exists()
+
+
+def test_nobody_is_made_anew_whom_another_one_lives_in(site: Site) -> None:
+    first = site.docker.inspect(NAMES[0])["Id"]
+    site.docker.create("rolled-sidecar-1", f"{site.repository}:1.0.0", {"NetworkMode": f"container:{first}"})
+    refused = site("pulled", to=f"{site.repository}@{site.new_digest}")
+    assert refused["error"] == "Refused", refused
+    assert f"rolled-sidecar-1 has its network, processes or volumes from {NAMES[0]}" in refused["msg"]
+
+
+def test_a_way_back_gives_what_was_given_before_also_where_the_new_image_has_the_same(site: Site) -> None:
+    """What the new container has from its image cannot be told from what it was given: the snapshot can."""
+    _digest, same = site.registry.publish(
+        "rolled", "3.0.0", created=BUILT, labels={"com.docker.compose.service": NAMES[0]}
+    )
+    site.registry.pull(site.docker, "rolled", "3.0.0")
+    before = {name: shape(site.docker, name) for name in NAMES}
+    site("snapshot")
+    assert site("started", to=same)["changed"]
+    site("stopped")
+    assert site("restored")["changed"]
+    assert {name: shape(site.docker, name) for name in NAMES} == before
+    # Where the snapshot has no such files, it is made of the one that is there.
+    for path in (site.folder / "containers").iterdir():
+        path.unlink()
+    site(
+        "started",
+        to=f"{site.repository}@{site.new_digest}" if site.registry.pull(site.docker, "rolled", "2.0.0") else "",
+    )
+    site("stopped")
+    assert site("restored")["changed"]
+    assert {name: shape(site.docker, name) for name in NAMES} == before
+
+
+def test_one_that_was_left_over_and_started_again_by_the_engine_is_ended(site: Site) -> None:
+    wanted = f"{site.repository}@{site.new_digest}"
+    site("pulled", to=wanted)
+    site("started", to=wanted)
+    site("stopped")
+    made = site.docker.inspect(NAMES[0])
+    replaced = made["Config"]["Labels"]["org.opsready.golive.replaces"]
+    old = f"{NAMES[0]}_golive_old"
+    site.docker.run(old, f"{site.repository}:1.0.0")
+    site("stopped")
+    assert f"/{old}" in site.names(), "nothing proves that it was left by an exchange"
+    site.docker.remove(old)
+    # The same, with the label that proves it.
+    site.docker.run(old, f"{site.repository}:1.0.0")
+    body = {"Image": made["Image"], "HostConfig": made["HostConfig"],
+            "Labels": {**made["Config"]["Labels"], "org.opsready.golive.replaces": site.docker.inspect(old)["Id"]}}  # fmt: skip
+    site.docker.remove(NAMES[0])
+    site.docker.asked("POST", f"/containers/create?name={NAMES[0]}", body)
+    assert replaced != body["Labels"]["org.opsready.golive.replaces"]
+    answer = site("stopped")
+    assert not answer.get("failed"), answer
+    assert f"/{old}" not in site.names()
 
 
 def test_the_beginning_of_an_id_is_no_name(site: Site) -> None:

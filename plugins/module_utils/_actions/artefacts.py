@@ -288,9 +288,18 @@ class Artefact:
         self.require_intact(version)
         self.point(self.text_for(version))
 
-    def restore(self, kept: t.Mapping[str, t.Any]) -> None:
+    def require_restorable(self, kept: t.Mapping[str, t.Any]) -> None:
         if kept.get("current") != self.current:
             raise Refused(f"The snapshot is of {kept.get('current') or 'no artefact'}, not of {self.current}.")
+        folder = None if kept["link"] is None else os.path.join(os.path.dirname(self.current), kept["link"])
+        if folder is not None and not os.path.isdir(folder):
+            raise Refused(
+                f"The previous version is not there: {self.current} led to {folder}.",
+                remedy="Unpack it there again: nothing was changed.",
+            )
+
+    def restore(self, kept: t.Mapping[str, t.Any]) -> None:
+        self.require_restorable(kept)
         if kept["link"] == self.link_text():
             return
         if kept["link"] is None:

@@ -133,7 +133,9 @@ where not (select rolsuper from pg_catalog.pg_roles where rolname = current_user
 """
 _UNREADABLE_OBJECTS_18 = """
 select pg_catalog.count(*), pg_catalog.min(l.oid::bigint), pg_catalog.quote_ident(current_user)
-from pg_catalog.pg_largeobject_metadata l where not pg_catalog.has_largeobject_privilege(l.oid, 'SELECT')
+from pg_catalog.pg_largeobject_metadata l
+where not (select rolsuper from pg_catalog.pg_roles where rolname = current_user)
+  and not pg_catalog.has_largeobject_privilege(l.oid, 'SELECT')
 """
 
 

@@ -55,13 +55,15 @@ STATES = {
 _STOP_SIGNAL, _STOP_SECONDS = "SIGTERM", 10
 #: Renaming one container and removing another takes the engine a moment, however little time is left.
 _UNDO_SECONDS = 10.0
+#: What Compose calls the service that a container is of.
+_SERVICE = "com.docker.compose.service"
 #: What a container's configuration may have from its image: as one value, by entry, and by name.
 _WHOLE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck", "Shell")
 _BY_NAME = ("Labels", "ExposedPorts", "Volumes")
 #: What a container may have of another one, which Docker keeps by that one's id.
 _SHARED = ("NetworkMode", "IpcMode", "PidMode")
-#: Networks that are no network of their own, in which a container has no settings.
-_BUILT_IN = ("none", "host", "default", "bridge")
+#: Modes beside which a container has no other network, and those of the engine's own bridge, in which it has no settings.
+_ALONE, _BRIDGE = ("none", "host"), ("default", "bridge")
 
 
 def checked(options: t.Mapping[str, t.Any], *, name: str) -> dict[str, str]:
@@ -93,6 +95,10 @@ class DockerServices:
         self._deadline = deadline
         self._url = options["url"]
         self._opened: Engine | None = None
+        #: What the one who asked should know, though nothing failed.
+        self.notes: list[str] = []
+        #: The folder of a snapshot that is restored from, and what each container joined by it.
+        self._recipes_in, self._joins = "", t.cast("t.Mapping[str, t.Sequence[str]]", {})
         #: The image of each container when this call began.
         self._began_with: dict[str, str] = {}
 
@@ -136,7 +142,7 @@ class DockerServices:
             new = self._found(f"{name}{NEW}") if f"{name}{NEW}" in there else None
             if old and name not in there:
                 found[f"{name}{OLD}"] = name
-            elif old and not _runs(old) and _replaces(self._raw(name)) == old["Id"]:
+            elif old and _replaces(self._raw(name)) == old["Id"]:
                 found[f"{name}{OLD}"] = None
             if new and not _runs(new) and _replaces(new):
                 found[f"{name}{NEW}"] = None
@@ -146,10 +152,21 @@ class DockerServices:
         """Take an exchange back that was killed between the two names, and end one that was killed after them."""
         for name, becomes in self.unsettled().items():
             if becomes is None:
-                # Its anonymous volumes are also those of the one that stays.
-                self._engine.remove(name, deadline=self._deadline)
+                self._remove(name)
             else:
                 self._engine.rename(name, becomes, deadline=self._deadline)
+
+    def _remove(self, name: str) -> None:
+        """One that another was made in place of. It may stay, since that one has its name: a problem is a note.
+
+        Its anonymous volumes are also those of the one that stays.
+        """
+        try:
+            if _runs(self._raw(name)):  # an engine that starts anew starts it, as its restart policy says
+                self.ask_stop(name, deadline=self._deadline)
+            self._engine.remove(name, deadline=self._deadline)
+        except GoliveError as problem:
+            self.notes.append(f"{name} is left over, and could not be removed: {problem.message}")
 
     # -- containers
 
@@ -197,6 +214,11 @@ class DockerServices:
     def renew(self, service: str, *, deadline: Deadline) -> None:
         self._make_anew(service, self._require_here({service: str(self._raw(service, deadline)["Image"])})[service])
 
+    def compose_services(self) -> dict[str, str]:
+        """What Compose calls the containers that it made, by their names."""
+        labels = {name: self._raw(name)["Config"].get("Labels") or {} for name in self._names}
+        return {name: str(each[_SERVICE]) for name, each in labels.items() if _SERVICE in each}
+
     # -- images
 
     def told(self) -> list[dict[str, t.Any]]:
@@ -224,6 +246,7 @@ class DockerServices:
 
     def _require_separable(self, names: t.Iterable[str]) -> None:
         """That each could be made anew by itself. Raises Refused before a container is touched."""
+        names = list(names)
         for name in names:
             host = self._raw(name).get("HostConfig") or {}
             if host.get("AutoRemove"):
@@ -241,6 +264,23 @@ class DockerServices:
                     f"it is, and once the other is, {name} would not start.",
                     remedy="Have Compose recreate them (docker compose up --force-recreate), and release them apart from the others.",
                 )
+        self._require_nobody_inside(names)
+
+    def _require_nobody_inside(self, names: t.Sequence[str]) -> None:
+        """Raises Refused where another container has its network, processes or volumes from one of these, which it keeps by its id."""
+        made_anew = {key: name for name in names for key in (name, str(self._raw(name)["Id"]))}
+        for listed in self._engine.containers(deadline=self._deadline) if made_anew else ():
+            with contextlib.suppress(docker.NotThere):  # it is gone since it was listed
+                host = self._engine.inspected("containers", listed.id, deadline=self._deadline).get("HostConfig") or {}
+                uses = [str(host.get(mode) or "").partition("container:")[2] for mode in _SHARED]
+                uses += [str(value).partition(":")[0] for value in host.get("VolumesFrom") or ()]
+                inside = [made_anew[key] for key in uses if key in made_anew]
+                if inside and listed.name not in made_anew:
+                    raise Refused(
+                        f"{listed.name} has its network, processes or volumes from {inside[0]}: made anew, {inside[0]} would be another "
+                        f"container, and {listed.name} would be left without them.",
+                        remedy="Have Compose recreate them (docker compose up --force-recreate), and release them apart from the others.",
+                    )
 
     def _require_here(self, wanted: t.Mapping[str, str]) -> dict[str, Image]:
         """All of them, before the first container is touched. Raises Refused."""
@@ -294,6 +334,33 @@ class DockerServices:
         image = self._engine.inspected("images", str(raw["Image"]), deadline=self._deadline)["Config"] or {}
         return anew(raw, image, str(raw["Image"]), replaces=ITS_ID)
 
+    def _as_noted(
+        self, name: str, image: Image, old: t.Mapping[str, t.Any]
+    ) -> tuple[dict[str, t.Any], dict[str, t.Any]] | None:
+        """What the snapshot that is restored from says that it is made of; None where it says nothing of this image.
+
+        What the container has by now from its new image cannot be told from what it was given itself.
+        """
+        if not self._recipes_in or name not in self._joins:
+            return None
+        try:
+            wanted = _read_recipe(self._recipes_in, name, "create")
+            joins = [_read_recipe(self._recipes_in, name, f"join-{number}") for number in range(len(self._joins[name]))]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as problem:
+            raise Refused(f"What {name} was made of cannot be read in {self._recipes_in}: {problem}.")
+        if wanted.get("Image") != image.id:
+            return None
+        wanted["Labels"] = {**(wanted.get("Labels") or {}), REPLACES: old["Id"]}
+        return wanted, dict(zip(self._joins[name], (join["EndpointConfig"] for join in joins)))
+
+    def restore_from(self, folder: str, kept: t.Mapping[str, t.Any]) -> None:
+        """As ``restore``, with what the snapshot in this folder has of each container."""
+        self._recipes_in = os.path.join(folder, RECIPES)
+        self._joins = {name: each.get("joins") or () for name, each in (kept.get("containers") or {}).items()}
+        self.restore(kept)
+
     def write_recipes(self, folder: str) -> None:
         """Each container as the engine's API would make it, in files for this user alone: they hold its variables.
 
@@ -345,11 +412,24 @@ class DockerServices:
     def select(self, version: str) -> None:
         self._switch(self._require_here(self._wanted))
 
+    def require_restorable(self, kept: t.Mapping[str, t.Any]) -> None:
+        images = self._noted_images(kept)
+        self._require_separable(name for name, image in images.items() if self._raw(name)["Image"] != image.id)
+
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
+        self._switch(self._noted_images(kept))
+
+    def _noted_images(self, kept: t.Mapping[str, t.Any]) -> dict[str, Image]:
+        """Raises Refused where one of them is gone, with what registries call it."""
         containers = kept.get("containers")
         if containers is None:
             raise Refused("The snapshot is of no containers.")
-        self._switch(self._require_here({name: str(each["image"]) for name, each in containers.items()}))
+        try:
+            return self._require_here({name: str(each["image"]) for name, each in containers.items()})
+        except Refused as problem:
+            called = dict.fromkeys(digest for each in containers.values() for digest in each.get("repo_digests") or ())
+            pulls = "; ".join(f"docker pull {digest}" for digest in called)
+            raise Refused(problem.message, remedy=f"Have it here again: {pulls}." if pulls else problem.remedy)
 
     def _switch(self, images: t.Mapping[str, Image]) -> None:
         differing = {name: image for name, image in images.items() if self._raw(name)["Image"] != image.id}
@@ -375,7 +455,7 @@ class DockerServices:
             own = self._engine.inspected("images", str(old["Image"]), deadline=self._deadline)["Config"] or {}
         except docker.NotThere:
             raise Refused(f"The image of {name} is gone, so which of its settings are the image's own is not known.")
-        wanted, others = anew(old, own, image.id, replaces=old["Id"])
+        wanted, others = self._as_noted(name, image, old) or anew(old, own, image.id, replaces=old["Id"])
         engine.create(its_new, wanted, deadline=self._deadline)
         is_aside = False
         with uninterrupted():  # between the two names nobody has the one that everybody knows
@@ -394,8 +474,7 @@ class DockerServices:
                     engine.rename(its_old, name, deadline=own_time)
                 engine.remove(its_new, deadline=own_time)
                 raise
-        # Its anonymous volumes are the new one's by now, and stay.
-        engine.remove(its_old, deadline=self._deadline)
+        self._remove(its_old)
 
 
 class MountedCode(DockerServices):
@@ -443,12 +522,20 @@ class MountedCode(DockerServices):
     def select(self, version: str) -> None:
         self._tree.select(version)
 
+    def require_restorable(self, kept: t.Mapping[str, t.Any]) -> None:
+        self._tree.require_restorable(kept)
+
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
         self._tree.restore(kept)
 
 
 def _name_or_id(other: str) -> str:
     return other[:12] if re.fullmatch(r"[0-9a-f]{64}", other) else other
+
+
+def _read_recipe(folder: str, name: str, kind: str) -> dict[str, t.Any]:
+    with open(os.path.join(folder, f"{name}.{kind}.json"), encoding="utf-8") as source:
+        return t.cast("dict[str, t.Any]", json.load(source))
 
 
 def _runs(raw: t.Mapping[str, t.Any]) -> bool:
@@ -480,6 +567,7 @@ def anew(
     for name in _WHOLE:
         if config.get(name) == image.get(name):
             config.pop(name, None)
+    config.update(_what_it_begins_with(old.get("Config") or {}, image))
     for name in _BY_NAME:
         theirs = image.get(name) or {}
         config[name] = {
@@ -491,12 +579,32 @@ def anew(
         config.pop("Hostname")
     host = dict(old.get("HostConfig") or {})
     host["Binds"] = [*(host.get("Binds") or ()), *_anonymous(old, host)]
+    host["Mounts"] = [_named_mount(mount, old) for mount in host.get("Mounts") or ()]
     mode = str(host.get("NetworkMode") or "default")
-    own = {} if mode in _BUILT_IN or mode.startswith("container:") else _endpoints(old, short)
-    first = next(iter([name for name in own if name == mode] or own), None)
+    own = {} if mode in _ALONE or mode.startswith("container:") else _endpoints(old, short)
+    own = {name: endpoint for name, endpoint in own.items() if name not in _BRIDGE}
+    # With the engine's own bridge all others are joined later.
+    first = None if mode in _BRIDGE else next(iter([name for name in own if name == mode] or own), None)
     joined = {"EndpointsConfig": {first: own[first]}} if first is not None else {}
     others = {name: endpoint for name, endpoint in own.items() if name != first}
     return {**config, "Image": new_image, "HostConfig": host, "NetworkingConfig": joined}, others
+
+
+def _what_it_begins_with(own: t.Mapping[str, t.Any], image: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What of an image's entry point and command was cleared has to be cleared again: the engine fills in what is not there."""
+    if image.get("Entrypoint") and not own.get("Entrypoint"):
+        return {"Entrypoint": [""]}
+    if image.get("Cmd") and not own.get("Cmd") and own.get("Entrypoint"):
+        return {"Entrypoint": own["Entrypoint"]}
+    return {}
+
+
+def _named_mount(mount: t.Mapping[str, t.Any], old: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A volume that was asked for without a name has one by now; without it the new container would get an empty one."""
+    if mount.get("Type") != "volume" or mount.get("Source"):
+        return dict(mount)
+    names = {each["Destination"]: each.get("Name") for each in old.get("Mounts") or () if each.get("Type") == "volume"}
+    return {**mount, "Source": names.get(mount.get("Target"))}
 
 
 def _anonymous(old: t.Mapping[str, t.Any], host: t.Mapping[str, t.Any]) -> list[str]:

@@ -436,12 +436,21 @@ def _schema(wanted: Rehearsing, programs: pg_programs.Programs, name: str) -> by
 def unlike(before: bytes, after: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Lines of the schema that were there before alone, and after alone; the order of columns does not count."""
 
-    def counted(text: bytes) -> collections.Counter[str]:
-        lines = (line.decode("utf-8", "replace").strip().rstrip(",") for line in pg_programs.schema_lines(text))
-        return collections.Counter(lines)
+    def known(text: bytes) -> dict[bytes, str]:
+        lines = [line.strip().rstrip(b",") for line in pg_programs.schema_lines(text)]
+        seen: collections.Counter[bytes] = collections.Counter()
+        found = {}
+        for line in lines:  # several lines may be alike
+            key = pg_programs.as_ever_written(line)
+            seen[key] += 1
+            found[key + b" %d" % seen[key]] = line.decode("utf-8", "replace")
+        return found
 
-    first, second = counted(before), counted(after)
-    return tuple(sorted((first - second).elements())), tuple(sorted((second - first).elements()))
+    first, second = known(before), known(after)
+    lost, left = (
+        sorted(one[key] for key in one.keys() - other.keys()) for one, other in ((first, second), (second, first))
+    )
+    return tuple(lost), tuple(left)
 
 
 def told(done: Rehearsal) -> dict[str, t.Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
@@ -51,9 +52,10 @@ def require_possible(
     asked = "select rolsuper from pg_catalog.pg_roles where rolname = current_user"
     if cluster.rows(asked, None, "Reading our rights")[0][0]:
         return
-    refused = _counted(published, "publication")
-    if triggers and not _makes_event_triggers(cluster):
-        refused = [*_counted(triggers, "event trigger"), *refused]
+    refused = [
+        *(_counted(triggers, "event trigger") if triggers and not _makes(cluster, EVENT_TRIGGER) else []),
+        *(_counted(published, "publication") if published and not _makes(cluster, PUBLICATION) else []),
+    ]
     if refused:
         raise Denied(
             f"Only a superuser makes {' and '.join(refused)} of {database} again, and the login is none.", remedy=remedy
@@ -67,20 +69,24 @@ def _counted(names: t.Sequence[str], kind: str) -> list[str]:
     return [f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({some})"]
 
 
-def _makes_event_triggers(cluster: Cluster) -> bool:
+#: What only a superuser may do, but for the logins of some providers.
+_TRIED = {
+    EVENT_TRIGGER: (
+        "create function pg_temp.opsready_tried() returns event_trigger language plpgsql as 'begin null; end'",
+        "create event trigger opsready_tried on sql_drop execute function pg_temp.opsready_tried()",
+    ),
+    PUBLICATION: ("create publication opsready_tried for all tables",),
+}
+
+
+def _makes(cluster: Cluster, kind: str) -> bool:
     """Tried, and rolled back: some providers let a login make them that is no superuser."""
-    doing = "Trying to make an event trigger"
-    try:
+    with contextlib.suppress(Denied):
         with (
-            postgres.translated(doing, deadline=cluster.deadline),
+            postgres.translated(f"Trying to make one {kind}", deadline=cluster.deadline),
             cluster.connection.transaction(force_rollback=True),
         ):
-            cluster.connection.execute(
-                "create function pg_temp.opsready_tried() returns event_trigger language plpgsql as 'begin null; end'"
-            )
-            cluster.connection.execute(
-                "create event trigger opsready_tried on sql_drop execute function pg_temp.opsready_tried()"
-            )
-    except Denied:
-        return False
-    return True
+            for statement in _TRIED[kind]:
+                cluster.connection.execute(statement)
+        return True
+    return False

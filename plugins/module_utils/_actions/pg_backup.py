@@ -80,6 +80,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Denied,
     Ended,
     GoliveError,
+    Refused,
     UnexpectedAnswer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
@@ -120,6 +121,10 @@ ARGUMENT_SPEC: Spec = compose(
 )
 
 
+#: Marks of a database that nobody writes to any more, but those who were let in.
+_CLOSED = ("fenced", "inside", "revoked")
+#: Manifests that are read, the newest first, for what an earlier backup took.
+_LOOKED_AT = 14
 #: Stands for the backup that a check mode does not make.
 _THE_NEXT = "\uffff"
 #: How many of the things that killed runs left a warning names.
@@ -252,7 +257,7 @@ def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline:
         in_recovery=bool(in_recovery),
         size_bytes=int(size),
         properties=properties,
-        fenced_by=None if mark is None else mark.identity,
+        fenced_by=mark.identity if mark is not None and mark.kind in _CLOSED else None,
     )
 
 
@@ -367,6 +372,7 @@ class Backup:
         if needed:
             with self._proving_cluster() as cluster:
                 backup_proof.require_event_triggers(cluster, needed, database=self.source.database)
+                self._tell_of_publications(cluster, needed)
         backup_proof.require_askable(self.connection, params["verify_sql"], deadline=self.deadline)
         method, argument = pg_programs.compression_argument(
             programs, params["compression"], deadline=self.deadline, level=params["compression_level"]
@@ -431,6 +437,16 @@ class Backup:
         except Ended as problem:  # the backup is made, and whoever ended us should know
             problem.known.update(result)
             raise
+
+    def _tell_of_publications(self, cluster: Cluster, needed: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+        """A proof leaves them out, and a way back does not."""
+        remedy = "Let pg_restore log in as one, or no way back will restore it."
+        try:
+            only_superusers.require_possible(
+                cluster, needed, database=self.source.database, publications=True, remedy=remedy
+            )
+        except Denied as problem:
+            self.warn(f"{problem.message} {problem.remedy}")
 
     def _require_fit_standby(self) -> None:
         standby_source.require_past_the_fence(
@@ -500,14 +516,22 @@ class Backup:
         with self._proving_cluster() as cluster:
             seen = capacity.server_room(cluster)
             freed = 0 if seen["free_bytes"] is None else self._left_bytes(cluster)
-        needed = self._scratch_bytes()
+        measured = self._measured_bytes()
+        needed = measured or size
         if not capacity.lies_elsewhere(Cluster(self.connection, deadline=self.deadline), self.source.database):
-            capacity.require_room(
-                seen,
-                needed - freed,
-                what=f"The scratch database that proves the backup of {self.source.database}",
-                remedy="Name a server with more room as verify_dsn, or take verify: archive, which needs none.",
-            )
+            try:
+                capacity.require_room(
+                    seen,
+                    needed - freed,
+                    what=f"The scratch database that proves the backup of {self.source.database}",
+                    remedy="Name a server with more room as verify_dsn, or take verify: archive, which needs none.",
+                )
+            except Refused as problem:
+                if measured is not None:
+                    raise
+                self.warn(
+                    f"{problem.message} No proof of it was measured yet: without its dead rows it may be smaller."
+                )
         wal = needed if seen["writes_wal"] else 0
         return {"copy_bytes": size, "scratch_bytes": needed, "wal_bytes": wal, "server": seen}
 
@@ -520,15 +544,17 @@ class Backup:
             if one.database is not None and remains.drop(cluster, one, check_mode=True) is None
         )
 
-    def _scratch_bytes(self) -> int:
-        """What the last proof took, now that the database has grown: less than the database itself, which has dead rows."""
-        size = self.source.size_bytes
+    def _measured_bytes(self) -> int | None:
+        """What the newest proof by a restore took, now that the database has grown: less than the database itself, which has dead rows.
+
+        None where none was measured.
+        """
         with contextlib.suppress(GoliveError):
-            last = self._last()
-            before, restored = (None, None) if last is None else _bytes_of(last)
-            if before and restored:
-                return restored * size // before
-        return size
+            for made in self._newest_first():
+                before, restored = _bytes_of(made)
+                if before and restored:
+                    return restored * self.source.size_bytes // before
+        return None
 
     def _result(self, url: str, made: manifest.Manifest, *, changed: bool) -> dict[str, t.Any]:
         proof = made.verified
@@ -896,17 +922,18 @@ class Backup:
 
     def _expected_bytes(self) -> int | None:
         """What the last backup would take, now that the database has grown; None where it was not compressed like this one."""
-        last = self._last()
+        last = next(self._newest_first(), None)
         before = 0 if last is None else int(last.server.get("database_bytes") or 0)
         if last is None or not before or last.archive.get("compression") != self.compression:
             return None
         return int(last.archive["size"]) * self.source.size_bytes // before
 
-    def _last(self) -> manifest.Manifest | None:
-        """The manifest of the last backup of this database."""
+    def _newest_first(self) -> t.Iterator[manifest.Manifest]:
+        """The manifests of this database's last backups, of which so many are looked at."""
         below = manifest.folder(self.source.known_as)
         names = [name for name in self.place.names(below) if name.endswith(MANIFEST_SUFFIX)]
-        return manifest.load(self.place, names[-1]) if names else None
+        for name in reversed(names[-_LOOKED_AT:]):
+            yield manifest.load(self.place, name)
 
     def _proof(
         self, programs: pg_programs.Programs, archive: str, made: manifest.Manifest, stored: Stored
@@ -1029,6 +1056,7 @@ class Counting:
             doing="Looking for publications",
             deadline=deadline,
         )
+        unpublished = self._schema_sha256(publications=False) if published else schema
         return Seen(
             tables=database_facts.contents(
                 connection,
@@ -1041,7 +1069,7 @@ class Counting:
                 connection, self._backup.params["revision_table"], schema=None, deadline=deadline
             ),
             schema_sha256=schema,
-            unpublished_schema_sha256=self._schema_sha256(publications=False) if published else schema,
+            unpublished_schema_sha256=unpublished,
             only_superusers_make=only_superusers.found(connection, deadline=deadline),
         )
 

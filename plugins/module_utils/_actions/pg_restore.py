@@ -674,7 +674,9 @@ class Work:
                     progress=self.progress,
                 )
                 comparison["schema_equal"] = self._schema_equal(cluster, archive.manifest, programs, names.restoring)
-                comparison["equal"] = comparison["equal"] and comparison["schema_equal"] is not False
+                comparison["equal"] = comparison["equal"] and self._may_go_on(
+                    archive.manifest, comparison["schema_equal"]
+                )
                 backup_proof.require_equal(comparison, f"What was restored into {names.restoring}")
                 backup_proof.run_assertions(connection, self.params["verify_sql"], deadline=self.deadline)
         except BaseException:
@@ -685,6 +687,18 @@ class Work:
         note = {"sha256": archive.manifest.archive["sha256"]}
         cluster.mark(made, "ready", original=names.database, identity=names.identity, note=note)
         return t.cast(Database, cluster.find(names.restoring))
+
+    def _may_go_on(self, made: manifest.Manifest, schema_equal: bool | None) -> bool:
+        """A schema that once came back as it was does so again; of one that never did nobody knows, and users wait."""
+        if schema_equal is not False:
+            return True
+        if made.verified.get("schema_equal") is True:
+            return False
+        self.warn(
+            "The restored schema is not written as the backup's was, and no proof of this backup had compared it. Rows and contents "
+            "are equal; compare pg_dump --schema-only of both afterwards."
+        )
+        return True
 
     def _schema_equal(
         self, cluster: Cluster, found: manifest.Manifest, programs: pg_programs.Programs, dbname: str

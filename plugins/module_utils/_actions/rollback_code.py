@@ -44,15 +44,19 @@ _HALT_CONTAINER = f"""\
 is_there() {{ engine container inspect "$1" > /dev/null 2>&1; }}
 told() {{ engine container inspect --format "$2" "$1"; }}
 replaces={_LABEL}
+removed() {{  # removed CONTAINER: one that another was made in place of
+  engine stop "$1" > /dev/null && engine rm "$1" || echo "$1 is left over: docker rm it later" >&2
+}}
 named() {{  # named CONTAINER: where a run was killed that made it anew, take that back or end it
   is_there "$1" || engine rename "$1{OLD}" "$1"
-  if is_there "$1{OLD}" && [ "$(told "$1" "$replaces")" = "$(told "$1{OLD}" '{{{{ .Id }}}}')" ]; then engine rm "$1{OLD}"; fi
-  if is_there "$1{NEW}" && [ -n "$(told "$1{NEW}" "$replaces")" ]; then engine rm "$1{NEW}"; fi
+  if is_there "$1{OLD}" && [ "$(told "$1" "$replaces")" = "$(told "$1{OLD}" '{{{{ .Id }}}}')" ]; then removed "$1{OLD}"; fi
+  if is_there "$1{NEW}" && [ -n "$(told "$1{NEW}" "$replaces")" ]; then removed "$1{NEW}"; fi
 }}
+is_halted() {{ [ "$(told "$1" '{{{{ .State.Running }}}}')" = false ] || stop "$1 runs"; }}
 halt() {{  # halt CONTAINER, and see that it does not run
   named "$1"
   engine stop "$1" > /dev/null
-  [ "$(told "$1" '{{{{ .State.Running }}}}')" = false ] || stop "$1 still runs"
+  is_halted "$1"
 }}
 begin() {{ engine start "$1"; }}"""
 
@@ -63,6 +67,7 @@ make_anew() {{  # make_anew CONTAINER IMAGE [NETWORK ...]: the same container, o
   shift 2
   named "$name"
   if [ "$(told "$name" '{{{{ .Image }}}}')" = "$image" ]; then return; fi
+  is_halted "$name"
   id=$(told "$name" '{{{{ .Id }}}}')
   sed "s/{ITS_ID}/$id/" "$recipes/$name.create.json" | post "containers/create?name=${{name}}{NEW}"
   for network; do
@@ -71,7 +76,7 @@ make_anew() {{  # make_anew CONTAINER IMAGE [NETWORK ...]: the same container, o
   done
   engine rename "$name" "${{name}}{OLD}"
   engine rename "${{name}}{NEW}" "$name"
-  engine rm "${{name}}{OLD}"
+  removed "${{name}}{OLD}"
 }}"""
 
 
@@ -86,9 +91,25 @@ def preamble(plan: Plan, where: Where) -> tuple[list[str], list[str]]:
     elif where.get("docker"):
         text.append(f"- the right to use the Docker Engine at `{line(where['docker'])}`")
         commands += [f'engine() {{ docker --host {word(where["docker"])} "$@"; }}', _HALT_CONTAINER]
-    if plan["working_tree"]:
+        text += [f"- {one}" for one in _images_needed(plan)]
+    if plan.get("working_tree"):
         text.append(f"- the rights of whoever owns the working tree `{line(plan['working_tree']['working_tree'])}`")
     return text, commands
+
+
+def first_look(plan: Plan, where: Where) -> list[str]:
+    """What has to be there for the code to come back, in bash: looked at before anything is stopped."""
+    images = sorted({word(kept["image"]) for kept in (plan.get("containers") or {}).values()})
+    return [*([f"engine image inspect {' '.join(images)} > /dev/null"] if images else []), *_clean_tree(plan, where)]
+
+
+def _images_needed(plan: Plan) -> list[str]:
+    """The images that the containers had, in words, with what registries call them."""
+    found = {str(kept["image"]): kept.get("repo_digests") or () for kept in (plan.get("containers") or {}).values()}
+    return [
+        f"the image `{line(image)}`" + (f", which is `{'` or `'.join(map(line, digests))}`" if digests else "")
+        for image, digests in found.items()
+    ]
 
 
 def programs(plan: Plan, where: Where) -> list[str]:
@@ -96,8 +117,8 @@ def programs(plan: Plan, where: Where) -> list[str]:
     return [
         *([str(where.get("supervisorctl") or "supervisorctl")] if where.get("supervisor") else []),
         *(["docker"] if where.get("docker") else []),
-        *(["curl"] if plan["containers"] else []),
-        *(["git"] if plan["working_tree"] else []),
+        *(["curl"] if plan.get("containers") else []),
+        *(["git"] if plan.get("working_tree") else []),
     ]
 
 
@@ -167,40 +188,50 @@ def _link(plan: Plan, where: Where) -> list[str]:
 
 def _images(plan: Plan, where: Where) -> list[str]:
     """Containers of the images that they had, as the snapshot wrote down that they are made."""
-    if not plan["containers"]:
+    if not plan.get("containers"):
         return []
     socket = word(str(where["docker"]).partition("://")[2])
     called = [
+        *first_look(plan, where),
         f"recipes={word(os.path.join(str(where['snapshot_dir']), RECIPES))}",
-        f"post() {{ curl -fsS --unix-socket {socket} -o /dev/null -H 'Content-Type: application/json' --data-binary @- "
-        '"http://docker/$1"; }',
+        f"post() {{  # post PATH, with what comes in; the engine's answer ends with its status\n"
+        f"  local said\n  said=$(curl -sS --unix-socket {socket} -w ' %{{http_code}}' -H 'Content-Type: application/json' "
+        '--data-binary @- "http://docker/$1")\n  case ${said##* } in 2??) ;; *) stop "the engine refused $1: $said" ;; esac\n}',
         _MAKE_ANEW,
-        # All of them, before the first container is touched.
-        f"engine image inspect {' '.join(sorted({word(kept['image']) for kept in plan['containers'].values()}))} > /dev/null",
     ]
     for name, kept in plan["containers"].items():
-        joins = [quote(network, safe="") for network in kept["joins"]]
+        joins = [quote(network, safe="") for network in kept.get("joins") or ()]
         called.append(" ".join(["make_anew", *map(word, [name, kept["image"], *joins])]))
     return called
 
 
+def _clean_tree(plan: Plan, where: Where) -> list[str]:
+    """That nothing stands in the working tree which a switch would take along, or lose."""
+    if not plan.get("working_tree"):
+        return []
+    unknown = "no" if where.get("untracked") == "ignored" else "all"
+    return [
+        f'in_tree() {{ git -c core.hooksPath=/dev/null -C {word(plan["working_tree"]["working_tree"])} "$@"; }}',
+        f"said=$(in_tree status --porcelain --untracked-files={unknown})",
+        f'[ -z "$said" ] || stop {word("the working tree is not clean, and nothing in it is thrown away:")} "$said"',
+    ]
+
+
 def _commit(plan: Plan, where: Where) -> list[str]:
     """The working tree at the commit that it was at, on its branch as long as that means it."""
-    if not plan["working_tree"]:
+    if not plan.get("working_tree"):
         return []
     kept = plan["working_tree"]
     commit, branch = word(kept["commit"]), str(kept["branch"])
-    unknown = "no" if where.get("untracked") == "ignored" else "all"
-    asked = f'in_tree() {{ git -c core.hooksPath=/dev/null -C {word(kept["working_tree"])} "$@"; }}'
     switch = f"in_tree checkout --quiet --no-overwrite-ignore --detach {commit} --"
     if branch:
         meant = f"in_tree rev-parse --verify --quiet {word('refs/heads/' + branch)}"
         same = f'[ "$({meant} || true)" = {commit} ]'
         switch = f"if {same}; then in_tree checkout --quiet --no-overwrite-ignore {word(branch)} --; else {switch}; fi"
+    running = [] if where.get("supervisor") else _named(where, "schedulers", "workers", "backend")
     return [
-        asked,
-        f"said=$(in_tree status --porcelain --untracked-files={unknown})",
-        f'[ -z "$said" ] || stop {word("the working tree is not clean, and nothing in it is thrown away:")} "$said"',
+        *_clean_tree(plan, where),
+        *[f"is_halted {word(name)}" for name in running],
         switch,
         f'[ "$(in_tree rev-parse HEAD)" = {commit} ] || stop "another commit is checked out"',
     ]

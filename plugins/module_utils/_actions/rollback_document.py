@@ -134,6 +134,7 @@ def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     if needed and len({str(host) for host in (where.get("hosts") or {}).values() if host}) <= 1:
         found = 'command -v "$program" > /dev/null || stop "$program is not found; add its directory to PATH"'
         commands.append(f"for program in {' '.join(map(word, needed))}; do {found}; done")
+        commands += rollback_code.first_look(plan, where)
     return [*text, *[""] * bool(text), *block(*commands)]
 
 

@@ -83,6 +83,9 @@ class Versions(t.Protocol):
     def selected_at(self) -> float | None:
         """When the deployed version was selected, seconds since 1970; None where that cannot be told."""
 
+    def require_restorable(self, kept: t.Mapping[str, t.Any]) -> None:
+        """That restore() would find all that it needs; changes nothing. Raises Refused."""
+
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
         """Make what snapshot() returned the version that the next start runs."""
 

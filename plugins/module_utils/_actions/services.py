@@ -190,6 +190,8 @@ class Work:
 
     def close(self) -> None:
         if self.containers is not None:
+            for note in self.containers.notes:
+                self.context.warn(note)
             self.containers.close()
 
     def expand(self) -> None:
@@ -216,6 +218,13 @@ class Work:
             if not self.context.check_mode:
                 self.containers.settle()
 
+    def restore(self, folder: str, kept: t.Mapping[str, t.Any]) -> None:
+        """The version that a snapshot in this folder has. Raises as the manager does."""
+        if self.containers is not None and not self.tree:
+            self.containers.restore_from(folder, kept)
+        else:
+            self.manager.restore(kept)
+
     def status(self, name: str) -> ServiceStatus:
         return self.manager.status(name, deadline=self.deadline)
 
@@ -239,8 +248,12 @@ def told_deployed(deployed: Deployed) -> dict[str, t.Any]:
 
 
 def status(work: Work) -> dict[str, t.Any]:
-    """What the services do now."""
+    """What the services do now. With a snapshot's folder also whether that could be restored; raises Refused."""
     work.expand()
+    kept = _read_snapshot(work.params["snapshot_dir"]) if work.params["snapshot_dir"] else None
+    if kept is not None:
+        kept_files.require_copies(kept["files"], work.params["snapshot_dir"])
+        work.manager.require_restorable(kept["version"])
     statuses = work.statuses()
     return {
         "changed": False,
@@ -346,7 +359,7 @@ def restored(work: Work) -> dict[str, t.Any]:
             for entry in differing:
                 kept_files.put_back(entry, folder)
                 done.append(entry["path"])
-            work.manager.restore(kept["version"])
+            work.restore(folder, kept["version"])
         except (GoliveError, OSError) as problem:
             left = [entry["path"] for entry in differing if entry["path"] not in done]
             raise ActionFailed(
@@ -450,7 +463,8 @@ def _refuse_stateful(work: Work, before: t.Mapping[str, ServiceStatus]) -> None:
     if work.params["allow_stateful"]:
         return
     named = {*STATEFUL, *work.params["stateful"]} - {""}
-    hit = [name for name in before if named & {name, *name.split(":")}]
+    made_as = work.containers.compose_services() if work.containers else {}
+    hit = [name for name in before if named & {name, *name.split(":"), made_as.get(name, "")}]
     if hit:
         raise Refused(
             f"{', '.join(hit)} keeps data, and stateful services are not stopped by a deploy: nothing was stopped.",
@@ -480,7 +494,7 @@ def _stop_one(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t
 
 
 #: What it means that a service did not end by itself.
-_LOST = "What it was doing may be lost or half done. Give it more time to end (stopwaitsecs), and look at its log."
+_LOST = "What it was doing may be lost or half done. Give it more time to end (stopwaitsecs; stop_grace_period of a container), and look at its log."
 
 
 def _bring_to_an_end(work: Work, before: ServiceStatus, outcomes: dict[str, dict[str, t.Any]]) -> str:

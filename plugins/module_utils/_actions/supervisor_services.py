@@ -383,6 +383,10 @@ class SupervisorServices:
     def select(self, version: str) -> None:
         self._versions().select(version)
 
+    def require_restorable(self, kept: t.Mapping[str, t.Any]) -> None:
+        if kept:
+            self._versions().require_restorable(kept)
+
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
         if kept:
             self._versions().restore(kept)

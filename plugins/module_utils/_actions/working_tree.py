@@ -214,15 +214,27 @@ class WorkingTree:
         commit = self.require_available(version).partition(":")[2]
         self._switch(commit, branch="")
 
+    def _noted(self, kept: t.Mapping[str, t.Any]) -> str:
+        """The commit that a snapshot of this tree has. Raises Refused."""
+        if kept.get("working_tree") != self.path:
+            raise Refused(f"The snapshot is of {kept.get('working_tree') or 'no working tree'}, not of {self.path}.")
+        self._require_unlocked()
+        return str(kept["commit"])
+
+    def require_restorable(self, kept: t.Mapping[str, t.Any]) -> None:
+        commit = self._noted(kept)
+        if self.not_clean() and self._left_by_a_switch(commit) is None:
+            self.require_clean()
+        self._require_whole(commit)
+        if not self.not_clean():
+            self._require_nothing_in_the_way(commit)
+
     def restore(self, kept: t.Mapping[str, t.Any]) -> None:
         """Back to the noted commit, on the branch that was checked out as long as that still means it.
 
         A switch that was killed half-way is taken back first, where all that it left is of HEAD, the noted commit or the version.
         """
-        if kept.get("working_tree") != self.path:
-            raise Refused(f"The snapshot is of {kept.get('working_tree') or 'no working tree'}, not of {self.path}.")
-        commit, branch = str(kept["commit"]), str(kept["branch"])
-        self._require_unlocked()
+        commit, branch = self._noted(kept), str(kept["branch"])
         if self.not_clean():
             self._take_half_a_switch_back(commit)
         is_same_branch = branch and self._git.commit_of(f"refs/heads/{branch}") == commit
@@ -238,12 +250,15 @@ class WorkingTree:
                 remedy="Stop it first: docker compose stop.",
             )
 
+    def _left_by_a_switch(self, noted: str) -> list[str] | None:
+        """What a switch that was killed made; None where the tree holds anything else."""
+        target = self._means(self.version) if self.version is not None else None
+        commits = [noted, *([target] if target else [])]
+        return git.left_by_a_switch(self._git, commits, ignores_untracked=self._ignores_untracked)
+
     def _take_half_a_switch_back(self, noted: str) -> None:
         """Leaves a tree as it is that holds anything else; that is refused as one that is not clean."""
-        target = self._means(self.version) if self.version is not None else None
-        made = git.left_by_a_switch(
-            self._git, [noted, *([target] if target else [])], ignores_untracked=self._ignores_untracked
-        )
+        made = self._left_by_a_switch(noted)
         if made is None:
             return
         self._require_whole(self.head())

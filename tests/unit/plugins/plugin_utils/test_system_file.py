@@ -137,6 +137,7 @@ REFUSED_LATE: list[tuple[str, t.Any, str]] = [
     ("golive_services", {**CONTAINERS, "snapshot_dir": ""}, "golive_services.snapshot_dir is needed without golive_services.artefact"),
     ("golive_services", {**CONTAINERS, "docker": {"images": {"web": "shop:2"}}}, "golive_services.docker.images: 'shop:2' of web is no digest"),
     ("golive_services", {**CONTAINERS, "docker": {"images": {"wbe": IMAGE}}}, "golive_services.docker.images names wbe, which the release neither"),
+    ("golive_services", {**CONTAINERS, "workers": ["worker"]}, "golive_services.docker.images leaves out worker, which would silently stay"),
     ("golive_services", {**CONTAINERS, "docker": {"images": {"web": IMAGE}, "url": "tcp://h:1"}}, "golive_services.docker.url is 'tcp://h:1'"),
     ("golive_services", {**CONTAINERS, "docker": {}, "working_tree": {"path": "/srv/app"}}, "missing required arguments: commit"),
     ("golive_maintenance", {**MAINTENANCE, "layers": []}, "golive_maintenance.layers is empty"),

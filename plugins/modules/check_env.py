@@ -211,7 +211,8 @@ options:
         default: fail
   forbidden_patterns:
     description:
-      - Regular expressions that no value of the file may match, whatever the case, such as V(localhost).
+      - Regular expressions that no value of O(file), O(unit_file) or O(container) may match, whatever the case, such as V(localhost), nor the
+        value that O(process) has of one of their variables. Where there is only O(process), all of its variables are searched.
       - Hits are told by name only.
     type: list
     elements: str

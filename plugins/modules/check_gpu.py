@@ -33,7 +33,9 @@ options:
         handed.
     type: int
   min_count:
-    description: How many GPUs there must be at least, beside all that are on the PCI bus. It cannot be less than 1. It means nothing beside O(count).
+    description:
+      - How many GPUs there must be at least, beside all that are on the PCI bus and not handed to a guest by C(vfio-pci). It cannot be less
+        than 1. It means nothing beside O(count).
     type: int
     default: 1
   devices:

@@ -94,6 +94,8 @@ options:
     description:
       - Whether the host may wait for a reboot. C(/run/reboot-required) must not be there, with which Debian and Ubuntu ask for one, and the
         running kernel must be the newest of its flavour in C(/boot) and C(/lib/modules).
+      - A distribution without C(/var/lib/dpkg), such as Red Hat's or SUSE's, never writes that file. There only the kernel is judged, and
+        not whether a new library or service asks for a reboot.
       - With V(warn) it is a warning. Where no kernel of that flavour is installed, as in a container, it is V(unknown).
     type: str
     choices: [refused, warn]

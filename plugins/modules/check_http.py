@@ -18,7 +18,8 @@ description:
   - The limit holds for the whole answer, so a server that sends byte after byte does not hold the check. At most 1 MiB of a body is
     read. Proxies named in the environment are not used.
   - No answer is V(unknown). A certificate that clients refuse fails. A status of 401 or 403 to a request that carried
-    O(bearer) or O(secret_headers) is V(unknown), since it was our credentials that were refused.
+    O(bearer) or O(secret_headers) is V(unknown), since it was our credentials that were refused. Limits, samples and fresh values
+    are not judged then.
 extends_documentation_fragment:
   - opsready.golive.check
   - opsready.golive.attributes
@@ -263,6 +264,9 @@ options:
     description:
       - Milliseconds from one sample to the next. They are sent on that schedule, whether or not those before were answered (32 at once
         at most), and each is counted from when it was to be sent, so a stall is as many slow samples as it would have met.
+      - The whole span, samples times interval, should be long against one pause of the hosts, else a single pause makes enough slow
+        samples to decide. 93 samples each 20 ms are 1.9 s, of which half a second is a quarter; each 100 ms, they are 9 s. O(timeout)
+        must be longer than the span.
       - Without it they are sent one after the other. A stall is one slow sample then, however long, since nothing else is sent meanwhile.
     type: float
   rate_limit: &rate_limit

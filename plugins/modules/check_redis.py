@@ -13,8 +13,10 @@ version_added: 1.0.0
 author:
   - The opsready.golive authors (@opsready)
 description:
-  - Reads C(INFO) once and judges whether the server keeps what it is given, whether it has room, and whether it is the
-    right node.
+  - Reads C(INFO) and judges whether the server keeps what it is given, whether it has room, and whether it is the right
+    node.
+  - A broker is also asked C(SCAN), and C(TYPE) and C(PTTL) of 2000 keys at most, see O(max_other_keys). A user who may not
+    gets a warning. With O(watch), C(INFO) is read twice more.
   - The defaults follow from O(use). A broker or a store must not evict, and a broker must write an append-only file.
   - Items of one checklist that ask the same server as the same user share one connection, those of
     M(opsready.golive.check_celery) included.
@@ -120,7 +122,7 @@ options:
   watch:
     description:
       - Count evicted keys, rejected connections and delayed synchronisations for so many seconds, such as V(5), and not since
-        the server was started.
+        the server was started. It must be less than O(timeout).
       - What happened before is nothing then; a counter that began anew meanwhile is V(unknown).
     type: float
   min_hit_ratio:
@@ -142,7 +144,9 @@ options:
   max_other_keys:
     description:
       - Highest number of keys of a broker's database that no queue has, found by a bounded C(SCAN) of 2000 keys. Without it,
-        more than 100 are a warning.
+        more than 100 are a warning, reckoned from those 2000 where there are more keys.
+      - With it, so many among those 2000 fail, and fewer are V(unknown) where there are more keys.
+      - A key that the user may not read counts as one that may be another. Its name is not told.
       - A list without a time to live is a queue. What kombu, Celery's result backend and this collection keep is not counted.
       - A cache in the broker's database asks for an eviction policy by which the broker loses jobs.
     type: int

@@ -65,8 +65,9 @@ options:
   public_access:
     description:
       - With V(refused) the bucket is listed without a signature, which must be refused. So must be reading the canary, with O(canary). Its policy
-        must let nobody in whom it does not name, unless there is a condition, or a public access block keeps the policy from counting.
-      - Where the policy may not be read, and there is no canary, it is V(unknown).
+        must let nobody in whom it does not name, unless a public access block keeps the policy from counting.
+      - A policy that may not be read, or that lets in under a condition or by C(NotPrincipal), is V(unknown) unless the canary or such a block
+        tells. So is one that lets everybody in while the public access block may not be read.
     type: str
     choices: [refused, any]
     default: any

@@ -23,7 +23,8 @@ description:
     never satisfy it; set it to V(0) there and rely on O(min_lifetime_share).
   - O(min_lifetime_share) warns when a leaf with a lifetime of at most 200 days, which a machine renews, has a smaller share of it
     left, and fails below half of that. ACME clients renew when a third is left, so below that a renewal was missed.
-  - O(min_remaining) fails below a span of time, whatever the other two allow.
+  - O(min_remaining) fails below a span of time, or below a sixth of the certificate's lifetime where that is less, whatever the other two
+    allow.
 extends_documentation_fragment:
   - opsready.golive.check
   - opsready.golive.attributes
@@ -90,8 +91,8 @@ options:
     default: 0.33
   min_remaining:
     description:
-      - Shortest time that each certificate must still be valid, such as V(48h). No certificate needs more than a third of its own lifetime,
-        since one of six days is renewed with two to go.
+      - Shortest time that each certificate must still be valid, such as V(48h). No certificate needs more than a sixth of its own lifetime,
+        as one of seven days may be renewed with little more than a day to go.
     type: str
     default: 48h
   min_version:

@@ -56,6 +56,13 @@ _TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "p
 _FALSE_IS_STRICTER = {"allow_private"}
 #: An option that is there only to excuse, or to judge a part alone.
 _EXCUSES = {"optional", "first_backup", "accepted_file", "after", "panels"}
+#: Of one check alone: what was counted before is excused.
+_EXCUSES_OF_A_CHECK = {("check_redis", "watch")}
+#: By these something else is no longer judged: GPUs on the bus that nobody named.
+_INSTEAD = {("check_gpu", "count"), ("check_gpu", "devices")}
+#: Mappings whose names are the kernel's or a server's, and tell nothing of an order; only a bound below one does.
+_NAMED_BY_OTHERS = {"sysctl", "settings", "labels", "images", "digests"}
+_BOUNDS = {"at_least", "at_most"}
 #: Choices that demand less than the others beside them, and below 0 more.
 _MILD_CHOICES = {
     "any": 2,
@@ -277,7 +284,7 @@ def _item_changes(was: Strictness, now: Strictness) -> t.Iterator[dict[str, t.An
     if was["sign_off"] and now["sign_off"]:
         yield from _sign_off_changes(was["sign_off"], now["sign_off"])
     if was["check"] == now["check"] and not (was["by_host"] or now["by_host"]):
-        yield from _option_changes(was["options"], now["options"])
+        yield from _option_changes(now["check"], was["options"], now["options"])
 
 
 def _seconds(value: float | None) -> str:
@@ -324,13 +331,14 @@ def _host_changes(
     compared_on = [host for host in before if host in set(after)]
     compared_on = [host for host in compared_on if _is_known(was, there, host) and _is_known(now, here, host)]
     for host in compared_on:
-        for change in _option_changes(_effective(was, there.get(host)), _effective(now, here.get(host))):
+        before_here, now_here = _effective(was, there.get(host)), _effective(now, here.get(host))
+        for change in _option_changes(now["check"], before_here, now_here):
             changes.setdefault(_text(change), (change, []))[1].append(host)
     for change, hosts in changes.values():
         where = "" if len(hosts) == len(compared_on) else f" on {_named(hosts)}"
         yield {**change, "field": change["field"] + where}
     if not compared_on:  # an item of another phase, say: as it is written
-        yield from _option_changes(was["options"], now["options"])
+        yield from _option_changes(now["check"], was["options"], now["options"])
 
 
 def _is_known(item: Strictness, own: t.Mapping[str, t.Any], host: str) -> bool:
@@ -354,7 +362,7 @@ def _named(hosts: t.Sequence[str]) -> str:
     return ", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else "")
 
 
-def _option_changes(was: t.Mapping[str, Leaf], now: t.Mapping[str, Leaf]) -> t.Iterator[dict[str, t.Any]]:
+def _option_changes(check: str, was: t.Mapping[str, Leaf], now: t.Mapping[str, Leaf]) -> t.Iterator[dict[str, t.Any]]:
     had, has = ({entry for path in options for entry in _entries(path)} for options in (was, now))
     gone: set[str] = set()
     for path in sorted({*was, *now}):
@@ -367,7 +375,7 @@ def _option_changes(was: t.Mapping[str, Leaf], now: t.Mapping[str, Leaf]) -> t.I
             yield _field(lost, "judged", "removed", LOOSENED)
         if lost is not None or any(entry not in had for entry in _entries(path)):
             continue  # an entry more only judges more
-        kind = _kind_of_change(path, before, after)
+        kind = _kind_of_change(check, path, before, after)
         if kind:
             yield _field(path, before, after, kind)
 
@@ -385,7 +393,11 @@ def _entries(path: str) -> list[str]:
 
 
 def _last(path: str) -> str:
-    return re.sub(r"\[.*\]", "", path).rpartition(".")[2]
+    """The option's own name."""
+    names = re.sub(r"\[.*\]", "", path)
+    owner, dot, _name = names.partition(".")
+    last = names.rpartition(".")[2]
+    return owner if dot and owner in _NAMED_BY_OTHERS and last not in _BOUNDS else last
 
 
 def _order(path: str) -> str | None:
@@ -404,9 +416,9 @@ def _order(path: str) -> str | None:
     return "fewer" if name in _ALLOWANCES else "other"
 
 
-def _kind_of_change(path: str, was: Leaf, now: Leaf) -> str:
+def _kind_of_change(check: str, path: str, was: Leaf, now: Leaf) -> str:
     """Loosened, changed, or nothing for what became stricter."""
-    order = _order(path)
+    order = "excuse" if (check, path) in _EXCUSES_OF_A_CHECK else _order(path)
     if order is None:
         return CHANGED
     if order == "excuse":
@@ -414,7 +426,7 @@ def _kind_of_change(path: str, was: Leaf, now: Leaf) -> str:
     if now is None:
         return LOOSENED
     if was is None:
-        return CHANGED if order == "fewer" else ""
+        return LOOSENED if (check, path) in _INSTEAD else CHANGED if order == "fewer" else ""
     if order in ("higher", "lower"):
         return _kind_by_size(_last(path), was, now, higher=order == "higher")
     if order == "boolean":

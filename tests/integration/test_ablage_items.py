@@ -18,6 +18,7 @@ import yaml
 from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
+from ansible_collections.opsready.golive.plugins.module_utils._clients import nvml
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests import nvml_stub
 from tests.integration.test_check_container import GPU, HEALTHY, NVIDIA_SMI, labels
@@ -81,6 +82,8 @@ def test_without_their_part_they_are_not_applicable_and_no_other_item_is_like_th
 def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., None]:
     """A host with the stub's GPU, whose settings are named as ``used=…``."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub.compiled(tmp_path / "nvml")))
+    # This machine's own GPUs are none of the stub's.
+    monkeypatch.setattr(nvml, "PCI_DEVICES", str(tmp_path / "bus"))
 
     def told(**settings: t.Any) -> None:
         for name, value in settings.items():

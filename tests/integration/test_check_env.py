@@ -791,6 +791,25 @@ def test_an_engine_that_tells_no_environment_is_unknown(http_server: HttpServer)
     assert (found["status"], "and not as Docker does" in found["summary"]) == ("unknown", True), found["summary"]
 
 
+def test_what_a_container_has_beside_its_file_is_searched_for_what_is_forbidden(
+    env: EnvFile, http_server: HttpServer
+) -> None:
+    """Made at a time in nanoseconds, as Docker tells it."""
+    identity = "a" * 64
+    http_server.route("/version", Answer(200, {"ApiVersion": "1.44", "MinAPIVersion": "1.24", "Version": "28"}))
+    http_server.route("/v1.44/containers/json", Answer(200, [{"Id": identity, "Names": ["/x"], "State": "running"}]))
+    config = {"Env": ["X=1", "CALLBACK=http://localhost/"]}
+    told = {"Id": identity, "Image": "i", "State": {"Status": "running"}, "Config": config, "Name": "/x"}
+    created = "2036-01-01T00:00:00.123456789Z"
+    http_server.route(f"/v1.44/containers/{identity}/json", Answer(200, {**told, "Created": created}))
+    container = {"url": http_server.url, "name": "x"}
+    asked = {"container": container, "forbidden_patterns": ["localhost"]}
+    found = env.finding("X=1\n", [rule("present")], **asked)
+    assert (found["status"], found["measured"]["values free of /localhost/"]) == ("fail", "CALLBACK"), found["summary"]
+    assert found["measured"]["container"] == "newer than the file"
+    assert env.finding("X=1\n", [rule("present")], **asked, forbidden_except=["CALLBACK"])["status"] == "pass"
+
+
 def test_two_items_ask_one_engine_once(http_server: HttpServer) -> None:
     http_server.route("/version", Answer(200, {"ApiVersion": "1.44", "MinAPIVersion": "1.24", "Version": "28"}))
     http_server.route("/v1.44/containers/json", Answer(200, []))

@@ -405,6 +405,15 @@ def test_a_gpu_on_the_bus_that_nvml_does_not_show_fails(gpu: Judge, tmp_path: Pa
     assert gpu({"count": 2})["status"] == gpu({"count": 3})["status"] == "pass"
 
 
+def test_a_gpu_that_is_handed_to_a_guest_is_none_of_the_hosts(gpu: Judge, tmp_path: Path) -> None:
+    on_bus(tmp_path, 2)
+    for number, driver in ((1, "nvidia"), (2, "vfio-pci")):
+        (tmp_path / "drivers" / driver).mkdir(parents=True)
+        (tmp_path / "bus" / f"0000:0{number}:00.0" / "driver").symlink_to(tmp_path / "drivers" / driver)
+    found = gpu()
+    assert (found["status"], found["evidence"]["pci_gpus"]) == ("pass", 1), found["summary"]
+
+
 @pytest.mark.parametrize("params", [{"count": 1}, {"devices": ["0"]}])
 def test_who_says_which_gpus_are_meant_means_no_others_on_the_bus(
     gpu: Judge, tmp_path: Path, params: dict[str, t.Any]

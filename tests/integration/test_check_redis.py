@@ -477,7 +477,54 @@ def test_a_cache_in_the_brokers_database_is_seen(broker: Redis, run_module_here:
     assert "could not be counted: " in narrow["summary"]
     assert asked["status"] == "unknown"
     assert many["status"] == "unknown"
-    assert "are 0 of the 2000 keys that were looked at" in many["summary"]
+    assert "are 0 of 2000 looked at (about 0 of all 2500)" in many["summary"]
+
+
+def test_a_key_that_may_not_be_read_is_counted_and_never_named(broker: Redis, run_module_here: ModuleRun) -> None:
+    hidden = "5f3e9c-SECRET"
+    with broker.client() as client:
+        client.execute_command("ACL", "SETUSER", "queues", "on", f">{PASSWORD}", "+@all", "~celery", "~prod_*")
+        client.lpush("celery", "{}")
+        client.set(f"session:{hidden}", "x", ex=3600)
+        one = judged(run_module_here, broker, username="queues")
+        asked = judged(run_module_here, broker, username="queues", max_other_keys=0)
+        for number in range(100):
+            client.set(f"session:{hidden}:{number}", "x", ex=3600)
+        many = judged(run_module_here, broker, username="queues")
+        length = judged(run_module_here, broker, username="queues", queues=[{"name": hidden, "max_length": 1}])
+        client.flushdb()
+    said = "0 of 2, and 1 that this user may not read"
+    assert one["status"] == "pass", one["summary"]
+    assert one["measured"]["keys that no queue has"] == said
+    assert asked["status"] == "unknown" and f"{said}: too few" in asked["summary"]
+    assert many["status"] == "warn" and "0 of 102, and 101 that this user may not read" in many["summary"]
+    assert many["evidence"]["other_keys"]["refused"] == 101
+    assert length["status"] == "unknown" and "refused us: No permissions" in length["summary"], length["summary"]
+    assert hidden not in str([one, asked, many, length])
+
+
+def test_another_applications_keys_are_none_of_ours(broker: Redis, run_module_here: ModuleRun) -> None:
+    with broker.client() as client:
+        for prefix in ("prod_", "test_"):
+            client.hset(f"{prefix}unacked", "tag", "{}")
+        own = judged(run_module_here, broker, global_keyprefix="prod_", max_other_keys=0)
+        client.flushdb()
+    assert own["status"] == "fail", own["summary"]
+    assert "keys that no queue has are 1 of 2, 0 with" in own["summary"].lower()
+
+
+def test_what_is_not_looked_at_is_reckoned(broker: Redis, run_module_here: ModuleRun) -> None:
+    with broker.client() as client:
+        for number in range(6000):
+            if number % 30:
+                client.lpush(f"queue-{number}", "{}")
+            else:
+                client.set(f"page-{number}", "x")
+        found = judged(run_module_here, broker)
+        client.flushdb()
+    seen = found["evidence"]["other_keys"]
+    assert (found["status"], seen["looked_at"], seen["keys"]) == ("warn", 2000, 6000), found["summary"]
+    assert f"are {seen['found']} of 2000 looked at (about {3 * seen['found']} of all 6000)" in found["summary"]
 
 
 def test_a_cluster_must_serve_all_slots(run_module_here: ModuleRun) -> None:

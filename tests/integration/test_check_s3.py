@@ -178,8 +178,9 @@ def forwarded(request: Request, store: MotoS3) -> Answer:
         return Answer(answer.status, answer.read(), kept)
 
 
-def policy_of(bucket: str, principal: t.Any) -> str:
+def policy_of(bucket: str, principal: t.Any, **more: t.Any) -> str:
     statement = {
+        **more,
         "Effect": "Allow",
         "Principal": principal,
         "Action": "s3:GetObject",
@@ -190,6 +191,9 @@ def policy_of(bucket: str, principal: t.Any) -> str:
 
 class Guarded:
     """moto lets everybody do everything: before it strangers are told no, save for objects of a bucket whose policy lets them."""
+
+    #: Its answer to who asks for the public access block, where it does not tell.
+    no_block: Answer | None = None
 
     def __init__(self, store: MotoS3, server: HttpServer, *, tells_policy: bool = True) -> None:
         self.store, self.endpoint = store, server.url
@@ -202,6 +206,8 @@ class Guarded:
         bucket, _slash, key = path.partition("/")
         if "policy" in query.split("&") and not self._tells_policy:
             return xml_error(403, "AccessDenied")
+        if "publicAccessBlock" in query.split("&") and self.no_block is not None:
+            return self.no_block
         if "Authorization" not in request.headers and not (key and self._is_open(bucket)):
             return xml_error(403, "AccessDenied")
         return forwarded(request, self.store)
@@ -257,6 +263,34 @@ def test_a_public_access_block_makes_a_public_policy_count_for_nothing(
         block = {"RestrictPublicBuckets": is_blocked, "BlockPublicPolicy": True}
         client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
         assert guarded(run_module_here, store, bucket)["status"] == status
+
+
+def test_a_condition_decides_whom_a_policy_lets_in_so_the_canary_tries_it(
+    moto_s3: MotoS3, http_server: HttpServer, run_module_here: ModuleRun
+) -> None:
+    store, bucket = Guarded(moto_s3, http_server), moto_s3.create_bucket()
+    condition = {"Bool": {"aws:SecureTransport": "true"}}
+    moto_s3.client().put_bucket_policy(Bucket=bucket, Policy=policy_of(bucket, "*", Condition=condition))
+    alone = guarded(run_module_here, store, bucket)
+    assert (alone["status"], "canary: true" in alone["remedy"]) == ("unknown", True), alone["summary"]
+    assert f"objects of {bucket} is unknown: its policy lets in under a condition" in alone["summary"]
+    rehearsed = guarded(run_module_here, store, bucket, canary=True, check=True)
+    assert (rehearsed["status"], "canary: true" in rehearsed["remedy"]) == ("unknown", False), rehearsed["remedy"]
+    tried = guarded(run_module_here, store, bucket, canary=True)
+    assert tried["status"] == ("fail" if store._is_open(bucket) else "pass"), tried["summary"]
+
+
+def test_a_public_policy_fails_where_there_is_no_block_and_is_unknown_where_it_may_not_be_read(
+    moto_s3: MotoS3, http_server: HttpServer, run_module_here: ModuleRun
+) -> None:
+    store, bucket = Guarded(moto_s3, http_server), moto_s3.create_bucket()
+    moto_s3.client().put_bucket_policy(Bucket=bucket, Policy=policy_of(bucket, "*"))
+    store.no_block = xml_error(403, "AccessDenied")
+    unread = guarded(run_module_here, store, bucket)
+    assert (unread["status"], "s3:GetBucketPublicAccessBlock" in unread["remedy"]) == ("unknown", True)
+    assert f"The policy of {bucket} lets everybody in, unless a public access block" in unread["summary"]
+    store.no_block = xml_error(501, "NotImplemented")
+    assert guarded(run_module_here, store, bucket)["status"] == "fail"
 
 
 def test_a_bucket_in_another_region_fails(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:

@@ -22,6 +22,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 MOST_LOOKED_AT = 2000
 #: How many other keys are many, where nobody says.
 MANY = 100
+_MAY_READ = "Let this user SCAN, TYPE and PTTL every key."
 #: A name that so many keys begin with is a namespace, and tells nothing about one of them.
 _NAMESPACE_KEYS = 10
 #: Names of kombu's Redis transport, of Celery's result backend, of remote control's answers, and ours.
@@ -41,20 +42,30 @@ class OtherKeys:
     namespaces: dict[str, int]
     is_complete: bool
     problem: str = ""
+    #: of those looked at that are not known to be a queue's, how many this user may not read
+    refused: int = 0
+    #: how many keys the database has
+    keys: int = 0
+
+    def of_all(self, count: int) -> int:
+        """What so many of those looked at make of the whole: SCAN goes by the hash of a name, which chooses at random."""
+        return count if self.is_complete else round(count * max(self.keys, self.looked_at) / max(1, self.looked_at))
 
 
-def scanned(client: t.Any, global_keyprefix: str, deadline: Deadline) -> OtherKeys:
-    """Look at the first keys that SCAN gives. Raises TimedOut; a refusal is the problem that the answer names."""
+def scanned(client: t.Any, global_keyprefix: str, deadline: Deadline, *, keys: int) -> OtherKeys:
+    """Look at the first of so many keys that SCAN gives. Raises TimedOut; a refusal is the problem that the answer names."""
     try:
         names, is_complete = _some_keys(client, deadline)
-        kinds, lives = _kinds_and_lives(client, names)
     except require("redis").exceptions.ResponseError as refusal:
-        return OtherKeys(0, 0, 0, {}, False, redis_client.text(str(refusal)).rstrip("."))
-    others = [
-        (name, life)
-        for name, kind, life in zip(map(redis_client.text, names), kinds, lives)
-        if kind != "none" and not _is_own(name, global_keyprefix) and (kind != "list" or life >= 0)
-    ]
+        return OtherKeys(0, 0, 0, {}, False, redis_client.text(str(refusal)).rstrip("."), keys=keys)
+    others, refused = [], 0
+    for name, (kind, life) in zip(map(redis_client.text, names), _kinds_and_lives(client, names)):
+        if _is_own(name, global_keyprefix):
+            continue
+        if kind is None or life is None:
+            refused += 1
+        elif kind != "none" and (kind != "list" or life >= 0):
+            others.append((name, life))
     words = collections.Counter(name.partition(":")[0] + ":" for name, _life in others if ":" in name)
     return OtherKeys(
         looked_at=len(names),
@@ -62,6 +73,8 @@ def scanned(client: t.Any, global_keyprefix: str, deadline: Deadline) -> OtherKe
         expiring=sum(life >= 0 for _name, life in others),
         namespaces={word: count for word, count in words.most_common(5) if count >= _NAMESPACE_KEYS},
         is_complete=is_complete,
+        refused=refused,
+        keys=keys,
     )
 
 
@@ -76,18 +89,26 @@ def _some_keys(client: t.Any, deadline: Deadline) -> tuple[list[bytes], bool]:
             return list(seen)[:MOST_LOOKED_AT], cursor == 0 and len(seen) <= MOST_LOOKED_AT
 
 
-def _kinds_and_lives(client: t.Any, names: t.Sequence[bytes]) -> tuple[list[str], list[int]]:
-    """Types, ``none`` for a key that is gone, and milliseconds to live, -1 for a key that does not expire."""
+def _kinds_and_lives(client: t.Any, names: t.Sequence[bytes]) -> list[tuple[str | None, int | None]]:
+    """Type, ``none`` for a key that is gone, and milliseconds to live, -1 for a key that does not expire; None if refused.
+
+    What redis-py raises for a refusal names the key, which may be a secret such as the name of a session.
+    """
     pipe = client.pipeline(transaction=False)
     for name in names:
         pipe.type(name)
         pipe.pttl(name)
-    answers = pipe.execute()
-    return [redis_client.text(kind) for kind in answers[::2]], [int(life) for life in answers[1::2]]
+    answers = pipe.execute(raise_on_error=False)
+    known = [None if isinstance(answer, Exception) else answer for answer in answers]
+    return [
+        (None if kind is None else redis_client.text(kind), None if life is None else int(life))
+        for kind, life in zip(known[::2], known[1::2])
+    ]
 
 
 def _is_own(name: str, global_keyprefix: str) -> bool:
-    return any(_OWN.match(known) for known in (name, name[len(global_keyprefix) :]))
+    without = name[len(global_keyprefix) :] if name.startswith(global_keyprefix) else name
+    return any(_OWN.match(known) for known in (name, without))
 
 
 def judge(seen: OtherKeys | None, wanted: int | None) -> Criterion:
@@ -103,12 +124,26 @@ def judge(seen: OtherKeys | None, wanted: int | None) -> Criterion:
         sentence = f"{name} could not be counted: {why}"
         if wanted is not None:
             return unknown(name, sentence)
-        remedy = "Let this user SCAN, TYPE and PTTL every key."
-        return holds(name, False, measured=None, expected="few", sentence=sentence, remedy=remedy, level=level)
-    if seen.found <= bound:
-        if wanted is not None and not seen.is_complete:
-            return unknown(name, f"{name} are {seen.found} of the {seen.looked_at} keys that were looked at")
-        return at_most(name, seen.found, bound)
+        return holds(name, False, measured=None, expected="few", sentence=sentence, remedy=_MAY_READ, level=level)
+    if seen.of_all(seen.found) <= bound and seen.of_all(seen.found + seen.refused) > bound:
+        sentence = f"{name} are {_counted(seen)}: too few could be read to tell"
+        if wanted is not None:
+            return unknown(name, sentence, remedy=_MAY_READ)
+        return holds(
+            name,
+            False,
+            measured=_counted(seen),
+            expected="few",
+            sentence=sentence,
+            remedy=_MAY_READ,
+            level=level,
+        )
+    if wanted is not None and not seen.is_complete and seen.found <= bound:
+        return unknown(name, f"{name} are {_counted(seen)}: only all of them would tell")
+    if seen.of_all(seen.found) <= bound:
+        if seen.is_complete and not seen.refused:
+            return at_most(name, seen.found, bound)
+        return holds(name, True, measured=_counted(seen), expected=f"at most {bound}")
     inside = (
         f", of them {', '.join(f'{count} {word}*' for word, count in seen.namespaces.items())}"
         if seen.namespaces
@@ -117,10 +152,17 @@ def judge(seen: OtherKeys | None, wanted: int | None) -> Criterion:
     return holds(
         name,
         False,
-        measured=seen.found,
+        measured=seen.found if seen.is_complete and not seen.refused else _counted(seen),
         expected=f"at most {bound}",
-        sentence=f"{name} are {seen.found} of {seen.looked_at}{'' if seen.is_complete else ' looked at'}, {seen.expiring} with "
-        f"a time to live{inside}; expected at most {bound}",
+        sentence=f"{name} are {_counted(seen)}, {seen.expiring} with a time to live{inside}; expected at most {bound}",
         remedy=remedy,
         level=level,
     )
+
+
+def _counted(seen: OtherKeys) -> str:
+    """``77 of 2000 looked at (about 7700 of all 200000)``."""
+    told = f"{seen.found} of {seen.looked_at}"
+    if not seen.is_complete:
+        told += f" looked at (about {seen.of_all(seen.found)} of all {max(seen.keys, seen.looked_at)})"
+    return told + (f", and {seen.refused} that this user may not read" if seen.refused else "")

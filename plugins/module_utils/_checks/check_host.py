@@ -606,15 +606,16 @@ def _judge_reboot(seen: kernels.Reboot | Problem | None, *, level: str) -> t.Ite
         return
     remedy = "Reboot the host before the release, and judge it again."
     cause = f", because of {', '.join(seen.packages)}" if seen.packages else ""
-    yield holds(
-        "pending reboot",
-        not seen.is_asked_for,
-        measured=f"asked for{cause}" if seen.is_asked_for else "not asked for",
-        expected="not asked for",
-        sentence=f"the host asks for a reboot{cause}",
-        remedy=remedy,
-        level=level,
-    )
+    if seen.is_asked_for is not None:
+        yield holds(
+            "pending reboot",
+            not seen.is_asked_for,
+            measured=f"asked for{cause}" if seen.is_asked_for else "not asked for",
+            expected="not asked for",
+            sentence=f"the host asks for a reboot{cause}",
+            remedy=remedy,
+            level=level,
+        )
     if seen.runs_newest is None:
         yield unknown(
             "running kernel",

@@ -475,14 +475,27 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             yield unknown(seen.label, seen.problem.rstrip("."), remedy=seen.remedy, left_out=seen.left_out)
         else:
             yield from _worst_of_each([apart(_judge_answer(answer, seen, request)) for answer in seen.answers])
-            yield from apart(_judge_freshness(seen, request))
             yield from apart(_judge_cors(seen, request))
-            if seen.bodies:
-                yield from http_limits.bodies_criteria(seen.bodies, seen.label, request)
-            if seen.sampled:
-                yield from http_latency.criteria(seen.sampled, seen.label, request)
-            if seen.burst:
-                yield from http_limits.burst_criteria(seen.burst, seen.label, request)
+            if not any(_is_refused(answer.status, seen, request) for answer in seen.answers):
+                yield from _judge_repeated(seen, request)
+
+
+def _judge_repeated(seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """What is asked with the same credentials again: where these were refused, it tells nothing of the service."""
+    yield from apart(_judge_freshness(seen, request))
+    if seen.bodies:
+        is_refused = any(_is_refused(status, seen, request) for status in (seen.bodies.above, seen.bodies.below))
+        yield from http_limits.bodies_criteria(seen.bodies, seen.label, request, is_refused=is_refused)
+    if seen.sampled:
+        yield from http_latency.criteria(seen.sampled, seen.label, request)
+    if seen.burst:
+        is_refused = _is_refused(seen.burst.status, seen, request)
+        yield from http_limits.burst_criteria(seen.burst, seen.label, request, is_refused=is_refused)
+
+
+def _is_refused(status: int | None, seen: Seen, request: t.Mapping[str, t.Any]) -> bool:
+    """Whether our credentials were refused."""
+    return status in (401, 403) and seen.with_credentials and status not in request["status"]
 
 
 def _worst_of_each(by_answer: t.Sequence[t.Sequence[Criterion]]) -> t.Iterator[Criterion]:
@@ -501,7 +514,7 @@ def _worst_of_each(by_answer: t.Sequence[t.Sequence[Criterion]]) -> t.Iterator[C
 
 def _judge_answer(answer: Answer, seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     label = seen.label
-    if answer.status in (401, 403) and seen.with_credentials and answer.status not in request["status"]:
+    if _is_refused(answer.status, seen, request):
         yield unknown(
             f"{label} status",
             f"{label} refused our credentials with status {answer.status}",

@@ -208,7 +208,8 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     others, counted = None, None
     if params["use"] == "broker" and not _is_loading(seen.info):
         prefix = params["global_keyprefix"]
-        others = run.once((*target, "other keys", prefix), lambda: _other_keys(lender, prefix, run))
+        keys = _keys_in(seen.info, f"db{server.db}")
+        others = run.once((*target, "other keys", prefix), lambda: _other_keys(lender, prefix, keys, run))
     if params["watch"] is not None:
         seconds = params["watch"]
         counted = run.once((*target, "counted", seconds), lambda: _counted(server, lender, seconds, run))
@@ -249,9 +250,9 @@ def _require_sense(params: t.Mapping[str, t.Any]) -> None:
         raise BadInput("min_canary_replicas and canary_persistence are of the canary.", remedy="Say canary: true.")
 
 
-def _other_keys(lender: redis_client.Lender, global_keyprefix: str, run: Run) -> broker_keys.OtherKeys:
+def _other_keys(lender: redis_client.Lender, global_keyprefix: str, keys: int, run: Run) -> broker_keys.OtherKeys:
     with lender.lent(deadline=run.deadline) as client:
-        return broker_keys.scanned(client, global_keyprefix, run.deadline)
+        return broker_keys.scanned(client, global_keyprefix, run.deadline, keys=keys)
 
 
 def _counted(server: redis_client.Server, lender: redis_client.Lender, seconds: float, run: Run) -> Counted:
@@ -403,6 +404,10 @@ def _number(info: t.Mapping[str, t.Any], name: str) -> int | None:
     return int(value) if isinstance(value, (int, float)) else None
 
 
+def _keys_in(info: t.Mapping[str, t.Any], databases: str) -> int:
+    return sum(int(value.get("keys", 0)) for name, value in info.items() if re.fullmatch(databases, name))
+
+
 def _is_ok(info: t.Mapping[str, t.Any], name: str) -> bool | None:
     return None if name not in info else str(info[name]) == "ok"
 
@@ -432,7 +437,7 @@ def facts_of(
     hits, misses = _number(info, "keyspace_hits"), _number(info, "keyspace_misses")
     saved = _number(info, "rdb_last_save_time")
     role = str(info.get("role", ""))
-    keys = sum(int(value.get("keys", 0)) for name, value in info.items() if re.fullmatch(r"db\d+", name))
+    keys = _keys_in(info, r"db\d+")
     return Facts(
         server=server,
         version=str(info.get("valkey_version", info["redis_version"])),

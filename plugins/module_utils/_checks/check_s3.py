@@ -86,6 +86,10 @@ _UNSET = (
     "NoSuchBucketPolicy",
     "NoSuchPublicAccessBlockConfiguration",
 )
+#: Why a policy that was read does not tell whom it lets in.
+_UNDECIDED = (
+    "its policy lets in under a condition, or all but some, and only a request tells whether strangers are among them"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +145,7 @@ class Bucket:
     canary: Canary | None
     unread: dict[str, str]
     region: str | None = None
-    #: Whether its policy lets everybody in, and whether a public access block keeps such a policy from counting.
+    #: Whether its policy lets everybody in, and whether a public access block keeps such a policy from counting; None where it is not known.
     has_public_policy: bool | None = None
     is_blocked: bool | None = None
 
@@ -274,7 +278,9 @@ def _bucket(store: _Store, name: str) -> Bucket:
         except TimedOut:
             raise
         except GoliveError as problem:
-            if any(code in problem.message for code in _UNSET):
+            # What a store does not know of at all keeps no policy from counting.
+            has_no_block = isinstance(problem, s3.NotImplementedThere) and operation == "get_public_access_block"
+            if has_no_block or any(code in problem.message for code in _UNSET):
                 return {}
             unread[topic] = problem.message
             return None
@@ -307,21 +313,27 @@ def _bucket(store: _Store, name: str) -> Bucket:
         unread=unread,
         region=None if location is None else s3.region_of(location),
         has_public_policy=None if policy is None else _lets_everybody_in(str(policy.get("Policy") or "{}"), unread),
-        is_blocked=None
-        if block is None
-        else block.get("PublicAccessBlockConfiguration", {}).get("RestrictPublicBuckets") is True,
+        is_blocked=None if block is None else _is_blocked(block),
     )
 
 
+def _is_blocked(block: t.Mapping[str, t.Any]) -> bool:
+    return block.get("PublicAccessBlockConfiguration", {}).get("RestrictPublicBuckets") is True
+
+
 def _lets_everybody_in(policy: str, unread: dict[str, str]) -> bool | None:
-    """Whether a statement allows anybody anything, without a condition; None where the policy cannot be understood."""
+    """Whether a statement allows anybody anything; None where a condition decides, or where the policy cannot be understood."""
     try:
         statements = json.loads(policy).get("Statement", [])
         listed = statements if isinstance(statements, list) else [statements]
-        return any(
-            each["Effect"] == "Allow" and _is_everybody(each.get("Principal")) and not each.get("Condition")
-            for each in listed
-        )
+        allowing = [each for each in listed if each["Effect"] == "Allow"]
+        open_to_all = [each for each in allowing if _is_everybody(each.get("Principal"))]
+        if any(not each.get("Condition") for each in open_to_all):
+            return True
+        if open_to_all or any(each.get("NotPrincipal") for each in allowing):
+            unread["policy"] = _UNDECIDED
+            return None
+        return False
     except (ValueError, AttributeError, KeyError, TypeError):
         unread["policy"] = "It is no policy that can be understood."
         return None
@@ -576,7 +588,7 @@ def _judge_public_access(bucket: Bucket) -> Criterion:
     """A bucket that cannot be listed may give away each object whose name somebody knows."""
     name = f"public access to {bucket.name}"
     read = bucket.canary.is_public if bucket.canary is not None else None
-    counts = bucket.has_public_policy and not bucket.is_blocked
+    counts = _policy_counts(bucket)
     ways = {
         "anybody may list it": bucket.is_public,
         "anybody may read its objects": read,
@@ -585,19 +597,44 @@ def _judge_public_access(bucket: Bucket) -> Criterion:
     open_ways = [way for way, is_open in ways.items() if is_open]
     if not open_ways and bucket.is_public is None:
         return _unread(bucket, "public access")
-    if not open_ways and read is None and counts is None:
-        why = bucket.unread.get("policy", "it was not read").rstrip(".")
-        return unknown(
-            name,
-            f"whether anybody may read objects of {bucket.name} is unknown: {why}",
-            remedy="Say canary: true, which tries it, or give the key the right s3:GetBucketPolicy.",
-        )
+    if not open_ways and counts is None and (read is None or bucket.has_public_policy):
+        return _undecided(name, bucket)
     return holds(
         name,
         not open_ways,
         measured=", ".join(open_ways) or "refused",
         expected="refused",
         remedy="Remove the bucket policy or ACL that lets everybody in, and set a public access block.",
+    )
+
+
+def _policy_counts(bucket: Bucket) -> bool | None:
+    """Whether the policy lets everybody in and no public access block keeps it from it; None where one of them is not known."""
+    if bucket.has_public_policy is False or bucket.is_blocked:
+        return False
+    return None if bucket.has_public_policy is None or bucket.is_blocked is None else True
+
+
+def _undecided(name: str, bucket: Bucket) -> Criterion:
+    """What keeps it from being known whether strangers may read; a canary tells, save of what a public policy opens elsewhere."""
+    if bucket.has_public_policy:
+        why = bucket.unread.get("public access block", "it was not read").rstrip(".")
+        return unknown(
+            name,
+            f"the policy of {bucket.name} lets everybody in, unless a public access block keeps it from counting, which is unknown: {why}",
+            remedy="Give the key the right s3:GetBucketPublicAccessBlock, or remove the statement that lets everybody in.",
+        )
+    why = bucket.unread.get("policy", "it was not read")
+    remedy = (
+        "Name in the policy whom it lets in."
+        if why == _UNDECIDED
+        else "Give the key the right s3:GetBucketPolicy, by which the policy itself is judged."
+    )
+    return unknown(
+        name,
+        f"whether anybody may read objects of {bucket.name} is unknown: {why.rstrip('.')}",
+        remedy=f"Say canary: true, which tries it. {remedy}" if bucket.canary is None else remedy,
+        left_out=bucket.canary is not None and bucket.canary.not_sent == IN_CHECK_MODE,
     )
 
 

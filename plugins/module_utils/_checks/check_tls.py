@@ -6,7 +6,7 @@
 Expiry has three rules. ``min_days`` fails below a number of days, for each certificate of the chain. ``min_lifetime_share`` warns when
 a leaf that is renewed by a machine (a lifetime of at most 200 days) has less than that share of its lifetime left, and fails
 below half of it: ACME clients renew at two thirds, so below one third a renewal was missed, whatever the days say.
-``min_remaining`` is what people need to come and renew it by hand, for each certificate of the chain.
+``min_remaining`` is what people need to come and renew it by hand, for each certificate of the chain, and at most a sixth of its lifetime.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ CONSTRAINTS: Constraints = {"required_one_of": [["endpoints", "files"]]}
 _RENEWED_BY_MACHINE = datetime.timedelta(days=200)
 _BROKEN_HASHES = ("md5", "sha1", "unsupported")
 _SMALLEST_EC_BITS = 224
-#: Of its own lifetime a certificate need never have more left than this share: one of six days is renewed with two to go.
-_MOST_DEMANDED_SHARE = 1 / 3
+#: Of its own lifetime a certificate need never have more left than this share: Caddy renews intermediates of seven days with 20 % to go.
+_MOST_DEMANDED_SHARE = 1 / 6
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,6 @@ import json
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import envfile
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
@@ -107,11 +106,13 @@ def _of_container(engine: t.Any, identity: str, run: Run) -> Source | None:
         entries = told["Config"].get("Env") or []
         pairs = [entry.partition("=") for entry in entries]
         label = f"{told['Name'].lstrip('/')} ({told['State']['Status']})"
-        since = parse_utc(told["Created"]).timestamp()
+        since = docker.seconds_of(told["Created"])
     except docker.NotThere:
         return None
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise UnexpectedAnswer(f"{engine.url} told of container {identity[:12]}, and not as Docker does.") from None
+        since = None
+    if since is None:
+        raise UnexpectedAnswer(f"{engine.url} told of container {identity[:12]}, and not as Docker does.")
     return Source(CONTAINER, label, {name: value for name, sign, value in pairs if sign}, since=since)
 
 
@@ -183,10 +184,10 @@ class Values:
 
     def _declared(self) -> t.Sequence[Source]:
         # A process also inherits PATH, HOME and the like, which nobody declared for the service.
-        return [source for source in self.sources if source.kind in (UNIT, FILE)] or self.sources
+        return [source for source in self.sources if source.kind != PROCESS] or self.sources
 
     def names(self) -> list[str]:
-        """What was declared for the service."""
+        """What was declared for the service: by its container, its unit or its file, and by its process where there is none of them."""
         return sorted({name for source in self._declared() for name in source.values})
 
     def unclear_names(self) -> list[str]:

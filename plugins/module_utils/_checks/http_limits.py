@@ -37,6 +37,7 @@ OPTIONS: Spec = {
 MOST_REQUESTS = 500
 MOST_BODY_BYTES = 100 * 10**6
 _TOO_LARGE = 413
+_OTHER_CREDENTIALS = "Give the check a token or secret header that this path accepts."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +120,10 @@ def bodies(request: t.Mapping[str, t.Any], ask: t.Callable[[bytes], http.Respons
         return Bodies(problem=problem.message)
 
 
-def burst_criteria(seen: Burst, label: str, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    """Whether the limit answered, and said when to come again."""
+def burst_criteria(
+    seen: Burst, label: str, request: t.Mapping[str, t.Any], *, is_refused: bool
+) -> t.Iterator[Criterion]:
+    """Whether the limit answered, and said when to come again; ``is_refused`` says that it was our credentials instead."""
     limit, name = request["rate_limit"], f"{label} rate limit"
     expected = f"{' or '.join(plain(status) for status in limit['expect_status'])} within {limit['requests']} requests"
     measured = f"{seen.status} at request {seen.sent}"
@@ -134,6 +137,12 @@ def burst_criteria(seen: Burst, label: str, request: t.Mapping[str, t.Any]) -> t
         if limit["header"]:
             state = "present" if seen.has_header else "absent"
             yield one_of(f"{name} header {limit['header']}", state, ["present"])
+    elif is_refused:
+        yield unknown(
+            name,
+            f"{name} cannot be told: our credentials were refused with status {measured}",
+            remedy=_OTHER_CREDENTIALS,
+        )
     elif seen.was_too_slow:
         yield unknown(
             name,
@@ -150,13 +159,20 @@ def burst_criteria(seen: Burst, label: str, request: t.Mapping[str, t.Any]) -> t
         )
 
 
-def bodies_criteria(seen: Bodies, label: str, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    """Whether what is too large is refused as such, and nothing else is."""
+def bodies_criteria(
+    seen: Bodies, label: str, request: t.Mapping[str, t.Any], *, is_refused: bool
+) -> t.Iterator[Criterion]:
+    """Whether what is too large is refused as such, and nothing else is; ``is_refused`` says that our credentials were."""
     limit, name = _body_bytes(request), f"{label} body limit"
     if seen.left_out:
         yield unknown(name, f"{name} was not tried in check mode, since it sends a body", left_out=True)
     elif seen.problem:
         yield unknown(name, f"{name} could not be tried: {seen.problem.rstrip('.')}")
+    elif is_refused and seen.above != _TOO_LARGE:
+        answered = f"{seen.above} above it and {seen.below} below"
+        yield unknown(
+            name, f"{name} cannot be told: our credentials were refused ({answered})", remedy=_OTHER_CREDENTIALS
+        )
     else:
         yield one_of(f"{label} body of {limit + 1} bytes status", seen.above, [_TOO_LARGE])
         below = f"{label} body of {limit - 1} bytes status"

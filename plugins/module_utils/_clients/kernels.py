@@ -22,8 +22,8 @@ _OF_VERSION = frozenset({"bpo", "deb", "rc"})
 class Reboot:
     """What a host says about a reboot that is due."""
 
-    #: Debian and its like say so in a file.
-    is_asked_for: bool
+    #: Debian and its like say so in a file; None where nobody would write it.
+    is_asked_for: bool | None
     #: Because of which packages; not all of them say so.
     packages: tuple[str, ...]
     running: str
@@ -41,11 +41,17 @@ def reboot(*, root: str = "", running: str = "") -> Reboot:
     running = running or host.kernel_release()
     same = [release for release in _installed(root) if _flavour(release) == _flavour(running)]
     return Reboot(
-        is_asked_for=os.path.exists(f"{root}/run/reboot-required"),
+        is_asked_for=_is_asked_for(root),
         packages=_packages(f"{root}/run/reboot-required.pkgs"),
         running=running,
         newest=max(same, key=_age, default=None),
     )
+
+
+def _is_asked_for(root: str) -> bool | None:
+    if os.path.exists(f"{root}/run/reboot-required"):
+        return True
+    return False if os.path.exists(f"{root}/var/lib/dpkg") else None
 
 
 def _packages(path: str) -> tuple[str, ...]:

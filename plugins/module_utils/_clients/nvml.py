@@ -145,7 +145,10 @@ def _refusal(reason: str) -> GoliveError:
 
 
 def pci_gpus(devices: str | None = None) -> int | None:
-    """NVIDIA's display controllers on the PCI bus, in a container those of its host; None where it cannot be read."""
+    """NVIDIA's display controllers on the PCI bus, in a container those of its host; None where it cannot be read.
+
+    One that vfio-pci holds is a guest's, and none of this host's.
+    """
     folder = devices or PCI_DEVICES
     try:
         names = os.listdir(folder)
@@ -157,7 +160,8 @@ def pci_gpus(devices: str | None = None) -> int | None:
             with open(f"{folder}/{name}/vendor", encoding="ascii") as stream:
                 vendor = stream.read().strip()
             with open(f"{folder}/{name}/class", encoding="ascii") as stream:
-                found += vendor == "0x10de" and stream.read().startswith("0x03")
+                is_gpu = vendor == "0x10de" and stream.read().startswith("0x03")
+            found += is_gpu and os.path.basename(os.path.realpath(f"{folder}/{name}/driver")) != "vfio-pci"
     return found
 
 

@@ -98,7 +98,7 @@ def parsed(url: str) -> Server:
 
 @contextlib.contextmanager
 def asking(server: Server) -> t.Iterator[None]:
-    """Turn redis-py's errors into ours. The library's texts name hosts and commands, never a password."""
+    """Turn redis-py's errors into ours. The library's texts name hosts, never a password, and no key of a pipeline."""
     library = require("redis")
     errors = library.exceptions
     try:
@@ -118,13 +118,18 @@ def asking(server: Server) -> t.Iterator[None]:
     except errors.RedisError as problem:
         if any(mark in str(problem) for mark in _DENIALS):
             raise _denied(server, problem)
-        raise UnexpectedAnswer(f"{server.name} answered: {problem}.")
+        raise UnexpectedAnswer(f"{server.name} answered: {_said(problem)}.")
     except OSError as problem:
         raise Unreachable(f"{server.name} cannot be reached: {problem.strerror or problem}.")
 
 
+def _said(problem: Exception) -> str:
+    """What the server said. Of a pipeline redis-py puts the command before it, and with it a key, which may be a secret."""
+    return str(problem).rpartition(" of pipeline caused error: ")[2].rstrip(".")
+
+
 def _denied(server: Server, problem: Exception) -> Denied:
-    said = str(problem).rstrip(".")
+    said = _said(problem)
     return Denied(f"{server.name} refused us: {said}.", remedy="Check username and password, and the user's ACL.")
 
 

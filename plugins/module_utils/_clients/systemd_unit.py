@@ -15,6 +15,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     Denied,
@@ -93,17 +94,12 @@ def read(path: str, *, folders: t.Sequence[str] = FOLDERS) -> Unit:
 
 
 def _text(path: str) -> str:
+    if os.path.realpath(path) == os.devnull:
+        return ""  # so a unit or a drop-in is masked
     try:
-        with open(path, "rb") as stream:
-            octets = stream.read(_MOST_BYTES + 1)
-    except PermissionError:
-        raise Denied(f"{path} may not be read by user id {os.geteuid()}.", remedy="Run this item with become: true.")
-    except IsADirectoryError:
-        raise UnexpectedAnswer(f"{path} is a directory, not a file.")
-    except OSError as problem:
-        raise Unreachable(f"{path} cannot be read: {problem.strerror}.")
-    if len(octets) > _MOST_BYTES:
-        raise UnexpectedAnswer(f"{path} is larger than {_MOST_BYTES} bytes, which no unit is.")
+        octets = read_whole(path, max_bytes=_MOST_BYTES).octets
+    except Denied as problem:
+        raise Denied(problem.message, remedy="Run this item with become: true.")
     try:
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError:

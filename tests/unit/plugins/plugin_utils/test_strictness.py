@@ -273,6 +273,21 @@ OPTION_CHANGES: list[tuple[str, dict[str, t.Any], dict[str, t.Any], list[tuple[s
     ("check_http", {"body_limit": "1MB"}, {"body_limit": "100MB"}, [("body_limit", "loosened")]),
     ("check_tls", {"addresses": "all"}, {"addresses": "first"}, [("addresses", "loosened")]),
     ("check_tls", {"min_remaining": "48h"}, {"min_remaining": "1h"}, [("min_remaining", "loosened")]),
+    ("check_redis", {"url": "r"}, {"url": "r", "watch": 5.0}, [("watch", "loosened")]),
+    ("check_redis", {"url": "r", "watch": 5.0}, {"url": "r", "watch": 9.0}, [("watch", "changed")]),
+    ("check_gpu", {"watch": "60s"}, {}, [("watch", "loosened")]),
+    ("check_gpu", {"count": 2}, {"count": 1}, [("count", "changed")]),
+    ("check_gpu", {"devices": ["0", "1"]}, {"devices": ["0"]}, [("devices", "loosened")]),
+    ("check_host", {"sysctl": {"vm.max_map_count": 262144}}, {"sysctl": {"vm.max_map_count": 65530}},
+     [("sysctl.vm.max_map_count", "changed")]),
+    ("check_host", {"sysctl": {"vm.max_map_count": 65530}}, {"sysctl": {"vm.max_map_count": 262144}},
+     [("sysctl.vm.max_map_count", "changed")]),
+    ("check_host", {"sysctl": {"vm.max_map_count": {"at_least": 262144}}}, {"sysctl": {"vm.max_map_count": {"at_least": 65530}}},
+     [("sysctl.vm.max_map_count.at_least", "loosened")]),
+    ("check_host", {"sysctl": {"vm.max_map_count": 262144, "vm.swappiness": 1}}, {"sysctl": {"vm.swappiness": 1}},
+     [("sysctl.vm.max_map_count", "loosened")]),
+    ("check_postgres", {"dsn": "d", "settings": {"max_connections": "200"}}, {"dsn": "d", "settings": {"max_connections": "100"}},
+     [("settings.max_connections", "changed")]),
 ]  # fmt: skip
 
 
@@ -291,6 +306,13 @@ def test_an_option_made_milder_is_found(check: str, was: t.Any, now: t.Any, foun
 )  # fmt: skip
 def test_the_other_way_round_nothing_is_loosened(check: str, was: t.Any, now: t.Any) -> None:
     assert "loosened" not in dict(_found(_options(check, now), _options(check, was))).values()
+
+
+@pytest.mark.parametrize("options", [{"count": 1}, {"devices": ["0"]}])
+def test_who_names_gpus_judges_others_no_more_and_who_no_longer_does_these(options: dict[str, t.Any]) -> None:
+    (name,) = options
+    for was, now in (({}, options), (options, {})):
+        assert _found(_options("check_gpu", was), _options("check_gpu", now)) == [(name, "loosened")]
 
 
 @pytest.mark.parametrize("check", registry.names())

@@ -168,6 +168,13 @@ def test_a_host_that_waits_for_a_reboot_is_refused_or_warned_of(due: kernels.Reb
     assert found.remedy.startswith("Reboot the host")
 
 
+def test_where_nobody_would_ask_for_a_reboot_only_the_kernel_is_judged() -> None:
+    for newest, status in (("5.14.0-427.el9.x86_64", "pass"), ("5.14.0-503.el9.x86_64", "fail"), (None, "unknown")):
+        due = kernels.Reboot(None, (), "5.14.0-427.el9.x86_64", newest)
+        found = judgement({"pending_reboot": "refused"}, reboot=due)
+        assert (found.status, list(found.measured)) == (status, ["running kernel"])
+
+
 def test_a_setting_of_several_numbers_is_compared_whatever_stands_between_them() -> None:
     wanted = {"sysctl": {"net.ipv4.tcp_rmem": "4096\t131072  6291456"}}
     assert judgement(wanted, sysctl=("4096 131072 6291456",)).status == "pass"

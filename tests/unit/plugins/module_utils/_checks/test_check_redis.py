@@ -81,6 +81,8 @@ CAME_BACK = Canary("came back", 0.1)
 FSYNCED = {"canary": True, "canary_persistence": "fsync"}
 NOTHING_NEW = Counted(5.0, 0, 0, 0)
 CACHED = OtherKeys(150, 101, 90, {"session:": 80}, True)
+SAMPLED = OtherKeys(2000, 77, 70, {}, False, keys=200_000)
+REFUSED = OtherKeys(150, 60, 50, {}, True, refused=41, keys=150)
 SAMPLE = KeySample("session:", 10, 9, 3600.0, True)
 CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({}, {}, "pass", "All hold"),
@@ -240,14 +242,38 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "warn",
         "Keys that no queue has are 101 of 150, 90 with a time to live, of them 80 session:*; expected at most 100",
     ),
-    ({}, {"other_keys": dataclasses.replace(CACHED, is_complete=False)}, "warn", "101 of 150 looked at, 90"),
+    (
+        {},
+        {"other_keys": SAMPLED},
+        "warn",
+        "Keys that no queue has are 77 of 2000 looked at (about 7700 of all 200000), 70 with",
+    ),
+    ({}, {"other_keys": dataclasses.replace(SAMPLED, keys=2100)}, "pass", "All hold"),
+    (
+        {"max_other_keys": 77},
+        {"other_keys": SAMPLED},
+        "unknown",
+        "(about 7700 of all 200000): only all of them would tell",
+    ),
+    ({"max_other_keys": 76}, {"other_keys": SAMPLED}, "fail", "77 of 2000 looked at (about 7700 of all 200000)"),
+    (
+        {},
+        {"other_keys": REFUSED},
+        "warn",
+        "60 of 150, and 41 that this user may not read: too few could be read to tell",
+    ),
+    ({}, {"other_keys": dataclasses.replace(REFUSED, refused=40)}, "pass", "All hold"),
+    ({}, {"other_keys": dataclasses.replace(SAMPLED, found=0, refused=2)}, "warn", "0 of 2000 looked at (about 0 of"),
+    ({"max_other_keys": 100}, {"other_keys": REFUSED}, "unknown", "41 that this user may not read: too few"),
+    ({"max_other_keys": 101}, {"other_keys": REFUSED}, "pass", "All hold"),
+    ({"max_other_keys": 59}, {"other_keys": REFUSED}, "fail", "are 60 of 150, and 41 that this user may not read"),
     ({"max_other_keys": 101}, {"other_keys": CACHED}, "pass", "All hold"),
     ({"max_other_keys": 100}, {"other_keys": CACHED}, "fail", "Keys that no queue has are 101"),
     (
         {"max_other_keys": 101},
         {"other_keys": dataclasses.replace(CACHED, is_complete=False)},
         "unknown",
-        "are 101 of the 150 keys that were looked at",
+        "are 101 of 150 looked at (about 101 of all 150): only all of them would tell",
     ),
     ({}, {"other_keys": OtherKeys(0, 0, 0, {}, False, "no SCAN")}, "warn", "could not be counted: no SCAN"),
     (

@@ -101,7 +101,15 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"public_access": "refused"}, {}, "pass", "All hold"),
     ({"public_access": "refused"}, {"is_public": True}, "fail", "Public access to docs is anybody may list it"),
     ({"public_access": "refused"}, {"is_public": None}, "unknown", "Public access of docs is unknown"),
-    ({"public_access": "refused"}, {"has_public_policy": True}, "fail", "to docs is its policy lets everybody in"),
+    (
+        {"public_access": "refused"},
+        {"has_public_policy": True, "unread": {"public access block": "denied."}},
+        "unknown",
+        "docs lets everybody in, unless a public access block keeps it from counting, which is unknown: denied.",
+    ),
+    ({"public_access": "refused"}, {"has_public_policy": True, "canary": SHUT}, "unknown", "The policy of docs lets"),
+    ({"public_access": "refused"}, {"has_public_policy": True, "canary": OPEN}, "fail", "anybody may read its objects"),
+    ({"public_access": "refused"}, {"has_public_policy": None, "is_blocked": True}, "pass", "All hold"),
     ({"public_access": "refused"}, {"has_public_policy": True, "is_blocked": True}, "pass", "All hold"),
     ({"public_access": "refused"}, {"has_public_policy": True, "is_blocked": False}, "fail", "lets everybody in"),
     (
@@ -210,7 +218,17 @@ def test_retention_holds_exactly_when_every_rule_is_within_bounds(days: list[int
         ([{"Effect": "Deny", "Principal": "*"}, {"Effect": "Allow", "Principal": {"AWS": ["a", "*"]}}], True),
         ([{"Effect": "Deny", "Principal": "*"}], False),
         ([{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::1:root"}}], False),
-        ([{"Effect": "Allow", "Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}], False),
+        ([{"Effect": "Allow", "Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}], None),
+        ([{"Effect": "Allow", "Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}], None),
+        ([{"Effect": "Deny", "Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}], False),
+        (
+            [{"Effect": "Allow", "Principal": {"AWS": "a"}, "Condition": {"Bool": {"aws:SecureTransport": "true"}}}],
+            False,
+        ),
+        ([{"Effect": "Allow", "Principal": "*", "Condition": {}}], True),
+        ([{"Effect": "Allow", "NotPrincipal": {"AWS": "arn:aws:iam::1:root"}}], None),
+        ([{"Effect": "Deny", "NotPrincipal": {"AWS": "arn:aws:iam::1:root"}}], False),
+        ([{"Effect": "Allow", "NotPrincipal": {"AWS": "a"}}, {"Effect": "Allow", "Principal": "*"}], True),
         ([{"Principal": "*"}], None),
         ("everybody", None),
     ],
@@ -220,6 +238,37 @@ def test_a_policy_lets_everybody_in_or_not(statement: t.Any, expected: bool | No
     assert check._lets_everybody_in(json.dumps({"Statement": statement}), unread) is expected
     assert bool(unread) == (expected is None)
     assert check._lets_everybody_in("{", unread) is None
+
+
+@pytest.mark.parametrize(
+    ("canary", "left_out", "says_canary"),
+    [
+        (None, False, True),
+        (Canary("not run in check mode", None, None, check.IN_CHECK_MODE), True, False),
+        (Canary("not run", None, None, check.KEPT_BY_RETENTION), False, False),
+        (Canary("came back", 0.1, None), False, False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("why", "remedy"),
+    [
+        ("denied.", "Give the key the right s3:GetBucketPolicy"),
+        (check._UNDECIDED, "Name in the policy whom it lets in."),
+    ],
+)
+def test_what_the_canary_would_tell_is_left_out_in_check_mode(
+    canary: Canary | None, left_out: bool, says_canary: bool, why: str, remedy: str
+) -> None:
+    found = judged({"public_access": "refused"}, has_public_policy=None, canary=canary, unread={"policy": why})
+    assert (found.status, found.left_out) == ("unknown", left_out), found.summary
+    assert ("canary: true" in found.remedy, remedy in found.remedy) == (says_canary, True)
+
+
+def test_what_a_canary_would_not_tell_is_not_left_out() -> None:
+    canary = Canary("not run in check mode", None, None, check.IN_CHECK_MODE)
+    found = judged({"public_access": "refused"}, has_public_policy=True, canary=canary)
+    assert (found.status, found.left_out) == ("unknown", False)
+    assert "s3:GetBucketPublicAccessBlock" in found.remedy
 
 
 @pytest.mark.parametrize(

@@ -88,16 +88,26 @@ def test_a_good_certificate_passes() -> None:
         (1.9, 300, {"min_days": 0, "min_remaining": "36h"}, "pass"),
         (2.1, 300, {"min_days": 0, "min_remaining": "3d"}, "fail"),
         (2.1, 6, {"min_days": 0}, "pass"),
-        (1.9, 6, {"min_days": 0}, "fail"),
-        (1.9, 6, {"min_days": 0, "min_remaining": "36h"}, "warn"),
+        (1.9, 6, {"min_days": 0}, "warn"),
+        (1.1, 6, {"min_days": 0}, "warn"),
+        (0.995, 6, {"min_days": 0}, "fail"),
+        (0.995, 6, {"min_days": 0, "min_remaining": "20h"}, "warn"),
         (0.4, 1, {"min_days": 0}, "pass"),
-        (0.3, 1, {"min_days": 0}, "fail"),
+        (0.3, 1, {"min_days": 0}, "warn"),
+        (0.16, 1, {"min_days": 0}, "fail"),
         (0.01, 1, {"min_days": 0, "min_remaining": "0s"}, "fail"),
         (0.01, 1, {"min_days": 0, "min_remaining": "0s", "min_lifetime_share": 0}, "pass"),
     ],
 )
 def test_the_three_rules_of_expiry(left: float, lifetime: float, params: dict[str, t.Any], status: str) -> None:
     assert judge_served([certificate(left=left, lifetime=lifetime)], **params).status == status
+
+
+@pytest.mark.parametrize(("left", "status"), [(7 * 0.2, "pass"), (7 * 0.16, "fail")])
+def test_an_issuer_that_is_renewed_with_a_fifth_of_its_seven_days_to_go_is_healthy(left: float, status: str) -> None:
+    issuer = certificate(left=left, lifetime=7, subject="CN=Caddy Local Authority - ECC Intermediate", is_ca=True)
+    found = judge_served([certificate(left=0.4, lifetime=0.5), issuer], min_days=0)
+    assert found.status == status, found.summary
 
 
 def test_a_bound_that_can_never_hold_is_explained() -> None:

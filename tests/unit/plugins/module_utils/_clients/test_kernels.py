@@ -65,7 +65,10 @@ def test_without_a_kernel_of_the_flavour_nothing_is_known(tmp_path: Path) -> Non
 
 
 def test_a_distribution_asks_for_a_reboot_in_a_file(tmp_path: Path) -> None:
+    assert kernels.reboot(root=str(tmp_path)).is_asked_for is None, "nobody would write it"
+    (tmp_path / "var/lib/dpkg").mkdir(parents=True)
     assert kernels.reboot(root=str(tmp_path)).is_asked_for is False
+    (tmp_path / "var/lib/dpkg").rmdir()
     (tmp_path / "run").mkdir()
     (tmp_path / "run/reboot-required").write_text("*** System restart required ***\n")
     (tmp_path / "run/reboot-required.pkgs").write_text("libc6\ndbus\nlibc6\n")

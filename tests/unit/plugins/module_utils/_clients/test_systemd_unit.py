@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import typing as t
 from pathlib import Path
 
@@ -162,6 +164,32 @@ def test_an_environment_file_that_cannot_be_had(tmp_path: Path, line: str, error
     assert (unit.values, unit.left_out) == ({}, ())
 
 
+@pytest.mark.parametrize("name", ["x.service", "a.env"])
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, f"EnvironmentFile={tmp_path}/a.env")
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    # A writer that holds the pipe without writing: a plain read would wait for it, so it is closed in the end.
+    descriptor = os.open(tmp_path / name, os.O_RDWR)
+    closing = threading.Timer(5, os.close, (descriptor,))
+    closing.start()
+    try:
+        with pytest.raises(UnexpectedAnswer, match=f"{name} is not a file"):
+            systemd_unit.read(path)
+    finally:
+        closing.cancel()
+        closing.join()
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("name", ["x.service", "a.env"])
+def test_what_leads_to_dev_null_is_empty(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, f"EnvironmentFile={tmp_path}/a.env\nEnvironment=A=1")
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).symlink_to("/dev/null")
+    assert systemd_unit.read(path).values == ({"A": "1"} if name == "a.env" else {})
+
+
 def test_what_may_not_be_read_is_denied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # root may read everything, so the kernel's answer is put in place of its own
     def refuse(*_unused: t.Any, **__: t.Any) -> t.NoReturn:
@@ -171,6 +199,7 @@ def test_what_may_not_be_read_is_denied(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(systemd_unit.os, "listdir", refuse)
     with pytest.raises(Denied, match="cannot be read"):
         systemd_unit.read(path)
-    monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(Denied):
+    monkeypatch.setattr(systemd_unit.os, "open", refuse)
+    with pytest.raises(Denied) as denied:
         systemd_unit.read(path)
+    assert denied.value.remedy == "Run this item with become: true."

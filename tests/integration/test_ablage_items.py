@@ -193,6 +193,7 @@ def test_a_dashboard_that_is_not_there_or_shows_nothing_fails(monitoring: tuple[
     held(found("dashboards", variables), "fail", "ocr-pipeline")
 
 
+@pytest.mark.long
 def test_a_queue_that_grows_fires_an_alert_and_is_red(
     monitoring: tuple[Grafana, Item], prometheus: Prometheus, application: Application
 ) -> None:

@@ -622,6 +622,7 @@ def test_what_a_killed_rehearsal_left_is_swept_by_the_next(judged: Judge, sample
     assert sample.databases() == [sample.name]
 
 
+@pytest.mark.long
 def test_a_rehearsal_beyond_its_time_is_unknown_and_cleaned_up(judged: Judge, sample: Sample, project: Path) -> None:
     revision(project, "0002", "0001", SLOW)
     found = judged(project, rehearse=rehearsal(sample), timeout=15)

@@ -317,6 +317,7 @@ def await_link(master: Redis, replica: Redis) -> None:
         await_true(lambda: follower.info("replication")["master_link_status"] == "up", seconds=SECONDS, what="the link")
 
 
+@pytest.mark.long
 def test_who_falls_silent_in_a_replication_is_late_in_seconds(broker: Redis, run_module_here: ModuleRun) -> None:
     bound: dict[str, t.Any] = {"max_replica_lag_seconds": 1}
     with following(broker) as replica, broker.client() as client, replica.client() as follower:

@@ -197,6 +197,7 @@ def site(docker: Docker, tmp_path: Path) -> t.Iterator[Site]:
             made.end()
 
 
+@pytest.mark.long
 @serves("S1.35", case="pass")
 @serves("S1.64", case="pass")
 def test_a_release_by_digest_and_back_by_the_playbook_and_by_hand(site: Site) -> None:
@@ -274,6 +275,7 @@ def test_an_image_that_is_gone_stops_the_way_by_hand_before_a_container_is_touch
     assert (site.served, len(site.images_run())) == ("2.0.0", 2)
 
 
+@pytest.mark.long
 @serves("S1.63", case="pass")
 def test_a_release_of_mounted_code_and_back_to_the_commit_and_its_branch(site: Site) -> None:
     site.begin(mounted=True)

@@ -82,6 +82,7 @@ def without_notes(sample: Sample, name: str | None = None) -> dict[str, tuple[in
     return {table: held for table, held in sample.contents(name).items() if "notes" not in table}
 
 
+@pytest.mark.long
 def test_twelve_clients_that_reconnect_never_stop_a_swap(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:

@@ -341,6 +341,7 @@ WITHOUT_USERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("more", "asked"), [({}, "database"), ({"golive_migration": {"directory": ".", "role": "postgres"}}, "migration")]
 )
@@ -368,6 +369,7 @@ def test_what_would_stop_the_window_and_its_way_back_is_a_no_go(
     assert "The server has no role archiv_misspelt, which application_roles names" in said[asked]
 
 
+@pytest.mark.long
 def test_a_release_behind_somebody_elses_maintenance_ends_before_it_has_stopped_anything(
     released: Played, site: Site
 ) -> None:

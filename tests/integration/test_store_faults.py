@@ -387,6 +387,7 @@ def test_a_store_that_answers_no_more_ends_the_module_at_its_limit(big: Sample, 
     assert_nothing_left(big, moto, bucket)
 
 
+@pytest.mark.long
 def test_a_manifest_that_is_never_taken_ends_the_module_at_its_limit(big: Sample, moto: FaultyStore) -> None:
     moto.heal()
     bucket = moto.store.create_bucket()

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each check alone, in a task of its own, against the same question asked with stock modules and ``assert``: one row for each.
 
-Only for checks whose question, or the simplest part of it, stock modules can ask. Both under the ansible-core of the peer's own
-environment, which ``backup_peer_stock`` makes. Reported, without a bar: a checklist pays for its task once, whatever it holds.
+Only for checks whose question, or the simplest part of it, stock modules can ask. The peer has the environment that
+``backup_peer_stock`` makes. Reported, without a bar: a checklist pays for its task once, whatever it holds.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import typing as t
 from pathlib import Path
 
 from tests.benchmarks.backup_peer_stock import environment
+from tests.benchmarks.backup_site import rounds
 from tests.benchmarks.playbook_timing import Playbooks, Task, play, quick_http
 from tests.servers import DemoCa, Postgres, Redis, TlsServer
 
-ROUNDS = 3
 MANIFEST = """
 apiVersion: apps/v1
 kind: Deployment
@@ -59,6 +59,7 @@ def questions(directory: Path, stack: contextlib.ExitStack) -> dict[str, Questio
     for name, text in (("app.env", "ENVIRONMENT=production\n"), ("NOTES.md", "# Notes\n\n## 2.0.0\n\nNew.\n"), ("pod.yml", MANIFEST),
                        ("app.log", "2126-01-01T00:00:00Z INFO all is well\n" * 100), ("ca.pem", authority.pem)):  # fmt: skip
         (directory / name).write_text(text, encoding="utf-8")
+        (directory / name).chmod(0o600)
     subprocess.run(["git", "init", "--quiet", str(directory / "tree")], check=True)
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run(
@@ -106,10 +107,10 @@ def questions(directory: Path, stack: contextlib.ExitStack) -> dict[str, Questio
             {"ports": [{"host": "127.0.0.1", "ports": [web.port]}]}, *told("ansible.builtin.wait_for", {**port, "timeout": 5})
         ),
         "check_postgres": Question(
-            {"dsn": postgres.dsn("postgres", password=None), "recovery": "primary"},
+            {"dsn": postgres.dsn("postgres", password=None), "password": postgres.password, "recovery": "primary"},
             *told(
                 "community.postgresql.postgresql_query",
-                {"login_host": postgres.host, "login_port": postgres.port, "login_user": postgres.user, "login_db": "postgres",
+                {"login_host": postgres.host, "login_port": postgres.port, "login_user": postgres.user, "login_password": postgres.password, "login_db": "postgres",
                  "query": "select pg_is_in_recovery() as standby"},
                 "not answer.query_result[0].standby",
             ),
@@ -138,19 +139,19 @@ def questions(directory: Path, stack: contextlib.ExitStack) -> dict[str, Questio
 def run() -> list[dict[str, t.Any]]:
     made = environment()
     with tempfile.TemporaryDirectory(prefix="golive-bench-") as folder, contextlib.ExitStack() as stack:
-        playbooks = Playbooks(Path(folder))
-        playbooks.environment["PATH"] = os.pathsep.join([str(made / "bin"), os.environ.get("PATH", os.defpath)])
-        return [_row(playbooks, name, asked) for name, asked in questions(Path(folder), stack).items()]
+        ours, peer = Playbooks(Path(folder)), Playbooks(Path(folder))
+        peer.environment["PATH"] = os.pathsep.join([str(made / "bin"), os.environ.get("PATH", os.defpath)])
+        return [_row(ours, peer, name, asked) for name, asked in questions(Path(folder), stack).items()]
 
 
-def _row(playbooks: Playbooks, name: str, asked: Question) -> dict[str, t.Any]:
+def _row(playbooks: Playbooks, stock: Playbooks, name: str, asked: Question) -> dict[str, t.Any]:
     task = {"name": name, f"opsready.golive.{name}": asked.options, "register": "answer"}
     passed = {"name": "It passed", "ansible.builtin.assert": {"that": ["answer.finding.status == 'pass'"]}}
     playbooks.seconds([play([task, passed])])
     ours = peer = float("inf")
-    for unused_round in range(ROUNDS):  # in turns, so that a busy machine is busy for both
+    for unused_round in range(rounds(3)):  # in turns, so that a busy machine is busy for both
         ours = min(ours, playbooks.seconds([play([task])]))
-        peer = min(peer, playbooks.seconds([play(asked.stock)]))
+        peer = min(peer, stock.seconds([play(asked.stock)]))
     return {
         "name": f"check_overhead: {name}",
         "ours": round(ours, 3),

@@ -110,8 +110,8 @@ def questions(directory: Path, stack: contextlib.ExitStack) -> dict[str, Questio
             {"dsn": postgres.dsn("postgres", password=None), "password": postgres.password, "recovery": "primary"},
             *told(
                 "community.postgresql.postgresql_query",
-                {"login_host": postgres.host, "login_port": postgres.port, "login_user": postgres.user, "login_password": postgres.password, "login_db": "postgres",
-                 "query": "select pg_is_in_recovery() as standby"},
+                {"login_host": postgres.host, "login_port": postgres.port, "login_user": postgres.user,
+                 "login_password": postgres.password, "login_db": "postgres", "query": "select pg_is_in_recovery() as standby"},
                 "not answer.query_result[0].standby",
             ),
         ),

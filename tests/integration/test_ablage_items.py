@@ -26,6 +26,8 @@ from tests.integration.test_check_grafana import PATIENT, QUEUE, TOKEN, Applicat
 from tests.parts import need_part
 from tests.servers import Answer, DemoCa, Docker, HttpServer, Prometheus, await_true
 
+pytestmark = pytest.mark.long
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ablage"
 CHECKLIST: dict[str, t.Any] = yaml.safe_load((EXAMPLE / "checklist.yml").read_text(encoding="utf-8"))
 Item = dict[str, t.Any]
@@ -193,7 +195,6 @@ def test_a_dashboard_that_is_not_there_or_shows_nothing_fails(monitoring: tuple[
     held(found("dashboards", variables), "fail", "ocr-pipeline")
 
 
-@pytest.mark.long
 def test_a_queue_that_grows_fires_an_alert_and_is_red(
     monitoring: tuple[Grafana, Item], prometheus: Prometheus, application: Application
 ) -> None:

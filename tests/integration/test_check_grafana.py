@@ -32,6 +32,8 @@ from tests.servers import HOST, Answer, DemoCa, HangingServer, HttpServer, Prome
 if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
 
+pytestmark = pytest.mark.long
+
 serves = pytest.mark.serves
 STAND_IN = "replayed Grafana"
 TOKEN, PASSWORD = "glsa_8d02c4f1a7", "grafana-password-71c2"

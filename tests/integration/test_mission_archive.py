@@ -32,6 +32,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 from tests.leaks import assert_no_leak
 from tests.servers import await_true
 
+pytestmark = pytest.mark.long
+
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "ablage"
 SECONDS = 60.0
 FOREIGN = "https://fremd.example"

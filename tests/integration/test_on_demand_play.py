@@ -22,6 +22,8 @@ from tests.integration.test_mission_archive import EXAMPLE, STATES, Archive
 from tests.leaks import assert_no_leak
 from tests.playbook import ROOT, Played, run_playbook
 
+pytestmark = pytest.mark.long
+
 serves = pytest.mark.serves
 
 

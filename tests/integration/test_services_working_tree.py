@@ -19,6 +19,8 @@ from tests.servers import Docker
 if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
 
+pytestmark = pytest.mark.long
+
 serves = pytest.mark.serves
 
 
@@ -189,7 +191,6 @@ def test_a_version_that_is_not_the_reviewed_commit_is_refused_before_anything_is
     assert f"Not every file of commit {site.second[:12]} is in " in refused["msg"]
 
 
-@pytest.mark.long
 @serves("S1.63", case="fail")
 @pytest.mark.parametrize(
     ("kept", "tracked"), [(".env", ".env"), ("conf", "conf/live.ini"), ("conf/live.ini", "conf")], ids=str
@@ -216,7 +217,6 @@ def test_a_file_that_git_does_not_track_here_is_never_overwritten(site: Site, ke
     assert site("pulled", "3.0.0")["pulled"]["version"] == "3.0.0"
 
 
-@pytest.mark.long
 @serves("S1.63", case="fail")
 def test_a_commit_that_is_not_all_of_its_code_is_refused_on_both_ends(site: Site) -> None:
     tree = site.repository
@@ -260,7 +260,6 @@ def switch_half_way(tree: Repository, *, is_index_written: bool) -> None:
     (tree.path / ".git/index.lock").touch()
 
 
-@pytest.mark.long
 @serves("S1.63", case="fail")
 @pytest.mark.parametrize("is_index_written", [False, True])
 def test_a_switch_that_was_killed_is_taken_back_when_all_that_it_left_is_of_the_release(

@@ -17,6 +17,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import jo
 from ansible_collections.opsready.golive.plugins.module_utils._actions.release_record import Record
 from tests.playbook import ROOT, Played, run_playbook
 
+pytestmark = pytest.mark.long
+
 SETTLE = ROOT / "roles" / "settle"
 DONE = {"outcome": "rolled_back", "detail": "Version 1.0.0 runs again."}
 BEGUN = {"event": "begun", "version": "2.0.0", "digest": "d" * 64, "operator": "grete"}

@@ -16,6 +16,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.release_r
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
 from tests.playbook import Played, run_playbook
 
+pytestmark = pytest.mark.long
+
 PLAYBOOK = Path(__file__).resolve().parents[2] / "playbooks" / "sign_off.yml"
 NAME = "Grete Hermann"
 ASKED = ("-e", "signed_item=reviewed", "-e", "signed_team=backend")

@@ -226,6 +226,7 @@ def _commit(plan: Plan, where: Where) -> list[str]:
     switch = f"in_tree checkout --quiet --no-overwrite-ignore --detach {commit} --"
     if branch:
         meant = f"in_tree rev-parse --verify --quiet {word('refs/heads/' + branch)}"
+        # rev-parse ends with 1 where the branch is gone: nothing is the commit then.
         same = f'[ "$({meant} || true)" = {commit} ]'
         switch = f"if {same}; then in_tree checkout --quiet --no-overwrite-ignore {word(branch)} --; else {switch}; fi"
     running = [] if where.get("supervisor") else _named(where, "schedulers", "workers", "backend")

@@ -14,7 +14,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine, units
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, nvml
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Container, Engine, Listed
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
@@ -227,8 +227,8 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     """Ask the engine once for all items about it. Raises BadInput, Unreachable, Denied, TimedOut, UnexpectedAnswer."""
     _refuse_unusable(params)
     url = params["url"]
-    engine = run.once((NAME, url), lambda: docker.opened(url, deadline=run.deadline))
-    listed = run.once((NAME, url, "list"), lambda: engine.containers(deadline=run.deadline))
+    engine = shared_engine.opened(url, run=run)
+    listed = shared_engine.containers(url, run=run)
     wanted, others = _chosen(listed, params)
     found = tuple(
         (name, tuple(_inspected(engine, each, run) for each in chosen)) for name, chosen in wanted.items()

@@ -10,7 +10,7 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine, units
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, http
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Engine, Image
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
@@ -102,8 +102,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     """Ask the engine once for all items about it. Raises BadInput, Unreachable, Denied, TimedOut, UnexpectedAnswer."""
     _refuse_unusable(params)
     url = params["url"]
-    # As check_container asks, so that both cost one connection.
-    engine = run.once(("check_container", url), lambda: docker.opened(url, deadline=run.deadline))
+    engine = shared_engine.opened(url, run=run)
     found = tuple((reference, _image(engine, reference, run)) for reference in dict.fromkeys(params["images"]))
     registries = tuple(_asked(each, params["ca_file"], run) for each in dict.fromkeys(params["registries"] or ()))
     return Facts(

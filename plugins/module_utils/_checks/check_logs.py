@@ -15,6 +15,7 @@ import functools
 import re
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine
 from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes, size_text, span_seconds
@@ -292,8 +293,7 @@ def _container_job(
     label = f"container {name}" + ("" if url == _SOCKET else f" of {url}")
 
     def engine() -> docker.Engine:
-        # As check_container asks, so that all share its connections.
-        return run.once(("check_container", url), lambda: docker.opened(url, deadline=run.deadline))
+        return shared_engine.opened(url, run=run)
 
     source = ContainerSource(name, engine, since=begin, max_bytes=most, deadline=run.deadline)
     key = ("container", url, name, begin, most)

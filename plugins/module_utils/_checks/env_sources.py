@@ -72,12 +72,11 @@ def of_file(file: envfile.EnvFile) -> Source:
 
 def of_containers(chosen: t.Mapping[str, t.Any], *, run: Run) -> Containers:
     """What containers are configured with, running or not. Raises BadInput, Unreachable, Denied, TimedOut, UnexpectedAnswer."""
-    from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
+    from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine
 
     url = chosen["url"]
-    # As check_container asks, so that both cost one connection and one list.
-    engine = run.once(("check_container", url), lambda: docker.opened(url, deadline=run.deadline))
-    listed = run.once(("check_container", url, "list"), lambda: engine.containers(deadline=run.deadline))
+    engine = shared_engine.opened(url, run=run)
+    listed = shared_engine.containers(url, run=run)
     if chosen["name"] is not None:
         meant = {f"container {chosen['name']}": [each for each in listed if each.name == chosen["name"]]}
     else:

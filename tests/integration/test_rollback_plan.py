@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import typing as t
@@ -31,6 +32,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import re
 from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import Broker, lists_of
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from tests.age_keys import age_key
+from tests.git_repository import Repository
 from tests.integration.celery_site import Site
 from tests.integration.supervised import Supervised
 from tests.integration.test_migrate import COLUMN, NOTES
@@ -85,6 +87,23 @@ def typed(plan: rollback_plan.Plan, folder: Path) -> subprocess.CompletedProcess
         ["bash", "--norc", "-i", "-c", "bash --norc -i; bash --norc -i"],
         cwd=folder,
         input="".join(blocks),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def by_hand(
+    plan: rollback_plan.Plan, blocks: int, folder: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The first blocks, in one bash."""
+    found = re.findall(r"^```sh\n(.*?)^```$", rollback_document.render(plan), re.MULTILINE | re.DOTALL)
+    return subprocess.run(
+        ["bash", "-s"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": "/nowhere", "LANG": "C.UTF-8", **environment},
+        input="".join(found[:blocks]),
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -170,6 +189,7 @@ def test_a_wrong_password_stops_it_and_two_databases_do_and_none_does(
         pg_bindir=str(postgres.programs),
         current=str(flag),
         releases_dir="/",
+            previous="tmp",
     )
     fence(postgres, plan)
     assert "password authentication failed" in stopped(follow(plan, tmp_path, PGPASSWORD="wrong"))
@@ -527,6 +547,15 @@ def services(app: Supervised, **more: t.Any) -> rollback_plan.Plan:
     return made(**{**facts, "supervisorctl": ctl, **app.places(), **more})
 
 
+@pytest.fixture
+def serving(app: Supervised, tmp_path: Path) -> Supervised:
+    """The backend runs, of version 1.0.0."""
+    plan = services(app, programs={"backend": ["backend"]}, health=[app.url])
+    went_well(follow(plan, tmp_path, SUPERVISOR_PASSWORD=app.password))
+    assert states(app, "backend") == ["RUNNING"]
+    return app
+
+
 def states(app: Supervised, *programs: str) -> list[str]:
     ctl = [
         sys.executable,
@@ -568,11 +597,58 @@ def test_supervisord_that_does_not_answer_is_not_taken_for_stopped(app: Supervis
     assert "whether backend runs is not known" in stopped(follow(plan, tmp_path, SUPERVISOR_PASSWORD="wrong"))
 
 
-def test_a_previous_version_that_is_gone_leaves_the_link_alone(app: Supervised, tmp_path: Path) -> None:
-    before = os.readlink(app.current)
-    said = stopped(follow(services(app, previous="0.9.0"), tmp_path, SUPERVISOR_PASSWORD=app.password))
+def test_a_previous_version_that_is_gone_leaves_the_link_alone(serving: Supervised, tmp_path: Path) -> None:
+    before = os.readlink(serving.current)
+    said = stopped(
+        follow(
+            services(serving, previous="0.9.0", programs={"backend": ["backend"]}),
+            tmp_path,
+            SUPERVISOR_PASSWORD=serving.password,
+        )
+    )
     assert "the previous version is not there" in said
-    assert os.readlink(app.current) == before
+    assert os.readlink(serving.current) == before
+    assert states(serving, "backend") == ["RUNNING"]
+
+
+def test_over_several_hosts_the_first_block_that_stops_something_looks_whether_its_way_back_is_there(
+    serving: Supervised, tmp_path: Path
+) -> None:
+    hosts = {"services": "app1", "database": "db1"}
+    for way_back, said in (
+        ({"previous": "0.9.0"}, "the previous version is not there"),
+        ({"supervisorctl": "/nowhere/ctl"}, "/nowhere/ctl is not found"),
+    ):
+        plan = services(serving, programs={"backend": ["backend"]}, hosts=hosts, **way_back)
+        ended = by_hand(plan, 2, tmp_path, SUPERVISOR_PASSWORD=serving.password)
+        assert said in stopped(ended)
+        assert states(serving, "backend") == ["RUNNING"]
+    plan = services(serving, programs={"backend": ["backend"]}, hosts=hosts)
+    went_well(by_hand(plan, 2, tmp_path, SUPERVISOR_PASSWORD=serving.password))
+    assert states(serving, "backend") == ["STOPPED"]
+
+
+def test_a_working_tree_that_is_not_clean_is_found_before_anything_stops(serving: Supervised, tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "tree")
+    commit = repository.commit("one", "1")
+    tree = {"working_tree": str(repository.path), "commit": commit, "branch": ""}
+    (repository.path / "by-hand").write_text("nobody's to throw away", encoding="utf-8")
+    for hosts in ({}, {"services": "app1", "database": "db1"}):
+        plan = {**services(serving, programs={"backend": ["backend"]}, hosts=hosts), "working_tree": tree}
+        ended = by_hand(plan, 2, tmp_path, SUPERVISOR_PASSWORD=serving.password)
+        assert "the working tree is not clean" in stopped(ended)
+        assert states(serving, "backend") == ["RUNNING"]
+
+
+def test_without_a_program_for_the_broker_nothing_is_changed(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for program in ("bash", "sed"):
+        (tmp_path / "bin" / program).symlink_to(t.cast(str, shutil.which(program)))
+    flag = tmp_path / "flag"
+    plan = made(broker="redis://h/0", flags=[str(flag)])
+    ended = follow(plan, tmp_path, PATH=str(tmp_path / "bin"))
+    assert "neither redis-cli nor valkey-cli is found" in stopped(ended)
+    assert not flag.exists()
 
 
 def test_what_is_typed_into_a_shell_means_the_same_and_its_rest_goes_nowhere(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import re
 import select
 import subprocess
 import threading
+import time
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import age
@@ -46,6 +47,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.progress imp
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import end_of
 
 _F_SETPIPE_SZ = 1031
+#: pg_dump writes 16 KiB at a time. Who wakes up for each takes its core from it; the pipe holds what comes in this time.
+_GATHERING_SECONDS = 0.002
 _VERSION = re.compile(r"\(PostgreSQL\)\s+(\d+)(?:\.(\d+))?")
 #: What auto tries, best first; the level is pg_dump's own default.
 COMPRESSIONS = ("zstd", "gzip", "lz4", "none")
@@ -274,8 +277,9 @@ def output_chunks(
 ) -> t.Iterator[bytes]:
     """What a program writes, until it closes its output. ``watch`` is called now and then and may raise."""
     descriptor = t.cast("t.IO[bytes]", process.stdout).fileno()
+    is_roomy = False
     with contextlib.suppress(OSError):  # a larger pipe keeps the program busy while we hash; a limit may forbid it
-        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK_BYTES)
+        is_roomy = fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK_BYTES) >= CHUNK_BYTES
     poller = select.poll()
     poller.register(descriptor, select.POLLIN | select.POLLHUP)
     while True:
@@ -286,6 +290,8 @@ def output_chunks(
         if not chunk:
             return
         yield chunk
+        if is_roomy and len(chunk) < CHUNK_BYTES // 4:
+            time.sleep(_GATHERING_SECONDS)
 
 
 def feed(

@@ -20,7 +20,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.container
     RECIPES,
     REPLACES,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import block, line, trusting, word
+from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import (
+    block,
+    found,
+    line,
+    trusting,
+    word,
+)
 
 Plan = t.Mapping[str, t.Any]
 Where = t.Mapping[str, t.Any]
@@ -100,7 +106,11 @@ def preamble(plan: Plan, where: Where) -> tuple[list[str], list[str]]:
 def first_look(plan: Plan, where: Where) -> list[str]:
     """What has to be there for the code to come back, in bash: looked at before anything is stopped."""
     images = sorted({word(kept["image"]) for kept in (plan.get("containers") or {}).values()})
-    return [*([f"engine image inspect {' '.join(images)} > /dev/null"] if images else []), *_clean_tree(plan, where)]
+    return [
+        *_version_is_there(plan, where),
+        *([f"engine image inspect {' '.join(images)} > /dev/null"] if images else []),
+        *_clean_tree(plan, where),
+    ]
 
 
 def _images_needed(plan: Plan) -> list[str]:
@@ -140,10 +150,12 @@ def _named(where: Where, *kinds: str) -> list[str]:
     return [name for kind in kinds for name in named.get(kind) or []] if known else []
 
 
-def stop(where: Where) -> list[str]:
-    """Lines of Markdown that stop the new version."""
+def stop(plan: Plan, where: Where, *, looks_first: bool) -> list[str]:
+    """Lines of Markdown that stop the new version, with ``looks_first`` only where its way back is there."""
     commands = [f"halt {word(name)}" for name in _named(where, "schedulers", "workers", "backend")]
-    return block(*commands) if commands else []
+    needed = programs(plan, where)
+    looks = [*([found(needed)] if needed else []), *first_look(plan, where)] if looks_first else []
+    return block(*looks, *commands) if commands else []
 
 
 def start(where: Where) -> list[str]:
@@ -174,13 +186,21 @@ def put_back(plan: Plan, where: Where) -> list[str]:
     return block(*commands) if commands else []
 
 
-def _link(plan: Plan, where: Where) -> list[str]:
+def _version_is_there(plan: Plan, where: Where) -> list[str]:
     if not where.get("current") or not plan["previous_version"]:
+        return []
+    old = word(f"{where['releases_dir']}/{plan['previous_version']}")
+    return [f"[ -d {old} ] || stop 'the previous version is not there:' {old}"]
+
+
+def _link(plan: Plan, where: Where) -> list[str]:
+    looks = _version_is_there(plan, where)
+    if not looks:
         return []
     current, aside = word(where["current"]), word(f"{where['current']}.golive")
     old = word(f"{where['releases_dir']}/{plan['previous_version']}")
     return [
-        f"[ -d {old} ] || stop 'the previous version is not there:' {old}",
+        *looks,
         f"ln -sfnT {old} {aside}",
         f"mv -T {aside} {current}",
     ]

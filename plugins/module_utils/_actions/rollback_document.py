@@ -14,7 +14,14 @@ import json
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import rollback_code, rollback_database
-from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import block, line, trusting, word
+from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import (
+    block,
+    first_block,
+    found,
+    line,
+    trusting,
+    word,
+)
 
 Plan = t.Mapping[str, t.Any]
 
@@ -35,6 +42,11 @@ for _, name in ipairs(redis.call("SMEMBERS", KEYS[1])) do
 end
 return moved"""
 
+_BROKER_FOUND = (
+    "command -v redis-cli > /dev/null || command -v valkey-cli > /dev/null "
+    "|| stop 'neither redis-cli nor valkey-cli is found; add the directory of one to PATH'"
+)
+
 _ONE_HOST = """\
 Run the blocks from top to bottom in a bash that you start for it: it ends, and says why, at the first thing that is not
 as it should be. Then start another, run block 0, and go on with the block that stopped: each looks before it changes, and
@@ -54,7 +66,7 @@ def render(plan: Plan) -> str:
     sections = [
         ("", "What you need", _preamble(plan, where)),
         ("maintenance", "Maintenance on", _maintenance_on(plan, where)),
-        ("services", "Stop the new version", rollback_code.stop(where)),
+        ("services", "Stop the new version", rollback_code.stop(plan, where, looks_first=not _is_one_host(where))),
         (migrates, "Database", rollback_database.steps(plan, where)),
         ("services", "Code and files", rollback_code.put_back(plan, where)),
         ("workers", "Waiting jobs", _jobs(plan)),
@@ -114,6 +126,7 @@ def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     if plan["broker"]:
         text.append("- the password of the broker in `REDISCLI_AUTH`, where it has one")
         commands.append('if [ -n "${REDISCLI_AUTH:-}" ]; then export REDISCLI_AUTH; else unset REDISCLI_AUTH; fi')
+        text.append("- `redis-cli` or `valkey-cli`, where jobs are put back")
         commands.append(
             f'broker() {{ "$(command -v redis-cli || command -v valkey-cli)" {_broker(plan["broker"])} "$@"; }}'
         )
@@ -131,11 +144,15 @@ def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
     commands += defined
     if needed:
         text.append(f"- these programs, where they are used: {', '.join(f'`{line(name)}`' for name in needed)}")
-    if needed and len({str(host) for host in (where.get("hosts") or {}).values() if host}) <= 1:
-        found = 'command -v "$program" > /dev/null || stop "$program is not found; add its directory to PATH"'
-        commands.append(f"for program in {' '.join(map(word, needed))}; do {found}; done")
+    if _is_one_host(where):
+        commands += [*([found(needed)] if needed else []), *([_BROKER_FOUND] if plan["broker"] else [])]
         commands += rollback_code.first_look(plan, where)
-    return [*text, *[""] * bool(text), *block(*commands)]
+    return [*text, *[""] * bool(text), *first_block(*commands)]
+
+
+def _is_one_host(where: t.Mapping[str, t.Any]) -> bool:
+    """Whether all blocks run on one host, so that the first one can look for what the others need."""
+    return len({str(host) for host in (where.get("hosts") or {}).values() if host}) <= 1
 
 
 def _fetches(plan: Plan, where: t.Mapping[str, t.Any]) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
-from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
+from ansible_collections.opsready.golive.plugins.module_utils._clients import lending
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
 from tests.integration.celery_site import SECONDS, Site
@@ -259,7 +259,7 @@ def items_on(site: Site, check: str, *options: dict[str, t.Any]) -> list[dict[st
 
 def test_items_of_both_checks_share_one_connection_to_the_broker(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a worker, since one may connect whenever it likes."""
-    monkeypatch.setattr(redis_client, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(lending, "PATIENCE_SECONDS", 60.0)
     nobody: dict[str, t.Any] = {"expected_workers": 0}
     kept: dict[str, t.Any] = {"persistence": "optional"}
     queue = {"name": "ocr", "max_length": 5}

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_redis
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged as judged_item
-from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
+from ansible_collections.opsready.golive.plugins.module_utils._clients import lending
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
@@ -185,7 +185,7 @@ def test_an_item_that_begins_later_has_its_own_limit() -> None:
 
 
 def test_twenty_items_log_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_client, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(lending, "PATIENCE_SECONDS", 60.0)
     options: list[dict[str, t.Any]] = [
         {},
         {"queues": [{"name": "jobs", "max_length": 5}]},
@@ -208,7 +208,7 @@ def test_twenty_items_log_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_password_is_tried_once_for_all(broker: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_client, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(lending, "PATIENCE_SECONDS", 60.0)
     items = [{**item, "params": {**item["params"], "password": WRONG}} for item in items_on(broker, *[30.0] * 8)]
     with broker.client() as client:
         before = client.acl_log()

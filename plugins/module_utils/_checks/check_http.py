@@ -24,6 +24,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import (
     http_latency,
     http_limits,
     json_expectations,
+    shared_trust,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
@@ -302,15 +303,24 @@ class _Sender:
         self.headers = dict(request.get("headers") or {})
         self._body = _body_of(request, self.headers)
         http_compression.ask_for(request, self.headers)
-        self._context = None
-        if _may_need_tls(request):
-            self._context = run.once(("http trust", self._ca_file), lambda: http.trust(self._ca_file))
+        self._trust = shared_trust.trust(self._ca_file, run=run) if _may_need_tls(request) else None
+        self._context = self._trust.context if self._trust else None
 
     def client(self, *, keep: bool = True) -> http.HttpClient:
         return http.HttpClient(connect_to=self._connect_to, context=self._context, keep=keep)
 
     def connections(self) -> http.Connections:
+        """For this request alone: nothing that was measured began on a connection of somebody else's."""
         return http.Connections(connect_to=self._connect_to, context=self._context)
+
+    def shared_connections(self) -> http.Connections:
+        """Those of all items that connect alike; their handshakes are check_tls' too."""
+
+        def opened() -> http.Connections:
+            handshakes = self._trust.handshakes if self._trust else None
+            return http.Connections(connect_to=self._connect_to, context=self._context, handshakes=handshakes)
+
+        return self._run.once(("http connections", self._connect_to, self._ca_file, self._trust is not None), opened)
 
     def over(
         self,
@@ -340,8 +350,7 @@ class _Sender:
         """One answer for all items of the call that ask the same, over a connection that they share unless ``anew``."""
 
         def over_kept() -> Received:
-            kind = ("http connections", self._connect_to, self._ca_file, self._context is not None)
-            with self._run.once(kind, self.connections).lent() as client:
+            with self.shared_connections().lent() as client:
                 return self.over(client), self._run.clock.now()
 
         given = json.dumps([self.headers, self.secrets], sort_keys=True, default=str)
@@ -375,6 +384,7 @@ def _seen(request: t.Mapping[str, t.Any], run: Run) -> Seen:
         with connections.lent() as client:
             return sender.over(client)
 
+    cors, other_coding = _asked_otherwise(sender, request, run)
     with sender.client() as client, contextlib.closing(connections):
         return Seen(
             _label(request),
@@ -382,15 +392,24 @@ def _seen(request: t.Mapping[str, t.Any], run: Run) -> Seen:
             url,
             bool(sender.secrets),
             tuple(_read(one, request) for one in received),
-            cors=tuple(_cors_answers(client, request, sender.headers, run)),
-            other_coding=http_compression.other_coding(request, lambda asked: sender.over(client, more_headers=asked))
-            if method in _SAFE
-            else "",
+            cors=cors,
+            other_coding=other_coding,
             bodies=http_limits.bodies(request, sender.with_body, run=run),
             sampled=http_latency.sampled(request, ask, run=run),
             # The last, since nothing else is answered after it.
             burst=http_limits.burst(request, lambda until: sender.over(client, deadline=until), run=run),
         )
+
+
+def _asked_otherwise(sender: _Sender, request: t.Mapping[str, t.Any], run: Run) -> tuple[tuple[CorsAnswer, ...], str]:
+    """What other origins are answered, and in which coding who knows newer ones is; no time is judged here."""
+    if not request.get("cors") and request.get("compression") != "required":
+        return (), ""
+    with sender.shared_connections().lent() as client:
+        cors = tuple(_cors_answers(client, request, sender.headers, run))
+        if request["method"] not in _SAFE:
+            return cors, ""
+        return cors, http_compression.other_coding(request, lambda asked: sender.over(client, more_headers=asked))
 
 
 def _may_need_tls(request: t.Mapping[str, t.Any]) -> bool:

@@ -15,9 +15,10 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import migrate, migration_rehearsal
+from ansible_collections.opsready.golive.plugins.module_utils._actions import alembic, migrate, migration_rehearsal
+from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import unpacked_aside
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import S3_PLACE
-from ansible_collections.opsready.golive.plugins.module_utils._checks import migration_lint
+from ansible_collections.opsready.golive.plugins.module_utils._checks import migration_lint, shared_login
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole
@@ -176,20 +177,67 @@ def _key(params: t.Mapping[str, t.Any]) -> tuple[str, str]:
     return NAME, json.dumps({option: params[option] for option in migrate.PROJECT}, sort_keys=True, default=str)
 
 
+class _Asked(migrate.Migration):
+    """Migrations of a database that is asked while this is made, and not again: what follows takes Alembic, and longer."""
+
+    def __init__(self, **options: t.Any) -> None:
+        super().__init__(**options)
+        self._span = super().span()
+
+    def span(self) -> tuple[list[str], str, list[alembic.Revision]]:
+        return self._span
+
+
 @contextlib.contextmanager
-def _opened(params: t.Mapping[str, t.Any], run: Run) -> t.Iterator[migrate.Migration]:
+def _layout(params: t.Mapping[str, t.Any], run: Run) -> t.Iterator[alembic.Layout]:
+    """Where the migrations are; an artefact is unpacked aside, and removed."""
+    directory, artefact = params["directory"], params["artefact"]
     with contextlib.ExitStack() as stack:
-        if params["artefact"] is not None:  # it is unpacked aside, and removed
+        if artefact is not None:
             stack.enter_context(run.trace())
-        yield stack.enter_context(migrate.opened(params, deadline=run.deadline, application_name="opsready"))
+            strip, deadline = artefact["strip_components"], run.deadline
+            aside = unpacked_aside(artefact["src"], artefact["sha256"], strip=strip, deadline=deadline)
+            directory = os.path.join(stack.enter_context(aside), directory.lstrip("/"))
+        yield alembic.layout(directory, params["config"], params["versions"])
+
+
+def _database(params: t.Mapping[str, t.Any]) -> str:
+    return str(params["database"] or postgres.database_of(params["dsn"]))
+
+
+def _lender(params: t.Mapping[str, t.Any], run: Run) -> postgres.Lender:
+    """Of the same database as the items of other checks mean by this dsn, unless the database is named beside it."""
+    dsn, database = params["dsn"], _database(params)
+    same = database == postgres.database_of(dsn)
+    dsn = dsn if same else postgres.with_database(dsn, database)
+    return shared_login.lender(dsn, password=params["password"], run=run)
+
+
+def _asked(params: t.Mapping[str, t.Any], layout: alembic.Layout, run: Run) -> _Asked:
+    """Raises Refused where there is no one way from where the database is."""
+    reading = postgres.translated("Reading where the database is", deadline=run.deadline)
+    with _lender(params, run).lent(deadline=run.deadline) as connection:
+        connection.read_only = True
+        with reading, connection.transaction():
+            postgres.limit(connection, run.deadline)
+            connection.execute("SET LOCAL lock_timeout = '10s'")  # a migration may be under way
+            return _Asked(
+                params=params,
+                deadline=run.deadline,
+                connection=connection,
+                database=_database(params),
+                application_name="opsready",
+                layout=layout,
+            )
 
 
 def _plan(params: t.Mapping[str, t.Any], run: Run) -> Plan:
-    with _opened(params, run) as migration:
+    with _layout(params, run) as layout:
         try:
+            migration = _asked(params, layout, run)
             plan = migration.plan(restore_possible=True)
         except Refused as problem:
-            return Plan(migration.database, refused=problem.message.rstrip("."), remedy=problem.remedy)
+            return Plan(_database(params), refused=problem.message.rstrip("."), remedy=problem.remedy)
         return Plan(
             migration.database,
             current=tuple(plan.current),
@@ -225,9 +273,12 @@ def _kept(path: str) -> Kept:
 
 
 def _rehearsed(facts: Facts, params: t.Mapping[str, t.Any], run: Run) -> Facts:
-    with run.trace(), _opened(params, run) as migration:
+    with run.trace(), _layout(params, run) as layout:
+        migration = _asked(params, layout, run)
         current, target, pending = migration.span()
-        migration.connection.close()  # a template may have no session
+        if params["rehearse"]["source"] == "template":  # it may have no session, not even an idle one of ours
+            _lender(params, run).end_idle()
+        # The copy is another database, and Alembic a process: each has a login of its own.
         done = migration_rehearsal.rehearse(
             migration_rehearsal.Rehearsing(
                 params=params,

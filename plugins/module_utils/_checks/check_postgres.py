@@ -11,7 +11,7 @@ import decimal
 import fnmatch
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import postgres_vacuum
+from ansible_collections.opsready.golive.plugins.module_utils._checks import postgres_vacuum, shared_login
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
@@ -295,14 +295,10 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     for query in params["queries"] or []:
         if all(query[name] is None for name in ("value", "at_least", "at_most")):
             raise BadInput(f"The query {query['name']} expects nothing: give value, at_least or at_most.")
-    target = ("postgres", params["dsn"], params["password"])
-    lender = run.once(
-        target,
-        lambda: postgres.Lender(params["dsn"], password=params["password"], application_name="opsready/check"),
-    )
-    with lender.lent(deadline=run.deadline) as connection:
+    dsn, password = params["dsn"], params["password"]
+    with shared_login.lender(dsn, password=password, run=run).lent(deadline=run.deadline) as connection:
         connection.read_only = True
-        return _gathered(_Reader(connection, run, target), params, run)
+        return _gathered(_Reader(connection, run, shared_login.target(dsn, password)), params, run)
 
 
 def _gathered(reader: _Reader, params: t.Mapping[str, t.Any], run: Run) -> Facts:

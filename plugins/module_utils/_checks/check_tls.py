@@ -16,7 +16,7 @@ import datetime
 import math
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_trust, units
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, tls
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec, validated
@@ -143,7 +143,10 @@ def _bracketed(host: str) -> str:
 
 
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
-    """One handshake per endpoint, or per address of it (a second one where it is refused), all side by side. Raises BadInput."""
+    """One handshake per endpoint, or per address of it (a second one where it is refused), all side by side. Raises BadInput.
+
+    What another item of the run was shown there, under the same name and by the same trust, is not asked for again.
+    """
     for option in ("endpoints", "files", "names"):
         if params.get(option) == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
@@ -153,11 +156,17 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     older_than = params["min_version"] if params.get("refuses_older") else None
 
     def look(endpoint: tls.Endpoint, options: t.Mapping[str, t.Any]) -> Served:
-        context = run.once(("tls trust", ca_file), lambda: http.trust(ca_file))
+        context, handshakes = shared_trust.trust(ca_file, run=run)
         handshake = run.once(
-            ("tls handshake", endpoint, ca_file, older_than),
-            lambda: tls.shake(endpoint, context=context, deadline=run.deadline, try_older_than=older_than),
+            ("tls handshake", endpoint, ca_file),
+            lambda: tls.shake(endpoint, context=context, handshakes=handshakes, deadline=run.deadline),
         )
+        if older_than is not None:
+            older = run.once(
+                ("tls older", endpoint, older_than),
+                lambda: tls.older_versions(endpoint, older_than, deadline=run.deadline),
+            )
+            handshake = dataclasses.replace(handshake, older_versions=older)
         served = Served(str(endpoint), tuple(options.get("names") or ()), handshake)
         return _beside_file(served, options["match_file"]) if options.get("match_file") else served
 

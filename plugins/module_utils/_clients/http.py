@@ -26,6 +26,7 @@ import typing as t
 import zlib
 from urllib.parse import quote, urljoin, urlsplit
 
+from ansible_collections.opsready.golive.plugins.module_utils._clients.handshakes import Handshakes, Wire
 from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -444,15 +445,18 @@ class HttpClient:
         connect_to: str | None = None,
         socket_path: str | None = None,
         context: ssl.SSLContext | None = None,
+        handshakes: Handshakes | None = None,
         keep: bool = True,
     ) -> None:
         """``connect_to`` is the host:port to connect to in place of the first URL's own; Host and SNI stay the URL's.
 
         ``socket_path`` is a unix socket to connect to in its place. ``context`` is a policy made by trust(), to be shared by
-        many clients. Without ``keep`` each request connects anew.
+        many clients, and ``handshakes`` are those that were verified by it, to be shared too. Without ``keep`` each request
+        connects anew.
         """
         self._ca_file = ca_file
         self._context = context
+        self._handshakes = handshakes
         self._connect_to = host_and_port(connect_to) if connect_to else None
         self._socket_path = socket_path
         self._keep = keep
@@ -600,18 +604,31 @@ class HttpClient:
 
     def _connection(self, origin: Origin, *, deadline: Deadline, replaced: bool) -> http.client.HTTPConnection:
         host, port = self._connect_to if self._connect_to and replaced else (origin.host, origin.port)
-        if self._socket_path and replaced:
-            plug = connected_to_socket(self._socket_path, deadline=deadline)
-        else:
-            plug = connected(host, port, deadline=deadline)
-        if origin.scheme == "https":
-            if self._context is None:
-                self._context = trust(self._ca_file)
-            plug = secured(plug, self._context, origin.host, deadline=deadline, where=f"{host}:{port}")
+
+        def plugged() -> socket.socket:
+            if self._socket_path and replaced:
+                return connected_to_socket(self._socket_path, deadline=deadline)
+            return connected(host, port, deadline=deadline)
+
+        plug = plugged() if origin.scheme == "http" else self._secured(plugged, host, port, origin.host, deadline)
         connection = http.client.HTTPConnection(origin.host, origin.port)
         connection.auto_open = 0
         connection.sock = Channel(plug, deadline, str(origin))
         return connection
+
+    def _secured(
+        self, plugged: t.Callable[[], socket.socket], host: str, port: int, name: str, deadline: Deadline
+    ) -> ssl.SSLSocket:
+        if self._context is None:
+            self._context = trust(self._ca_file)
+        context = self._context
+
+        def shake() -> ssl.SSLSocket:
+            return secured(plugged(), context, name, deadline=deadline, where=f"{host}:{port}")
+
+        if self._handshakes is None or self._socket_path:
+            return shake()
+        return self._handshakes.connection(Wire(host, port, name), shake, deadline=deadline)
 
 
 class Connections:
@@ -623,11 +640,13 @@ class Connections:
         connect_to: str | None = None,
         socket_path: str | None = None,
         context: ssl.SSLContext | None = None,
+        handshakes: Handshakes | None = None,
     ) -> None:
         """See HttpClient."""
         self._connect_to = connect_to
         self._socket_path = socket_path
         self._context = context
+        self._handshakes = handshakes
         self._idle: list[HttpClient] = []
         self._lock = threading.Lock()
 
@@ -637,7 +656,12 @@ class Connections:
         with self._lock:
             client = self._idle.pop() if self._idle else None
         if client is None:
-            client = HttpClient(connect_to=self._connect_to, socket_path=self._socket_path, context=self._context)
+            client = HttpClient(
+                connect_to=self._connect_to,
+                socket_path=self._socket_path,
+                context=self._context,
+                handshakes=self._handshakes,
+            )
         try:
             yield client
         finally:

@@ -13,17 +13,18 @@ import contextlib
 import math
 import os
 import re
+import select
 import socket
 import threading
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._clients import lending
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     Denied,
-    GoliveError,
     TimedOut,
     UnexpectedAnswer,
     Unreachable,
@@ -33,8 +34,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 if t.TYPE_CHECKING:
     import psycopg
 
-#: How long an item waits for the connection that another one is using, in seconds.
-PATIENCE_SECONDS = 1.0
 #: PostgreSQL cuts identifiers and application names here, without an error.
 NAME_BYTES = 63
 
@@ -285,90 +284,52 @@ def _guarded_class() -> t.Any:
     return GuardedConnection
 
 
-class Lender:
-    """Connections to one target for the items of a checklist: each is one item's at a time, and there are as few as will do.
+class Lender(lending.Lender["psycopg.Connection[Row]"]):
+    """Logins to one database for the items of a checklist, in autocommit.
 
-    An item takes over what another one has done with, and waits for that at most PATIENCE_SECONDS, and half of its own
-    limit: then it logs in itself, since the long query of one item is no reason to leave another one without an answer.
-    A login that was refused is the answer to all. Any thread may borrow.
+    ``limit`` has to be the first statement of each transaction.
     """
 
     def __init__(self, dsn: str, *, password: str | None, application_name: str) -> None:
+        super().__init__("PostgreSQL")
         self._login: dict[str, t.Any] = {"dsn": dsn, "password": password, "application_name": application_name}
-        self._changed = threading.Condition()
-        self._idle: list[t.Any] = []
-        self._lent = 0
-        self._was_let_in = False
-        self._refusal: GoliveError | None = None
-        self._is_closed = False
 
-    @contextlib.contextmanager
-    def lent(self, *, deadline: Deadline) -> t.Iterator[psycopg.Connection[Row]]:
-        """A connection in autocommit, as fresh as a new one, that no wait on it outlives the deadline.
-
-        ``limit`` has to be the first statement of each transaction. Raises what ``connect`` raises.
-        """
-        connection = self._taken(deadline)
-        try:
-            yield connection
-        finally:
-            self._taken_back(connection)
-
-    def close(self) -> None:
-        """End what nobody has borrowed; what is still lent ends when it comes back."""
-        with self._changed:
-            self._is_closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-    def _taken(self, deadline: Deadline) -> t.Any:
-        with self._changed:
-            patience = min(PATIENCE_SECONDS, deadline.require("Waiting for a connection to PostgreSQL") / 2)
-            self._changed.wait_for(lambda: self._idle or self._refusal or not self._lent, timeout=patience)
-            if self._refusal is not None:
-                raise self._refusal
-            self._lent += 1
-            connection = self._idle.pop() if self._idle else None
-        if connection is not None:
-            connection.end_at(deadline)
-            return connection
-        try:
-            made = connect(**self._login, deadline=deadline)
-        except BaseException as problem:
-            with self._changed:
-                self._lent -= 1
-                is_final = isinstance(problem, GoliveError) and not isinstance(problem, TimedOut)
-                if is_final and not self._was_let_in:  # later ones may only be one too many
-                    self._refusal = t.cast(GoliveError, problem)
-                self._changed.notify_all()
-            raise
+    def _opened(self, deadline: Deadline) -> psycopg.Connection[Row]:
+        made = connect(**self._login, deadline=deadline)
         made.prepare_threshold = None  # DISCARD ALL would take prepared statements away under its feet
-        self._was_let_in = True
         return made
 
-    def _taken_back(self, connection: t.Any) -> None:
-        is_good = False
+    def _renewed(self, connection: psycopg.Connection[Row], deadline: Deadline) -> bool:
         try:
-            if (
-                not connection.closed
-                and connection.info.transaction_status == require("psycopg").pq.TransactionStatus.IDLE
-            ):
-                # Settings, locks and temporary tables of one item's queries are no business of the next one's.
-                connection.execute("DISCARD ALL")
-                connection.rest()
-                is_good = not connection.was_ended
+            if _has_input(connection.fileno()):  # nobody asked: the server has ended it
+                return False
+            t.cast(t.Any, connection).end_at(deadline)
         except require("psycopg").Error:
-            is_good = False  # it broke in the meantime; the next item gets a new one
-        finally:
-            with self._changed:
-                self._lent -= 1
-                is_kept = is_good and not self._is_closed
-                if is_kept:
-                    self._idle.append(connection)
-                self._changed.notify_all()
-            if not is_kept:
-                connection.close()
+            return False
+        return True
+
+    def _cleaned(self, connection: psycopg.Connection[Row], problem: BaseException | None) -> bool:
+        psycopg = require("psycopg")
+        guarded = t.cast(t.Any, connection)
+        if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            return False
+        try:
+            # Settings, locks and temporary tables of one item's queries are no business of the next one's.
+            connection.execute("DISCARD ALL")
+            connection.read_only = connection.isolation_level = connection.deferrable = None
+        except psycopg.Error:
+            return False  # it broke in the meantime; the next item gets a new one
+        guarded.rest()
+        return not guarded.was_ended
+
+    def _ended(self, connection: psycopg.Connection[Row]) -> None:
+        connection.close()
+
+
+def _has_input(descriptor: int) -> bool:
+    watcher = select.poll()
+    watcher.register(descriptor, select.POLLIN)
+    return bool(watcher.poll(0))
 
 
 def limit(connection: psycopg.Connection[Row], deadline: Deadline) -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import threading
 import typing as t
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from ansible_collections.opsready.golive.plugins.module_utils._clients import lending
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -26,8 +26,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Unreachable,
 )
 
-#: How long an item waits for the connection that another one is using, in seconds.
-PATIENCE_SECONDS = 1.0
 #: How long the server may take for one answer, in seconds.
 LONGEST_SECONDS = 30.0
 
@@ -206,81 +204,32 @@ def target(url: str, *, username: str | None, password: str | None, ca_file: str
     return ("redis", url, username, password, ca_file)
 
 
-class Lender:
-    """Clients of one target for the items of a checklist: each is one item's at a time, and there are as few as will do.
-
-    As with postgres.Lender, an item waits for the one that another is using at most PATIENCE_SECONDS, and half of its own
-    limit, and then logs in itself. A login that was refused is the answer to all. Any thread may borrow.
-    """
+class Lender(lending.Lender[t.Any]):
+    """Clients of one connection each to one server, for the items of a checklist."""
 
     def __init__(self, server: Server, **login: str | None) -> None:
+        super().__init__(server.name)
         self._server = server
         self._login: dict[str, t.Any] = dict(login)
-        self._changed = threading.Condition()
-        self._idle: list[t.Any] = []
-        self._lent = 0
-        self._was_let_in = False
-        self._refusal: GoliveError | None = None
-        self._is_closed = False
 
     @contextlib.contextmanager
     def lent(self, *, deadline: Deadline) -> t.Iterator[t.Any]:
         """A client of one connection, as ``session`` gives it. Raises what ``connect`` raises."""
-        client = self._taken(deadline)
-        is_good = False
-        try:
-            with asking(self._server):
-                yield client
-            is_good = True
-        except GoliveError:
-            is_good = True  # redis-py has closed a connection that broke, and makes another one when it is asked again
-            raise
-        finally:
-            self._taken_back(client, is_good=is_good)
+        with super().lent(deadline=deadline) as client, asking(self._server):
+            yield client
 
-    def close(self) -> None:
-        """End what nobody has borrowed; what is still lent ends when it comes back."""
-        with self._changed:
-            self._is_closed = True
-            idle, self._idle = self._idle, []
-        for client in idle:
-            _end(client)
+    def _opened(self, deadline: Deadline) -> t.Any:
+        return connect(self._server, deadline=deadline, **self._login)
 
-    def _taken(self, deadline: Deadline) -> t.Any:
-        with self._changed:
-            patience = min(PATIENCE_SECONDS, deadline.require(f"Waiting for a connection to {self._server.name}") / 2)
-            self._changed.wait_for(lambda: self._idle or self._refusal or not self._lent, timeout=patience)
-            if self._refusal is not None:
-                raise self._refusal
-            self._lent += 1
-            client = self._idle.pop() if self._idle else None
-        try:
-            if client is None:
-                client = connect(self._server, deadline=deadline, **self._login)
-            else:
-                _limit(client, self._server, deadline)
-        except BaseException as problem:
-            with self._changed:
-                self._lent -= 1
-                is_final = isinstance(problem, GoliveError) and not isinstance(problem, TimedOut)
-                if is_final and not self._was_let_in:  # later ones may only be one too many
-                    self._refusal = t.cast(GoliveError, problem)
-                self._changed.notify_all()
-            if client is not None:
-                _end(client)
-            raise
-        self._was_let_in = True
-        return client
+    def _renewed(self, client: t.Any, deadline: Deadline) -> bool:
+        _limit(client, self._server, deadline)
+        return True  # redis-py has closed a connection that broke, and makes another one when it is asked again
 
-    def _taken_back(self, client: t.Any, *, is_good: bool) -> None:
-        with self._changed:
-            self._lent -= 1
-            is_kept = is_good and not self._is_closed
-            if is_kept:
-                self._idle.append(client)
-            self._changed.notify_all()
-        if not is_kept:
-            _end(client)
+    def _cleaned(self, client: t.Any, problem: BaseException | None) -> bool:
+        return problem is None or isinstance(problem, GoliveError)
+
+    def _ended(self, client: t.Any) -> None:
+        _end(client)
 
 
 def _limit(client: t.Any, server: Server, deadline: Deadline) -> None:

@@ -20,6 +20,12 @@ import stat
 import typing as t
 import warnings
 
+from ansible_collections.opsready.golive.plugins.module_utils._clients.handshakes import (
+    Handshakes,
+    Shown,
+    Wire,
+    shown_by,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._clients.http import (
     NotTrusted,
     connected,
@@ -203,23 +209,14 @@ def at_each_address(endpoint: Endpoint, *, deadline: Deadline) -> list[Endpoint]
     return [dataclasses.replace(endpoint, connect_host=address, address=address) for address in addresses]
 
 
-def shake(
-    endpoint: Endpoint, *, context: ssl.SSLContext, deadline: Deadline, try_older_than: str | None = None
-) -> Handshake:
+def shake(endpoint: Endpoint, *, context: ssl.SSLContext, handshakes: Handshakes, deadline: Deadline) -> Handshake:
     """The handshake of an ordinary client, explained where it fails. Raises Unreachable, TimedOut, UnexpectedAnswer.
 
-    With ``try_older_than`` each older version is offered alone, to see whether the endpoint would take it.
+    ``handshakes`` are those verified by ``context`` before: one on the same wire is this one too.
     """
-    seen = _explained(endpoint, context, deadline)
-    if try_older_than is None:
-        return seen
-    older = VERSIONS[1 : VERSIONS.index(try_older_than)]
-    return dataclasses.replace(seen, older_versions=tuple(v for v in older if _speaks(endpoint, v, deadline)))
-
-
-def _explained(endpoint: Endpoint, context: ssl.SSLContext, deadline: Deadline) -> Handshake:
+    wire = Wire(endpoint.connect_host, endpoint.connect_port, endpoint.sni, endpoint.starttls)
     try:
-        return _shaken(endpoint, context, deadline)
+        return _read(handshakes.shown(wire, lambda: _secured(endpoint, context, deadline), deadline=deadline))
     except NotTrusted as problem:
         refusal = str(problem.known["verify_message"])
     except UnexpectedAnswer as problem:
@@ -229,6 +226,11 @@ def _explained(endpoint: Endpoint, context: ssl.SSLContext, deadline: Deadline) 
     except UnexpectedAnswer:
         raise UnexpectedAnswer(f"{refusal}.")
     return dataclasses.replace(seen, refusal=refusal)
+
+
+def older_versions(endpoint: Endpoint, than: str, *, deadline: Deadline) -> tuple[str, ...]:
+    """Each older version that the endpoint takes when it is offered alone. Raises Unreachable, TimedOut."""
+    return tuple(version for version in VERSIONS[1 : VERSIONS.index(than)] if _speaks(endpoint, version, deadline))
 
 
 def _unverifying() -> ssl.SSLContext:
@@ -263,6 +265,11 @@ def _speaks(endpoint: Endpoint, version: str, deadline: Deadline) -> bool:
 
 
 def _shaken(endpoint: Endpoint, context: ssl.SSLContext, deadline: Deadline) -> Handshake:
+    with contextlib.closing(_secured(endpoint, context, deadline)) as wrapped:
+        return _read(shown_by(wrapped))
+
+
+def _secured(endpoint: Endpoint, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:
     where = str(endpoint)
     plug = connected(endpoint.connect_host, endpoint.connect_port, deadline=deadline)
     try:
@@ -270,34 +277,16 @@ def _shaken(endpoint: Endpoint, context: ssl.SSLContext, deadline: Deadline) -> 
     except BaseException:
         plug.close()
         raise
-    wrapped = secured(plug, context, endpoint.sni, deadline=deadline, where=where)
-    try:
-        cipher = wrapped.cipher()
-        return Handshake(
-            version=wrapped.version() or "unknown",
-            cipher=cipher[0] if cipher else "unknown",
-            chain=tuple(certificate_of(der) for der in _sent_chain(wrapped)),
-            verified=tuple(certificate_of(der) for der in _verified_chain(wrapped, context)),
-        )
-    finally:
-        wrapped.close()
+    return secured(plug, context, endpoint.sni, deadline=deadline, where=where)
 
 
-def _sent_chain(wrapped: ssl.SSLSocket) -> list[bytes]:
-    chain = _chain_by(wrapped, "get_unverified_chain")
-    leaf = wrapped.getpeercert(binary_form=True)
-    return chain or ([leaf] if leaf else [])  # Python 3.9 can only tell the leaf
-
-
-def _verified_chain(wrapped: ssl.SSLSocket, context: ssl.SSLContext) -> list[bytes]:
-    return _chain_by(wrapped, "get_verified_chain") if context.verify_mode == ssl.CERT_REQUIRED else []
-
-
-def _chain_by(wrapped: ssl.SSLSocket, method: str) -> list[bytes]:
-    # Public from Python 3.13 on; 3.10 to 3.12 have the same on the inner object, with certificates in place of bytes.
-    source: t.Any = wrapped if hasattr(wrapped, method) else getattr(wrapped, "_sslobj", None)
-    listed: t.Any = getattr(source, method, list)() or []
-    return [item if isinstance(item, bytes) else ssl.PEM_cert_to_DER_cert(item.public_bytes()) for item in listed]
+def _read(shown: Shown) -> Handshake:
+    return Handshake(
+        version=shown.version,
+        cipher=shown.cipher,
+        chain=tuple(certificate_of(der) for der in shown.sent),
+        verified=tuple(certificate_of(der) for der in shown.verified),
+    )
 
 
 def _upgraded(plug: socket.socket, protocol: str, *, where: str, deadline: Deadline) -> None:

@@ -24,8 +24,15 @@ from tests.store_faults import FaultyStore
 
 BAR = 1.3
 NAME = "backup_peer_stock"
-#: It carries community.postgresql and amazon.aws.
-PACKAGES = ("ansible>=12,<13", "boto3>=1.34", "psycopg[binary]>=3.1", "psycopg2-binary>=2.9", "redis>=5")
+#: ``ansible`` carries the collections, such as community.postgresql, amazon.aws and community.docker; the rest is what they import.
+PACKAGES = (
+    "ansible>=12,<13",
+    "boto3>=1.34",
+    "psycopg[binary]>=3.1",
+    "psycopg2-binary>=2.9",
+    "redis>=5",
+    "requests>=2.32",
+)
 ENVIRONMENT = ROOT / "build" / "bench-stock"
 
 

@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -167,6 +168,51 @@ class Site:
         if any(codes):
             raise ModuleFailed(f"{' | '.join(command[0] for command in commands)} ended with {codes}")
         return time.perf_counter() - began
+
+
+#: How often the kernel is asked; what a process waited after the last time is not told.
+_SAMPLED_SECONDS = 0.1
+
+
+@contextlib.contextmanager
+def waited_for_a_core(program: str) -> t.Iterator[dict[int, float]]:
+    """Seconds that each process of this name which we started was able to run and had no core, by its id."""
+    waited: dict[int, float] = {}
+    ended = threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(_SAMPLED_SECONDS):
+            for process in _started(program):
+                with contextlib.suppress(OSError):  # it has ended since
+                    # The kernel's Documentation/scheduler/sched-stats.rst: ns on a core, ns of waiting for one, times it got one.
+                    waited[process] = int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    try:
+        yield waited
+    finally:
+        ended.set()
+        sampler.join()
+
+
+def _started(program: str) -> list[int]:
+    """Processes of this name below our own."""
+    parents: dict[int, int] = {}
+    named = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            name, unused_bracket, rest = (directory / "stat").read_text().partition("(")[2].rpartition(")")
+            process = int(directory.name)
+            parents[process] = int(rest.split()[1])
+            named += [process] if name == program else []
+    return [process for process in named if os.getpid() in _above(process, parents)]
+
+
+def _above(process: int, parents: t.Mapping[int, int]) -> t.Iterator[int]:
+    while process in parents:
+        process = parents[process]
+        yield process
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ description:
     the manifest names. An archive that is missing or another one, a manifest that is damaged, and no backup at all are V(fail).
   - A destination that is not there is V(fail). One that does not answer, or refuses the keys, is V(unknown). A backup that is dated more than five
     minutes from now does not count and is V(unknown), since no age can be trusted then.
+  - With O(kind=files) files are judged that something else copies to a place, such as dumps of Redis, by the newest one's age, size and beginning.
+    They have no manifest, so whether they can be restored is not known.
   - All manifests of the database are read, one after the other. With hundreds of them, or over a slow line, raise O(timeout).
 extends_documentation_fragment:
   - opsready.golive.check
@@ -25,6 +27,7 @@ extends_documentation_fragment:
 requirements:
   - boto3 >= 1.34 (Python library, on the host that runs the module), for an object store
   - psycopg >= 3.1 (Python library, on the host that runs the module), for O(dsn)
+  - systemd-analyze, on the host that runs the module, for O(schedule.timer)
 options:
   destination:
     description: Where the backups lie, as V(s3://bucket/prefix) or V(file:///directory), just as M(opsready.golive.pg_backup) was given it.
@@ -60,14 +63,34 @@ options:
         type: str
         choices: [full_object, none]
         default: full_object
-  database:
-    description: Name of the database whose backups are judged.
+  kind:
+    description:
+      - V(database) judges what M(opsready.golive.pg_backup) made of a database. V(files) judges files whose names match O(pattern); of the other options
+        it takes O(destination), O(s3), O(max_age), O(min_size_share), O(history) and O(schedule).
     type: str
-    required: true
+    choices: [database, files]
+    default: database
+  database:
+    description: Name of the database whose backups are judged. Needed with O(kind=database).
+    type: str
+  pattern:
+    description:
+      - Which files count with O(kind=files), by their names below O(destination), such as V(redis/dump-*.rdb). C(*) stands for any characters, with
+        slashes too. The one that was written last is the newest.
+    type: str
+  min_size:
+    description: Least size of the newest file with O(kind=files), such as V(1MiB).
+    type: str
+    default: 1B
+  begins_with:
+    description: Text that the newest file must begin with, with O(kind=files), such as V(REDIS) for an RDB file of Redis. It is taken as Latin-1.
+    type: str
   max_age:
     description:
       - Highest age of the newest backup that counts, such as V(26h), from the moment of its snapshot. What was written since is what a restore
         loses, so this is the recovery point objective (RPO).
+      - With O(kind=files) it is the time since the newest file was written; for an RDB file of Redis or Valkey since its data was saved, as the file
+        itself tells, since a new copy of an old dump is old.
     type: str
     required: true
   verify:
@@ -75,10 +98,18 @@ options:
     type: str
     choices: [head, archive, restore]
     default: restore
+  max_proof_age:
+    description:
+      - Highest age of the newest proof by a restore, such as V(30d), of any backup of the database that is there as it was written. A backup that
+        M(opsready.golive.pg_backup) proved by a restore tells of one in its manifest, and M(opsready.golive.pg_restore) with
+        O(opsready.golive.pg_restore#module:state=verified) leaves a record of each beside the backup.
+      - Where the newest proof failed it is V(fail), until one after it holds. A record that is damaged counts for nothing and is V(unknown).
+    type: str
   max_restore_time:
     description:
-      - Longest time that restoring may have taken, such as V(30m), when the newest backup that was proven by a restore was proven. This is the part
-        of the recovery time objective (RTO) that a backup can tell. When none was restored it is V(unknown).
+      - Longest time that restoring may have taken, such as V(30m), when a backup was last proven by a restore, as O(max_proof_age) finds it. This is the
+        part of the recovery time objective (RTO) that a backup can tell. When none was restored it is V(unknown), and where the newest proof failed
+        V(fail).
     type: str
   archive:
     description:
@@ -144,6 +175,33 @@ options:
   gap_window:
     description: How far back O(max_gap) is held against, such as V(14d). Before that O(keep) may have thinned them out. Default is six times O(max_gap).
     type: str
+  schedule:
+    description:
+      - What runs the backups, on the host that runs the item. It must be there, run again, leave no more than O(max_age) between two runs, and the first
+        run after the newest backup that counts must not be overdue.
+      - The files are read, and no service manager is asked. So a timer's C(RandomizedDelaySec) is not looked at, and how a run ended is told by the
+        backups alone.
+    type: dict
+    suboptions:
+      cron:
+        description:
+          - Text that the command in a crontab holds, such as V(ansible-playbook /srv/golive/backup.yml). Lines that are comments, that stand last without
+            a newline, and that run when the host starts do not count, nor do files in C(cron.d) with a name that cron does not read.
+        type: str
+      cron_files:
+        description: Crontabs to look through, with wildcards. What is not there has no line.
+        type: list
+        elements: path
+        default: [/etc/crontab, /etc/cron.d/*, /var/spool/cron/crontabs/*, /var/spool/cron/*]
+      timer:
+        description:
+          - Path of a systemd timer's unit file, such as V(/etc/systemd/system/backup.timer), read with its drop-ins. It must be enabled and have an
+            C(OnCalendar), which C(systemd-analyze) reckons with. Give this or O(schedule.cron).
+        type: path
+      max_delay:
+        description: How long after a run is due its backup may take to be there and proven, such as V(2h).
+        type: str
+        default: 2h
   copies:
     description:
       - Other places that hold copies of the backups, under the same names. The newest backup that lies there with the same SHA-256, in its
@@ -211,6 +269,7 @@ EXAMPLES = r"""
       secret_key: "{{ backup_secret_key }}"
     database: archive
     max_age: 26h
+    max_proof_age: 30d
     max_restore_time: 30m
     max_gap: 25h
     keep: {daily: 7, weekly: 4}
@@ -233,6 +292,37 @@ EXAMPLES = r"""
     archive: sha256
     dsn: postgresql://golive@db.example.org/archive
     password: "{{ database_password }}"
+
+- name: Cron backs up every night, last night too, and the newest backup was restored this month
+  opsready.golive.check_backup:
+    destination: file:///var/backups/archive
+    database: archive
+    max_age: 26h
+    max_proof_age: 31d
+    schedule:
+      cron: ansible-playbook /srv/golive/backup.yml
+      max_delay: 1h
+
+- name: A timer does
+  opsready.golive.check_backup:
+    destination: file:///var/backups/archive
+    database: archive
+    max_age: 26h
+    schedule:
+      timer: /etc/systemd/system/backup.timer
+
+- name: Last night's dump of Redis was copied to the store, and is one
+  opsready.golive.check_backup:
+    kind: files
+    destination: s3://backups/redis
+    s3:
+      endpoint_url: https://minio.example.org:9000
+      access_key: "{{ backup_access_key }}"
+      secret_key: "{{ backup_secret_key }}"
+    pattern: dump-*.rdb
+    begins_with: REDIS
+    min_size: 50B
+    max_age: 26h
 
 - name: Nobody but operations can read the newest backup
   opsready.golive.check_backup:
@@ -270,7 +360,8 @@ finding:
     evidence:
       description:
         - The backups, newest first, each with where its archive is, its size and SHA-256, how it was proven and how long restoring took; what was
-          asked of the newest; the copies; and the databases that were kept.
+          asked of the newest; the proofs by a restore with their records, and whether each counts; the schedule with its next runs; the files; the
+          copies; and the databases that were kept.
       type: dict
     remedy:
       description: What to do.

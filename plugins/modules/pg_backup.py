@@ -18,7 +18,8 @@ description:
   - The object is committed only after C(pg_dump) ended with 0 and its size and checksum were read back. By default it is then restored into
     a scratch database and compared table by table. The manifest is written last; a backup without one does not exist.
   - The roles that the database needs, which C(pg_dump) leaves out, lie beside the archive as SQL, without their passwords. C(psql -f) makes those that
-    a server lacks. The tablespaces that the database lies in are in that file too, as comments, since their directories are another server's own.
+    a server lacks. The tablespaces that the database lies in, and the security labels of the roles, are in that file too, as comments, since
+    their directories are another server's own, and their providers may be.
   - With O(encryption) what is stored is what the stock C(age) tool reads, C(age -d -i key.txt archive | pg_restore), and the host that made it cannot read it
     again. The names end with C(.age).
   - After any failure, and after SIGTERM, no object, no open upload, no scratch database and no process is left. What SIGKILL or a power cut leaves is
@@ -210,10 +211,38 @@ options:
         required: true
   after_lsn:
     description:
-      - Position in the server's log that a standby must have replayed, such as C(position.lsn) of M(opsready.golive.pg_fence). One that has not is refused,
-        in check mode too, since what was written until then would be missing from the backup. A server that is no standby has it all.
+      - Position in the server's log that a standby must have replayed, such as C(position.lsn) of M(opsready.golive.pg_fence). One that has not is waited
+        for as O(catch_up_timeout) says, in check mode too, and then refused, since what was written until then would be missing from the backup.
       - Without it, a standby must show the fence of the O(release) that the backup is for.
     type: str
+  after_system_identifier:
+    description:
+      - Cluster that O(after_lsn) is of, as C(position.system_identifier) of M(opsready.golive.pg_fence). A server of another one is refused, whether it is a
+        standby or not. Without it and O(after_timeline) the position alone is compared, which a warning says.
+    type: str
+  after_timeline:
+    description:
+      - Timeline that O(after_lsn) is of, as C(position.timeline) of M(opsready.golive.pg_fence). A server on a later one, as a standby is once it was
+        promoted, is refused unless the history of its timelines tells that it had come so far before. To read that takes C(pg_read_server_files) and
+        C(EXECUTE) on C(pg_read_file).
+    type: int
+  catch_up_timeout:
+    description: Seconds that a standby is waited for until it has replayed the fence. A warning tells how far behind it is. V(0) refuses it at once.
+    type: float
+    default: 300.0
+  standbys:
+    description:
+      - DSN of each standby whose sessions a way back would end, as O(opsready.golive.pg_restore#module:standbys) has them. The backup reads nothing there. Each is
+        asked now, in check mode too, and one that cannot be reached, is no standby, or is of another cluster is refused while nothing is changed yet.
+    type: list
+    elements: str
+    default: []
+  beside_copy:
+    description:
+      - Whether M(opsready.golive.pg_fence) with O(opsready.golive.pg_fence#module:copy=true) makes a copy before this backup. It stands beside the scratch
+        database of the proof, so where both are on one file system, there must be room for both. A copy of the fence that stands already counts for nothing.
+    type: bool
+    default: false
   max_age:
     description:
       - When a backup is not older than this many seconds, was proven at least as well as O(verify), O(compare), O(amcheck) and O(verify_sql) ask,
@@ -227,7 +256,8 @@ options:
       - Only proven backups are counted or removed. Nothing is removed when the backup just made is not the newest of them, which check mode tells as well.
         What a store's object lock holds is left whole, with a warning.
       - Whatever the rules say, the newest of those that were proven best stays - V(restore) before V(archive) before V(head). So a nightly backup with
-        O(verify=head) never takes the place of the last one that was restored.
+        O(verify=head) never takes the place of the last one that was restored. One that M(opsready.golive.pg_restore) restored since, as its record
+        tells, counts as V(restore); the records of a backup go with it.
     type: dict
     suboptions:
       last:

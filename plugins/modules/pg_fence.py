@@ -169,13 +169,17 @@ oid:
   returned: for V(fenced), but not in check mode
   sample: 16401
 position:
-  description: Snapshot of transaction ids, WAL position and time when the last session had ended; for V(status), those of now.
+  description:
+    - Snapshot of transaction ids, WAL position (C(lsn)) and time when the last session had ended; for V(status), those of now.
+    - With C(system_identifier) and C(timeline), which say whose position it is. A fence of before this tells neither.
   type: dict
   returned: for V(fenced) and V(status), but not in check mode
   sample:
     snapshot: "814:814:"
     lsn: 0/37D9668
     at: "2026-11-22T01:24:12.431Z"
+    system_identifier: "7444711223344556677"
+    timeline: 1
 sessions:
   description: Sessions that were found.
   type: list

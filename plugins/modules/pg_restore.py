@@ -20,7 +20,7 @@ description:
 options:
   state:
     description:
-      - V(verified) restores into a scratch database, compares and drops it.
+      - V(verified) restores into a scratch database, compares and drops it. With O(record) it leaves a record of that beside the backup.
       - V(restored) brings the database back.
       - V(extracted) brings the O(tables) and O(schemas) out of a backup, into a new database beside the live one, and compares their rows and
         content with the manifest. Nothing that is there is written into - copy from it what you want, and drop it.
@@ -181,6 +181,18 @@ options:
       - It needs PostgreSQL 14, its extension C(amcheck), and a superuser's login on the server of the scratch database. It is for V(verified).
     type: bool
     default: false
+  record:
+    description:
+      - For V(verified), leave a record of the proof beside the backup, as C(<archive>.restored-<time>-<random>.json) - which archive was restored where,
+        how long that took, what was compared, and whether it was equal. One that failed leaves one too. M(opsready.golive.check_backup) judges the
+        age and the time of the newest with O(opsready.golive.check_backup#module:max_proof_age) and
+        O(opsready.golive.check_backup#module:max_restore_time).
+      - The manifest is not changed. M(opsready.golive.pg_backup) removes the records of a backup with it, and keeps the newest backup that was
+        restored.
+      - A record holds no row of the database, and no answer to O(verify_sql). Where the place takes none, such as with keys that may only read,
+        the proof stands and a warning says so.
+    type: bool
+    default: true
   verify_sql:
     description:
       - Your own queries against the restored database, each in a read-only transaction. The first column of the first row is compared.
@@ -241,9 +253,10 @@ attributes:
     support: full
   diff_mode:
     support: partial
-    details: For V(restored), V(extracted) and V(swept); the other states change nothing.
+    details: For V(restored), V(extracted) and V(swept); of the other states, V(verified) with O(record) adds a record, and the rest change nothing.
   idempotent:
-    support: full
+    support: partial
+    details: Each V(verified) with O(record) is a proof of its own and leaves a record of its own.
   action:
     support: full
 seealso:
@@ -266,6 +279,14 @@ EXAMPLES = r"""
     password: "{{ database_password }}"
     destination: file:///var/backups/sealed
     identity: "{{ backup_identity }}"
+
+- name: Only look, with keys that may not write beside the backups
+  opsready.golive.pg_restore:
+    state: verified
+    dsn: postgresql://golive@db.example.org/archive
+    password: "{{ database_password }}"
+    destination: file:///var/backups/archive
+    record: false
 
 - name: Note what is in the database, right after the migration
   opsready.golive.pg_restore:
@@ -348,8 +369,14 @@ verified:
     tables: 12
     rows: 50123
     schema_equal: true
+    scratch_database: archive_scratch_5d41f7aa-0c1d2e3f
     restore_seconds: 3.1
     seconds: 3.9
+record:
+  description: URL of the record of this proof; nothing where O(record) is V(false), or where the place took none, which a warning tells.
+  type: str
+  returned: for V(verified), but not in check mode; also when the proof failed
+  sample: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.restored-20261123T040506Z-9a8b7c6d.json
 extracted:
   description:
     - What was or would be brought out of the backup, where it is, and the SQL that drops it.

@@ -690,12 +690,13 @@ def test_used_alone_the_module_fails_unless_told_otherwise(run_module: ModuleRun
 def test_the_documentations_examples_are_judged(
     run_module_here: ModuleRun, sample: Sample, s3: S3, backups: Backups
 ) -> None:
-    nightly, copies, sealed = in_bucket(s3), in_bucket(s3), Backups(f"{backups.url}/sealed")
+    nightly, copies, dumps, sealed = in_bucket(s3), in_bucket(s3), in_bucket(s3), Backups(f"{backups.url}/sealed")
     (Path(backups.url.removeprefix("file://")) / "sealed").mkdir()
     nightly.copy_to(copies, *nightly.nightly(7))
     replaced = {
         "s3://backups/nightly": nightly.url,
         "s3://backups-elsewhere/nightly": copies.url,
+        "s3://backups/redis": dumps.url,
         "https://minio.example.org:9000": s3.endpoint,
         "https://minio.example.com:9000": s3.endpoint,
         "{{ backup_access_key }}": s3.access_key,
@@ -710,14 +711,18 @@ def test_the_documentations_examples_are_judged(
     sealed.write(HOUR, AGE, recipients=[OPERATIONS])
     examples = examples_of("check_backup", replaced)
     backups.nightly(4, first=HOUR / 2)
-    first, second, third = (
+    first, second, by_cron, by_timer, of_redis, sealed_for = (
         run_module_here(
             "check_backup", {**options, "enforce": False, "timeout": 60}, secrets=[s3.secret_key, sample.password]
         )
         for options in examples.values()
     )
     assert second["finding"]["status"] == "pass", second["finding"]["summary"]
-    assert third["finding"]["measured"]["recipients of the newest backup"] == OPERATIONS, third["finding"]["summary"]
+    assert sealed_for["finding"]["measured"]["recipients of the newest backup"] == OPERATIONS, sealed_for["finding"]
+    assert by_cron["finding"]["measured"]["age of the newest restore"] == "30.0 min", by_cron["finding"]["summary"]
+    assert "no line of " in by_cron["finding"]["summary"] and "runs ansible-playbook" in by_cron["finding"]["summary"]
+    assert f"No file at {dumps.url} matches dump-*.rdb" in of_redis["finding"]["summary"], of_redis
+    assert "/etc/systemd/system/backup.timer is not there" in by_timer["finding"]["summary"]
     # rclone knows neither encryption nor locks; all the rest holds, but for what was never made.
     assert "encryption of the newest backup is unknown" in first["finding"]["summary"].lower()
     assert "object lock of the newest backup is unknown" in first["finding"]["summary"].lower()

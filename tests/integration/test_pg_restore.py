@@ -297,7 +297,7 @@ def test_a_backup_is_listed_and_verified_again(run_module_here: ModuleRun, sampl
         assert "failed" not in answer, answer
     listed = run_module_here("pg_restore", restore(sample, "listed", **place), secrets=[s3.secret_key])
     assert [one["verified"]["level"] for one in listed["backups"]] == ["head", "archive"]
-    assert run_module_here("pg_restore", restore(sample, "verified", **place), check=True)["changed"] is False
+    assert run_module_here("pg_restore", restore(sample, "verified", **place), check=True)["changed"] is True
     proven = run_module_here(
         "pg_restore",
         restore(

@@ -68,7 +68,8 @@ def test_a_standby_that_has_not_replayed_the_fence_is_refused(
             writer.execute("insert into public.notes (text) values ('the last one')")
         lsn = fence(run_module_here, sample, method="revoke")["position"]["lsn"]
         for check in (True, False):
-            refused = run_module_here("pg_backup", options(sample, standby, tmp_path, after_lsn=lsn), check=check)
+            wanted = options(sample, standby, tmp_path, after_lsn=lsn, catch_up_timeout=0)
+            refused = run_module_here("pg_backup", wanted, check=check)
             assert refused["failed"] is True, refused
             assert f"has replayed {before}, and the fence is at {lsn}" in refused["msg"]
             assert (refused["replayed_lsn"], refused["after_lsn"]) == (before, lsn)
@@ -84,10 +85,10 @@ def test_a_release_finds_its_own_fence_on_the_standby(
     mine, another = (f"archive-{secrets.token_hex(4)}/{name}/1/{secrets.token_hex(8)}" for name in ("r1", "r2"))
     with paused(standby):
         fence(run_module_here, sample, method="revoke")
-        refused = run_module_here("pg_backup", options(sample, standby, tmp_path, release=mine))
+        refused = run_module_here("pg_backup", options(sample, standby, tmp_path, release=mine, catch_up_timeout=0))
         assert "it shows no fence of release r1" in refused["msg"], refused
     standby.catch_up()
-    refused = run_module_here("pg_backup", options(sample, standby, tmp_path, release=another))
+    refused = run_module_here("pg_backup", options(sample, standby, tmp_path, release=another, catch_up_timeout=0.5))
     assert "it shows no fence of release r2" in refused["msg"], refused
     assert list(tmp_path.iterdir()) == []
     made = run_module_here("pg_backup", options(sample, standby, tmp_path, release=mine))

@@ -54,6 +54,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.deps import 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    CommandFailed,
     GoliveError,
     UnexpectedAnswer,
 )
@@ -237,8 +238,39 @@ class Archive:
     ) -> None:
         """pg_restore of it into an empty database; ``use_list`` as ``pg_programs.restore_stream`` has it, of so many ``tables``.
 
-        Raises ActionFailed where it is not what was written, CommandFailed, TimedOut.
+        Raises ActionFailed where it is not what was written, Refused for a security label that is not to be set, CommandFailed, TimedOut.
         """
+        try:
+            self._restore(
+                programs,
+                dsn,
+                password,
+                dbname=dbname,
+                deadline=deadline,
+                options=options,
+                application_name=application_name,
+                use_list=use_list,
+                progress=progress,
+                tables=tables,
+            )
+        except CommandFailed as problem:
+            database_facts.require_label_provider(problem.stderr, what=self.place.url(self.name))
+            raise
+
+    def _restore(
+        self,
+        programs: pg_programs.Programs,
+        dsn: str,
+        password: str | None,
+        *,
+        dbname: str,
+        deadline: Deadline,
+        options: t.Sequence[str],
+        application_name: str,
+        use_list: int | None,
+        progress: Progress,
+        tables: int | None,
+    ) -> None:
         tables = len(self.manifest.tables) if tables is None else tables
         told = pg_programs.Restoring(progress, tables, jobs=self.room.jobs)
         with contextlib.ExitStack() as stack:
@@ -536,6 +568,7 @@ def by_restore(
         "schema_equal": comparison["schema_equal"],
         "owners": "kept" if keeps_owners else "left out",
         "server_version": server_version,
+        "scratch_database": database.name,
         "database_bytes": None if size is None else size.size_bytes,
         "assertions": asked,
         "restore_seconds": round(restored - began, 3),

@@ -92,6 +92,23 @@ def require_room(room: t.Mapping[str, t.Any], needed: int, *, what: str, remedy:
     )
 
 
+def on_one_file_system(one: t.Mapping[str, t.Any], other: t.Mapping[str, t.Any]) -> bool:
+    """Whether two servers' databases share their room; False where that of either is not seen."""
+    if one["data_directory"] is None or other["data_directory"] is None:
+        return False
+    try:
+        places = [os.stat(os.path.join(room["data_directory"], "base")).st_dev for room in (one, other)]
+    except OSError:
+        return False
+    return places[0] == places[1]
+
+
+def copies_files(cluster: Cluster) -> bool:
+    """Whether a template copy takes room: not where it shares its files with the original."""
+    copies = "select coalesce(pg_catalog.current_setting('file_copy_method', true), 'copy') = 'copy'"
+    return bool(cluster.rows(copies, None, "Asking how the server copies files")[0][0])
+
+
 def lies_elsewhere(cluster: Cluster, name: str) -> bool:
     """Whether anything of a database lies in a tablespace, and so not in the server's own directory."""
     return bool(cluster.rows(_ELSEWHERE, (name,), f"Looking for the tablespaces of {name}")[0][0])
@@ -99,9 +116,7 @@ def lies_elsewhere(cluster: Cluster, name: str) -> bool:
 
 def require_room_for_copy(cluster: Cluster, database: Database) -> None:
     """Raise Refused where it is seen that a template copy has no room. One that shares its files with the original needs none."""
-    copies = "select coalesce(pg_catalog.current_setting('file_copy_method', true), 'copy') = 'copy'"
-    is_copied = cluster.rows(copies, None, "Asking how the server copies files")[0][0]
-    if database.size_bytes is None or not is_copied or lies_elsewhere(cluster, database.name):
+    if database.size_bytes is None or not copies_files(cluster) or lies_elsewhere(cluster, database.name):
         return
     require_room(
         server_room(cluster),

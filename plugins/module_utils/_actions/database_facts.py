@@ -17,7 +17,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.databases
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Denied
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    Denied,
+    Refused,
+    UnexpectedAnswer,
+)
 
 if t.TYPE_CHECKING:
     import psycopg
@@ -321,9 +325,27 @@ def apply_properties(
     All of it in one transaction, which ``rehearse`` rolls back. Raises Denied, UnexpectedAnswer.
     """
     doing = f"Carrying over what belongs to {name}"
-    with postgres.translated(doing, deadline=deadline), connection.transaction(force_rollback=rehearse):
-        for statement in _statements(name, wanted):
-            connection.execute(statement)
+    try:
+        with postgres.translated(doing, deadline=deadline), connection.transaction(force_rollback=rehearse):
+            for statement in _statements(name, wanted):
+                connection.execute(statement)
+    except UnexpectedAnswer as problem:
+        require_label_provider(problem.message, what=name)
+        raise
+
+
+_NO_PROVIDER = re.compile(r'security label provider "([^"]*)" is not loaded')
+
+
+def require_label_provider(said: str, *, what: str) -> None:
+    """Raise Refused where a server or program ``said`` that it lacks the provider of a security label."""
+    missing = _NO_PROVIDER.search(said)
+    if missing is not None:
+        raise Refused(
+            f"{what} has security labels of the provider {missing[1]}, which the server has not loaded.",
+            remedy="Load it there with shared_preload_libraries, as on the server that was backed up, and run this again.",
+            known={"label_provider": missing[1]},
+        )
 
 
 def _statements(name: str, wanted: t.Mapping[str, t.Any]) -> t.Iterator[t.Any]:

@@ -65,6 +65,10 @@ from pg_catalog.pg_tablespace s where s.spcname !~ '^pg_' and (
     or s.oid in (select reltablespace from pg_catalog.pg_class))
 order by 1
 """
+_LABELS = """
+select r.rolname::text, l.provider, l.label from pg_catalog.pg_shseclabel l join pg_catalog.pg_roles r on r.oid = l.objoid
+where l.classoid = 'pg_catalog.pg_authid'::regclass and r.rolname = any(%s) order by 1, 2
+"""
 _ATTRIBUTES = (
     ("rolsuper", "SUPERUSER"),
     ("rolinherit", "INHERIT"),
@@ -128,6 +132,12 @@ def script(
         )
     parts += [_commented(_tablespace(connection, one)) for one in lies_in]
     parts += [_made(connection, role, comment, until) for role, comment, until in roles]
+    labels = rows(_LABELS, (names,), "Reading the security labels of the roles")
+    if labels:
+        parts.append(
+            "-- Security labels of the roles. Where their provider is loaded, run the lines as a superuser, after the roles.\n"
+        )
+    parts += [_commented(_label(connection, *one)) for one in labels]
     granted: dict[tuple[str, str], list[dict[str, t.Any]]] = {}
     for member, role, options in rows(_MEMBERS, (names,), "Reading what the roles are members of"):
         granted.setdefault((member, role), []).append(options)
@@ -158,6 +168,12 @@ def _tablespace(connection: psycopg.Connection[t.Any], one: t.Mapping[str, t.Any
     )
     options = [option.partition("=") for option in one["options"]]
     return text + (f" WITH ({', '.join(f'{name} = {value}' for name, _equals, value in options)})" if options else "")
+
+
+def _label(connection: psycopg.Connection[t.Any], role: str, provider: str, label: str) -> str:
+    sql = require("psycopg").sql
+    names = {"provider": sql.Identifier(provider), "role": sql.Identifier(role), "label": sql.Literal(label)}
+    return _composed(connection, "SECURITY LABEL FOR {provider} ON ROLE {role} IS {label}", **names)
 
 
 def _block(condition: str, statements: t.Sequence[str]) -> str:

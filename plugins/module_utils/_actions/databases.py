@@ -153,6 +153,9 @@ POSITION = (
     " to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 )
 
+#: Which cluster it is, as a column: a standby's is its primary's.
+SYSTEM = "(select system_identifier::text from pg_catalog.pg_control_system())"
+
 #: The server's timeline, as a column: another one after each promotion, and after each recovery to a point in time. A standby may
 #: tell the one before for a while.
 TIMELINE = (
@@ -347,10 +350,10 @@ class Cluster:
             interval=0.02,
         )
 
-    def position(self) -> dict[str, str]:
-        """Where the server's history stands: snapshot of transaction ids, WAL position, time."""
-        found = self.rows(f"select {POSITION}", None, "Reading the server's position")
-        return {"snapshot": found[0][0], "lsn": found[0][1], "at": found[0][2]}
+    def position(self) -> dict[str, t.Any]:
+        """Where the server's history stands: snapshot of transaction ids, WAL position, time; and of which cluster and timeline that is."""
+        found = self.rows(f"select {POSITION}, {SYSTEM}, {TIMELINE}", None, "Reading the server's position")[0]
+        return dict(zip(("snapshot", "lsn", "at", "system_identifier", "timeline"), found))
 
     def may_alter(self, database: Database) -> None:
         """Renaming needs the database's owner (or a member of it) and CREATEDB; ending sessions, pg_signal_backend."""

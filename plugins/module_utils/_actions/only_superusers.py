@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Denied
 
 if t.TYPE_CHECKING:
@@ -79,14 +80,29 @@ _TRIED = {
 }
 
 
+#: Without TEMP there is no function to be had. The server looks whether one may make an event trigger before it looks for its function
+#: (CREATE EVENT TRIGGER is a superuser's alone up to PostgreSQL 18, and no predefined role has it).
+_TRIED_WITHOUT_TEMP = "create event trigger opsready_tried on sql_drop execute function pg_catalog.opsready_tried()"
+
+
 def _makes(cluster: Cluster, kind: str) -> bool:
     """Tried, and rolled back: some providers let a login make them that is no superuser."""
+    statements: t.Sequence[str] = _TRIED[kind]
+    missing: tuple[type[Exception], ...] = ()
+    if kind == EVENT_TRIGGER and not _has_temp(cluster):
+        statements, missing = (_TRIED_WITHOUT_TEMP,), (require("psycopg").errors.UndefinedFunction,)
     with contextlib.suppress(Denied):
         with (
             postgres.translated(f"Trying to make one {kind}", deadline=cluster.deadline),
+            contextlib.suppress(*missing),
             cluster.connection.transaction(force_rollback=True),
         ):
-            for statement in _TRIED[kind]:
+            for statement in statements:
                 cluster.connection.execute(statement)
         return True
     return False
+
+
+def _has_temp(cluster: Cluster) -> bool:
+    asked = "select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY')"
+    return bool(cluster.rows(asked, None, "Reading our rights")[0][0])

@@ -34,6 +34,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     only_superusers,
     pg_programs,
     remains,
+    restore_record,
     retention,
     standby_source,
     standbys,
@@ -111,6 +112,11 @@ ARGUMENT_SPEC: Spec = compose(
         "amcheck": {"type": "bool", "default": False},
         "verify_sql": {"type": "list", "elements": "dict", "default": [], "options": backup_proof.ASSERTION},
         "after_lsn": {"type": "str"},
+        "after_system_identifier": {"type": "str"},
+        "after_timeline": {"type": "int"},
+        "catch_up_timeout": {"type": "float", "default": 300.0},
+        "standbys": {"type": "list", "elements": "str", "default": []},
+        "beside_copy": {"type": "bool", "default": False},
         "max_age": {"type": "float"},
         "keep": {"type": "dict", "options": retention.SPEC},
         "revision_table": {"type": "str", "default": "alembic_version"},
@@ -121,8 +127,6 @@ ARGUMENT_SPEC: Spec = compose(
 )
 
 
-#: Marks of a database that nobody writes to any more, but those who were let in.
-_CLOSED = ("fenced", "inside", "revoked")
 #: Manifests that are read, the newest first, for what an earlier backup took.
 _LOOKED_AT = 14
 #: Stands for the backup that a check mode does not make.
@@ -163,7 +167,7 @@ def body(context: Context) -> dict[str, t.Any]:
             backup_proof.require_restore(params["verify"], for_option=option)
     dump_directory.require_jobs(params["jobs"], params["format"])
     pg_programs.require_level(params["compression_level"], params["compression"])
-    standby_source.require_lsn(params["after_lsn"])
+    standby_source.Fence.of(params)
     if params["keep"] is not None:
         retention.require_rules(params["keep"])
     encryption = age.Encryption.of(params["encryption"], is_read_back=params["verify"] != "head")
@@ -172,14 +176,7 @@ def body(context: Context) -> dict[str, t.Any]:
     with fencing.held(params["release"], doing="pg_backup") as token:
         name = "opsready" if token is None else token.application_name
         identity = secrets.token_hex(4) if token is None else f"{token.release}-{secrets.token_hex(4)}"
-        connection = postgres.connect(
-            params["dsn"],
-            password=params["password"],
-            deadline=deadline,
-            application_name=name,
-            dbname=database,
-            settings=database_facts.PINNED,
-        )
+        connection = _connected(context, database, deadline=deadline, application_name=name)
         with contextlib.closing(connection):
             Cluster(connection, deadline=deadline).stay_connected()
             backup = Backup(
@@ -196,6 +193,45 @@ def body(context: Context) -> dict[str, t.Any]:
                 progress=context.progress,
             )
             return backup.run(check_mode=context.check_mode)
+
+
+def _connected(
+    context: Context, database: str, *, deadline: Deadline, application_name: str
+) -> psycopg.Connection[t.Any]:
+    """To the database; what a fence renamed is waited for where the server is a standby."""
+    params = context.params
+
+    def connected() -> psycopg.Connection[t.Any]:
+        return postgres.connect(
+            params["dsn"],
+            password=params["password"],
+            deadline=deadline,
+            application_name=application_name,
+            dbname=database,
+            settings=database_facts.PINNED,
+        )
+
+    try:
+        return connected()
+    except UnexpectedAnswer:
+        is_fenced = params["after_lsn"] is not None or params["release"] is not None
+        if not is_fenced or not params["catch_up_timeout"]:
+            raise
+        opened = cluster_of(
+            params["dsn"],
+            password=params["password"],
+            maintenance=maintenance_name(database, params["maintenance_database"]),
+            deadline=deadline,
+            application_name=application_name,
+        )
+        came = False
+        with contextlib.suppress(GoliveError), opened as cluster:
+            came = standby_source.comes_by_replay(
+                cluster, database, seconds=params["catch_up_timeout"], warn=context.warn
+            )
+        if not came:
+            raise
+    return connected()
 
 
 def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline: Deadline) -> Source:
@@ -257,7 +293,7 @@ def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline:
         in_recovery=bool(in_recovery),
         size_bytes=int(size),
         properties=properties,
-        fenced_by=mark.identity if mark is not None and mark.kind in _CLOSED else None,
+        fenced_by=mark.identity if mark is not None and mark.kind in standby_source.FENCED else None,
     )
 
 
@@ -358,8 +394,8 @@ class Backup:
     def run(self, *, check_mode: bool) -> dict[str, t.Any]:
         params = self.params
         programs = pg_programs.chosen(params["pg_bindir"], self.source.version_num, deadline=self.deadline)
-        if self.source.in_recovery:
-            self._require_fit_standby()
+        self._require_fit_source()
+        self._require_standbys()
         empty = database_facts.empty_on_a_standby(self.connection, deadline=self.deadline)
         if empty:
             self.warn(
@@ -448,20 +484,39 @@ class Backup:
         except Denied as problem:
             self.warn(f"{problem.message} {problem.remedy}")
 
-    def _require_fit_standby(self) -> None:
-        standby_source.require_past_the_fence(
-            self.connection,
-            self.source.database,
-            after_lsn=self.params["after_lsn"],
-            release=self.release,
-            fenced_by=self.source.fenced_by,
-            deadline=self.deadline,
-        )
+    def _require_fit_source(self) -> None:
+        fence = standby_source.Fence.of(self.params)
+        if fence is not None or self.source.in_recovery:
+            fenced = standby_source.FencedSource(
+                self.connection,
+                self.source.database,
+                fence=fence,
+                release=self.release,
+                deadline=self.deadline,
+                warn=self.warn,
+            )
+            if fenced.require_past(self.params["catch_up_timeout"]):
+                self.source = preflight(self.connection, self.source.database, deadline=self.deadline)
+        if not self.source.in_recovery:
+            return
         if standby_source.cancels_long_dumps(self.connection, deadline=self.deadline):
             self.warn(
                 f"The server of {self.source.database} is a standby with hot_standby_feedback = off: what its primary clears away may "
                 "cancel a long dump. Set it to on there, or raise max_standby_streaming_delay."
             )
+
+    def _require_standbys(self) -> None:
+        if not self.params["standbys"]:
+            return
+        named = standbys.Standbys(
+            self.params["standbys"],
+            password=self.params["password"],
+            maintenance=maintenance_name(self.source.database, self.params["maintenance_database"]),
+            application_name=self.application_name,
+            unfreed="refuse",
+            warn=self.warn,
+        )
+        named.require_each(self.source.system_identifier, deadline=self.deadline)
 
     def _proving_cluster(self) -> t.ContextManager[Cluster]:
         """The server of the scratch database."""
@@ -509,31 +564,76 @@ class Backup:
 
     def _server_room(self) -> dict[str, t.Any]:
         """What the proof, and a template copy, will need on the server, and what it has. Raises Refused."""
-        size = self.source.size_bytes
+        size, copied = self.source.size_bytes, self._copy_bytes()
+        at_source = capacity.server_room(self._own_cluster)
+        at_copy = None if self.source.in_recovery else at_source
+        told = {"copy_bytes": size, "scratch_bytes": None, "wal_bytes": None, "needed_bytes": copied}
         if self.params["verify"] != "restore":
-            seen = capacity.server_room(Cluster(self.connection, deadline=self.deadline))
-            return {"copy_bytes": size, "scratch_bytes": None, "wal_bytes": None, "server": seen}
+            self._require_room_for_copy(at_copy, copied)
+            return {**told, "server": at_source}
         with self._proving_cluster() as cluster:
             seen = capacity.server_room(cluster)
             freed = 0 if seen["free_bytes"] is None else self._left_bytes(cluster)
+            if self._is_primary(cluster):
+                at_copy = seen
+        self._require_room_for_copy(at_copy, copied)
         measured = self._measured_bytes()
-        needed = measured or size
-        if not capacity.lies_elsewhere(Cluster(self.connection, deadline=self.deadline), self.source.database):
-            try:
-                capacity.require_room(
-                    seen,
-                    needed - freed,
-                    what=f"The scratch database that proves the backup of {self.source.database}",
-                    remedy="Name a server with more room as verify_dsn, or take verify: archive, which needs none.",
-                )
-            except Refused as problem:
-                if measured is not None:
-                    raise
-                self.warn(
-                    f"{problem.message} No proof of it was measured yet: without its dead rows it may be smaller."
-                )
-        wal = needed if seen["writes_wal"] else 0
-        return {"copy_bytes": size, "scratch_bytes": needed, "wal_bytes": wal, "server": seen}
+        scratch = measured or size
+        if at_copy is not seen and not (at_copy and capacity.on_one_file_system(at_copy, seen)):
+            copied = 0
+        # The copy is made before the proof drops what killed ones left, and stands until the release is settled.
+        needed = copied + max(0, scratch - freed)
+        self._require_room_for_proof(seen, scratch, copied, needed, is_measured=measured is not None)
+        wal = scratch if seen["writes_wal"] else 0
+        return {**told, "scratch_bytes": scratch, "wal_bytes": wal, "needed_bytes": needed, "server": seen}
+
+    def _copy_bytes(self) -> int:
+        """What the copy of ``beside_copy`` will take; 0 where there is none, or where it stands already."""
+        if not self.params["beside_copy"] or not capacity.copies_files(self._own_cluster):
+            return 0
+        marks = [one.mark for one in self._own_cluster.marked(self.source.known_as)]
+        stands = any(one is not None and (one.kind, one.identity) == ("copy", self.source.fenced_by) for one in marks)
+        return 0 if stands else self.source.size_bytes
+
+    def _is_primary(self, cluster: Cluster) -> bool:
+        """Whether it is the server that would hold the copy: the database's own, or the one that a standby follows."""
+        recovering, system = standbys.history(cluster)
+        return not recovering and system == self.source.system_identifier
+
+    def _require_room_for_copy(self, room: t.Mapping[str, t.Any] | None, copied: int) -> None:
+        if room is not None and copied and not self._lies_elsewhere():
+            capacity.require_room(
+                room,
+                copied,
+                what=f"The copy of {self.source.known_as}",
+                remedy="Make room there, or leave the copy out.",
+            )
+
+    def _require_room_for_proof(
+        self, room: t.Mapping[str, t.Any], scratch: int, copied: int, needed: int, *, is_measured: bool
+    ) -> None:
+        """Raise Refused, or warn where no proof was measured yet. ``copied`` are bytes that stand there at the same time."""
+        if self._lies_elsewhere():
+            return
+        what = f"The scratch database that proves the backup of {self.source.database}"
+        remedy = "Name a server with more room as verify_dsn, or take verify: archive, which needs none"
+        if copied:
+            what += f" ({scratch} bytes), beside the copy of {self.source.known_as} ({copied} bytes),"
+            remedy += "; or leave the copy out"
+        try:
+            capacity.require_room(room, needed, what=what, remedy=f"{remedy}.")
+        except Refused as problem:
+            if is_measured:
+                raise
+            self.warn(f"{problem.message} No proof of it was measured yet: without its dead rows it may be smaller.")
+
+    def _lies_elsewhere(self) -> bool:
+        return capacity.lies_elsewhere(self._own_cluster, self.source.database)
+
+    @property
+    def _own_cluster(self) -> Cluster:
+        """The server of the database itself."""
+        return Cluster(self.connection, deadline=self.deadline)
 
     def _left_bytes(self, cluster: Cluster) -> int:
         """What the scratch databases that killed proofs left take, and the next proof drops."""
@@ -635,9 +735,24 @@ class Backup:
         if newest != made:
             raise UnexpectedAnswer(f"{self.place.url(newest)} claims to be newer than the backup made now.")
         levels = {made: self.params["verify"], **{name: one.verified["level"] for name, one in others.items()}}
+        levels.update(dict.fromkeys(self._restored_since(proven), "restore"))
         proofs = {name: manifest.LEVELS.index(level) for name, level in levels.items()}
         stays = retention.kept(moments, self.params["keep"], proofs=proofs)
         return [name for name in sorted(others) if name not in stays and not self._locked(proven[name])]
+
+    def _restored_since(self, proven: t.Mapping[str, manifest.Listed]) -> list[str]:
+        """Which of the proven ones pg_restore brought back since, as the last record of each says."""
+        last: dict[str, restore_record.Record] = {}
+        for one in restore_record.listed(self.place, self.source.known_as):
+            if one.record is not None:
+                last[f"{one.name.rpartition('/')[0]}/{one.record.manifest}"] = one.record
+        return [
+            name
+            for name, record in last.items()
+            if name in proven
+            and record.is_good
+            and record.sha256 == t.cast(manifest.Manifest, proven[name].manifest).archive["sha256"]
+        ]
 
     def _would_prune(self) -> dict[str, t.Any]:
         """As ``_pruned`` would do it after a backup made now, without doing it."""
@@ -672,12 +787,15 @@ class Backup:
             new = proven.get(made)
             if new is None or new.manifest is None:
                 raise UnexpectedAnswer(f"{self.place.url(made)} is not among the backups that are listed.")
-            for name in self._going(proven, made, parse_utc(new.manifest.created)):
+            going = self._going(proven, made, parse_utc(new.manifest.created))
+            there = self.place.names(manifest.folder(self.source.known_as)) if going else []
+            for name in going:
                 old = t.cast(manifest.Manifest, proven[name].manifest)
                 with uninterrupted():
                     self.place.remove(name)
                     removed.append(name)
-                    for part, said in manifest.parts_beside(name, old):
+                    records = restore_record.parts_of(manifest.archive_beside(name, old), there)
+                    for part, said in [*manifest.parts_beside(name, old), *records]:
                         with contextlib.suppress(Absent):
                             self.place.remove(part, said.get("version_id"))
         except GoliveError as problem:

@@ -26,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     only_superusers,
     pg_programs,
     remains,
+    restore_record,
     standbys,
     work_directory,
 )
@@ -57,9 +58,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.deps import 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    CommandFailed,
     Ended,
     GoliveError,
     Refused,
+    TimedOut,
     UnexpectedAnswer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
@@ -107,6 +110,7 @@ ARGUMENT_SPEC: Spec = compose(
         "unfreed_standbys": {"type": "str", "choices": list(standbys.UNFREED), "default": "refuse"},
         "compare": {"type": "str", "choices": ["rows", "content"], "default": "content"},
         "amcheck": {"type": "bool", "default": False},
+        "record": {"type": "bool", "default": True},
         "verify_sql": {"type": "list", "elements": "dict", "default": [], "options": backup_proof.ASSERTION},
         "jobs": {"type": "int", "default": 1},
         "work_dir": {"type": "path"},
@@ -350,7 +354,7 @@ class Work:
         found = archive.manifest
         if self.check_mode:
             return {
-                "changed": False,
+                "changed": self.params["record"],
                 "backup": {**found.summary(), "manifest": url},
                 "msg": f"Would restore {url} into a scratch database and compare.",
             }
@@ -358,29 +362,55 @@ class Work:
             programs = self.programs(cluster.connection.info.server_version)
             if self.params["amcheck"]:
                 amcheck.require_possible(cluster, programs)
-        database_roles.require_intact(archive.place, archive.name, found, identities=archive.identities)
-        proof = backup_proof.by_restore(
-            archive,
-            programs,
-            dsn=postgres.with_database(self.params["dsn"], self.database),
-            password=self.params["password"],
-            maintenance=self.params["maintenance_database"],
-            identity=self.identity or secrets.token_hex(4),
-            compare=self.params["compare"],
-            assertions=self.params["verify_sql"],
-            with_amcheck=self.params["amcheck"],
-            deadline=self.deadline,
-            application_name=self.application_name,
-            warn=self.warn,
-            progress=self.progress,
-        )
+            info = cluster.connection.info
+            where = {"host": info.host, "port": info.port, "server_version": info.server_version}
+        try:
+            database_roles.require_intact(archive.place, archive.name, found, identities=archive.identities)
+            proof = backup_proof.by_restore(
+                archive,
+                programs,
+                dsn=postgres.with_database(self.params["dsn"], self.database),
+                password=self.params["password"],
+                maintenance=self.params["maintenance_database"],
+                identity=self.identity or secrets.token_hex(4),
+                compare=self.params["compare"],
+                assertions=self.params["verify_sql"],
+                with_amcheck=self.params["amcheck"],
+                deadline=self.deadline,
+                application_name=self.application_name,
+                warn=self.warn,
+                progress=self.progress,
+            )
+        except (ActionFailed, CommandFailed, TimedOut) as problem:
+            problem.known["record"] = self._recorded(archive, where, problem=problem)
+            raise
+        record = self._recorded(archive, where, proof=proof)
         return {
-            "changed": False,
+            "changed": record is not None,
             "backup": {**found.summary(), "manifest": url},
             "verified": proof,
+            "record": record,
             "msg": f"{url} restores in {proof['restore_seconds']:.1f} s and equals its manifest: "
             f"{proof['tables']} tables, {proof['rows']} rows, {proof['compared']}.",
         }
+
+    def _recorded(self, archive: backup_proof.Archive, where: t.Mapping[str, t.Any], **outcome: t.Any) -> str | None:
+        """The URL of what is left of a proof beside its backup; a warning where the place takes none, since the proof stands."""
+        if not self.params["record"]:
+            return None
+        now = self.deadline.clock.now()
+        name = restore_record.name_for(archive.name, now)
+        try:
+            archive.place.with_more_time().put(
+                name, restore_record.of(archive.manifest, where=where, at=now, **outcome).body()
+            )
+        except GoliveError as problem:
+            self.warn(
+                f"This proof left no record, so check_backup will not know of it: {problem} Where the keys may not write beside "
+                "the backups, give some that may, or set record: false."
+            )
+            return None
+        return archive.place.url(name)
 
     def extract(self) -> dict[str, t.Any]:
         if not self.params["tables"] and not self.params["schemas"]:

@@ -29,10 +29,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 STRANGER_SECONDS = 86400.0
 #: Made for one that gives way, so its maker holds that one's lock.
 _OF_A_RESTORE = ("restoring", "ready")
-#: The archive, the roles beside it and the manifest, encrypted or not, how a directory calls each until it is whole, and what
-#: lies in an archive that is a directory itself.
+#: The archive, the roles beside it, the manifest and the records of proofs, encrypted or not, how a directory calls each until it
+#: is whole, and what lies in an archive that is a directory itself.
 _PART = re.compile(
-    r"(?P<dump>.*/\d{8}T\d{6}Z-(?P<identity>[^/]+)\.dump)(?P<rest>(?:\.roles\.sql)?(?:\.age)?(?:\.manifest\.json)?)"
+    r"(?P<dump>.*/\d{8}T\d{6}Z-(?P<identity>[^/]+)\.dump)"
+    r"(?P<rest>(?:\.roles\.sql)?(?:\.age)?(?:\.manifest\.json|(?P<record>\.restored-[0-9TZ]+-[0-9a-f]+\.json))?)"
     r"(?P<file>/[^/]*?)?(?P<partial>\.partial-[0-9a-f]+)?\Z"
 )
 _RANDOM = re.compile(r"-?[0-9a-f]{8}\Z")
@@ -42,7 +43,7 @@ _RANDOM = re.compile(r"-?[0-9a-f]{8}\Z")
 class Remain:
     """One thing that a killed run left, or a living one is at."""
 
-    #: A database's kind (scratch, restoring, ready, extracting, unmarked), or upload, archive, roles, partial or work.
+    #: A database's kind (scratch, restoring, ready, extracting, unmarked), or upload, archive, roles, record, partial or work.
     kind: str
     #: The database's name, or a URL.
     name: str
@@ -144,6 +145,8 @@ def _kind(one: Begun, match: re.Match[str]) -> str:
         return "upload"
     if match["partial"]:
         return "partial"
+    if match["record"]:
+        return "record"
     return "roles" if match["rest"].startswith(ROLES_SUFFIX) else "archive"
 
 

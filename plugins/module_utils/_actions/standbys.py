@@ -85,9 +85,32 @@ class Standbys:
                 f"{unnamed}: sessions there would go on reading what gives way.",
                 remedy="Name each of them in standbys, or say unfreed_standbys: ignore when nobody reads there.",
             )
-        own = _history(primary)[1]
+        own = history(primary)[1]
         for one in self._named:
             one.require_follows(own, deadline=primary.deadline)
+
+    def require_each(self, system: str | None, *, deadline: Deadline) -> None:
+        """Raises Refused with every named one that cannot be reached, is no standby, or is of another cluster than ``system``."""
+        if not self._named:
+            return
+
+        def problem(one: _Standby) -> str | None:
+            try:
+                one.require_follows(str(system), deadline=deadline)
+            except GoliveError as found:
+                return found.message
+            return None
+
+        with concurrent.futures.ThreadPoolExecutor(len(self._named)) as pool:
+            asked = zip(self._named, pool.map(problem, self._named))
+            problems = [{"standby": one.label, "problem": found} for one, found in asked if found is not None]
+        if problems:
+            raise Refused(
+                f"A way back could not free {len(problems)} of {len(self._named)} standbys: "
+                + " ".join(one["problem"] for one in problems),
+                remedy="Start or correct each of them, or take it out of standbys when nobody reads there.",
+                known={"standbys": problems},
+            )
 
     def _unnamed(self, primary: Cluster) -> str:
         """A sentence without its end where more standbys follow than are named."""
@@ -119,7 +142,7 @@ class Standbys:
             return []
         try:
             unnamed = self._unnamed(primary)
-            own = _history(primary)[1]
+            own = history(primary)[1]
             lsn = _flushed(primary)
         except GoliveError as problem:
             return [{"standby": None, "problem": str(problem)}]
@@ -138,7 +161,7 @@ class Standbys:
         return [*found, *([{"standby": None, "problem": f"{unnamed}."}] if unnamed else [])]
 
 
-def _history(cluster: Cluster) -> tuple[bool, str]:
+def history(cluster: Cluster) -> tuple[bool, str]:
     """Whether the server follows another one, and of which cluster it is."""
     recovering, system = cluster.rows(_HISTORY, None, "Asking what the server follows")[0]
     return bool(recovering), str(system)
@@ -180,7 +203,7 @@ class _Standby:
             self._require_follows(cluster, system)
 
     def _require_follows(self, cluster: Cluster, system: str) -> None:
-        recovering, found = _history(cluster)
+        recovering, found = history(cluster)
         if not recovering or found != system:
             why = "is of another cluster" if found != system else "is not in recovery"
             raise Refused(f"{self.label} is named as a standby and {why}.", remedy="Correct standbys.")

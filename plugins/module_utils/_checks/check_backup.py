@@ -10,38 +10,41 @@ import dataclasses
 import datetime
 import functools
 import json
-import os
 import re
-import statistics
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import age, manifest, retention
+from ansible_collections.opsready.golive.plugins.module_utils._actions import manifest, retention
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster, Database
-from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import (
-    S3_PLACE,
-    Destination,
-    Digest,
-    Held,
-    destination,
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import S3_PLACE, Destination
+from ansible_collections.opsready.golive.plugins.module_utils._checks import (
+    backup_copies,
+    backup_files,
+    backup_newest,
+    backup_proofs,
+    backup_schedule,
+    shared_login,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._actions.s3_stream import Bucket
+from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_facts import (
+    Backup,
+    Copy,
+    Facts,
+    Kept,
+    Newest,
+    Records,
+    Stored,
+    counted,
+    first_of,
+    newest_of,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_places import opened, unlike
+from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_sizes import FEWEST_EARLIER, judged_size
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_text, span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres, s3
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
-    BadInput,
-    GoliveError,
-    TimedOut,
-    UnexpectedAnswer,
-)
-from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
-    Criterion,
-    holds,
-    told_apart,
-    unknown,
-)
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 NAME = "check_backup"
@@ -52,9 +55,14 @@ _PLACE: Spec = {
 }
 ARGUMENT_SPEC: Spec = {
     **_PLACE,
-    "database": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": ["database", "files"], "default": "database"},
+    "database": {"type": "str"},
+    "pattern": {"type": "str"},
+    "min_size": {"type": "str", "default": "1B"},
+    "begins_with": {"type": "str"},
     "max_age": {"type": "str", "required": True},
     "verify": {"type": "str", "choices": list(manifest.LEVELS), "default": "restore"},
+    "max_proof_age": {"type": "str"},
     "max_restore_time": {"type": "str"},
     "archive": {"type": "str", "choices": ["head", "sha256"], "default": "head"},
     "min_size_share": {"type": "float", "default": 0.5},
@@ -63,6 +71,7 @@ ARGUMENT_SPEC: Spec = {
     "first_backup": {"type": "str"},
     "max_gap": {"type": "str"},
     "gap_window": {"type": "str"},
+    "schedule": {"type": "dict", "options": backup_schedule.SPEC},
     "copies": {"type": "list", "elements": "dict", "options": {**_PLACE, "max_age": {"type": "str"}}},
     "encryption": {"type": "str", "choices": ["required", "age", "any"], "default": "any"},
     "recipients": {"type": "list", "elements": "str"},
@@ -72,107 +81,18 @@ ARGUMENT_SPEC: Spec = {
     "password": {"type": "str", "no_log": True},
     "max_kept_age": {"type": "str", "default": "7d"},
 }
-CONSTRAINTS: Constraints = {"required_by": {"password": ["dsn"]}}
+CONSTRAINTS: Constraints = {
+    "required_by": {"password": ["dsn"]},
+    "required_if": [("kind", "database", ["database"]), ("kind", "files", ["pattern"])],
+}
 
-#: A size is held against its history from so many earlier backups on.
-FEWEST_EARLIER = 3
-#: A clock may be ahead of another by this much, in seconds.
-CLOCKS_DIFFER = 300
 #: Databases that a release or a restore kept, by their mark: what was replaced, and the copy made before.
 KEPT = {"failed": "replaced by a restore", "copy": "a copy made before a release"}
 _DATED = re.compile(r"\d{8}T\d{6}")
-_SHOWN = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Stored:
-    """A file of an archive, as its manifest has it."""
-
-    name: str
-    version_id: str | None
-    size_bytes: int
-    sha256: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Backup:
-    """One backup as its manifest, ``name``, has it. ``problem``: why its archive is not what was written, or nothing."""
-
-    name: str
-    archive: str
-    url: str
-    created: datetime.datetime
-    size_bytes: int
-    sha256: str
-    level: str
-    is_proven: bool
-    proven_at: str | None
-    restore_seconds: float | None
-    tables: int
-    rows: int
-    problem: str = ""
-    #: The SQL beside the archive, and whom both are encrypted to by their manifest.
-    roles: str | None = None
-    recipients: tuple[str, ...] | None = None
-    #: What the archive is stored as: names and versions, one unless it is a directory, and its size and digest.
-    files: tuple[Stored, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Newest:
-    """What was asked of the newest backup's archive alone. A lock is that of archive and manifest, whichever is less."""
-
-    encryption: str | None = None
-    not_encrypted: str = ""
-    #: What of archive and roles does not begin as what age encrypts; None where it was not looked at.
-    not_age: tuple[str, ...] | None = None
-    lock: str | None = None
-    locked_until: datetime.datetime | None = None
-    not_locked: str = ""
-    #: Why what was read is not what was written; None where it was not read.
-    reread: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Copy:
-    """The newest backup that lies elsewhere too, or why none is known."""
-
-    is_elsewhere: bool | None
-    name: str | None = None
-    created: datetime.datetime | None = None
-    others: tuple[str, ...] = ()
-    absent: str = ""
-    problem: str = ""
-    remedy: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Kept:
-    """A database that a release or a restore kept, and since when."""
-
-    name: str
-    kind: str
-    size_bytes: int | None
-    since: datetime.datetime | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """What was seen. ``absent``: why there is no such place; ``unreadable``: manifests that are none, and why."""
-
-    now: datetime.datetime
-    absent: str = ""
-    backups: tuple[Backup, ...] = ()
-    unreadable: tuple[str, ...] = ()
-    newest: Newest = Newest()
-    copies: tuple[Copy, ...] = ()
-    kept: tuple[Kept, ...] = ()
-    kept_problem: str = ""
-    kept_remedy: str = ""
 
 
 def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
-    for option in ("max_age", "max_restore_time", "max_gap", "gap_window", "max_kept_age"):
+    for option in ("max_age", "max_proof_age", "max_restore_time", "max_gap", "gap_window", "max_kept_age"):
         if params[option] is not None:
             span_seconds(params[option], option=option)
     for number, copy in enumerate(params["copies"] or (), 1):
@@ -182,8 +102,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
         raise BadInput("copies is an empty list: nothing would be judged by it.")
     if params["recipients"] == []:
         raise BadInput("recipients is an empty list: nobody could read such a backup.")
-    if not params["database"]:
-        raise BadInput("database is empty.")
+    backup_files.require_usable(params)
     if params["history"] < FEWEST_EARLIER:
         raise BadInput(f"history is {params['history']}, and a usual size takes {FEWEST_EARLIER} backups.")
     if not 0 <= params["min_size_share"] <= 1:
@@ -192,6 +111,8 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
         retention.require_rules(params["keep"])
     if params["max_gap"] is not None and _gap_window(params) < span_seconds(params["max_gap"], option="max_gap"):
         raise BadInput("gap_window is shorter than max_gap.")
+    if params["schedule"] is not None:
+        backup_schedule.require_usable(params["schedule"])
     _first_backup(params)
 
 
@@ -217,8 +138,13 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     (seen,) = side_by_side([lambda: _source(params, run)], deadline=run.deadline)
     if isinstance(seen, GoliveError):
         raise seen
+    if params["schedule"] is not None:
+        schedule = backup_schedule.gathered(params["schedule"], _made_at(seen, params), run=run)
+        seen = dataclasses.replace(seen, schedule=schedule)
     places = params["copies"] or [] if seen.backups else []
-    looks: list[t.Callable[[], t.Any]] = [functools.partial(_copy, place, seen, params, run) for place in places]
+    looks: list[t.Callable[[], t.Any]] = [
+        functools.partial(backup_copies.gathered, place, seen, params, run) for place in places
+    ]
     if params["dsn"] is not None:
         looks.append(lambda: _kept(params, run))
     found = side_by_side(looks, deadline=run.deadline)
@@ -239,21 +165,22 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     return seen
 
 
-@contextlib.contextmanager
-def _opened(place: t.Mapping[str, t.Any], run: Run) -> t.Iterator[Destination]:
-    session = run.once("s3 session", s3.Session) if place["destination"].startswith("s3://") else None
-    found = destination(place["destination"], place["s3"], deadline=run.deadline, session=session)
-    with contextlib.closing(found):
-        yield found
+def _made_at(seen: Facts, params: t.Mapping[str, t.Any]) -> datetime.datetime | None:
+    """When the newest was made that counts; None where there is none."""
+    if params["kind"] == "files":
+        return seen.files.saved_at or (seen.files.files[-1].at if seen.files.files else None)
+    newest = newest_of(seen.backups, params["verify"], seen.now)
+    return None if newest is None else newest.created
 
 
 def _source(params: t.Mapping[str, t.Any], run: Run) -> Facts:
     now = run.clock.now()
     database = params["database"]
-    with _opened(params, run) as place:
-        key = (NAME, params["destination"], json.dumps(params["s3"], sort_keys=True), database)
+    with opened(params, run) as place:
         try:
-            backups, unreadable = run.once(key, lambda: _backups(place, database, run))
+            if params["kind"] == "files":
+                return Facts(now, files=backup_files.gathered(place, params, run))
+            backups, unreadable = run.once(_key(params, "manifests"), lambda: _backups(place, database, run))
         except s3.Absent as problem:
             return Facts(now, absent=problem.message.rstrip("."))
         newest = newest_of(backups, params["verify"], now)
@@ -261,8 +188,21 @@ def _source(params: t.Mapping[str, t.Any], run: Run) -> Facts:
             now,
             backups=backups,
             unreadable=unreadable,
-            newest=Newest() if newest is None else _newest(place, newest, params, run),
+            records=_records(place, params, run),
+            newest=Newest() if newest is None else backup_newest.gathered(place, newest, params, run),
         )
+
+
+def _key(params: t.Mapping[str, t.Any], what: str) -> tuple[str, ...]:
+    """What items of one place and database share."""
+    return (NAME, what, params["destination"], json.dumps(params["s3"], sort_keys=True), params["database"])
+
+
+def _records(place: Destination, params: t.Mapping[str, t.Any], run: Run) -> Records:
+    """Read where something is judged by them."""
+    if not backup_proofs.are_wanted(params):
+        return Records()
+    return run.once(_key(params, "records"), lambda: backup_proofs.gathered(place, params["database"]))
 
 
 def _backups(place: Destination, database: str, run: Run) -> tuple[tuple[Backup, ...], tuple[str, ...]]:
@@ -296,7 +236,7 @@ def _backup(place: Destination, name: str, made: manifest.Manifest) -> Backup:
         restore_seconds=float(t.cast(float, seconds)) if is_number else None,
         tables=len(made.tables),
         rows=made.rows,
-        problem=_unlike(place, name, made, is_copy=False),
+        problem=unlike(place, name, made, is_copy=False),
         roles=manifest.roles_beside(name, made),
         recipients=None if made.recipients is None else tuple(made.recipients),
         files=tuple(
@@ -306,200 +246,8 @@ def _backup(place: Destination, name: str, made: manifest.Manifest) -> Backup:
     )
 
 
-def _unlike(place: Destination, name: str, made: manifest.Manifest, *, is_copy: bool) -> str:
-    """Why the archive is not what its manifest says, by what is told of it; nothing when it may be.
-
-    A copy has versions of its own, which its manifest cannot know.
-    """
-    beside, roles = manifest.roles_beside(name, made), made.archive.get("roles") or {}
-    try:
-        if (
-            beside is not None
-            and place.held(beside, None if is_copy else roles.get("version_id")).size != roles["size"]
-        ):
-            return "has other roles beside it than its manifest says"
-    except s3.Absent:
-        return "has lost the roles beside it"
-    for part, said in manifest.files_beside(name, made):
-        what = "" if made.format == "custom" else f"has a file {said['name']} that "
-        try:
-            held = place.held(part, None if is_copy else said.get("version_id"))
-        except s3.Absent:
-            return f"{what}is missing"
-        if held.size != said["size"]:
-            return f"{what}has {held.size} bytes, and its manifest says {said['size']}"
-        if held.crc32 is not None and said.get("crc32") not in (None, held.crc32):
-            return f"{what}has another CRC32 than its manifest says"
-    return ""
-
-
-def newest_of(backups: t.Iterable[Backup], level: str, now: datetime.datetime) -> Backup | None:
-    """The newest that counts, and is proven at least as well as asked."""
-    return next(reversed(proven_by(backups, level, now)), None)
-
-
-def proven_by(backups: t.Iterable[Backup], level: str, now: datetime.datetime) -> list[Backup]:
-    """Those that count, and are proven at least as well as asked; oldest first."""
-    enough = manifest.LEVELS[manifest.LEVELS.index(level) :]
-    return [one for one in counted(backups, now) if one.level in enough]
-
-
-def counted(backups: t.Iterable[Backup], now: datetime.datetime) -> list[Backup]:
-    """Those that are proven, whole by what their place tells, and not of the future; oldest first."""
-    latest = now + datetime.timedelta(seconds=CLOCKS_DIFFER)
-    good = (one for one in backups if one.is_proven and not one.problem and one.created <= latest)
-    return sorted(good, key=lambda one: (one.created, one.name))
-
-
-def _newest(place: Destination, newest: Backup, params: t.Mapping[str, t.Any], run: Run) -> Newest:
-    wants_lock = params["object_lock"] == "required" or params["min_lock_days"] is not None
-    wants_encryption = params["encryption"] == "required"
-    found: dict[str, t.Any] = {}
-    if _wants_age(params):
-        parts = [(one.name, one.version_id) for one in newest.files]
-        parts += [(newest.roles, None)] if newest.roles is not None else []
-        found["not_age"] = tuple(place.url(name) for name, version in parts if not _is_age(place, name, version))
-    if wants_lock or wants_encryption:
-        held = [place.held(one.name, one.version_id) for one in newest.files]
-        if wants_encryption:
-            found["encryption"], found["not_encrypted"] = _encryption(place, newest, held)
-        if wants_lock:
-            found.update(_lock(place, [*held, place.held(newest.name)]))
-    if params["archive"] == "sha256":
-        found["reread"] = _reread(place, newest, run)
-    return Newest(**found)
-
-
-def _wants_age(params: t.Mapping[str, t.Any]) -> bool:
-    return params["encryption"] == "age" or params["recipients"] is not None
-
-
-def _is_age(place: Destination, name: str, version_id: str | None) -> bool:
-    with age.closing(place.chunks(name, version_id)) as chunks:
-        return next(iter(chunks), b"").startswith(age.MAGIC)
-
-
-def _encryption(place: Destination, newest: Backup, held: t.Sequence[Held]) -> tuple[str | None, str]:
-    """How the archive is encrypted; ``none`` with why that is known, or None with why nothing is. Of files, the least."""
-    each = [_encryption_of(place, one, seen) for one, seen in zip(newest.files, held)]
-    return next((one for one in each if one[0] in (None, "none")), each[0])
-
-
-def _encryption_of(place: Destination, file: Stored, held: Held) -> tuple[str | None, str]:
-    if _is_age(place, file.name, file.version_id):
-        return age.FORMAT, ""
-    if held.encryption is not None:
-        return held.encryption, ""
-    if not isinstance(place, Bucket):
-        return None, "a directory does not tell how its disk is encrypted"
-    try:
-        with place.translated(f"Asking for the encryption of {place.bucket}"):
-            answer = place.client.get_bucket_encryption(Bucket=place.bucket)
-    except TimedOut:
-        raise
-    except GoliveError as problem:
-        if "ServerSideEncryptionConfigurationNotFoundError" in problem.message:
-            return "none", "the bucket encrypts nothing by default"
-        return None, problem.message.rstrip(".")
-    if answer.get("ServerSideEncryptionConfiguration", {}).get("Rules"):
-        return "none", "it was written before the bucket's default encryption"
-    return None, "the store does not tell"
-
-
-def _lock(place: Destination, held: t.Sequence[Held]) -> dict[str, t.Any]:
-    """The lesser lock of archive and manifest; ``none`` with why that is known, or None with why nothing is."""
-    times = [one.locked_until for one in held if one.lock_mode is not None and one.locked_until is not None]
-    if len(times) == len(held):
-        return {"lock": ", ".join(sorted({str(one.lock_mode) for one in held})), "locked_until": min(times)}
-    if not isinstance(place, Bucket):
-        return {"lock": "none", "not_locked": "a directory locks nothing"}
-    if times:
-        return {"lock": "none", "not_locked": "one of archive and manifest has no lock"}
-    try:
-        with place.translated(f"Asking for the object lock of {place.bucket}"):
-            answer = place.client.get_object_lock_configuration(Bucket=place.bucket)
-    except TimedOut:
-        raise
-    except GoliveError as problem:
-        if "ObjectLockConfigurationNotFoundError" in problem.message:
-            return {"lock": "none", "not_locked": "the bucket has no object lock"}
-        return {"not_locked": problem.message.rstrip(".")}
-    if not answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled"):
-        return {"not_locked": "the store does not tell"}
-    # Without s3:GetObjectRetention a store leaves an object's lock out of its answer.
-    return {"not_locked": "the bucket locks objects, and the answer has no lock: none, or this login may not see it"}
-
-
-def _reread(place: Destination, newest: Backup, run: Run) -> str:
-    for one in newest.files:
-        digest = Digest()
-        for chunk in place.chunks(one.name, one.version_id):
-            run.deadline.require(f"Reading {place.url(one.name)}")
-            digest.update(chunk)
-        stored = digest.stored()
-        if (stored.size, stored.sha256) != (one.size_bytes, one.sha256):
-            what = "" if one.name == newest.archive else f"has a file {one.name.rpartition('/')[2]} that "
-            return f"{what}has SHA-256 {stored.sha256[:12]}…, and its manifest says {one.sha256[:12]}…"
-    return ""
-
-
-def _copy(place: t.Mapping[str, t.Any], source: Facts, params: t.Mapping[str, t.Any], run: Run) -> Copy:
-    """The newest backup of the source whose archive, of the same SHA-256 and size, lies there too."""
-    with _opened(place, run) as there:
-        is_elsewhere = _is_elsewhere(params, place)
-        others: list[str] = []
-        try:
-            names = set(there.names(manifest.folder(params["database"])))
-            for one in reversed(proven_by(source.backups, params["verify"], source.now)):
-                if one.name not in names:
-                    continue
-                run.deadline.require(f"Looking at {there.url(one.name)}")
-                problem = _unlike_there(there, one)
-                if not problem:
-                    return Copy(is_elsewhere, one.name, one.created, tuple(others))
-                others.append(f"{there.url(one.name)} {problem}")
-        except s3.Absent as problem:
-            return Copy(is_elsewhere, absent=problem.message.rstrip("."))
-        return Copy(is_elsewhere, others=tuple(others))
-
-
-def _unlike_there(there: Destination, one: Backup) -> str:
-    """Why what lies there is not this backup; nothing when it is."""
-    try:
-        made = manifest.load(there, one.name)
-    except s3.Absent:
-        return "was removed"
-    except UnexpectedAnswer:
-        return "cannot be read"
-    if made.archive["sha256"] != one.sha256:
-        return "is of another archive"
-    problem = _unlike(there, one.name, made, is_copy=True)
-    return f"has an archive that {problem}" if problem else ""
-
-
-def _is_elsewhere(params: t.Mapping[str, t.Any], place: t.Mapping[str, t.Any]) -> bool | None:
-    """Whether what takes one place away leaves the other; None where it cannot be told."""
-    here, there = params["destination"], place["destination"]
-    if not here.startswith("s3://") and not there.startswith("s3://"):
-        try:
-            return os.stat(here[len("file://") :]).st_dev != os.stat(there[len("file://") :]).st_dev
-        except OSError:
-            return None
-    if here.startswith("s3://") and there.startswith("s3://"):
-        return _bucket_of(params) != _bucket_of(place)
-    return True
-
-
-def _bucket_of(place: t.Mapping[str, t.Any]) -> tuple[str, str]:
-    endpoint = (place["s3"] or {}).get("endpoint_url") or ""
-    return endpoint.rstrip("/").lower(), s3.split_url(place["destination"])[0]
-
-
 def _kept(params: t.Mapping[str, t.Any], run: Run) -> tuple[Kept, ...]:
-    dsn, password = params["dsn"], params["password"]
-    lender = run.once(
-        ("postgres", dsn, password), lambda: postgres.Lender(dsn, password=password, application_name="opsready/check")
-    )
+    lender = shared_login.lender(params["dsn"], password=params["password"], run=run)
     with lender.lent(deadline=run.deadline) as connection:
         connection.read_only = True
         with postgres.translated("Reading the databases kept", deadline=run.deadline), connection.transaction():
@@ -540,6 +288,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             sentence=f"the destination of the backups is not there: {facts.absent}",
             remedy="Correct destination, or create it and back up: nothing is kept there.",
         )
+    elif params["kind"] == "files":
+        yield from backup_files.judged(facts, params)
     else:
         yield from _judge_manifests(facts)
         counting = counted(facts.backups, facts.now)
@@ -547,22 +297,18 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         if newest is None:
             yield _nothing_counts(facts, params, where)
         else:
-            yield from _judge_newest(newest, facts, params)
+            yield from backup_newest.judged(newest, facts, params)
             if params["min_size_share"] > 0:
-                yield _judge_size(newest, counting, params)
-            if params["max_restore_time"] is not None:
-                yield _judge_restore_time(counting, params)
+                earlier = [one.size_bytes for one in counting if one.created < newest.created]
+                yield judged_size(newest.size_bytes, earlier, params)
+            yield from backup_proofs.judged(facts, params)
             if params["keep"] is not None:
                 yield from _judge_keep(counting, params)
             if params["max_gap"] is not None:
                 yield _judge_gaps(counting, facts.now, params)
-        yield from _judge_copies(facts, params)
+        yield from backup_copies.judged(facts, params)
+    yield from backup_schedule.judged(facts, params)
     yield from _judge_kept(facts, params)
-
-
-def _first(texts: t.Sequence[str]) -> str:
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return ", ".join(texts[:_SHOWN]) + more
 
 
 def _judge_manifests(facts: Facts) -> t.Iterator[Criterion]:
@@ -572,19 +318,19 @@ def _judge_manifests(facts: Facts) -> t.Iterator[Criterion]:
             False,
             measured=f"{len(facts.unreadable)} damaged",
             expected="all can be read",
-            sentence=f"manifests that are damaged: {_first(facts.unreadable)}",
+            sentence=f"manifests that are damaged: {first_of(facts.unreadable)}",
             remedy="A backup whose manifest is damaged does not count. Find out what writes there, and remove it by hand.",
         )
-    unlike = [f"{one.url} {one.problem}" for one in facts.backups if one.problem]
+    changed = [f"{one.url} {one.problem}" for one in facts.backups if one.problem]
     if facts.backups:
         yield holds(
             "archives",
-            not unlike,
-            measured=f"{len(unlike)} of {len(facts.backups)} not as written"
-            if unlike
+            not changed,
+            measured=f"{len(changed)} of {len(facts.backups)} not as written"
+            if changed
             else f"{len(facts.backups)} as written",
             expected="all are as their manifests say",
-            sentence=f"archives that are not what was backed up: {_first(unlike)}",
+            sentence=f"archives that are not what was backed up: {first_of(changed)}",
             remedy="Do not restore from them. Take a backup now, and find out who changes or removes what lies there.",
         )
     ahead = [
@@ -595,7 +341,7 @@ def _judge_manifests(facts: Facts) -> t.Iterator[Criterion]:
     if ahead:
         yield unknown(
             "dates",
-            f"backups that are of the future, so that no age can be trusted: {_first(ahead)}",
+            f"backups that are of the future, so that no age can be trusted: {first_of(ahead)}",
             remedy="Set the clocks of this host and of the database's server by NTP.",
         )
 
@@ -613,146 +359,6 @@ def _nothing_counts(facts: Facts, params: t.Mapping[str, t.Any], where: str) -> 
         expected=f"one that is proven by {params['verify']}",
         sentence=sentence,
         remedy="Back up now with pg_backup, and look at what should have run it. Without a backup there is no way back.",
-    )
-
-
-def _judge_newest(newest: Backup, facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    age = max(0.0, (facts.now - newest.created).total_seconds())
-    yield holds(
-        "age of the newest backup",
-        age <= span_seconds(params["max_age"], option="max_age"),
-        measured=span_text(age),
-        expected=f"at most {params['max_age']}",
-        sentence=f"the newest backup that is proven by {params['verify']} is {span_text(age)} old, expected at most {params['max_age']}",
-        remedy="Back up now, and look at what should have run since: its schedule, its log, its rights.",
-    )
-    seen = facts.newest
-    if seen.reread is not None:
-        yield holds(
-            "content of the newest backup",
-            not seen.reread,
-            measured=seen.reread or "the SHA-256 of its manifest",
-            expected="the SHA-256 of its manifest",
-            sentence=f"{newest.url} {seen.reread}",
-            remedy="It is damaged. Take a backup now, and look at the disks or the store.",
-        )
-    if params["encryption"] == "required":
-        yield _told(
-            "encryption of the newest backup",
-            seen.encryption,
-            seen.not_encrypted,
-            expected="encrypted",
-            remedy="Set the bucket's default encryption, or ask for it with upload.server_side_encryption, and back up again.",
-        )
-    if _wants_age(params):
-        yield _judge_age(seen.not_age)
-    if params["recipients"] is not None:
-        yield _judge_recipients(newest.recipients or (), params["recipients"])
-    if params["object_lock"] == "required" or params["min_lock_days"] is not None:
-        yield from _judge_lock(newest, facts, params)
-
-
-def _judge_age(not_age: t.Sequence[str] | None) -> Criterion:
-    return holds(
-        "age encryption of the newest backup",
-        None if not_age is None else not not_age,
-        measured=f"{len(not_age)} in clear" if not_age else age.FORMAT,
-        expected="archive and roles encrypted to age recipients",
-        sentence=f"the newest backup is not encrypted to age recipients: {_first(not_age or ())}",
-        remedy="Back up with encryption of pg_backup. What the store encrypts by itself, the store and the host can read.",
-    )
-
-
-def _judge_recipients(named: t.Sequence[str], wanted: t.Sequence[str]) -> Criterion:
-    expected = [one.strip() for one in wanted]
-    lacking = [one for one in expected if one not in named]
-    foreign = [one for one in named if one not in expected]
-    parts = [f"{', '.join(lacking)} cannot read it"] * bool(lacking) + [f"{', '.join(foreign)} can"] * bool(foreign)
-    return holds(
-        "recipients of the newest backup",
-        not parts,
-        measured=", ".join(named) or "none",
-        expected=", ".join(expected),
-        sentence=f"the newest backup is encrypted to other recipients: {' and '.join(parts)}",
-        remedy="Correct encryption.recipients where the backups are made, and back up again.",
-    )
-
-
-def _told(name: str, seen: str | None, why: str, *, expected: str, remedy: str) -> Criterion:
-    """``none`` fails, what the place does not tell is unknown."""
-    if seen is None:
-        return unknown(name, f"{name} is unknown: {why}", remedy=remedy)
-    sentence = f"{name} is {seen}" + (f", since {why}" if why else "")
-    return holds(name, seen != "none", measured=seen, expected=expected, sentence=sentence, remedy=remedy)
-
-
-def _judge_lock(newest: Backup, facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    seen, name = facts.newest, "object lock of the newest backup"
-    remedy = "Give the bucket an object lock with a default retention, or ask for one with upload.object_lock, and back up again."
-    if seen.locked_until is None:
-        yield _told(name, seen.lock, seen.not_locked, expected="locked", remedy=remedy)
-        return
-    until = utc_text(seen.locked_until)
-    yield holds(
-        name, seen.locked_until > facts.now, measured=f"{seen.lock} until {until}", expected="locked", remedy=remedy
-    )
-    if params["min_lock_days"] is not None:
-        days = (seen.locked_until - newest.created).total_seconds() / 86400
-        yield holds(
-            "time of the object lock",
-            days >= params["min_lock_days"],
-            measured=f"{days:.1f} days",
-            expected=f"at least {params['min_lock_days']:g} days",
-            remedy="Raise the bucket's default retention.",
-        )
-
-
-def _judge_size(newest: Backup, counting: t.Sequence[Backup], params: t.Mapping[str, t.Any]) -> Criterion:
-    """Against the median of the backups before it."""
-    name, share = "size of the newest backup", params["min_size_share"]
-    earlier = [one.size_bytes for one in counting if one.created < newest.created][-params["history"] :]
-    if len(earlier) < FEWEST_EARLIER:
-        return holds(
-            name,
-            False,
-            measured=f"{size_text(newest.size_bytes)}, after {len(earlier)} others",
-            expected=f"a usual size, of {FEWEST_EARLIER} earlier backups",
-            sentence=f"the newest backup has {size_text(newest.size_bytes)}, and whether that is usual is not known before "
-            f"there are {FEWEST_EARLIER} earlier ones; there are {len(earlier)}",
-            remedy="It will be known after a few more backups; min_size_share: 0 leaves it out.",
-            level="warn",
-        )
-    usual = statistics.median(earlier)
-    return holds(
-        name,
-        newest.size_bytes > share * usual,
-        measured=size_text(newest.size_bytes),
-        expected=f"more than {share * 100:g} % of {size_text(int(usual))}",
-        sentence=f"the newest backup has {size_text(newest.size_bytes)}, no more than {share * 100:g} % of the usual "
-        f"{size_text(int(usual))} (median of the {len(earlier)} before it)",
-        remedy="Look at whether data is gone, or a table is left out.",
-        level="warn",
-    )
-
-
-def _judge_restore_time(counting: t.Sequence[Backup], params: t.Mapping[str, t.Any]) -> Criterion:
-    name, bound = "measured restore time", params["max_restore_time"]
-    measured = [one for one in counting if one.restore_seconds is not None]
-    if not measured:
-        return unknown(
-            name,
-            "how long a restore takes is unknown: no backup was proven by restoring it",
-            remedy="Back up with verify: restore.",
-        )
-    last = measured[-1]
-    seconds = t.cast(float, last.restore_seconds)
-    return holds(
-        name,
-        seconds <= span_seconds(bound, option="max_restore_time"),
-        measured=span_text(seconds),
-        expected=f"at most {bound}",
-        sentence=f"restoring the backup of {utc_text(last.created)} took {span_text(seconds)}, expected at most {bound}",
-        remedy="Restore faster (a faster server, a template copy), or agree on a longer time.",
     )
 
 
@@ -780,7 +386,7 @@ def _judge_keep(counting: t.Sequence[Backup], params: t.Mapping[str, t.Any]) -> 
             not lacking,
             measured=f"{len(lacking)} missing" if lacking else "none missing",
             expected=f"one in each of {rules[rule]}",
-            sentence=f"keep.{rule} asks for a backup in each of {rules[rule]}, and there is none of {_first(lacking)}",
+            sentence=f"keep.{rule} asks for a backup in each of {rules[rule]}, and there is none of {first_of(lacking)}",
             remedy=remedy,
         )
 
@@ -810,58 +416,6 @@ def _judge_gaps(counting: t.Sequence[Backup], now: datetime.datetime, params: t.
         expected=f"at most {params['max_gap']}",
         sentence=f"there was no backup for {span_text(longest)} before {utc_text(until)}, expected at most {params['max_gap']}",
         remedy="Look at what should have run the backups then: its schedule, its log.",
-    )
-
-
-def _judge_copies(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    places = params["copies"] or []
-    for label, place, copy in zip(
-        told_apart(f"copy at {place['destination']}" for place in places), places, facts.copies
-    ):
-        if copy.problem:
-            yield unknown(label, f"{label} is unknown: {copy.problem}", remedy=copy.remedy)
-            continue
-        if copy.absent:
-            yield holds(label, False, measured="missing", expected="there", sentence=f"{label} is not there: {copy.absent}",
-                        remedy="Correct the copy's destination, or create it and copy.")  # fmt: skip
-            continue
-        yield holds(
-            f"{label}: elsewhere",
-            copy.is_elsewhere,
-            measured="the same bucket or file system" if copy.is_elsewhere is False else "another",
-            expected="another bucket, endpoint or file system",
-            sentence=f"{label} is in the same bucket or file system as the backups, which can be lost as a whole"
-            if copy.is_elsewhere is False
-            else f"whether {label} is elsewhere could not be told",
-            remedy="Copy to another site.",
-        )
-        if copy.others:
-            yield holds(
-                f"{label}: content",
-                False,
-                measured=f"{len(copy.others)} differ",
-                expected="the same",
-                sentence=f"copies that are not the backup of their name: {_first(copy.others)}",
-                remedy="Copy them again, archive first and manifest last.",
-            )
-        yield _judge_copy_age(label, copy, place["max_age"] or params["max_age"], facts)
-
-
-def _judge_copy_age(label: str, copy: Copy, bound: str, facts: Facts) -> Criterion:
-    remedy = "Look at what should copy the backups there."
-    if copy.created is None:
-        sentence = f"{label} holds none of the backups"
-        return holds(
-            f"{label}: age", False, measured="none", expected=f"at most {bound}", sentence=sentence, remedy=remedy
-        )
-    age = max(0.0, (facts.now - copy.created).total_seconds())
-    return holds(
-        f"{label}: age",
-        age <= span_seconds(bound, option="max_age"),
-        measured=span_text(age),
-        expected=f"at most {bound}",
-        sentence=f"the newest backup of {label} is {span_text(age)} old, expected at most {bound}",
-        remedy=remedy,
     )
 
 
@@ -905,6 +459,9 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
             **dataclasses.asdict(facts.newest),
             "locked_until": None if facts.newest.locked_until is None else utc_text(facts.newest.locked_until),
         },
+        **backup_proofs.evidence(facts),
+        **backup_files.evidence(facts.files),
+        "schedule": backup_schedule.evidence(facts.schedule),
         "copies": [
             {**dataclasses.asdict(one), "created": None if one.created is None else utc_text(one.created)}
             for one in facts.copies

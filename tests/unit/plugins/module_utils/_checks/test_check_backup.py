@@ -18,12 +18,14 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import ma
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Database, Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Directory
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_backup as check
+from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_facts import Proof, Schedule
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_backup import (
     Backup,
     Copy,
     Facts,
     Kept,
     Newest,
+    Records,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, UnexpectedAnswer
@@ -72,6 +74,16 @@ def judged(options: t.Mapping[str, t.Any], **facts: t.Any) -> Judgement:
     return Judgement.of(check.judge(seen, params(**options)))
 
 
+def proof(age: dt.timedelta, **changes: t.Any) -> Proof:
+    """Of the newest of ``nightly``, so long ago."""
+    made = backup(9 * HOUR)
+    seen = Proof(made.name, made.sha256, made.created, NOW - age, True, 90.0, record="s3://b/r")
+    return dataclasses.replace(seen, **changes)
+
+
+SECOND = dt.timedelta(seconds=1)
+SCHEDULE = {"schedule": {"cron": "backup.yml"}}
+DAILY = tuple(NOW + HOUR + number * DAY for number in range(4))
 COPIES = {"copies": [{"destination": "s3://elsewhere/nightly"}]}
 THERE = Copy(True, "x", NOW - 9 * HOUR)
 DSN = {"dsn": "postgresql://h/archive"}
@@ -107,6 +119,33 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({}, {"backups": nightly(4)}, "pass", ""),
     ({}, {"backups": nightly(3)}, "warn", "not known before there are 3 earlier ones; there are 2"),
     ({"min_size_share": 0}, {"backups": nightly(1)}, "pass", ""),
+    # proofs
+    ({"max_proof_age": "9h"}, {}, "pass", ""),
+    ({"max_proof_age": "8h"}, {}, "fail", "The newest restore that proved a backup was 9.0 h ago, expected at most 8h"),
+    ({"max_proof_age": "8h"}, {"records": Records((proof(HOUR),))}, "pass", ""),
+    ({"max_proof_age": "8h"}, {"records": Records((proof(HOUR, sha256="1" * 64),))}, "fail", "was 9.0 h ago"),
+    ({"max_proof_age": "8h"}, {"records": Records((proof(HOUR, manifest="another"),))}, "fail", "was 9.0 h ago"),
+    ({"max_proof_age": "9h"}, {"records": Records((proof(HOUR, is_good=False, problem="t is missing"),))}, "fail",
+     "The newest restore as a proof, of the backup of 2026-11-22T03:00:00.000Z at 2026-11-22T11:00:00.000Z, failed: t is missing"),
+    ({"max_proof_age": "9h"}, {"records": Records((proof(2 * HOUR, is_good=False), proof(HOUR)))}, "pass", ""),
+    ({"max_proof_age": "9h"}, {"records": Records((proof(-HOUR),))}, "unknown", "Records of restores that are of the future: s3://b/r is dated 60.0 min"),
+    ({"max_proof_age": "9h"}, {"records": Records(damaged=("s3://b/r is none",))}, "unknown", "damaged, so that the newest is not known: s3://b/r is none"),
+    ({}, {"records": Records((proof(HOUR, is_good=False),), ("s3://b/r is none",))}, "pass", ""),
+    ({"max_proof_age": "9h", "verify": "head"}, {"backups": nightly(8, level="head")}, "fail", "was 33.0 h ago"),
+    ({"max_proof_age": "9h", "verify": "head"}, {"backups": (backup(HOUR, level="head"),), "records": Records((proof(HOUR),))}, "fail",
+     "No backup that is there"),
+    ({"max_restore_time": "89s"}, {"records": Records((proof(HOUR),))}, "fail", "took 90 s, expected at most 89s"),
+    ({"max_restore_time": "90s"}, {"records": Records((proof(HOUR),))}, "pass", ""),
+    # schedule
+    (SCHEDULE, {"schedule": Schedule(("c:1 runs at 3 1 * * *",), coming=DAILY, made=NOW - HOUR, due=NOW + HOUR)}, "pass", ""),
+    (SCHEDULE, {"schedule": Schedule(("c:1",), coming=DAILY, made=NOW - 4 * HOUR, due=NOW - 2 * HOUR)}, "pass", ""),
+    (SCHEDULE, {"schedule": Schedule(("c:1",), coming=DAILY, made=NOW - 4 * HOUR, due=NOW - 2 * HOUR - SECOND)}, "fail",
+     "The run of 2026-11-22T09:59:59.000Z made no backup that counts; the newest is of 2026-11-22T08:00:00.000Z"),
+    (SCHEDULE, {"schedule": Schedule(("c:1",), coming=(NOW + HOUR, NOW + 28 * HOUR), made=NOW)}, "fail", "leaves 27.0 h between two runs, and max_age is 26h"),
+    (SCHEDULE, {"schedule": Schedule(("c:1 at x",), made=NOW)}, "fail", "The schedule of the backups never runs again: c:1 at x"),
+    (SCHEDULE, {"schedule": Schedule(absent="no line runs it", left_out=("c:2 is cut",))}, "fail", "Nothing runs the backups: no line runs it; c:2 is cut"),
+    (SCHEDULE, {"schedule": Schedule(unreadable="c may not be read by golive")}, "unknown", "The schedule of the backups is unknown: c may not be"),
+    (SCHEDULE, {"absent": "no such bucket", "schedule": Schedule(absent="no line runs it")}, "fail", "nothing runs the backups"),
     # restore time
     ({"max_restore_time": "60s"}, {}, "pass", ""),
     ({"max_restore_time": "59s"}, {}, "fail", "Restoring the backup of 2026-11-22T03:00:00.000Z took 60 s, expected at most 59s"),

@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a proof by restoring leaves beside its backup: which archive was restored where, how long it took, and whether it was equal.
+
+Each proof has a record of its own, which nobody writes again. The manifest stays as it is, for it may be locked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import re
+import secrets
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import backup_proof, manifest
+from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Destination
+from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import GoliveError, UnexpectedAnswer
+
+FORMAT = "opsready.golive/restore/1"
+#: 1,000 queries of a user's own make it as large.
+LARGEST_BYTES = 4 << 20
+_NAME = re.compile(r"(?P<archive>.+\.dump(?:\.age)?)\.restored-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One proof. ``manifest``: the manifest's name beside it; ``at``: when it ended (RFC 3339, UTC); ``where``: the server.
+
+    ``verified`` is what ``backup_proof.by_restore`` told, with ``ok``; where that is false ``problem`` says why, without a word
+    of what the backup holds, since whoever may list the backups reads this.
+    """
+
+    manifest: str
+    database: str
+    created: str
+    revision: t.Sequence[str] | None
+    size: int
+    sha256: str
+    at: str
+    where: t.Mapping[str, t.Any]
+    verified: t.Mapping[str, t.Any]
+    problem: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return self.verified.get("ok") is True
+
+    @property
+    def restore_seconds(self) -> float | None:
+        """Seconds that pg_restore took; None where it did not end."""
+        seconds = self.verified.get("restore_seconds")
+        return float(seconds) if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None
+
+    def body(self) -> bytes:
+        """As it is stored."""
+        text = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1, sort_keys=True, ensure_ascii=False)
+        return text.encode("utf-8")
+
+
+def of(
+    made: manifest.Manifest,
+    *,
+    where: t.Mapping[str, t.Any],
+    at: datetime.datetime,
+    proof: t.Mapping[str, t.Any] | None = None,
+    problem: GoliveError | None = None,
+) -> Record:
+    """The record of a proof that held, or of the problem that it ended with."""
+    return Record(
+        manifest=made.name,
+        database=made.database,
+        created=made.created,
+        revision=None if made.revision is None else list(made.revision),
+        size=int(made.archive["size"]),
+        sha256=str(made.archive["sha256"]),
+        at=utc_text(at),
+        where=dict(where),
+        verified={"level": "restore", "ok": False} if proof is None else _without_answers(proof),
+        problem="" if problem is None else _told(problem),
+    )
+
+
+def _without_answers(proof: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the user's own queries found is what the backup holds; how many held is enough."""
+    return {**proof, "assertions": len(proof["assertions"])}
+
+
+def _told(problem: GoliveError) -> str:
+    """What differs is named by tables, as the manifest does. A program's own words may hold rows."""
+    comparison = problem.known.get("comparison")
+    if comparison is not None:
+        return f"what was restored is not what was backed up: {backup_proof.described_differences(comparison)}"
+    return f"it ended with {type(problem).__name__}, and the output of that run says more"
+
+
+def name_for(archive: str, at: datetime.datetime) -> str:
+    """What a record is called beside its archive: sorts by time, and is nobody else's."""
+    moment = at.astimezone(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return f"{archive}.restored-{moment}-{secrets.token_hex(4)}.json"
+
+
+def archive_of(name: str) -> str | None:
+    """The name of the archive whose record has this name; None where it is no record's."""
+    match = _NAME.match(name)
+    return None if match is None else match["archive"]
+
+
+def parts_of(archive: str, names: t.Iterable[str]) -> list[tuple[str, t.Mapping[str, t.Any]]]:
+    """Those of the names that are records of this archive, as ``manifest.parts_beside`` has what a manifest knows."""
+    return [(name, {}) for name in names if archive_of(name) == archive]
+
+
+def parse(body: bytes, *, where: str) -> Record:
+    """Raises UnexpectedAnswer, naming what is wrong, for anything but a record of this format."""
+    try:
+        found = foreign_json.read(body.decode("utf-8"))
+    except ValueError:
+        raise UnexpectedAnswer(f"{where} is not a record of a restore: it is not JSON.")
+    kinds: dict[str, tuple[type, ...]] = {
+        "str": (str,),
+        "int": (int,),
+        "t.Mapping[str, t.Any]": (dict,),
+        "t.Sequence[str] | None": (list, type(None)),
+    }
+    _require(isinstance(found, dict) and found.get("format") == FORMAT, f"its format is not {FORMAT}", where)
+    for field in dataclasses.fields(Record):
+        value = found.get(field.name)
+        is_good = isinstance(value, kinds[str(field.type)]) and not isinstance(value, bool)
+        _require(is_good, f"{field.name} is not what it should be", where)
+    _require(_SHA256.match(found["sha256"]) is not None, "sha256 is none", where)
+    for moment in ("created", "at"):
+        try:
+            parse_utc(found[moment]).astimezone(datetime.timezone.utc)
+        except (ValueError, OverflowError):
+            _require(False, f"{moment} is no time", where)
+    record = Record(**{field.name: found[field.name] for field in dataclasses.fields(Record)})
+    _require(isinstance(record.verified.get("ok"), bool), "verified.ok is neither true nor false", where)
+    _require(not record.is_good or record.restore_seconds is not None, "verified.restore_seconds is no number", where)
+    return record
+
+
+def _require(holds: bool, what: str, where: str) -> None:
+    if not holds:
+        raise UnexpectedAnswer(f"{where} is not a record of a restore: {what}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A record found at a place, or why it cannot be read."""
+
+    name: str
+    url: str
+    record: Record | None
+    problem: str = ""
+
+
+def listed(place: Destination, database: str) -> list[Listed]:
+    """All records of a database at a place, by name; a damaged one is listed with its problem. Raises what the place raises."""
+    found = []
+    for name in place.names(manifest.folder(database)):
+        if archive_of(name) is None:
+            continue
+        try:
+            record = parse(place.read(name, limit=LARGEST_BYTES), where=place.url(name))
+        except Absent:  # removed since it was listed
+            continue
+        except UnexpectedAnswer as problem:
+            found.append(Listed(name, place.url(name), None, problem.message.rstrip(".")))
+            continue
+        if record.database == database:
+            found.append(Listed(name, place.url(name), record))
+    return found

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is seen of backups, in plain types, and which of them count."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+
+from ansible_collections.opsready.golive.plugins.module_utils._actions import manifest
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER
+
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A file of an archive, as its manifest has it."""
+
+    name: str
+    version_id: str | None
+    size_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Backup:
+    """One backup as its manifest, ``name``, has it. ``problem``: why its archive is not what was written, or nothing."""
+
+    name: str
+    archive: str
+    url: str
+    created: datetime.datetime
+    size_bytes: int
+    sha256: str
+    level: str
+    is_proven: bool
+    proven_at: str | None
+    restore_seconds: float | None
+    tables: int
+    rows: int
+    problem: str = ""
+    #: The SQL beside the archive, and whom both are encrypted to by their manifest.
+    roles: str | None = None
+    recipients: tuple[str, ...] | None = None
+    #: What the archive is stored as: names and versions, one unless it is a directory, and its size and digest.
+    files: tuple[Stored, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Newest:
+    """What was asked of the newest backup's archive alone. A lock is that of archive and manifest, whichever is less."""
+
+    encryption: str | None = None
+    not_encrypted: str = ""
+    #: What of archive and roles does not begin as what age encrypts; None where it was not looked at.
+    not_age: tuple[str, ...] | None = None
+    lock: str | None = None
+    locked_until: datetime.datetime | None = None
+    not_locked: str = ""
+    #: Why what was read is not what was written; None where it was not read.
+    reread: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """The newest backup that lies elsewhere too, or why none is known."""
+
+    is_elsewhere: bool | None
+    name: str | None = None
+    created: datetime.datetime | None = None
+    others: tuple[str, ...] = ()
+    absent: str = ""
+    problem: str = ""
+    remedy: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A database that a release or a restore kept, and since when."""
+
+    name: str
+    kind: str
+    size_bytes: int | None
+    since: datetime.datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """A backup was restored as a proof: when, and how that ended. Without a ``record`` its manifest says so."""
+
+    manifest: str
+    sha256: str
+    created: datetime.datetime
+    at: datetime.datetime
+    is_good: bool
+    restore_seconds: float | None
+    problem: str = ""
+    record: str | None = None
+    where: t.Mapping[str, t.Any] | None = None
+    verified: t.Mapping[str, t.Any] | None = None
+    revision: t.Sequence[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """What was left of restores since the backups were made; ``damaged``: records that are none, and why."""
+
+    proofs: tuple[Proof, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """What runs the backups: its lines, and what is left out of reading it, with why. ``absent``: why nothing runs them.
+
+    ``made`` is when the newest backup was, ``due`` the first run after it, and ``coming`` those from now on.
+    """
+
+    lines: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    absent: str = ""
+    unreadable: str = ""
+    remedy: str = ""
+    made: datetime.datetime | None = None
+    due: datetime.datetime | None = None
+    coming: tuple[datetime.datetime, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file that somebody else copied, and when it was last written."""
+
+    name: str
+    size_bytes: int
+    at: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Files that match, oldest first; of the newest its beginning, and when its data was saved where it tells."""
+
+    files: tuple[File, ...] = ()
+    beginning: str = ""
+    saved_at: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was seen. ``absent``: why there is no such place; ``unreadable``: manifests that are none, and why."""
+
+    now: datetime.datetime
+    absent: str = ""
+    backups: tuple[Backup, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    newest: Newest = Newest()
+    records: Records = Records()
+    schedule: Schedule | None = None
+    files: Files = Files()
+    copies: tuple[Copy, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    kept_problem: str = ""
+    kept_remedy: str = ""
+
+
+def newest_of(backups: t.Iterable[Backup], level: str, now: datetime.datetime) -> Backup | None:
+    """The newest that counts, and is proven at least as well as asked."""
+    return next(reversed(proven_by(backups, level, now)), None)
+
+
+def proven_by(backups: t.Iterable[Backup], level: str, now: datetime.datetime) -> list[Backup]:
+    """Those that count, and are proven at least as well as asked; oldest first."""
+    enough = manifest.LEVELS[manifest.LEVELS.index(level) :]
+    return [one for one in counted(backups, now) if one.level in enough]
+
+
+def counted(backups: t.Iterable[Backup], now: datetime.datetime) -> list[Backup]:
+    """Those that are proven, whole by what their place tells, and not of the future; oldest first."""
+    latest = now + datetime.timedelta(seconds=CLOCKS_DIFFER)
+    good = (one for one in backups if one.is_proven and not one.problem and one.created <= latest)
+    return sorted(good, key=lambda one: (one.created, one.name))
+
+
+def first_of(texts: t.Sequence[str]) -> str:
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more

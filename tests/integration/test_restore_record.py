@@ -1,0 +1,259 @@
+# Copyright (c) 2026, the opsready.golive authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a proof by restoring leaves beside its backup, who reads it, and when it goes."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ModuleRun
+from tests.integration.sample_database import Sample
+from tests.servers import S3, Postgres
+
+MARKER = "Geheimnis-52ab90"
+NOTES = f"""
+create table public.notes (id bigserial primary key, text text);
+insert into public.notes (text) select '{MARKER} ' || i from generate_series(1, 50) i
+"""
+
+
+@pytest.fixture
+def sample(postgres: Postgres) -> t.Iterator[Sample]:
+    made = Sample(postgres)
+    try:
+        yield made.create(NOTES)
+    finally:
+        made.drop()
+
+
+def back_up(run: ModuleRun, sample: Sample, place: Path, **more: t.Any) -> dict[str, t.Any]:
+    made = run(
+        "pg_backup",
+        sample.options(**{"destination": f"file://{place}", "verify": "head", "pg_bindir": sample.programs, **more}),
+    )
+    assert made["changed"] is True, made
+    return made
+
+
+def proof(sample: Sample, place: Path, **more: t.Any) -> dict[str, t.Any]:
+    return sample.options(
+        **{"state": "verified", "destination": f"file://{place}", "pg_bindir": sample.programs, **more}
+    )
+
+
+def judged(run: ModuleRun, sample: Sample, place: Path, **more: t.Any) -> dict[str, t.Any]:
+    asked = {"verify": "head", "max_age": "1h", "min_size_share": 0, "max_proof_age": "1h", "enforce": False}
+    answer = run("check_backup", {"destination": f"file://{place}", "database": sample.name, **asked, **more})
+    return dict(answer["finding"])
+
+
+def records(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.restored-*"))
+
+
+def test_a_proof_leaves_one_record_that_names_no_row_and_is_no_backup(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    made = back_up(run_module_here, sample, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    query = {"query": "select min(text) from public.notes", "expect": f"{MARKER} 1"}
+    wanted = proof(sample, tmp_path, verify_sql=[query])
+    assert run_module_here("pg_restore", wanted, check=True)["changed"] is True
+    assert records(tmp_path) == []
+
+    proven = run_module_here("pg_restore", wanted)
+    (record,) = records(tmp_path)
+    assert (proven["changed"], proven["record"]) == (True, f"file://{record}"), proven
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert {path: path.read_bytes() for path in before} == before
+    assert MARKER not in record.read_text() and sample.password not in record.read_text()
+    told = json.loads(record.read_text())
+    assert (told["sha256"], told["size"]) == (made["backup"]["sha256"], made["backup"]["size_bytes"])
+    assert f"file://{record.parent / told['manifest']}" == made["backup"]["manifest"]
+    assert told["where"]["port"] == sample.server.port
+    verified = told["verified"]
+    assert verified["scratch_database"].startswith(sample.name[:20]) and "_scratch_" in verified["scratch_database"]
+    assert (verified["ok"], verified["compared"], verified["rows"]) == (True, "rows and content", 50)
+    assert (verified["restore_seconds"], verified["assertions"]) == (proven["verified"]["restore_seconds"], 1)
+
+    listed = run_module_here("pg_restore", proof(sample, tmp_path, state="listed"))
+    assert [one["manifest"] for one in listed["backups"]] == [made["backup"]["manifest"]]
+    swept = run_module_here("pg_restore", proof(sample, tmp_path, state="swept", min_age=0))
+    assert swept["removed"] == [] and records(tmp_path) == [record]
+    run_module_here("pg_restore", wanted)
+    assert len(records(tmp_path)) == 2
+
+    quiet = run_module_here("pg_restore", {**wanted, "record": False})
+    assert (quiet["changed"], quiet["record"], len(records(tmp_path))) == (False, None, 2)
+
+
+def test_a_record_without_its_backup_and_one_that_was_never_whole_are_swept(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    made = back_up(run_module_here, sample, tmp_path)
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    (record,) = records(tmp_path)
+    manifest = Path(made["backup"]["manifest"].removeprefix("file://"))
+    partial = record.with_name(f"{record.name}.partial-1a2b3c4d")
+    partial.write_text("{")
+    wanted = proof(sample, tmp_path, state="swept", min_age=0)
+    swept = run_module_here("pg_restore", wanted)
+    assert [(one["kind"], one["name"]) for one in swept["removed"]] == [("partial", f"file://{partial}")], swept
+    assert (record.exists(), partial.exists()) == (True, False)
+    manifest.unlink()
+    swept = run_module_here("pg_restore", wanted)
+    assert sorted(one["kind"] for one in swept["removed"]) == ["archive", "record", "roles"], swept
+    assert records(tmp_path) == []
+
+
+def test_the_age_and_the_time_of_the_newest_proof_are_judged(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    back_up(run_module_here, sample, tmp_path)
+    found = judged(run_module_here, sample, tmp_path, max_restore_time="1h")
+    assert found["status"] == "fail", found["summary"]
+    assert "No backup that is there was ever restored as a proof" in found["summary"]
+    assert "how long a restore takes is unknown" in found["summary"]
+
+    proven = run_module_here("pg_restore", proof(sample, tmp_path))
+    found = judged(run_module_here, sample, tmp_path, max_restore_time="1h")
+    assert found["status"] == "pass", found["summary"]
+    (seen,) = found["evidence"]["proofs"]
+    assert (seen["record"], seen["counts"]) == (proven["record"], True)
+    assert seen["restore_seconds"] == proven["verified"]["restore_seconds"]
+
+    (record,) = records(tmp_path)
+    told = json.loads(record.read_text())
+    record.write_text(json.dumps({**told, "at": told["created"].replace("2026", "2024").replace("2027", "2025")}))
+    found = judged(run_module_here, sample, tmp_path)
+    assert (found["status"], "The newest restore that proved a backup was " in found["summary"]) == ("fail", True)
+    record.write_text(json.dumps({**told, "verified": {**told["verified"], "restore_seconds": 3601.0}}))
+    found = judged(run_module_here, sample, tmp_path, max_restore_time="1h")
+    assert (found["status"], "took 60.0 min, expected at most 1h" in found["summary"]) == ("fail", True)
+    # A manifest of a backup that was proven by a restore as it was made tells as much.
+    record.unlink()
+    back_up(run_module_here, sample, tmp_path, verify="restore")
+    assert judged(run_module_here, sample, tmp_path)["status"] == "pass"
+
+
+def test_a_proof_that_failed_is_recorded_and_counts_until_one_holds_again(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    (tmp_path / "place").mkdir()
+    place = tmp_path / "place"
+    back_up(run_module_here, sample, place)
+    run_module_here("pg_restore", proof(sample, place))
+    assert judged(run_module_here, sample, place)["status"] == "pass"
+    script = f'echo "pg_restore: error: COPY failed at {MARKER} 7" >&2; exit 1'
+    (tmp_path / "bin").mkdir()
+    for program in ("pg_dump", "pg_restore"):
+        path = tmp_path / "bin" / program
+        real = f'exec {sample.server.program(program)} "$@"'
+        path.write_text(f'#!/bin/sh\ncase "$*" in *--version*|*--schema-only*) {real};; esac\n{script}\n')
+        path.chmod(0o755)
+    failed = run_module_here("pg_restore", proof(sample, place, pg_bindir=str(tmp_path / "bin")))
+    assert failed.get("failed") and MARKER in failed["msg"], failed
+    told = json.loads(Path(failed["record"].removeprefix("file://")).read_text())
+    assert (told["verified"]["ok"], MARKER in json.dumps(told)) == (False, False)
+    found = judged(run_module_here, sample, place)
+    assert (found["status"], "failed: it ended with CommandFailed" in found["summary"]) == ("fail", True), found
+    # Without a bound on proofs nobody asks for them.
+    assert judged(run_module_here, sample, place, max_proof_age=None)["status"] == "pass"
+    run_module_here("pg_restore", proof(sample, place))
+    assert judged(run_module_here, sample, place)["status"] == "pass"
+
+
+def test_what_differs_is_named_by_its_tables_alone(run_module_here: ModuleRun, sample: Sample, tmp_path: Path) -> None:
+    made = back_up(run_module_here, sample, tmp_path)
+    manifest = Path(made["backup"]["manifest"].removeprefix("file://"))
+    told = json.loads(manifest.read_text())
+    told["tables"][0]["rows"] += 1
+    manifest.write_text(json.dumps(told))
+    failed = run_module_here("pg_restore", proof(sample, tmp_path))
+    assert "public.notes has 50 rows instead of 51" in failed["msg"], failed
+    found = judged(run_module_here, sample, tmp_path)
+    said = "failed: what was restored is not what was backed up: public.notes has 50 rows instead of 51"
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+
+def test_a_damaged_record_is_told_and_one_of_another_archive_counts_for_nothing(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    back_up(run_module_here, sample, tmp_path)
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    (record,) = records(tmp_path)
+    told = json.loads(record.read_text())
+    ahead = told["at"].replace("2026", "2099")
+    for body, status, said in (
+        ("{", "fail", "records of restores that are damaged, so that the newest is not known: "),
+        (json.dumps({**told, "format": "opsready.golive/restore/9"}), "fail", "its format is not"),
+        (json.dumps({**told, "verified": {"ok": "yes"}}), "fail", "verified.ok is neither true nor false"),
+        (json.dumps({**told, "verified": {"ok": True}}), "fail", "verified.restore_seconds is no number"),
+        (json.dumps({**told, "at": "lately"}), "fail", "at is no time"),
+        (json.dumps({**told, "sha256": "0" * 64}), "fail", "no backup that is there was ever restored as a proof"),
+        (json.dumps({**told, "at": ahead}), "fail", "records of restores that are of the future: "),
+        (json.dumps(told), "pass", "all hold"),
+    ):
+        record.write_text(body)
+        found = judged(run_module_here, sample, tmp_path)
+        assert (found["status"], said in found["summary"].lower()) == (status, True), found["summary"]
+    # Beside one that holds, a damaged one leaves the newest unknown.
+    record.with_name(record.name.replace("-" + record.name[-13:-5], "-00000000")).write_text("{")
+    assert judged(run_module_here, sample, tmp_path)["status"] == "unknown"
+
+
+class ReadOnlyS3(S3):
+    """The bytes of another store, for keys that may only read."""
+
+    def __init__(self, other: S3) -> None:
+        super().__init__()
+        self.bytes_directory = other.bytes_directory
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "RCLONE_READ_ONLY": "true"}
+
+
+def test_a_place_that_takes_no_record_leaves_the_proof_and_a_warning(
+    run_module_here: ModuleRun, sample: Sample, s3: S3
+) -> None:
+    bucket = s3.create_bucket()
+
+    def at(store: S3) -> dict[str, t.Any]:
+        keys = {"endpoint_url": store.endpoint, "access_key": store.access_key, "secret_key": store.secret_key}
+        return {"destination": f"s3://{bucket}/nightly", "s3": keys, "pg_bindir": sample.programs}
+
+    run_module_here("pg_backup", sample.options(verify="head", **at(s3)), secrets=[s3.secret_key])
+    with ReadOnlyS3(s3) as store:
+        wanted = sample.options(state="verified", **at(store))
+        proven = run_module_here("pg_restore", wanted, secrets=[store.secret_key])
+        assert (proven["changed"], proven["record"], proven["verified"]["ok"]) == (False, None, True), proven
+        assert "This proof left no record, so check_backup will not know of it: " in str(proven["warnings"])
+        assert "or set record: false" in str(proven["warnings"])
+        quiet = run_module_here("pg_restore", {**wanted, "record": False}, secrets=[store.secret_key])
+        assert (quiet["changed"], quiet["record"]) == (False, None), quiet
+    # With keys that may, it is committed there like all the rest.
+    proven = run_module_here("pg_restore", sample.options(state="verified", **at(s3)), secrets=[s3.secret_key])
+    stored = [one["Key"] for one in s3.client().list_objects_v2(Bucket=bucket)["Contents"]]
+    assert proven["record"].partition(f"{bucket}/")[2] in stored
+
+
+def test_records_go_with_their_backup_and_the_last_that_was_restored_stays(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    first = back_up(run_module_here, sample, tmp_path)
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    keep = {"keep": {"last": 1}}
+    second = back_up(run_module_here, sample, tmp_path, **keep)
+    # Proven by its bytes alone, it replaces none that was restored.
+    assert second["pruned"] == []
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    assert len(records(tmp_path)) == 2
+    third = back_up(run_module_here, sample, tmp_path, **keep)
+    assert third["pruned"] == [first["backup"]["manifest"]]
+    (left,) = records(tmp_path)
+    assert second["backup"]["archive"].endswith(left.name.partition(".restored-")[0])

@@ -160,7 +160,9 @@ options:
     type: str
     default: 1MiB
   shown_lines:
-    description: How many of the last lines of each stream stand in the finding, 0 to 100. Use V(0) where the output is confidential.
+    description:
+      - How many of the last lines of each stream stand in the finding, 0 to 100. Use V(0) where the output is confidential.
+      - What looks like a password, a key, a token or personal data is masked in them, as in what M(opsready.golive.check_logs) shows.
     type: int
     default: 20
 """

@@ -119,10 +119,17 @@ options:
         type: int
         required: true
       expect:
-        description: Whether it must be open. A port that refuses or swallows connections is closed.
+        description:
+          - Whether it must be open. It is open where one address of the host accepts a connection.
+          - Only a refusal at every address proves that it is closed. A time-out, or a router's word that nobody can be reached, is C(filtered),
+            and an address to which this host has no route tells nothing; with V(closed) both are V(unknown).
         type: str
         choices: [open, closed]
         default: open
+      filtered_is_closed:
+        description: Whether a port that answers nothing counts as closed, which is then the firewall's word.
+        type: bool
+        default: false
       level:
         description: How bad it is when this does not hold.
         type: str
@@ -204,7 +211,9 @@ options:
         description: The group that must own it.
         type: str
       max_age:
-        description: Highest time since its last change, such as V(90s), V(15m), V(24h) or V(7d).
+        description:
+          - Highest time since its last change, such as V(90s), V(15m), V(24h) or V(7d).
+          - A file that was changed more than 300 seconds after what this host's clock shows is V(unknown).
         type: str
       min_size:
         description: Smallest size, such as V(1MB).
@@ -234,7 +243,7 @@ options:
     elements: dict
     suboptions:
       argv:
-        description: The program and its arguments. No secret belongs here, as every user of the host can see it.
+        description: The program and its arguments. What looks like a password is refused, as every user of the host could see it.
         type: list
         elements: str
         required: true
@@ -301,7 +310,7 @@ EXAMPLES = r"""
   opsready.golive.check_host:
     ports:
       - {port: 443}
-      - {host: 203.0.113.10, port: 8000, expect: closed}
+      - {host: 203.0.113.10, port: 8000, expect: closed, filtered_is_closed: true}
     files:
       - {path: /srv/archive/archive.env, mode: "0600", owner: archive}
     commands:

@@ -74,9 +74,11 @@ options:
     default: [latest, stable, previous, main, master, develop, dev, edge, nightly]
   registries:
     description:
-      - Registries that this host must reach, as URLs without path. Each is asked once for C(/v2/), without a login. A registry answers status 200 with the
-        header C(Docker-Distribution-API-Version) or a JSON object, or status 401 with the header C(WWW-Authenticate).
-      - Status 200 or 401 without those, as any web server answers, is V(unknown), and so is a timeout or a refused connection. Another status fails.
+      - Registries that this host must reach, as URLs without path. Each is asked once for C(/v2/), without a login. A registry answers
+        status 200 with the header C(Docker-Distribution-API-Version) or a JSON object, or status 401 with that header or a C(Bearer)
+        challenge in C(WWW-Authenticate).
+      - Status 200 or 401 without those, as any web server answers that has a page or asks for a password, is V(unknown), and so is a timeout
+        or a refused connection. Another status fails.
     type: list
     elements: str
   ca_file:

@@ -164,7 +164,8 @@ options:
       query:
         description:
           - PromQL that gives an instant vector or a scalar.
-          - C(or vector(0)) is refused, since it makes a number of no data.
+          - C(or vector(0)) is refused in each of its forms, since it makes a number of no data. So is C(vector(0) or), and any other number
+            that needs no series on one side of an C(or).
         type: str
         required: true
       at_least:

@@ -49,10 +49,14 @@ options:
     choices: [required, any]
     default: any
   min_retention_days:
-    description: No active rule may remove objects earlier, in days.
+    description:
+      - No active rule may remove objects earlier, in days, also where it is only for a prefix, a tag or a size.
+      - A rule with a date in place of days fails, since from then on it removes objects of whatever age.
     type: int
   max_retention_days:
-    description: Some active rule must remove objects, and none later, in days.
+    description:
+      - An active rule for the whole bucket must expire objects, and none of these later, in days.
+      - A rule that is only for a prefix, a tag or a size, or that begins at a date to come, leaves the rest without limit.
     type: int
   object_lock:
     description: Whether object lock must be enabled.
@@ -85,7 +89,9 @@ options:
         type: str
         default: ""
       max_age:
-        description: Highest age of the newest object in seconds.
+        description:
+          - Highest age of the newest object in seconds.
+          - Where the store says that it was written more than 300 seconds after what this host's clock shows, its age is V(unknown).
         type: float
         required: true
       min_size:

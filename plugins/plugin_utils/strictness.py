@@ -53,7 +53,7 @@ _ALLOWANCES = {
     "ignored_severities", "ignored_xids", "good_colors", "recipients", "same_site", "expect_status",
 }  # fmt: skip
 _TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated", "secure", "http_only"}
-_FALSE_IS_STRICTER = {"allow_private"}
+_FALSE_IS_STRICTER = {"allow_private", "filtered_is_closed"}
 #: An option that is there only to excuse, or to judge a part alone.
 _EXCUSES = {"optional", "first_backup", "accepted_file", "after", "panels"}
 #: Of one check alone: what was counted before is excused.

@@ -300,6 +300,38 @@ def test_a_secret_reaches_the_program_and_nobody_else(source: str, run_module: M
     assert answer["failed"] is True
 
 
+#: As ``env`` and a traceback print them; nobody told us of these.
+FOREIGN = ["abc123def456ghi789jkl", "erika.mustermann@example.org", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"]
+PRINTED = f"""SECRET_KEY={FOREIGN[0]}
+written to {FOREIGN[1]}
+-----BEGIN PRIVATE KEY-----
+{FOREIGN[2]}
+-----END PRIVATE KEY-----
+{"x" * 495} SECRET_KEY={FOREIGN[0]}
+last line, SECRET_KEY={FOREIGN[0]}"""
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_looks_like_a_secret_or_is_personal_is_masked_in_what_is_shown(stream: str, tmp_path: Path) -> None:
+    printed, ready = tmp_path / "printed", tmp_path / "ready"
+    printed.write_text(PRINTED)
+
+    class UntilSaid(Clock):
+        """Runs ahead once the program has said what it says."""
+
+        def monotonic(self) -> float:
+            return super().monotonic() + (3600 if ready.exists() else 0)
+
+    source = f"cat {printed} >&{1 if stream == 'stdout' else 2};"
+    failed = in_shell(f"{source} exit 1")
+    assert (failed["status"], "last line, ********" in failed["summary"]) == ("fail", True), failed
+    assert len(failed["evidence"][stream]) == 5, "the private key is one line"
+    hung = in_shell(f"{source} touch {ready}; sleep 600", clock=UntilSaid())
+    assert "did not end within 60 s: last line, ********" in hung["summary"]
+    for found in (failed, hung):
+        assert_no_leak([*FOREIGN, FOREIGN[0][:8]], json.dumps(found), "the finding")
+
+
 def test_a_secret_is_read_in_full() -> None:
     assert finding(argv=["/bin/cat"], secret_stdin=SECRET, stdout_matches=["mit-9d41Doppelpunkt$"])["status"] == "pass"
 

@@ -25,7 +25,7 @@ import pytest
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host, registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_text
-from ansible_collections.opsready.golive.plugins.module_utils._clients import host, kernels, time_sync
+from ansible_collections.opsready.golive.plugins.module_utils._clients import host, http, kernels, time_sync
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
@@ -36,8 +36,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Unreachable,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from tests.leaks import assert_no_leak
 from tests.module_examples import examples_of
-from tests.servers import Answer, HttpServer, ScriptedServer
+from tests.servers import Answer, FilteredPort, HttpServer, ScriptedServer
 from tests.small_disk import small_disk
 
 if t.TYPE_CHECKING:
@@ -180,21 +181,46 @@ def test_ports(http_server: HttpServer, refused_port: int) -> None:
     assert nobody["status"] == "unknown"
 
 
-def test_a_port_whose_queue_is_full_is_silent_and_not_open() -> None:
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        waiting = []
-        for _turn in range(4):
-            caller = socket.socket()
-            caller.setblocking(False)
-            caller.connect_ex(full.getsockname())
-            waiting.append(caller)
-        found = finding(seconds=1.0, ports=[{"port": full.getsockname()[1]}])
-        for caller in waiting:
-            caller.close()
-    assert found["status"] == "fail"
-    assert "is silent, expected open" in found["summary"]
+def test_a_port_that_answers_nothing_is_closed_only_where_that_is_asked_for() -> None:
+    with FilteredPort() as swallowing:
+        wanted = {"port": swallowing.port, "expect": "closed"}
+        opened = finding(seconds=1.0, ports=[{"port": swallowing.port}])
+        unproven = finding(seconds=1.0, ports=[wanted])
+        allowed = finding(seconds=1.0, ports=[{**wanted, "filtered_is_closed": True}])
+    assert (opened["status"], "is filtered, expected open" in opened["summary"]) == ("fail", True)
+    assert unproven["status"] == "unknown"
+    assert "is filtered, and only a refusal proves that it is closed" in unproven["summary"]
+    assert allowed["status"] == "pass", allowed
+
+
+#: The kernel has no route for TCP to a group of hosts, whatever else is configured.
+NO_ROUTE = "224.0.0.1"
+
+
+def test_an_address_without_a_route_proves_nothing() -> None:
+    for wanted in ({"expect": "closed"}, {"expect": "closed", "filtered_is_closed": True}, {"expect": "open"}):
+        found = finding(ports=[{"host": NO_ROUTE, "port": 80, **wanted}])
+        assert found["status"] == "unknown", found
+        assert f"{NO_ROUTE} port 80 cannot be tried from here: Network is unreachable" in found["summary"]
+        assert "to which this host has a route" in found["remedy"]
+
+
+def test_every_address_of_a_name_counts(
+    monkeypatch: pytest.MonkeyPatch, http_server: HttpServer, refused_port: int
+) -> None:
+    def status(addresses: list[str], port: int, expect: str) -> str:
+        # no name of this host is sure to have such addresses
+        monkeypatch.setattr(
+            http, "resolved", lambda *name, **rest: [(socket.AF_INET, (each, port)) for each in addresses]
+        )
+        return str(finding(ports=[{"host": "several.test", "port": port, "expect": expect}])["status"])
+
+    own, other = "127.0.0.1", "127.0.0.2"
+    assert status([other, own], http_server.port, "open") == "pass"
+    assert status([other, own], http_server.port, "closed") == "fail"
+    assert status([own, other], refused_port, "closed") == "pass"
+    assert status([own, NO_ROUTE], refused_port, "closed") == "unknown"
+    assert status([own, NO_ROUTE], refused_port, "open") == "fail"
 
 
 def test_the_clock_is_compared_with_a_server(http_server: HttpServer) -> None:
@@ -371,6 +397,14 @@ def test_a_digest_an_owner_and_an_age_that_are_right_or_wrong(file: Path) -> Non
     os.utime(file, (time.time() - 7200, time.time() - 7200))
     found = finding(files=[wanted])
     assert (found["status"], "age is 2.0 h, expected at most 60.0 min" in found["summary"]) == ("fail", True)
+    os.utime(file, (time.time() + 7260, time.time() + 7260))
+    found = finding(files=[wanted])
+    assert (found["status"], "was changed 2.0 h after what this host's clock shows" in found["summary"]) == (
+        "unknown",
+        True,
+    )
+    os.utime(file, (time.time() + 60, time.time() + 60))
+    assert finding(files=[wanted])["status"] == "pass", "clocks differ by some seconds"
 
 
 def test_files_that_are_absent_or_have_no_content(tmp_path: Path, file: Path) -> None:
@@ -496,6 +530,18 @@ def test_processes() -> None:
     assert finding(processes=[{"pattern": r"sleep 600\.4242"}])["status"] == "fail"
 
 
+def test_what_a_program_prints_is_masked_as_a_line_of_a_log_is(tmp_path: Path) -> None:
+    token, mail, log = "abc123def456ghi789jkl", "erika.mustermann@example.org", tmp_path / "log"
+    # One that stands where the text is cut must not be cut in half.
+    for text in (f"SECRET_KEY={token} {mail}", "x" * 140 + f" SECRET_KEY={token} {mail}"):
+        log.write_text(text)
+        found = finding(commands=[{"argv": ["cat", str(log)], "returncode": 1, "stdout_matches": "nothing like it"}])
+        assert found["status"] == "fail"
+        for said in (found["summary"], found["measured"][f"command cat {log} output"]):
+            assert "********" in said
+        assert_no_leak([token[:8], mail], json.dumps(found), "the finding")
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [
@@ -510,6 +556,7 @@ def test_processes() -> None:
         ({"files": [{"path": "/", "min_size": "1G"}]}, "files.min_size is '1G'"),
         ({"ports": [{"port": 99999}]}, "is not host:port"),
         ({"commands": [{"argv": []}]}, "argv is empty"),
+        ({"commands": [{"argv": ["psql", "postgresql://app:geheim99@db/x"]}]}, "holds what looks like a password"),
         ({"commands": [{"argv": ["true"], "stdout_matches": "("}]}, "not a regular expression"),
         ({"processes": [{"pattern": "("}]}, "not a regular expression"),
         ({"sysctl": {}}, "sysctl is empty"),

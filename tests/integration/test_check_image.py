@@ -27,6 +27,7 @@ serves = pytest.mark.serves
 COMMIT = "8c2f1e0d9b7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e"
 REVISION = "org.opencontainers.image.revision"
 CANARY = "canary-5d20-image"
+BASIC = {"WWW-Authenticate": 'Basic realm="closed, Bearer "'}
 OTHER = "arm64" if ARCHITECTURE == "amd64" else "amd64"
 
 
@@ -160,7 +161,15 @@ def test_a_registry_is_reached_where_it_answers_and_unknown_where_it_is_silent(
         (Answer(200, "", {"Docker-Distribution-API-Version": "registry/2.0"}), "pass", ""),
         (Answer(200, "<html>Log in</html>"), "unknown", "status 200 for /v2/ with 19 bytes of text/plain, no Docker-"),
         (Answer(200, []), "unknown", "status 200 for /v2/ with 2 bytes of application/json, no Docker-"),
-        (Answer(401, {}), "unknown", "status 401 for /v2/ with no WWW-Authenticate header"),
+        (Answer(401, {}), "unknown", "status 401 for /v2/ with no WWW-Authenticate header, no Docker-"),
+        (Answer(401, {}, {"WWW-Authenticate": 'Basic realm="x", Bearer realm="https://h/token"'}), "pass", ""),
+        (Answer(401, {}, {**BASIC, "Docker-Distribution-Api-Version": "registry/2.0"}), "pass", ""),
+        # What nginx answers with auth_basic.
+        (
+            Answer(401, "<html>401</html>", BASIC),
+            "unknown",
+            "status 401 for /v2/ with a challenge of basic, no Docker-",
+        ),
         (Answer(404), "fail", "is status 404, expected status 200 or 401"),
         (Answer(503), "fail", "is status 503"),
         (Answer(200, "", delay=60), "unknown", "gave no answer: "),

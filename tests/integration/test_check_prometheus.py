@@ -541,11 +541,27 @@ def test_a_query_that_cannot_be_evaluated_hides_no_other(prometheus: Prometheus)
         "sum(x) or on() vector(0)",
         "sum(x) or (vector(0))",
         "(sum(x)\nor # no data\nvector(0)) / y",
+        "vector(0) or sum(rate(errors_total[5m]))",
+        'sum(rate(e[5m])) or label_replace(vector(0),"a","b","","")',
+        "sum(x) or sum(vector(0))",
+        "sum(x) or (0 * vector(1))",
+        'sum(x{path="a # b"}) or vector(0) # in quotes it is no comment',
+        "count(ALERTS) or vector(0)",
     ],
 )
 def test_a_number_made_of_no_data_is_refused(prometheus: Prometheus, query: str) -> None:
     found = finding(url=prometheus.url, queries=[{"name": "q", "query": query, "at_most": 1}])
     assert (found["status"], "makes a number of no data" in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_an_answer_to_what_cannot_be_read_is_not_trusted(http_server: HttpServer) -> None:
+    # A server may know more of the language than is read here.
+    data = {"resultType": "vector", "result": [{"metric": {}, "value": [1, "0"]}]}
+    http_server.route("/api/v1/query", Answer(200, {"status": "success", "data": data}))
+    queries = [{"name": "q", "query": "sum(x) or ?vector(0)", "at_most": 0}]
+    found = finding(url=http_server.url, queries=queries)
+    assert found["status"] == "unknown", found
+    assert "whether its 'or' makes a number of no data cannot be told: ' ?vector(0)' cannot be read" in found["summary"]
 
 
 def test_a_series_that_nobody_writes_any_more_is_stale(prometheus: Prometheus, application: Application) -> None:

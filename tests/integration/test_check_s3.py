@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -156,6 +159,56 @@ def test_a_bucket_with_everything_set_passes(moto_s3: MotoS3, run_module_here: M
     assert "default retention would keep it" in kept["summary"]
     assert kept["left_out"] is False
     assert everything_in(moto_s3, bucket) == []
+
+
+def retention(run: ModuleRun, moto_s3: MotoS3, *rules: dict[str, t.Any], **bound: int) -> dict[str, t.Any]:
+    """The finding about a bucket with these lifecycle rules."""
+    bucket = moto_s3.create_bucket()
+    enabled = [{"ID": f"r{number}", "Status": "Enabled", **rule} for number, rule in enumerate(rules)]
+    moto_s3.client().put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": enabled})
+    return judged(run, moto_s3, [bucket], **bound)
+
+
+EVERYTHING = {"Prefix": ""}
+
+
+@pytest.mark.parametrize("date", ["2020-01-01", "2100-01-01"])
+def test_a_lifecycle_rule_with_a_date_keeps_nothing_for_long(
+    moto_s3: MotoS3, run_module_here: ModuleRun, date: str
+) -> None:
+    dated = {"Filter": EVERYTHING, "Expiration": {"Date": f"{date}T00:00:00Z"}}
+    finding = retention(run_module_here, moto_s3, dated, min_retention_days=30)
+    assert finding["status"] == "fail"
+    assert re.search(rf"is none: rule r0 removes objects (since|on) {date} of whatever age", finding["summary"])
+    assert "Write Days in the rule in place of Date" in finding["remedy"]
+    is_past = date < "2026"
+    found = retention(run_module_here, moto_s3, dated, max_retention_days=30)
+    assert found["status"] == ("pass" if is_past else "fail")
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"Prefix": "logs/"}, "objects under logs/"),
+        ({"Tag": {"Key": "temporary", "Value": "1"}}, "objects of some tag or size"),
+        (
+            {"And": {"Prefix": "logs/", "Tags": [{"Key": "temporary", "Value": "1"}]}},
+            "objects under logs/ of some tag or size",
+        ),
+    ],
+)
+def test_a_lifecycle_rule_for_a_part_limits_only_that_part(
+    moto_s3: MotoS3, run_module_here: ModuleRun, part: dict[str, t.Any], said: str
+) -> None:
+    partial = {"Filter": part, "Expiration": {"Days": 3}}
+    finding = retention(run_module_here, moto_s3, partial, max_retention_days=30)
+    assert finding["status"] == "fail"
+    assert f"is without limit, as no rule expires all of it (rule r0 removes {said})" in finding["summary"]
+    whole = {"Filter": EVERYTHING, "Expiration": {"Days": 30}}
+    assert retention(run_module_here, moto_s3, partial, whole, max_retention_days=30)["status"] == "pass"
+    shortest = retention(run_module_here, moto_s3, partial, whole, min_retention_days=30)
+    assert shortest["status"] == "fail"
+    assert "is 3 days, expected at least 30 days" in shortest["summary"]
 
 
 def test_the_canary_leaves_no_version_and_no_marker_behind(moto_s3: MotoS3, run_module_here: ModuleRun) -> None:
@@ -481,6 +534,21 @@ def test_the_newest_object_is_found_over_pages_and_by_prefix(moto_s3: MotoS3, ru
     assert "is 1 bytes, expected at least 2 bytes" in small["summary"]
     old = judged(run_module_here, moto_s3, [bucket], newest=[{**base, "prefix": "backup/", "max_age": -1}])
     assert old["status"] == "fail"
+
+
+def test_an_object_that_is_written_in_the_future_has_no_age(s3: S3, run_module_here: ModuleRun) -> None:
+    bucket = s3.create_bucket()
+    s3.client().put_object(Bucket=bucket, Key="backup/1", Body=b"x")
+    stored = s3.bytes_directory / bucket / "backup" / "1"
+    newest = [{"bucket": bucket, "prefix": "backup/", "max_age": 3600}]
+    assert judged(run_module_here, s3, [bucket], newest=newest)["status"] == "pass"
+    later = time.time() + 7200
+    os.utime(stored, (later, later))
+    finding = judged(run_module_here, s3, [bucket], newest=newest)
+    assert finding["status"] == "unknown", finding
+    assert "the store's clock says that backup/1 was written" in finding["summary"]
+    assert "after what this host's clock shows" in finding["summary"]
+    assert "Set both clocks by NTP" in finding["remedy"]
 
 
 def settings_and_store(

@@ -189,7 +189,7 @@ def test_a_wrong_password_stops_it_and_two_databases_do_and_none_does(
         pg_bindir=str(postgres.programs),
         current=str(flag),
         releases_dir="/",
-            previous="tmp",
+        previous="tmp",
     )
     fence(postgres, plan)
     assert "password authentication failed" in stopped(follow(plan, tmp_path, PGPASSWORD="wrong"))

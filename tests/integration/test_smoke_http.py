@@ -336,6 +336,18 @@ def test_an_excerpt_shows_no_value_of_a_secret_looking_key(archive: Archive, run
     assert "not JSON" in run_module_here("smoke_http", {"steps": [step]})["steps"][0]["excerpt"]
 
 
+def test_an_excerpt_of_a_log_shows_no_secret_and_nothing_personal(archive: Archive, run_module_here: t.Any) -> None:
+    token, mail, key = "abc123def456ghi789jkl", "erika.mustermann@example.org", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
+    log = f"step 1\nSECRET_KEY={token}\nsent to {mail}\n-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\ndone"
+    # One that stands where the excerpt ends must not be cut in half.
+    for text in (log, "x" * 170 + f" SECRET_KEY={token}"):
+        for body in (text, {"lines": text.splitlines()}):
+            archive.server.route("*", Answer(200, body))
+            step = {"name": "s", "request": {"url": archive.server.url}}
+            done = run_module_here("smoke_http", {"steps": [step]}, secrets=[token[:8], mail, key])
+            assert "********" in done["steps"][0]["excerpt"]
+
+
 def test_a_secret_answer_that_is_no_json_is_masked_too(archive: Archive, run_module_here: t.Any) -> None:
     archive.server.route("POST /t", Answer(200, "geheim-plain-token-0123"))
     archive.server.route("GET /e", Answer(200, "you sent geheim-plain-token-0123"))

@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, placeholders
 from ansible_collections.opsready.golive.plugins.module_utils._actions.http_expectation import EXPECTATION
 from ansible_collections.opsready.golive.plugins.module_utils._actions.minimal_pdf import pdf_with
+from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose, strings_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Deadline, utc_text
@@ -118,6 +119,8 @@ _GOOD_STATUSES = [200, 201, 202, 204]
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MOST_FILE_BYTES = 64 * 1024 * 1024
 _EXCERPT_CHARACTERS = 200
+#: Of so many an excerpt is cut: a secret at the end of these is far behind what is shown.
+_MASKED_CHARACTERS = 64 * 1024
 _SECRET_KEY = re.compile(r"token|secret|passw|credential|api_?key|authorization|cookie|session|jwt", re.IGNORECASE)
 #: Longer strings in the answer of a secret step are taken for secrets, captured or not.
 _SECRET_CHARACTERS = 16
@@ -533,7 +536,10 @@ def _redacted(document: t.Any, key: str = "") -> t.Any:
 
 
 def excerpt_of(response: http.Response) -> str:
-    """The beginning of an answer, values of secret-looking keys left out; of binary content its length only."""
+    """The beginning of an answer, without values of secret-looking keys, secrets by their form and personal data.
+
+    Of binary content only its length.
+    """
     kind = (response.header("content-type") or "").split(";")[0].strip().lower()
     if not response.body:
         return ""
@@ -546,7 +552,8 @@ def excerpt_of(response: http.Response) -> str:
         text = " ".join(response.text().split())
     else:
         text = f"{len(response.body)} bytes of {kind or 'unknown type'}"
-    return text if len(text) <= _EXCERPT_CHARACTERS else beginning_of(text, _EXCERPT_CHARACTERS) + "…"
+    text = Sensitive(GROUPS).without(beginning_of(text, _MASKED_CHARACTERS))
+    return text if len(text) <= _EXCERPT_CHARACTERS else text[:_EXCERPT_CHARACTERS] + "…"
 
 
 def judged(walk: Walk) -> Judgement:

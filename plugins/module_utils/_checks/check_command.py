@@ -20,6 +20,7 @@ import signal
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import json_expectations, units
+from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
 from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ran, run_bounded
@@ -240,11 +241,14 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
 
 
 def _shown(text: str, is_cut: bool, count: int, scrub: Scrubber) -> tuple[str, ...]:
-    """The last lines, without secrets and only then shortened: half a secret is not recognised."""
+    """The last lines, without secrets and personal data and only then shortened: half a secret is not recognised."""
+    if not count:
+        return ()
     lines = scrub.text(text).rstrip().splitlines()
     if is_cut:
         lines = lines[:-1]
-    return tuple(line.rstrip()[:500] for line in lines[-count:]) if count else ()
+    mask = Sensitive(GROUPS)
+    return tuple(mask.without(line).rstrip()[:500] for line in lines[-count:])
 
 
 def _label(params: t.Mapping[str, t.Any], argv: t.Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import ht
 from ansible_collections.opsready.golive.plugins.module_utils._clients.git import Git, top_of
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole, text_of
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     GoliveError,
@@ -68,8 +69,6 @@ CONSTRAINTS: Constraints = {
 _MOST_SIZE = 64 * 2**20
 _DATE = re.compile(r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)|(?<!\d)(\d{1,2})\.(\d{1,2})\.(\d{4})(?!\d)")
 _SHOWN = 5
-#: A clock may be ahead of another by this much, in seconds.
-_CLOCKS_DIFFER = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,7 +314,7 @@ def _judge_age(facts: Facts, section: Section | None, params: t.Mapping[str, t.A
         if facts.changed_at is None:
             return unknown(name, f"{label} does not say when it was changed last", remedy="Use age_of: section.")
         age = (now - facts.changed_at).total_seconds()
-        allowed_ahead = _CLOCKS_DIFFER
+        allowed_ahead = CLOCKS_DIFFER
     if age < -allowed_ahead:
         return unknown(name, f"{name} is negative: it is dated {units.span_text(-age)} from now")
     age = max(0.0, age)

@@ -27,12 +27,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.units impo
 from ansible_collections.opsready.golive.plugins.module_utils._clients import host
 from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import Completed, run_command
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     GoliveError,
-    TimedOut,
     UnexpectedAnswer,
     Unreachable,
 )
@@ -48,7 +47,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, beginning_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.opsready.golive.plugins.module_utils._clients import kernels, time_sync
@@ -97,6 +96,7 @@ ARGUMENT_SPEC: Spec = {
             "host": {"type": "str", "default": "127.0.0.1"},
             "port": {"type": "int", "required": True},
             "expect": {"type": "str", "choices": ["open", "closed"], "default": "open"},
+            "filtered_is_closed": {"type": "bool", "default": False},
             "level": _LEVEL,
         },
     },
@@ -170,6 +170,7 @@ _SETTING = re.compile(r"[\w-]+(?:[./][\w:@-]+)+")
 #: A bound that is above the whole memory by less than this may well mean what the host was sold with.
 _KEPT_BACK = 1.1
 _BOUNDS = ("at_least", "at_most")
+_SHOWN_CHARACTERS = 160
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +196,7 @@ class Facts:
     reboot: kernels.Reboot | Problem | None = None
     #: In the option's order.
     sysctl: tuple[str | Problem, ...] = ()
-    #: open, closed, silent (packets are swallowed) or a problem.
+    #: open, closed (it refused), filtered (nothing came back) or a problem.
     ports: tuple[str | Problem, ...] = ()
     skew_seconds: float | Problem | None = None
     skew_uncertainty: float = 0.0
@@ -225,11 +226,21 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for wanted in params.get("commands") or ():
         if not wanted["argv"]:
             raise BadInput("commands: argv is empty.")
+        _refuse_public_secret(wanted["argv"])
         compiled(wanted.get("stdout_matches") or "", option="commands.stdout_matches")
     for wanted in params.get("processes") or ():
         compiled(wanted["pattern"], option="processes.pattern")
     versions.require_version(params.get("min_kernel"), option="min_kernel")
     _refuse_unusable_settings(params.get("sysctl"))
+
+
+def _refuse_public_secret(argv: t.Sequence[str]) -> None:
+    line = " ".join(argv)
+    if Scrubber().text(line) != line:
+        raise BadInput(
+            "commands: argv holds what looks like a password, which every user of the host could read.",
+            remedy="Let the program read it from a file of its own, or run it with check_command, which has secret_stdin.",
+        )
 
 
 def _refuse_unusable_settings(settings: t.Mapping[str, t.Any] | None) -> None:
@@ -314,7 +325,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     ask("memory", lambda item: run.once("meminfo", host.memory))
     ask("max_load_per_cpu", lambda item: run.once("loadavg", host.load))
     ask("max_open_files_percent", lambda item: run.once("file-nr", host.file_descriptors))
-    ask("ports", lambda item: _port(item["host"], item["port"], run.deadline))
+    ask("ports", lambda item: _port(item, run.deadline))
     ask("pending_reboot", lambda item: _reboot())
     ask("sysctl", lambda item: tuple(_or_problem(functools.partial(host.setting, _below_sys(name))) for name in item))
     ask("clock", lambda item: _skew(item, run) if item.get("url") else None)
@@ -376,20 +387,33 @@ def _of_settings(answered: t.Sequence[t.Any], params: t.Mapping[str, t.Any]) -> 
     return answered[0] if answered else ()
 
 
-def _port(name: str, port: int, deadline: Deadline) -> str:
-    from ansible_collections.opsready.golive.plugins.module_utils._clients import http
+def _port(wanted: t.Mapping[str, t.Any], deadline: Deadline) -> str:
+    """Open where one address of the host accepts, closed where each refuses, else filtered. Raises Unreachable, TimedOut."""
+    from ansible_collections.opsready.golive.plugins.module_utils._clients import http, sockets
 
-    # A port that swallows packets would use up the whole limit of the item, and closed is what that means to a client.
+    name, port = wanted["host"], wanted["port"]
+    # A port that swallows packets would use up the whole limit of the item.
     own = Deadline(deadline.require(f"Connecting to {name}:{port}") * 0.8, clock=deadline.clock)
-    try:
-        http.connected(name, port, deadline=own).close()
-    except TimedOut:
-        return "silent"
-    except http.NoSuchName:
-        raise
-    except Unreachable:
-        return "closed"
-    return "open"
+    addresses = list(http.resolved(name, port, deadline=own))
+    states: set[str] = set()
+    untried: Unreachable | None = None
+    for index, (_family, address) in enumerate(addresses):
+        share = own.require(f"Connecting to {name}:{port}") / (len(addresses) - index)
+        try:
+            states.add(sockets.knocked(_with_scope(address), port, seconds=share))
+        except Unreachable as problem:
+            untried = problem
+        if sockets.OPEN in states:
+            return sockets.OPEN
+    if untried is not None and (wanted["expect"] == sockets.CLOSED or not states):
+        # Another host may reach what this one cannot.
+        raise Unreachable(untried.message, remedy="Name an address in host to which this host has a route.")
+    return sockets.FILTERED if sockets.FILTERED in states else sockets.CLOSED
+
+
+def _with_scope(address: t.Any) -> str:
+    """A socket address as text, with the interface where it is only known there."""
+    return f"{address[0]}%{address[3]}" if len(address) > 3 and address[3] else str(address[0])
 
 
 def _skew(wanted: t.Mapping[str, t.Any], run: Run) -> tuple[float, float]:
@@ -654,7 +678,14 @@ def _judge_setting(name: str, bound: t.Any, value: str | Problem) -> t.Iterator[
 def _judge_port(name: str, wanted: t.Mapping[str, t.Any], seen: str | Problem) -> Criterion:
     if isinstance(seen, Problem):
         return _unseen(name, seen)
-    allowed = ["open"] if wanted["expect"] == "open" else ["closed", "silent"]
+    if wanted["expect"] == "closed" and seen == "filtered" and not wanted["filtered_is_closed"]:
+        return unknown(
+            name,
+            f"{name} is filtered, and only a refusal proves that it is closed",
+            remedy="Something swallows what is sent there from here, and may let others through; if that is how it is meant, "
+            "say filtered_is_closed: true.",
+        )
+    allowed = ["open"] if wanted["expect"] == "open" else ["closed", "filtered"]
     return holds(name, seen in allowed, measured=seen, expected=wanted["expect"], level=wanted["level"])
 
 
@@ -739,10 +770,7 @@ def _judge_file(
                 level=level,
             )
     if wanted.get("max_age"):
-        age, bound = now - seen.changed_at, span_seconds(wanted["max_age"], option="files.max_age")
-        yield holds(
-            f"{path} age", age <= bound, measured=span_text(age), expected=f"at most {span_text(bound)}", level=level
-        )
+        yield _judge_file_age(path, wanted, now - seen.changed_at)
     if wanted.get("min_size"):
         bound_bytes = size_bytes(wanted["min_size"], option="files.min_size")
         yield _size_at_least(f"{path} size", seen.size_bytes, bound_bytes, remedy="", level=level)
@@ -762,6 +790,20 @@ def _judge_file(
     for option in ("contains", "contains_not"):
         for text in dict.fromkeys(wanted.get(option) or ()):
             yield _judge_content(path, seen, text, is_wanted=option == "contains", level=level)
+
+
+def _judge_file_age(path: str, wanted: t.Mapping[str, t.Any], age: float) -> Criterion:
+    if age < -CLOCKS_DIFFER:
+        return unknown(
+            f"{path} age",
+            f"{path} says that it was changed {span_text(-age)} after what this host's clock shows",
+            remedy="Set this host's clock by NTP, and that of what wrote the file.",
+        )
+    bound = span_seconds(wanted["max_age"], option="files.max_age")
+    expected = f"at most {span_text(bound)}"
+    return holds(
+        f"{path} age", age <= bound, measured=span_text(max(0.0, age)), expected=expected, level=wanted["level"]
+    )
 
 
 def _judge_content(path: str, seen: host.FileSeen, text: str, *, is_wanted: bool, level: str) -> Criterion:
@@ -785,7 +827,7 @@ def _judge_command(name: str, wanted: t.Mapping[str, t.Any], ended: Completed | 
         yield _unseen(name, ended)
         return
     said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
-    told = f": {beginning_of(said[0], 160)}" if said else ""
+    told = f": {_shown(said[0])}" if said else ""
     expected = f"code {wanted['returncode']}"
     sentence = f"{name} ended with code {ended.returncode}, expected {expected}{told}"
     good = ended.returncode == wanted["returncode"]
@@ -794,11 +836,19 @@ def _judge_command(name: str, wanted: t.Mapping[str, t.Any], ended: Completed | 
     )
     if wanted.get("stdout_matches"):
         first = ended.stdout.strip()
-        shown = first if len(first) <= 160 else f"{beginning_of(first, 160)}…"
+        shown = _shown(first)
         found = matches(f"{name} output", first, wanted["stdout_matches"], level=level)
         yield dataclasses.replace(
             found, measured=shown, sentence=f"{name} output is {shown!r}, expected {found.expected}"
         )
+
+
+def _shown(text: str) -> str:
+    """The beginning of what a program printed, cut once no secret and nothing personal is in it."""
+    from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
+
+    masked = Sensitive(GROUPS).without(beginning_of(text, len(text)))
+    return masked if len(masked) <= _SHOWN_CHARACTERS else f"{masked[:_SHOWN_CHARACTERS]}…"
 
 
 def _judge_processes(name: str, wanted: t.Mapping[str, t.Any], count: t.Any) -> t.Iterator[Criterion]:

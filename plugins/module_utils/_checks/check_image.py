@@ -50,6 +50,9 @@ _REFERENCE = re.compile(
 _SHOWN_LABELS = "org.opencontainers.image."
 #: What registries say of themselves in each answer; not all do.
 _REGISTRY_HEADER = "Docker-Distribution-API-Version"
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
+#: Where a challenge begins: a word, with a parameter behind it or nothing.
+_CHALLENGE = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]{0,30})(?=\s+[^\s=,]|\s*(?:,|$))")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,13 +152,16 @@ def _asked(url: str, ca_file: str | None, run: Run) -> Asked:
 def _recognised(answer: http.Response) -> tuple[bool, str]:
     """Whether a registry answered who asks without a login (OCI Distribution Specification, end-1), and what shows it.
 
-    Any web server has an answer with status 200, such as the page of a login.
+    Any web server has an answer with status 200, such as the page of a login, or asks for a password.
     """
-    if answer.status == 401:
-        known = answer.header("WWW-Authenticate") is not None
-        return known, "a WWW-Authenticate header" if known else "no WWW-Authenticate header"
-    if answer.status == 200 and answer.header(_REGISTRY_HEADER) is not None:
+    if answer.status in (200, 401) and answer.header(_REGISTRY_HEADER) is not None:
         return True, f"a {_REGISTRY_HEADER} header"
+    if answer.status == 401:
+        schemes = _schemes(answer)
+        if "bearer" in schemes:
+            return True, "a Bearer challenge"
+        asked = f"a challenge of {' and '.join(schemes)}" if schemes else "no WWW-Authenticate header"
+        return False, f"{asked}, no {_REGISTRY_HEADER} header"
     if answer.status == 200:
         with contextlib.suppress(GoliveError):
             if isinstance(answer.json(), dict):
@@ -163,6 +169,12 @@ def _recognised(answer: http.Response) -> tuple[bool, str]:
     kind = (answer.header("Content-Type") or "no type").partition(";")[0]
     kind = "".join(letter for letter in kind if letter.isprintable())[:60]
     return False, f"{len(answer.body)} bytes of {kind}, no {_REGISTRY_HEADER} header"
+
+
+def _schemes(answer: http.Response) -> list[str]:
+    """How one may log in, in small letters: ``Basic realm="x", Bearer realm="y"`` are basic and bearer (RFC 9110, 11.6.1)."""
+    challenges = _QUOTED.sub('""', answer.header("WWW-Authenticate") or "")
+    return list(dict.fromkeys(scheme.lower() for scheme in _CHALLENGE.findall(challenges)))
 
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:

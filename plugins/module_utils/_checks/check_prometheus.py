@@ -104,8 +104,6 @@ _JUDGED = [
 ]  # fmt: skip
 CONSTRAINTS: Constraints = {"required_one_of": [_JUDGED], "required_by": {"alertmanager": ["alerts"]}}
 
-#: ``x or vector(0)`` makes a number of no data, in all its spellings.
-_VECTOR_FOR_NOTHING = re.compile(r"\bor\b\s*(?:\b(?:on|ignoring)\b\s*\([^)]*\)\s*)?[\s(]*vector\s*\(", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`|#[^\n]*')
 #: The name and labels of series: of anything that is computed, the newest sample's time is now.
 _SERIES = re.compile(r"\s*(?:[A-Za-z_:][\w:]*\s*(?:\{[^{}]*\})?|\{[^{}]+\})\s*")
@@ -230,15 +228,23 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for query in params["queries"] or ():
         if query["min_series"] < 1:
             raise BadInput(f"queries: {query['name']} demands no series, so no data would pass.")
-        if _VECTOR_FOR_NOTHING.search(_bare(query["query"])):
+        if _makes_numbers_of_nothing(query["query"]):
             raise BadInput(
-                f"queries: {query['name']} says 'or vector(…)', which makes a number of no data.",
+                f"queries: {query['name']} says 'or' with a number such as vector(0), which makes a number of no data.",
                 remedy="Leave it out: a query without data is unknown. Judge whether there is traffic with a query of its own.",
             )
     for fresh in params["fresh"] or ():
         units.span_seconds(fresh["max_age"], option="fresh")
         if not _SERIES.fullmatch(_bare(fresh["series"])):
             raise BadInput(f"fresh: {fresh['series']!r} is not the name of a series, with or without labels.")
+
+
+def _makes_numbers_of_nothing(query: str) -> bool:
+    """As ``x or vector(0)`` does, in all its spellings."""
+    try:
+        return promql_series.needed(_bare(query)).has_stand_in
+    except ValueError:
+        return False  # Prometheus may refuse it too; if it answers, ``_of_query`` does not trust the answer.
 
 
 def _bare(query: str) -> str:
@@ -296,7 +302,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     if params["min_retention"] is not None or params["config_loaded"] or params["config_loaded_since"] is not None:
         parts["configuration"] = lambda: _configuration(asking)
     if params["queries"] is not None:
-        parts["queries"] = lambda: tuple(_series(asking, query["query"]) for query in params["queries"])
+        parts["queries"] = lambda: tuple(_of_query(asking, query["query"]) for query in params["queries"])
     if params["fresh"] is not None:
         parts["ages"] = lambda: tuple(_series(asking, _age_of(fresh)) for fresh in params["fresh"])
     with asking.api:
@@ -476,6 +482,17 @@ def _age_of(fresh: t.Mapping[str, t.Any]) -> str:
     """The age of the newest sample, also where it is older than the five minutes that an ordinary query looks back."""
     series = fresh["series"]
     return f"time() - max(timestamp({series}) or max_over_time(timestamp({series})[1h:15s]))"
+
+
+def _of_query(asking: _Asking, query: str) -> Series:
+    """What a query gives, where it can be told that it makes no number of no data."""
+    series, bare = _series(asking, query), _bare(query)
+    if not series.problem and re.search(r"\bor\b", bare, re.IGNORECASE):
+        try:
+            promql_series.needed(bare)
+        except ValueError as problem:
+            return Series(problem=f"whether its 'or' makes a number of no data cannot be told: {problem}")
+    return series
 
 
 def _series(asking: _Asking, query: str) -> Series:

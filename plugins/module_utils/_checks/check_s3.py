@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, s3
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import S3, Constraints, Spec, compose
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     Denied,
@@ -101,11 +101,16 @@ class Rule:
     is_enabled: bool
     days: int | None
     noncurrent_days: int | None
+    #: From this day on it removes whatever it is for, however new: YYYY-MM-DD.
+    date: str | None = None
+    is_date_past: bool = False
+    #: It is only for objects of some tag or size.
+    is_filtered: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Newest:
-    """The newest object under a prefix."""
+    """The newest object under a prefix; its age is below zero where the store's clock is ahead of this host's."""
 
     bucket: str
     prefix: str
@@ -304,7 +309,9 @@ def _bucket(store: _Store, name: str) -> Bucket:
         is_there=True,
         versioning=None if versioning is None else str(versioning.get("Status") or "never enabled").lower(),
         encryption=None if encryption is None else _algorithm(encryption),
-        rules=None if lifecycle is None else tuple(_rule(rule) for rule in lifecycle.get("Rules", [])),
+        rules=None
+        if lifecycle is None
+        else tuple(_rule(rule, store.run.clock.now()) for rule in lifecycle.get("Rules", [])),
         lock_enabled=None if lock is None else locked.get("ObjectLockEnabled") == "Enabled",
         lock_mode=retention.get("Mode"),
         lock_days=days,
@@ -350,15 +357,20 @@ def _algorithm(answer: t.Mapping[str, t.Any]) -> str:
     return next((str(algorithm) for algorithm in named if algorithm), "none")
 
 
-def _rule(rule: t.Mapping[str, t.Any]) -> Rule:
+def _rule(rule: t.Mapping[str, t.Any], now: datetime.datetime) -> Rule:
     condition = rule.get("Filter") or {}
-    prefix = rule.get("Prefix") or condition.get("Prefix") or (condition.get("And") or {}).get("Prefix") or ""
+    every = {**condition, **(condition.get("And") or {})}
+    expiration = rule.get("Expiration") or {}
+    date = expiration.get("Date")
     return Rule(
         name=str(rule.get("ID") or ""),
-        prefix=str(prefix),
+        prefix=str(rule.get("Prefix") or every.get("Prefix") or ""),
         is_enabled=rule.get("Status") == "Enabled",
-        days=(rule.get("Expiration") or {}).get("Days"),
+        days=expiration.get("Days"),
         noncurrent_days=(rule.get("NoncurrentVersionExpiration") or {}).get("NoncurrentDays"),
+        date=None if date is None else _aware(date).date().isoformat(),
+        is_date_past=date is not None and _aware(date) <= now,
+        is_filtered=any(key not in ("And", "Prefix") for key in every),
     )
 
 
@@ -393,7 +405,7 @@ def _newest(store: _Store, wanted: t.Mapping[str, t.Any]) -> Newest:
     bucket, prefix = wanted["bucket"], wanted["prefix"]
     doing = f"Listing s3://{bucket}/{prefix}"
     latest, listed, is_complete = store.once(doing, lambda: _listed(store, wanted), "newest", wanted["max_listed"])
-    age = None if latest is None else max(0.0, (store.run.clock.now() - _aware(latest["LastModified"])).total_seconds())
+    age = None if latest is None else (store.run.clock.now() - _aware(latest["LastModified"])).total_seconds()
     return Newest(
         bucket=bucket,
         prefix=prefix,
@@ -649,25 +661,63 @@ def _judge_lifecycle(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterato
     name = bucket.name
     if params["lifecycle"] == "required":
         yield at_least(f"active lifecycle rules of {name}", len(active), 1, remedy="PutBucketLifecycleConfiguration.")
-    days = [value for rule in active for value in (rule.days, rule.noncurrent_days) if value is not None]
-    if shortest is not None and days:
-        yield at_least(
-            f"shortest retention of {name}", min(days), shortest, unit="days", remedy="Raise the rule's days."
-        )
-    elif shortest is not None:
-        yield holds(
-            f"shortest retention of {name}", True, measured="without limit", expected=f"at least {shortest} days"
-        )
-    if longest is not None and days:
-        yield at_most(f"longest retention of {name}", max(days), longest, unit="days", remedy="Lower the rule's days.")
-    elif longest is not None:
-        yield holds(
-            f"longest retention of {name}",
+    if shortest is not None:
+        yield _judge_shortest(name, active, shortest)
+    if longest is not None:
+        yield _judge_longest(name, active, longest)
+
+
+def _judge_shortest(name: str, active: t.Sequence[Rule], shortest: int) -> Criterion:
+    """Whatever a rule removes counts, be it for a part of the bucket alone."""
+    label, expected = f"shortest retention of {name}", f"at least {shortest} days"
+    dated = [rule for rule in active if rule.date is not None]
+    if dated:
+        return holds(
+            label,
             False,
-            measured="without limit",
-            expected=f"at most {longest} days",
-            remedy="Add a lifecycle rule that expires objects.",
+            measured=", ".join(f"until {rule.date}" for rule in dated),
+            expected=expected,
+            sentence=f"{label} is none: {_told(dated)} of whatever age, expected {expected}",
+            remedy="Write Days in the rule in place of Date.",
         )
+    days = [value for rule in active for value in (rule.days, rule.noncurrent_days) if value is not None]
+    if not days:
+        return holds(label, True, measured="without limit", expected=expected)
+    return at_least(label, min(days), shortest, unit="days", remedy="Raise the rule's days.")
+
+
+def _judge_longest(name: str, active: t.Sequence[Rule], longest: int) -> Criterion:
+    """Only a rule for the whole bucket keeps anything from staying for ever."""
+    label = f"longest retention of {name}"
+    whole = [rule for rule in active if not rule.prefix and not rule.is_filtered]
+    days = [0 if rule.is_date_past else rule.days for rule in whole]
+    current = [value for value in days if value is not None]
+    if current:
+        old = [rule.noncurrent_days for rule in whole if rule.noncurrent_days is not None]
+        return at_most(label, max(*current, *old, 0), longest, unit="days", remedy="Lower the rule's days.")
+    removing = [rule for rule in active if (rule.days, rule.noncurrent_days, rule.date) != (None, None, None)]
+    why = f", as no rule expires all of it ({_told(removing)})" if removing else ""
+    return holds(
+        label,
+        False,
+        measured="without limit",
+        expected=f"at most {longest} days",
+        sentence=f"{label} is without limit{why}, expected at most {longest} days",
+        remedy="Add a lifecycle rule that expires objects after some days, without a prefix, tag or size.",
+    )
+
+
+def _told(rules: t.Sequence[Rule]) -> str:
+    """What each rule removes, in words."""
+    return ", ".join(f"rule {rule.name or 'without a name'} removes {_removed_by(rule)}" for rule in rules)
+
+
+def _removed_by(rule: Rule) -> str:
+    what = "objects" if rule.days is not None or rule.date is not None else "old versions"
+    where = f" under {rule.prefix}" if rule.prefix else ""
+    some = " of some tag or size" if rule.is_filtered else ""
+    when = "" if rule.date is None else f" {'since' if rule.is_date_past else 'on'} {rule.date}"
+    return f"{what}{where}{some}{when}"
 
 
 def _judge_lock(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -730,14 +780,20 @@ def _judge_newest(where: str, wanted: t.Mapping[str, t.Any], newest: Newest | No
     if newest.key is None:
         yield at_least(f"objects in {where}", 0, 1, remedy="Nothing was written there: look at what should write it.")
         return
-    yield at_most(
-        f"age of the newest object in {where}",
-        None if newest.age_seconds is None else round(newest.age_seconds, 1),
-        wanted["max_age"],
-        unit="s",
-        remedy="What writes there has stopped.",
-    )
+    yield _judge_age(f"age of the newest object in {where}", newest, wanted["max_age"])
     yield at_least(f"size of the newest object in {where}", newest.size_bytes, wanted["min_size"], unit="bytes")
+
+
+def _judge_age(label: str, newest: Newest, max_age: float) -> Criterion:
+    age = newest.age_seconds
+    if age is not None and age < -CLOCKS_DIFFER:
+        return unknown(
+            label,
+            f"{label} is unknown: the store's clock says that {newest.key} was written {-age:.0f} s after what this host's clock shows",
+            remedy="Set both clocks by NTP, and write the object again.",
+        )
+    measured = None if age is None else round(max(0.0, age), 1)
+    return at_most(label, measured, max_age, unit="s", remedy="What writes there has stopped.")
 
 
 def evidence(facts: Facts) -> dict[str, t.Any]:

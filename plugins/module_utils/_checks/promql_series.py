@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which series does an expression of PromQL need to have any result?
 
-Read is the text that Prometheus itself prints of a rule. That is no parser of PromQL: only what decides which series are needed is
-told apart. https://prometheus.io/docs/prometheus/latest/querying/basics/
+Read is the text that Prometheus itself prints of a rule, or a query without its comments. That is no parser of PromQL: only what
+decides which series are needed is told apart. https://prometheus.io/docs/prometheus/latest/querying/basics/
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Needed(t.NamedTuple):
 
     groups: tuple[tuple[Selector, ...], ...]
     hidden: tuple[Selector, ...]
+    #: Whether a number made of nothing stands in for anything, be it for what has a result in any case.
+    has_stand_in: bool = False
 
 
 def needed(expression: str) -> Needed:
@@ -54,7 +56,7 @@ def needed(expression: str) -> Needed:
     if reader.text:
         raise ValueError(f"{reader.text!r} stands where nothing was expected")
     kept = tuple(dict.fromkeys(group for group in groups if ALWAYS not in group))
-    return Needed(kept, tuple(dict.fromkeys(reader.hidden)))
+    return Needed(kept, tuple(dict.fromkeys(reader.hidden)), reader.has_stand_in)
 
 
 _Groups = tuple[tuple[Selector, ...], ...]
@@ -68,6 +70,7 @@ class _Reader:
         self._matches = list(_tokens(expression))
         self._at = 0
         self.hidden: list[Selector] = []
+        self.has_stand_in = False
 
     @property
     def text(self) -> str:
@@ -87,6 +90,7 @@ class _Reader:
             other = self._conjunction()
             if not groups or not other:
                 # One side is a number made of nothing.
+                self.has_stand_in = True
                 self.hidden += [each for group in groups or other for each in group if each != ALWAYS]
             groups = tuple(one + another for one in groups for another in other)
         return groups

@@ -169,6 +169,7 @@ OPTION_CHANGES: list[tuple[str, dict[str, t.Any], dict[str, t.Any], list[tuple[s
      [("rules[K].allowed", "loosened")]),
     ("check_env", {"rules": [{"name": "K"}]}, {"rules": [{"name": "K", "allow_private": True}]},
      [("rules[K].allow_private", "loosened")]),
+    ("check_net", {"filtered_is_closed": False}, {"filtered_is_closed": True}, [("filtered_is_closed", "loosened")]),
     ("check_env", {"fits": [{"name": "runs", "share": 0.5}]}, {"fits": [{"name": "runs", "share": 0.9}]}, [("fits[runs].share", "loosened")]),
     ("check_env", {"fits": [{"name": "runs", "within": "memory_available"}]}, {"fits": [{"name": "runs", "within": "memory"}]},
         [("fits[runs].within", "loosened")]),

@@ -204,9 +204,17 @@ def test_no_swap_is_no_used_swap() -> None:
     assert judgement({"memory": {"max_swap_used_percent": 0}}, memory=host.Memory(1, 1, 0, 0)).status == "pass"
 
 
-def test_a_port_that_swallows_packets_is_closed() -> None:
-    assert judgement({"ports": [{"port": 80, "expect": "closed"}]}, ports=("silent",)).status == "pass"
-    assert judgement({"ports": [{"port": 80}]}, ports=("silent",)).status == "fail"
+def test_a_port_that_swallows_packets_is_closed_only_where_that_is_asked_for() -> None:
+    wanted = {"port": 80, "expect": "closed"}
+    found = judgement({"ports": [wanted]}, ports=("filtered",))
+    assert found.status == "unknown"
+    assert "is filtered, and only a refusal proves that it is closed" in found.summary
+    assert "filtered_is_closed: true" in found.remedy
+    allowed = {**wanted, "filtered_is_closed": True}
+    assert judgement({"ports": [allowed]}, ports=("filtered",)).status == "pass"
+    assert judgement({"ports": [allowed]}, ports=("open",)).status == "fail"
+    assert judgement({"ports": [wanted]}, ports=("closed",)).status == "pass"
+    assert judgement({"ports": [{"port": 80, "filtered_is_closed": True}]}, ports=("filtered",)).status == "fail"
 
 
 def test_a_kernel_setting_is_read_and_what_is_not_there_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import typing as t
 
@@ -28,6 +29,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
 RULE = Rule("old", "", True, 30, None)
+PAST = Rule("old", "", True, None, None, "2020-01-01", True)
+TO_COME = dataclasses.replace(PAST, date="2100-01-01", is_date_past=False)
 BUCKET = Bucket(
     name="docs",
     is_there=True,
@@ -92,6 +95,61 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         {"rules": (dataclasses.replace(RULE, noncurrent_days=3),)},
         "fail",
         "Shortest retention of docs is 3 days",
+    ),
+    (
+        {"min_retention_days": 30},
+        {"rules": (RULE, dataclasses.replace(RULE, days=3, prefix="a/", is_filtered=True))},
+        "fail",
+        "Shortest retention of docs is 3 days",
+    ),
+    (
+        {"min_retention_days": 30},
+        {"rules": (PAST,)},
+        "fail",
+        "rule old removes objects since 2020-01-01 of whatever age",
+    ),
+    (
+        {"min_retention_days": 30},
+        {"rules": (TO_COME,)},
+        "fail",
+        "rule old removes objects on 2100-01-01 of whatever age",
+    ),
+    ({"max_retention_days": 0}, {"rules": (PAST,)}, "pass", "All hold"),
+    (
+        {"max_retention_days": 30},
+        {"rules": (TO_COME,)},
+        "fail",
+        "without limit, as no rule expires all of it (rule old removes objects on 2100-01-01), expected at most 30 days",
+    ),
+    (
+        {"max_retention_days": 30},
+        {"rules": (dataclasses.replace(RULE, prefix="logs/"),)},
+        "fail",
+        "(rule old removes objects under logs/)",
+    ),
+    (
+        {"max_retention_days": 30},
+        {"rules": (dataclasses.replace(RULE, is_filtered=True),)},
+        "fail",
+        "(rule old removes objects of some tag or size)",
+    ),
+    (
+        {"max_retention_days": 30},
+        {"rules": (dataclasses.replace(RULE, days=None, noncurrent_days=3),)},
+        "fail",
+        "(rule old removes old versions)",
+    ),
+    (
+        {"max_retention_days": 30},
+        {"rules": (RULE, dataclasses.replace(RULE, days=400, is_filtered=True))},
+        "pass",
+        "All hold",
+    ),
+    (
+        {"max_retention_days": 30},
+        {"rules": (dataclasses.replace(RULE, noncurrent_days=31),)},
+        "fail",
+        "Longest retention of docs is 31 days",
     ),
     ({"object_lock": "required"}, {}, "pass", "All hold"),
     ({"object_lock": "required"}, {"lock_enabled": False}, "fail", "Object lock of docs is not enabled"),
@@ -189,17 +247,57 @@ def test_evidence_is_json() -> None:
     assert json.loads(json.dumps(check.evidence(facts)))["buckets"][0]["rules"][0]["days"] == 30
 
 
+NOW = datetime.datetime(2026, 11, 23, tzinfo=datetime.timezone.utc)
+
+
+def rule_of(**told: t.Any) -> Rule:
+    return check._rule({"Status": "Enabled", **told}, NOW)
+
+
 def test_rules_are_read_in_every_form_that_servers_use() -> None:
-    assert check._rule({"ID": "a", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 3}}) == Rule(
-        "a", "x/", True, 3, None
+    named = rule_of(ID="a", Filter={"Prefix": "x/"}, Expiration={"Days": 3})
+    assert named == Rule("a", "x/", True, 3, None)
+    nested = rule_of(
+        Status="Disabled",
+        Filter={"And": {"Prefix": "y/"}},
+        NoncurrentVersionExpiration={"NoncurrentDays": 4},
     )
-    nested = {
-        "Status": "Disabled",
-        "Filter": {"And": {"Prefix": "y/"}},
-        "NoncurrentVersionExpiration": {"NoncurrentDays": 4},
-    }
-    assert check._rule(nested) == Rule("", "y/", False, None, 4)
-    assert check._rule({"Prefix": "z/", "Status": "Enabled"}) == Rule("", "z/", True, None, None)
+    assert nested == Rule("", "y/", False, None, 4)
+    assert rule_of(Prefix="z/") == Rule("", "z/", True, None, None)
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_filtered"),
+    [
+        ({}, False),
+        ({"Prefix": ""}, False),
+        ({"And": {"Prefix": "y/"}}, False),
+        ({"Tag": {"Key": "temporary", "Value": "1"}}, True),
+        ({"ObjectSizeGreaterThan": 1}, True),
+        ({"ObjectSizeLessThan": 9}, True),
+        ({"And": {"Prefix": "", "Tags": [{"Key": "temporary", "Value": "1"}]}}, True),
+        ({"And": {"Prefix": "", "ObjectSizeLessThan": 9}}, True),
+    ],
+)
+def test_a_rule_by_tag_or_size_is_known_as_such(condition: dict[str, t.Any], is_filtered: bool) -> None:
+    assert rule_of(Filter=condition, Expiration={"Days": 3}).is_filtered is is_filtered
+
+
+@pytest.mark.parametrize(("moved", "is_past"), [(datetime.timedelta(), True), (datetime.timedelta(days=1), False)])
+def test_a_date_counts_from_its_day_on(moved: datetime.timedelta, is_past: bool) -> None:
+    for date in (NOW + moved, (NOW + moved).replace(tzinfo=None)):
+        rule = rule_of(Expiration={"Date": date})
+        assert (rule.date, rule.is_date_past) == ((NOW + moved).date().isoformat(), is_past)
+
+
+@pytest.mark.parametrize(
+    ("age", "status"), [(-1.0, "pass"), (-300.0, "pass"), (-301.0, "unknown"), (60.0, "pass"), (61.0, "fail")]
+)
+def test_an_object_of_the_future_has_no_age(age: float, status: str) -> None:
+    found = judged(WANTED, newest=[dataclasses.replace(NEWEST, age_seconds=age)])
+    assert found.status == status
+    if status == "unknown":
+        assert "the store's clock says that a/1 was written 301 s after what this host's clock shows" in found.summary
 
 
 @given(days=st.lists(st.integers(1, 5000), min_size=1, max_size=5), low=st.integers(1, 5000), high=st.integers(1, 5000))

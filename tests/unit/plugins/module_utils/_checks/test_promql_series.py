@@ -54,6 +54,27 @@ def test_an_expression_needs_its_series(expression: str, groups: list[list[str]]
     assert [each.counted for each in read.hidden] == hidden
 
 
+@pytest.mark.parametrize(
+    ("expression", "has_stand_in"),
+    [
+        ("sum(x) or vector(0)", True),
+        ("vector(0) or sum(rate(x[5m]))", True),
+        ('sum(x) or label_replace(vector(0), "a", "b", "", "")', True),
+        ("sum(x) or sum(vector(0))", True),
+        ("sum(x) or (0 * vector(1))", True),
+        ("sum(x or vector(0)) / sum(y)", True),
+        ("count(ALERTS) or vector(0)", True),
+        ("absent(x) or vector(0)", True),
+        ("up == 0 or absent(up)", False),
+        ("x or y", False),
+        ('count(up{job="or vector(0)"})', False),
+        ("vector(1)", False),
+    ],
+)
+def test_a_number_that_stands_in_is_known(expression: str, has_stand_in: bool) -> None:
+    assert needed(expression).has_stand_in is has_stand_in
+
+
 def test_a_selector_has_a_name_to_be_shown_by() -> None:
     (group,) = needed('sum(rate(errors_total{code=~"5.."}[5m]))').groups
     assert (group[0].shown, group[0].metric) == ('errors_total{code=~"5.."}', "errors_total")

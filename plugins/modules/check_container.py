@@ -17,6 +17,7 @@ description:
     C(daemon.json) or in a Compose file holds for containers that are created later.
   - Each that is expected must be there, in its state, healthy, and not restarted more often than O(max_restarts). The rest is
     judged where its option is given, and is evidence either way.
+  - A service with one task, such as a migration or what prepares a volume, must have ended well instead. It belongs into O(completed).
   - It needs the right to use the engine's socket, which is as good as being root, and no library. An engine that is not there, refuses or
     does not answer is V(unknown).
 extends_documentation_fragment:
@@ -46,7 +47,7 @@ options:
   unexpected:
     description:
       - What a container of O(project) is that belongs to none of the O(services), such as one of a service that was taken out of the Compose
-        file. A one-off task counts while it runs.
+        file. Those in O(completed) belong to it. A one-off task counts while it runs.
     type: str
     choices: [fail, warn, any]
     default: warn
@@ -56,6 +57,23 @@ options:
     type: str
     choices: [running, completed]
     default: running
+  completed:
+    description:
+      - Services of O(project), or names of containers, that must have ended with exit code 0, as Compose's condition
+        C(service_completed_successfully). They are expected beside O(services) or O(containers).
+      - Each container of such a service must have. One that still runs, was never started, or ended with another exit code fails.
+        Exit code 0 after the kernel killed a process inside for want of memory is a warning.
+      - Their health and their restart policy are not judged, O(max_restarts) is. O(exec) leaves them out unless O(exec[].only) names them.
+      - What C(docker compose run) started is not the service's own container, and counts for nothing. A task whose container was removed, as by
+        C(--rm), fails as one that never ran does, since nothing is left to tell them apart.
+    type: list
+    elements: str
+  completed_since:
+    description:
+      - The moment before which nothing in O(completed) may have ended, as RFC 3339, as seconds since the epoch (V(@1763780400)), or as a span
+        before now (V(15m)). Usually that is when the deploy began, so that the migration of the version before does not count.
+      - It holds for all with O(state=completed).
+    type: str
   healthcheck:
     description: Whether a container without a health check fails. One that has a health check must be healthy either way.
     type: str
@@ -114,7 +132,7 @@ options:
         elements: str
         required: true
       only:
-        description: Services or names of containers to run it in. Without it, all.
+        description: Services or names of containers to run it in. Without it, all but O(completed).
         type: list
         elements: str
       changes_nothing:
@@ -151,6 +169,14 @@ EXAMPLES = r"""
     services: [backend, worker]
     images:
       backend: sha256:6c2ef57b0e99ec46833a82f0bb7cb16f9b14d1985886aea5209a94914426e367
+
+- name: The services are up, and the migration of this deploy has ended well
+  opsready.golive.check_container:
+    project: shop
+    services: [web]
+    completed: [migrate]
+    completed_since: "{{ deploy_began | default('1h') }}"
+    unexpected: fail
 
 - name: Each container is held in bounds and may do no more than it needs
   opsready.golive.check_container:
@@ -198,7 +224,7 @@ finding:
       type: dict
     evidence:
       description:
-        - The engine, and of each container state, health, restarts, start, image and its digests, log, limits and rights. No variable
+        - The engine, and of each container state, health, restarts, start, end, image and its digests, log, limits and rights. No variable
           of its environment and no label.
       type: dict
     remedy:

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import time
 import typing as t
 from pathlib import Path
 
@@ -220,6 +221,167 @@ def test_a_task_that_ended_well_is_completed_and_containers_are_found_by_name(do
     held(finding(docker.url, containers=["migrated", "migrated"], state="completed"), "pass")
     held(finding(docker.url, containers=["migrated-not"], state="completed"), "fail", "is exited (exit code 4)")
     held(finding(docker.url, containers=["migrate"], state="completed"), "fail", "Containers has no migrate: 0 of 1")
+
+
+#: Ends with exit code 137 after the kernel killed it for want of memory, or its child, whose end it takes no notice of.
+HUNGRY = r"""
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    if (count > 1 && fork()) { wait(NULL); return 0; }
+    for (;;) memset(malloc(1 << 20), 1, 1 << 20);
+}
+"""
+
+
+class Shop:
+    """A Compose project of a service that stays and a task that was run once."""
+
+    def __init__(self, docker: Docker, started: Started) -> None:
+        self.docker, self.started = docker, started
+        self.service("web", Healthcheck=HEALTHY)
+        docker.await_healthy("shop-web-1")
+
+    def service(self, service: str, host: dict[str, t.Any] | None = None, name: str = "", **config: t.Any) -> str:
+        return self.started(name or f"shop-{service}-1", host, Labels=labels("shop", service), **config)
+
+    def task(self, *words: str, name: str = "shop-migrate-1", **more: t.Any) -> None:
+        """Run to its end."""
+        self.service("migrate", name=name, Cmd=["/program", *(words or ("exit", "0"))], **more)
+        self.docker.await_state(name, lambda state: state["Status"] == "exited")
+
+    def judged(self, **params: t.Any) -> dict[str, t.Any]:
+        wanted = {"project": "shop", "services": ["web"], "completed": ["migrate"], "unexpected": "fail", **params}
+        return finding(self.docker.url, **wanted)
+
+
+@pytest.fixture
+def shop(docker: Docker, started: Started) -> Shop:
+    return Shop(docker, started)
+
+
+def test_a_task_of_a_project_that_ended_well_is_expected_and_a_service_beside_it_runs(shop: Shop) -> None:
+    shop.task("exit", "0", host={"RestartPolicy": {"Name": "on-failure"}})
+    found = shop.judged(restart_policies=["never"], completed_since="1h")
+    held(found, "pass")
+    assert found["measured"]["project shop"] == "2 of 2 there"
+    told = {each["name"]: each for each in found["evidence"]["containers"]}
+    ended = shop.docker.inspect("shop-migrate-1")["State"]["FinishedAt"]
+    assert told["shop-migrate-1"]["finished_at"] == ended
+    assert found["measured"]["container shop-migrate-1 state"].startswith(f"exited (exit code 0) at {ended[:19]}")
+    assert "container shop-migrate-1 restart policy" not in found["measured"]
+    held(shop.judged(completed=None), "fail", "has shop-migrate-1 (exited) beside the services")
+    held(shop.judged(services=["web", "migrate"], completed=None), "fail", "state is exited (exit code 0), expected r")
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "said"),
+    [
+        (["exit", "4"], "exited", "migrate-1 state is exited (exit code 4) at 20"),
+        (["stay"], "running", "migrate-1 state is running, expected exited (exit code 0)"),
+    ],
+    ids=["another code", "still runs"],
+)
+def test_a_task_that_has_not_ended_well_fails(shop: Shop, words: list[str], state: str, said: str) -> None:
+    shop.service("migrate", Cmd=["/program", *words])
+    shop.docker.await_state("shop-migrate-1", lambda told: told["Status"] == state)
+    held(shop.judged(), "fail", said)
+
+
+def test_a_task_that_was_made_and_never_started_fails(shop: Shop) -> None:
+    shop.started.names.append("shop-migrate-1")
+    shop.docker.create("shop-migrate-1", shop.started.image, Labels=labels("shop", "migrate"))
+    held(shop.judged(), "fail", "migrate-1 state is created, expected exited (exit code 0)")
+
+
+def test_a_task_without_a_container_fails_and_what_compose_ran_once_is_named_and_does_not_count(shop: Shop) -> None:
+    found = shop.judged()
+    held(found, "fail", "has no migrate: 1 of 2 are there, and whether migrate ever ran, and how it ended, cannot be")
+    assert "without --rm" in found["remedy"]
+    shop.started("shop-migrate-run-1", Cmd=["/program", "exit"], Labels=labels("shop", "migrate", oneoff="True"))
+    shop.docker.await_state("shop-migrate-run-1", lambda state: state["Status"] == "exited")
+    found = shop.judged()
+    held(found, "fail", "(shop-migrate-run-1 is of docker compose run, maybe with another command)")
+    assert [each["name"] for each in found["evidence"]["one_offs"]] == ["shop-migrate-run-1"]
+
+
+def test_each_container_of_a_task_must_have_ended_well(shop: Shop) -> None:
+    shop.task()
+    shop.task("exit", "3", name="shop-migrate-2")
+    found = shop.judged()
+    held(found, "fail", "shop-migrate-2 state is exited (exit code 3)")
+    assert found["measured"]["container shop-migrate-1 state"].startswith("exited (exit code 0)")
+
+
+def test_a_task_that_docker_ran_again_is_held_to_the_restarts(shop: Shop) -> None:
+    again = {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}}
+    shop.service("migrate", again, Cmd=["/program", "exit", "5"])
+    shop.docker.await_state("shop-migrate-1", lambda state: state["Status"] == "exited")
+    held(shop.judged(), "fail", "migrate-1 restarts is 2, expected at most 0")
+    found = shop.judged(max_restarts=2)
+    held(found, "fail", "migrate-1 state is exited (exit code 5)")
+    assert "restarts is" not in found["summary"]
+
+
+def test_a_task_that_ended_before_the_deploy_began_fails_until_it_is_run_again(shop: Shop) -> None:
+    shop.task()
+    began = shop.docker.inspect("shop-web-1")["State"]["StartedAt"]
+    held(shop.judged(completed_since=began[:23] + "Z"), "pass")
+    later = f"@{time.time():.6f}"
+    found = shop.judged(completed_since=later)
+    held(found, "fail", "ontainer shop-migrate-1 end is 20")
+    assert "expected not before 20" in found["summary"]
+    shop.docker.asked("POST", "/containers/shop-migrate-1/start")
+    shop.docker.await_state("shop-migrate-1", lambda state: state["Status"] == "exited")
+    held(shop.judged(completed_since=later), "pass")
+
+
+@pytest.fixture(scope="module")
+def hungry_image(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> str:
+    program = tmp_path_factory.mktemp("hungry") / "hungry"
+    docker.compile(HUNGRY, program)
+    return docker.image("hungry", {"hungry": program})
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ([], "fail", "migrate-1 state is exited (exit code 137, out of memory) at 20"),
+        (["child"], "warn", "migrate-1 state is exited (exit code 0, out of memory) at 20"),
+    ],
+    ids=["itself", "its child"],
+)
+def test_a_task_that_the_kernel_killed_for_want_of_memory_does_not_pass(
+    shop: Shop, hungry_image: str, words: list[str], status: str, said: str
+) -> None:
+    bound = {"Memory": 8 * 2**20, "MemorySwap": 8 * 2**20}
+    shop.service("migrate", bound, image=hungry_image, Cmd=["/hungry", *words])
+    shop.docker.await_state("shop-migrate-1", lambda state: state["Status"] == "exited")
+    found = shop.judged()
+    held(found, status, said)
+    assert "raise mem_limit" in found["remedy"]
+
+
+def test_a_program_is_run_inside_services_and_inside_a_task_only_by_its_name(shop: Shop) -> None:
+    shop.task()
+    probe: dict[str, t.Any] = {"argv": ["/program", "print", "x"]}
+    found = shop.judged(exec=[probe])
+    held(found, "pass")
+    assert [ran["program"] for ran in found["evidence"]["exec"]] == ["container shop-web-1 exec program"]
+    found = shop.judged(exec=[{**probe, "only": ["migrate"], "throw_away": True}])
+    held(found, "pass")
+    assert [ran["program"] for ran in found["evidence"]["exec"]] == ["container shop-migrate-1 exec program"]
+    held(shop.judged(exec=[{**probe, "only": ["migrate"]}]), "unknown", "a container that runs, and migrate must have")
+
+
+def test_tasks_are_found_by_their_containers_names_too(shop: Shop) -> None:
+    shop.task()
+    params = {"containers": ["shop-web-1"], "completed": ["shop-migrate-1"]}
+    held(finding(shop.docker.url, **params, images={"shop-migrate-1": shop.started.image}), "pass")
+    params["completed"] = ["shop-migrate-2"]
+    held(finding(shop.docker.url, **params), "fail", "Containers has no shop-migrate-2: 1 of 2 are there, and whether")
 
 
 @serves("S0.20", case="pass")
@@ -779,7 +941,14 @@ def test_a_container_that_goes_while_it_is_asked_about_is_absent(http_server: Ht
         ({"exec": [{"argv": ["a"], "stdout_matches": ["("]}]}, "not a regular expression"),
         ({"exec": [{"argv": ["a"], "min_gpus": 0}]}, "demands no GPU"),
         ({"exec": [{"argv": ["a", "--password=hunter2hunter2"]}]}, "looks like a password"),
-        ({"exec": [{"argv": ["a"]}], "state": "completed"}, "needs a container that runs"),
+        ({"exec": [{"argv": ["a"]}], "state": "completed"}, "needs a container that runs, and state is completed"),
+        ({"completed": []}, "completed is empty"),
+        ({"completed": ["a"]}, "containers and completed both name a"),
+        ({"project": "p", "services": ["b", "c"], "completed": ["c"]}, "services and completed both name c"),
+        ({"completed": ["b"], "state": "completed"}, "so completed adds none"),
+        ({"completed_since": "1h"}, "completed_since means nothing without completed"),
+        ({"completed": ["b"], "completed_since": "soon"}, "completed_since is 'soon', which is not a span"),
+        ({"completed": ["b"], "completed_since": "2999-01-01T00:00:00Z"}, "which is still to come"),
     ],
 )
 def test_what_cannot_be_used_is_unknown_and_says_why(params: dict[str, t.Any], said: str) -> None:
@@ -798,10 +967,12 @@ def test_no_variable_of_a_container_is_told(docker: Docker, archive: str, run_mo
 
 @pytest.mark.usefixtures("host_gpus")
 def test_the_examples_run_and_tell_good_from_bad(
-    docker: Docker, archive: str, gpu_image: str, image: str, run_module_here: ModuleRun
+    docker: Docker, archive: str, shop: Shop, gpu_image: str, image: str, run_module_here: ModuleRun
 ) -> None:
     of_example = "sha256:6c2ef57b0e99ec46833a82f0bb7cb16f9b14d1985886aea5209a94914426e367"
-    examples = examples_of("check_container", {of_example: image, "nvidia-smi,": "/program, print,"})
+    replaced = {of_example: image, "nvidia-smi,": "/program, print,", "{{ deploy_began | default('1h') }}": "1h"}
+    examples = examples_of("check_container", replaced)
+    shop.task()
 
     def statuses(printed: str) -> list[str]:
         found = []
@@ -812,10 +983,12 @@ def test_the_examples_run_and_tell_good_from_bad(
             found.append(answer["finding"]["status"])
         return found
 
-    assert statuses(GPU) == ["pass", "pass", "pass"]
+    assert statuses(GPU) == ["pass"] * 4
     docker.asked("POST", "/containers/archive-worker-1/pause")
+    docker.remove("shop-migrate-1")
+    shop.started.names.remove("shop-migrate-1")
     try:
-        assert statuses(GPU.replace("0", "1")) == ["fail", "fail", "fail"]
+        assert statuses(GPU.replace("0", "1")) == ["fail"] * 4
     finally:
         docker.asked("POST", "/containers/archive-worker-1/unpause")
 

@@ -26,7 +26,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.argspec impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from tests.leaks import assert_no_leak
 from tests.module_examples import examples_of
-from tests.servers import Answer, Docker, HttpServer
+from tests.parts import need_part
+from tests.servers import UNPRIVILEGED_UID, Answer, Docker, HttpServer
 
 if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
@@ -505,6 +506,30 @@ def test_a_disk_that_is_not_there_is_unknown(env: EnvFile) -> None:
 def test_no_file_is_unknown(tmp_path: Path) -> None:
     found = finding(file=str(tmp_path / "absent"), rules=[rule("present")])
     assert (found["status"], "No such file" in found["summary"]) == ("unknown", True)
+
+
+@pytest.mark.parametrize("option", ["file", "example_file", "process"])
+def test_a_pipe_in_place_of_a_file_is_unknown_and_nothing_waits_for_it(
+    env: EnvFile, tmp_path: Path, option: str
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    given: dict[str, t.Any] = {option: {"pid_file": str(pipe)} if option == "process" else str(pipe)}
+    found = finding(rules=[rule("present")], **{"file": env.write("X=1\n"), **given})
+    assert (found["status"], f"{pipe} is not a file" in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_a_file_that_this_user_may_not_read_is_unknown_with_the_way_out(env: EnvFile) -> None:
+    need_part("root", os.geteuid() == 0, "only root may become another user")
+    path = env.write("X=1\n")
+    os.seteuid(UNPRIVILEGED_UID)
+    try:
+        found = finding(file=path, rules=[rule("present")])
+    finally:
+        os.seteuid(0)
+    assert found["status"] == "unknown"
+    assert f"{env.path} may not be read by the user with id {UNPRIVILEGED_UID}" in found["summary"]
+    assert "become: true" in found["remedy"]
 
 
 def test_without_the_library_a_fernet_key_is_unknown(env: EnvFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.checklist_runner import judge_all
-from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres as client
+from ansible_collections.opsready.golive.plugins.module_utils._clients import lending
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
 from tests.conftest import ModuleRun
 from tests.module_examples import examples_of
@@ -46,14 +46,20 @@ def judged(
     return answer["finding"]
 
 
+@pytest.fixture(scope="module", params=[None, "15"], ids=["18", "15"])
+def version(request: pytest.FixtureRequest) -> str | None:
+    """Of the server: the newest, and the one that reference systems have."""
+    if request.param is not None:
+        need_part("debian-postgres", request.param in debian_postgres_versions(), "postgresql-15 is not installed")
+    return t.cast("str | None", request.param)
+
+
 @pytest.fixture(scope="module")
-def standby(postgres: Postgres) -> t.Iterator[Standby]:
-    with Standby(postgres) as server:
-        await_true(
-            lambda: postgres.execute("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == [(1,)],
-            seconds=SECONDS,
-            what="replication",
-        )
+def standby(version: str | None) -> t.Iterator[Standby]:
+    with Postgres(version) as primary, Standby(primary, version) as server:
+        # Until its first reply it tells nothing of how far it is.
+        follows = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn IS NOT NULL"
+        await_true(lambda: primary.execute(follows) == [(1,)], seconds=SECONDS, what="replication")
         yield server
 
 
@@ -205,11 +211,12 @@ def test_a_role_that_may_not_see_others_does_not_pass(
     assert "Sessions idle in transaction could not be read; oldest transaction could not be read" in finding["summary"]
 
 
-def test_replication_is_judged_on_both_sides(postgres: Postgres, standby: Standby, run_module_here: ModuleRun) -> None:
+def test_replication_is_judged_on_both_sides(standby: Standby, version: str | None, run_module_here: ModuleRun) -> None:
     limits = {"max_lag_bytes": 10**9, "max_lag_seconds": 3600}
-    primary = judged(run_module_here, postgres, min_replicas=1, **limits)
+    primary = judged(run_module_here, standby.primary, min_replicas=1, **limits)
     assert primary["status"] == "pass", primary["summary"]
-    few = judged(run_module_here, postgres, min_replicas=2, min_sync_replicas=1)
+    assert primary["evidence"]["server"]["version"].split(".")[0] == (version or "18")
+    few = judged(run_module_here, standby.primary, min_replicas=2, min_sync_replicas=1)
     assert "Streaming replicas is 1, expected at least 2; synchronous replicas is 0" in few["summary"]
     assert "Server is standby, expected primary" in judged(run_module_here, standby)["summary"]
     await_true(
@@ -224,8 +231,51 @@ def test_replication_is_judged_on_both_sides(postgres: Postgres, standby: Standb
     assert "Canary is refused" in refused["summary"]
 
 
-def test_an_abandoned_slot_and_a_failing_archiver_are_found(run_module_here: ModuleRun) -> None:
-    with Postgres(settings={"archive_mode": "on", "archive_command": "false"}) as server:
+def test_a_standby_that_replays_nothing_lags_on_both_sides(standby: Standby, run_module_here: ModuleRun) -> None:
+    standby.catch_up()
+    standby.execute("SELECT pg_wal_replay_pause()")
+    try:
+        standby.primary.execute("SELECT pg_logical_emit_message(true, 'lag', repeat('x', 1000000))")
+        lags = "SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) > 900000"
+        await_true(lambda: standby.execute(lags) == [(True,)], seconds=SECONDS, what="the standby's lag")
+        here = judged(run_module_here, standby.primary, max_lag_bytes=900000)
+        there = judged(run_module_here, standby, recovery="standby", max_lag_bytes=900000, max_lag_seconds=0)
+    finally:
+        standby.execute("SELECT pg_wal_replay_resume()")
+    assert (here["status"], there["status"]) == ("fail", "fail"), (here["summary"], there["summary"])
+    assert here["measured"]["replication lag in bytes"] > 900000
+    assert there["measured"]["WAL receiver"] == "streaming"
+    assert there["measured"]["replication lag in bytes"] > 900000
+    assert there["measured"]["replication lag in seconds"] > 0
+    standby.catch_up()
+    assert judged(run_module_here, standby, recovery="standby", max_lag_bytes=900000)["status"] == "pass"
+
+
+def test_a_standby_that_follows_nobody_does_not_pass(
+    strained: Postgres, version: str | None, run_module_here: ModuleRun
+) -> None:
+    lost = Standby(strained, version)
+    lost.settings["max_prepared_transactions"] = strained.settings["max_prepared_transactions"]
+    with lost:
+        lost.catch_up()
+        limits: dict[str, t.Any] = {"recovery": "standby", "max_lag_bytes": 10**9}
+        assert judged(run_module_here, lost, **limits)["status"] == "pass"
+        lost.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        lost.execute("SELECT pg_reload_conf()")
+        gone = "SELECT count(*) FROM pg_stat_wal_receiver"
+        await_true(lambda: lost.execute(gone) == [(0,)], seconds=SECONDS, what="the end of the WAL receiver")
+        finding = judged(run_module_here, lost, **limits)
+        alone = judged(run_module_here, strained, min_replicas=1, max_lag_bytes=10**9)
+    assert finding["status"] == "unknown"
+    assert "WAL receiver could not be read" in finding["summary"]
+    assert finding["remedy"] == "Look at primary_conninfo."
+    assert alone["status"] == "fail"
+    assert "Streaming replicas is 0, expected at least 1" in alone["summary"]
+    assert "replication lag in bytes is unknown: no replica is connected" in alone["summary"]
+
+
+def test_an_abandoned_slot_and_a_failing_archiver_are_found(version: str | None, run_module_here: ModuleRun) -> None:
+    with Postgres(version, settings={"archive_mode": "on", "archive_command": "false"}) as server:
         server.execute("SELECT pg_create_physical_replication_slot('abandoned', true)")
         server.execute("CREATE TABLE t AS SELECT 1")
         server.execute("SELECT pg_switch_wal()")
@@ -250,7 +300,7 @@ def test_an_abandoned_slot_and_a_failing_archiver_are_found(run_module_here: Mod
 
 
 @pytest.fixture(scope="module")
-def strained() -> t.Iterator[Postgres]:
+def strained(version: str | None) -> t.Iterator[Postgres]:
     """A server of tight limits on what others may keep it from."""
     settings = {
         "max_prepared_transactions": "2",
@@ -259,7 +309,7 @@ def strained() -> t.Iterator[Postgres]:
         "min_wal_size": "2MB",
         "max_wal_size": "2MB",
     }
-    with Postgres(settings=settings, initdb=["--wal-segsize=1"]) as server:
+    with Postgres(version, settings=settings, initdb=["--wal-segsize=1"]) as server:
         yield server
 
 
@@ -292,11 +342,11 @@ def test_a_forgotten_session_holds_back_the_horizon_and_the_freezing(
 
 @pytest.mark.parametrize("slot", [None, "feedback"])
 def test_a_long_query_on_a_standby_holds_back_the_primary(
-    strained: Postgres, run_module_here: ModuleRun, slot: str | None
+    strained: Postgres, version: str | None, run_module_here: ModuleRun, slot: str | None
 ) -> None:
     """By hot_standby_feedback; through a slot it stays even when the standby is gone."""
     held = "SELECT 1 FROM pg_stat_replication WHERE backend_xmin IS NOT NULL"
-    replica = Standby(strained)
+    replica = Standby(strained, version)
     feedback = {"hot_standby_feedback": "on", "wal_receiver_status_interval": "1s", "max_prepared_transactions": "2"}
     replica.settings.update(feedback)
     if slot is not None:
@@ -546,9 +596,7 @@ def test_the_settings_name_a_database_that_answers_as_the_primary(
 
 
 @serves("S0.10", "S1.13", case="fail")
-def test_a_file_for_a_database_and_a_server_in_recovery_fail(
-    postgres: Postgres, standby: Standby, tmp_path: Path
-) -> None:
+def test_a_file_for_a_database_and_a_server_in_recovery_fail(standby: Standby, tmp_path: Path) -> None:
     settings, database = settings_and_database(standby, tmp_path / "app.env", "sqlite:///archive.db")
     assert settings["status"] == "fail"
     assert "DATABASE_URL has the scheme sqlite, expected postgresql" in settings["summary"]
@@ -557,7 +605,7 @@ def test_a_file_for_a_database_and_a_server_in_recovery_fail(
 
 
 def test_twenty_items_share_one_login(postgres: Postgres, lonely: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(lending, "PATIENCE_SECONDS", 60.0)
     queries = [{"name": "one", "sql": "SELECT 1", "value": "1"}]
     options: list[dict[str, t.Any]] = [
         {},

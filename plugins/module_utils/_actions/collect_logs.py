@@ -22,8 +22,8 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.services import ARGUMENT_SPEC as SERVICES_SPEC
 from ansible_collections.opsready.golive.plugins.module_utils._actions.supervisor_services import SupervisorServices
-from ansible_collections.opsready.golive.plugins.module_utils._checks.check_logs import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
+from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
 from ansible_collections.opsready.golive.plugins.module_utils._clients.container_log import ContainerSource

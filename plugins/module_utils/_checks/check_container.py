@@ -15,6 +15,11 @@ import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine, units
+from ansible_collections.opsready.golive.plugins.module_utils._checks.container_completion import (
+    judge_completion,
+    state_text,
+)
+from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, nvml
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Container, Engine, Listed
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
@@ -88,6 +93,8 @@ ARGUMENT_SPEC: Spec = {
     "services": {"type": "list", "elements": "str"},
     "unexpected": {"type": "str", "choices": ["fail", "warn", "any"], "default": "warn"},
     "state": {"type": "str", "choices": ["running", "completed"], "default": "running"},
+    "completed": {"type": "list", "elements": "str"},
+    "completed_since": {"type": "str"},
     "healthcheck": {"type": "str", "choices": ["required", "optional"], "default": "required"},
     "max_restarts": {"type": "int", "default": 0},
     "images": {"type": "dict"},
@@ -168,16 +175,26 @@ class Facts:
     repo_digests: t.Mapping[str, tuple[str, ...] | None]
     others: tuple[Listed, ...] = ()
     probes: tuple[Probed, ...] = ()
+    #: In seconds since the epoch.
+    completed_since: float | None = None
+    #: Of those in ``completed``, what was run by ``docker compose run``, maybe with another command.
+    one_offs: tuple[Listed, ...] = ()
 
 
 def _expected(params: t.Mapping[str, t.Any]) -> list[str]:
-    return list(dict.fromkeys(params["services"] if params["project"] is not None else params["containers"]))
+    named = params["services"] if params["project"] is not None else params["containers"]
+    return list(dict.fromkeys([*named, *(params["completed"] or ())]))
+
+
+def _must_have_ended(name: str, params: t.Mapping[str, t.Any]) -> bool:
+    return params["state"] == "completed" or name in (params["completed"] or ())
 
 
 def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
-    for option in ("containers", "services", "limits", "restart_policies", "security", "exec"):
+    for option in ("containers", "services", "completed", "limits", "restart_policies", "security", "exec"):
         if params[option] == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
+    _refuse_unusable_completion(params)
     if params["max_restarts"] < 0:
         raise BadInput(f"max_restarts is {params['max_restarts']}, expected at least 0.")
     if params["max_log_size"] is not None:
@@ -194,12 +211,27 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
                 remedy="A tag can be moved to another image: docker image inspect --format '{{.RepoDigests}}' IMAGE.",
             )
     for probe in params["exec"] or ():
-        if params["state"] == "completed" and not probe["throw_away"]:
+        ended = [name for name in probe["only"] or () if name in (params["completed"] or ())]
+        if (params["state"] == "completed" or ended) and not probe["throw_away"]:
             raise BadInput(
-                "exec needs a container that runs, and state is completed.",
+                f"exec needs a container that runs, and {f'{plain(ended)} must have' if ended else 'state is'} completed.",
                 remedy="With throw_away: true it runs in one of its own.",
             )
         _refuse_unusable_probe(probe, expected)
+
+
+def _refuse_unusable_completion(params: t.Mapping[str, t.Any]) -> None:
+    if params["completed"] is None:
+        if params["completed_since"] is not None and params["state"] != "completed":
+            raise BadInput("completed_since means nothing without completed, or state: completed.")
+        return
+    if params["state"] == "completed":
+        raise BadInput("state: completed holds for all, so completed adds none.", remedy="Give one of the two.")
+    running = params["services"] if params["project"] is not None else params["containers"]
+    both = [name for name in params["completed"] if name in running]
+    if both:
+        option = "services" if params["project"] is not None else "containers"
+        raise BadInput(f"{option} and completed both name {plain(both)}, which cannot run and have ended.")
 
 
 def _refuse_unusable_probe(probe: t.Mapping[str, t.Any], expected: t.Sequence[str]) -> None:
@@ -226,6 +258,7 @@ def _refuse_unusable_probe(probe: t.Mapping[str, t.Any], expected: t.Sequence[st
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     """Ask the engine once for all items about it. Raises BadInput, Unreachable, Denied, TimedOut, UnexpectedAnswer."""
     _refuse_unusable(params)
+    since = since_when(params["completed_since"], run.clock.now().timestamp(), option="completed_since")
     url = params["url"]
     engine = shared_engine.opened(url, run=run)
     listed = shared_engine.containers(url, run=run)
@@ -237,7 +270,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     images = {each.image_id for _name, entries in there for each in entries}
     digests = {image: _digests(engine, image, run) for image in sorted(images)}
     probes = tuple(_probes(engine, there, params, run))
-    return Facts(engine.version, engine.api, there, digests, others, probes)
+    return Facts(engine.version, engine.api, there, digests, others, probes, since, _one_offs(listed, params))
 
 
 def _chosen(
@@ -255,6 +288,11 @@ def _chosen(
         each for each in own if (each.state == "running" if each.is_one_off else each.service not in wanted)
     )  # fmt: skip
     return wanted, others
+
+
+def _one_offs(listed: t.Sequence[Listed], params: t.Mapping[str, t.Any]) -> tuple[Listed, ...]:
+    own = (each for each in listed if params["project"] is not None and each.project == params["project"])
+    return tuple(each for each in own if each.is_one_off and each.service in (params["completed"] or ()))
 
 
 def _inspected(engine: Engine, listed: Listed, run: Run) -> Container | None:
@@ -278,7 +316,7 @@ def _probes(
 ) -> t.Iterator[Probed]:
     for entry, probe in enumerate(params["exec"] or ()):
         for name, containers in found:
-            if probe["only"] is None or name in probe["only"]:
+            if name in (probe["only"] or ()) or (probe["only"] is None and name not in (params["completed"] or ())):
                 for each in containers:
                     yield _probed(engine, each, entry, probe, run)
 
@@ -328,8 +366,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         not absent,
         measured=f"{there} of {len(facts.found)} there",
         expected=plain([name for name, _entries in facts.found]),
-        sentence=f"{whole} has no {plain(absent)}: {there} of {len(facts.found)} are there",
-        remedy="docker ps --all tells what there is.",
+        sentence=f"{whole} has no {plain(absent)}: {there} of {len(facts.found)} are there{_untold(absent, facts, params)}",
+        remedy=_remedy_of_absent(absent, params),
     )
     if params["project"] is not None and params["unexpected"] != "any":
         names = [f"{each.name} ({each.state})" for each in facts.others]
@@ -342,16 +380,32 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             remedy="Add it to services, or remove it: docker compose up --remove-orphans.",
             level=params["unexpected"],
         )
-    images = params["images"] or {}
     yield from apart(
         criterion
         for name, entries in facts.found
         for each in entries
-        for criterion in _judge_container(each, images.get(name), facts, params)
+        for criterion in _judge_container(name, each, facts, params)
     )
     yield from apart(
         criterion for probe in facts.probes for criterion in _judge_probe(probe, params["exec"][probe.entry])
     )
+
+
+def _untold(absent: t.Sequence[str], facts: Facts, params: t.Mapping[str, t.Any]) -> str:
+    """What is not known of tasks without a container: whether they never ran, or were removed after it."""
+    gone = [name for name in absent if _must_have_ended(name, params)]
+    if not gone:
+        return ""
+    one_offs = [each.name for each in facts.one_offs if each.service in gone]
+    beside = f" ({plain(one_offs)} is of docker compose run, maybe with another command)" if one_offs else ""
+    return f", and whether {plain(gone)} ever ran, and how it ended, cannot be told without its container{beside}"
+
+
+def _remedy_of_absent(absent: t.Sequence[str], params: t.Mapping[str, t.Any]) -> str:
+    remedy = "docker ps --all tells what there is."
+    if not any(_must_have_ended(name, params) for name in absent):
+        return remedy
+    return f"{remedy} Run a task by docker compose up, or by its container's name, and without --rm, so that its end can be read."
 
 
 def _called(each: Container) -> str:
@@ -359,20 +413,24 @@ def _called(each: Container) -> str:
 
 
 def _judge_container(
-    each: Container, image: str | None, facts: Facts, params: t.Mapping[str, t.Any]
+    expected_as: str, each: Container, facts: Facts, params: t.Mapping[str, t.Any]
 ) -> t.Iterator[Criterion]:
-    yield _judge_state(each, params["state"])
-    if params["state"] == "running":
+    if _must_have_ended(expected_as, params):
+        yield from judge_completion(each, facts.completed_since)
+    else:
+        yield _judge_running(each)
         yield from _judge_health(each, params["healthcheck"])
     remedy = f"docker logs --tail 50 {each.name} tells why it ended."
     yield at_most(f"{_called(each)} restarts", each.restarts, params["max_restarts"], remedy=remedy)
+    image = (params["images"] or {}).get(expected_as)
     if image is not None:
         yield _judge_image(each, image, facts.repo_digests.get(each.image_id))
     if params["log_rotation"] == "required":
         yield from _judge_rotation(each, params["max_log_size"])
     for limit in dict.fromkeys(params["limits"] or ()):
         yield _judge_limit(each, limit)
-    if params["restart_policies"] is not None:
+    # What must come back after a reboot is what serves, and not a task that has ended.
+    if params["restart_policies"] is not None and expected_as not in (params["completed"] or ()):
         policy = each.restart_policy
         told = None if policy is None else "never" if policy in ("", "no") else policy
         remedy = "Whether it comes back after a reboot depends on it: docker update --restart."
@@ -387,16 +445,14 @@ def _judge_container(
         )
 
 
-def _judge_state(each: Container, wanted: str) -> Criterion:
-    ended = f" (exit code {each.exit_code}{', out of memory' if each.is_out_of_memory else ''})"
-    state = each.state + (ended if each.state in ("exited", "dead", "restarting") else "")
-    remedy = f"docker logs --tail 50 {each.name}"
-    if wanted == "running":
-        return holds(
-            f"{_called(each)} state", each.state == "running", measured=state, expected="running", remedy=remedy
-        )
-    truth = None if each.state == "exited" and each.exit_code is None else each.state == "exited" and not each.exit_code
-    return holds(f"{_called(each)} state", truth, measured=state, expected="exited (exit code 0)", remedy=remedy)
+def _judge_running(each: Container) -> Criterion:
+    return holds(
+        f"{_called(each)} state",
+        each.state == "running",
+        measured=state_text(each),
+        expected="running",
+        remedy=f"docker logs --tail 50 {each.name}",
+    )
 
 
 def _judge_health(each: Container, wanted: str) -> t.Iterator[Criterion]:
@@ -563,6 +619,7 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
         ],
         "absent": [name for name, entries in facts.found if not entries],
         "others": [dataclasses.asdict(each) for each in facts.others],
+        "one_offs": [dataclasses.asdict(each) for each in facts.one_offs],
         "exec": [
             {
                 "program": probe.label,

@@ -18,6 +18,7 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine
 from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
 from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
+from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes, size_text, span_seconds
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
 from ansible_collections.opsready.golive.plugins.module_utils._clients.container_log import ContainerSource
@@ -35,7 +36,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients.log_lines
     moment_of,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
@@ -203,26 +203,6 @@ def _judged_options(params: t.Mapping[str, t.Any]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise BadInput(f"Several patterns are called {name}.", remedy="Give each a name of its own.")
-
-
-def since_when(text: str | None, now: float) -> float | None:
-    """Seconds since the epoch of a moment (RFC 3339, @epoch) or a span before now. Raises BadInput."""
-    if text is None:
-        return None
-    if re.fullmatch(r"@\d+(\.\d+)?", text):
-        moment = float(text[1:])
-    elif re.match(r"\d{4}-", text):
-        try:
-            moment = parse_utc(text).timestamp()
-        except ValueError:
-            raise BadInput(
-                f"since is {text!r}, which is no time.", remedy="Write 2026-11-22T03:00:00Z, or a span: 15m."
-            )
-    else:
-        moment = now - span_seconds(text, option="since")
-    if moment > now + 60:
-        raise BadInput(f"since is {text!r}, which is still to come.")
-    return moment
 
 
 class _Wanted:

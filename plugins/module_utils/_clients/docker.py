@@ -107,6 +107,8 @@ class Container:
     mounts: tuple[str, ...] | None
     #: What it writes is one stream then.
     has_terminal: bool = False
+    #: Its zero time (year 1) where it has not ended.
+    finished_at: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,6 +284,7 @@ class Engine:
             dropped=host.texts("CapDrop"),
             mounts=None if mounts is None else tuple(_Told(each, path).text("Source") for each in mounts),
             has_terminal=config.truth("Tty") is True,
+            finished_at=state.text("FinishedAt"),
         )
 
     def log(self, identity: str, *, since: float | None, deadline: Deadline) -> t.Generator[bytes, None, None]:

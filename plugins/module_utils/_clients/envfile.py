@@ -13,8 +13,8 @@ import contextlib
 import dataclasses
 import os
 import re
-import stat
 
+from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     Denied,
     UnexpectedAnswer,
@@ -23,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import are_in, compiled
 
 _MOST_BYTES = 4 * 1024 * 1024
+_MOST_PID_BYTES = 4096
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*(?P<sign>=)?[ \t]*")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
 _SINGLE = re.compile(r"'(?P<value>(?:[^'\\]|\\.)*)'", re.DOTALL)
@@ -162,20 +163,12 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def read(path: str) -> EnvFile:
-    """Read an env file. Raises Unreachable where it is absent, Denied where we may not, UnexpectedAnswer for a directory."""
+    """Read an env file. Raises Unreachable (absent), Denied, UnexpectedAnswer (no file, or larger than 4 MiB)."""
     try:
-        with open(path, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            octets = stream.read(_MOST_BYTES + 1)
-    except PermissionError:
-        raise Denied(f"{path} may not be read by user id {os.geteuid()}.", remedy="Run this item with become: true.")
-    except IsADirectoryError:
-        raise UnexpectedAnswer(f"{path} is a directory, not an env file.")
-    except OSError as problem:
-        raise Unreachable(f"{path} cannot be read: {problem.strerror}.")
-    if len(octets) > _MOST_BYTES:
-        raise UnexpectedAnswer(f"{path} is larger than {_MOST_BYTES} bytes, which no env file is.")
-    return EnvFile(path, parse(octets), stat.S_IMODE(status.st_mode), status.st_uid, status.st_mtime)
+        file = read_whole(path, max_bytes=_MOST_BYTES)
+    except Denied as problem:
+        raise Denied(problem.message, remedy="Run this item with become: true.")
+    return EnvFile(path, parse(file.octets), file.mode, file.owner, file.changed_at)
 
 
 class _Gone(Unreachable):
@@ -203,12 +196,9 @@ def processes(
 
 
 def _pid_in(path: str) -> int:
-    try:
-        with open(path, encoding="ascii", errors="replace") as stream:
-            text = stream.read(64).strip()
-    except OSError as problem:
-        raise Unreachable(f"The pid file {path} cannot be read: {problem.strerror}.")
-    if not text.isdigit():
+    """Raises as ``read`` does, and UnexpectedAnswer for what is no number."""
+    text = read_whole(path, max_bytes=_MOST_PID_BYTES).octets.strip()
+    if not re.fullmatch(rb"[0-9]{1,10}", text):
         raise UnexpectedAnswer(f"The pid file {path} holds no number.")
     return int(text)
 

@@ -24,11 +24,14 @@ _MARKS = (
 
 @dataclasses.dataclass(frozen=True)
 class WholeFile:
-    """A file's content, its SHA-256, and when it was changed last (seconds since the epoch)."""
+    """A file's content, its SHA-256, when it was changed last (seconds since the epoch), and who may read it."""
 
     path: str
     octets: bytes
     changed_at: float
+    #: Permission bits, and the owner's user id.
+    mode: int
+    owner: int
 
     @property
     def sha256(self) -> str:
@@ -57,7 +60,7 @@ def read_whole(path: str, *, max_bytes: int) -> WholeFile:
         raise UnexpectedAnswer(
             f"{path} has {max(seen.st_size, len(octets))} bytes, more than the {max_bytes} that are read."
         )
-    return WholeFile(path, octets, seen.st_mtime)
+    return WholeFile(path, octets, seen.st_mtime, stat.S_IMODE(seen.st_mode), seen.st_uid)
 
 
 def _user() -> str:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_container as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_container import Facts, Probed
+from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Container, separated
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer
@@ -53,9 +54,17 @@ def container(**changes: t.Any) -> Container:
     return Container(**{**usual, **changes})
 
 
+def ended(exit_code: int, **changes: t.Any) -> Container:
+    """A container that has ended, a second after it started."""
+    return container(**{"state": "exited", "exit_code": exit_code, "finished_at": "2026-11-22T22:00:01.5Z", **changes})
+
+
 def judged(options: dict[str, t.Any], *containers: Container, probes: t.Sequence[Probed] = ()) -> Judgement:
     params = validated(check.ARGUMENT_SPEC, {"containers": ["web"], **options}, where="test", **check.CONSTRAINTS)
-    facts = Facts("28", "1.44", (("web", containers),), {IMAGE: (f"r.example.org/web@{DIGEST}",)}, (), tuple(probes))
+    facts = Facts(
+        "28", "1.44", (("web", containers),), {IMAGE: (f"r.example.org/web@{DIGEST}",)}, (), tuple(probes),
+        since_when(params["completed_since"], 1.8e9),
+    )  # fmt: skip
     json.dumps(check.evidence(facts))
     return Judgement.of(check.judge(facts, params))
 
@@ -65,6 +74,7 @@ def log(driver: str, **options: str) -> Container:
 
 
 ROTATION = {"log_rotation": "required"}
+SINCE = {"completed_since": "2026-11-22T22:00:00Z"}
 SMALL = {**ROTATION, "max_log_size": "30MB"}
 CASES: list[tuple[dict[str, t.Any], Container, str, str]] = [
     ({}, container(), "pass", ""),
@@ -82,6 +92,20 @@ CASES: list[tuple[dict[str, t.Any], Container, str, str]] = [
     ({"state": "completed"}, container(state="exited", exit_code=1), "fail", "exited (exit code 1), expected exited"),
     ({"state": "completed"}, container(state="exited", exit_code=None), "unknown", "state could not be judged"),
     ({"state": "completed"}, container(state="dead"), "fail", "state is dead"),
+    ({"state": "completed"}, ended(4), "fail", "exited (exit code 4) at 2026-11-22T22:00:01.500Z, expected exited (exit"),
+    ({"state": "completed"}, ended(137, is_out_of_memory=True), "fail", "exited (exit code 137, out of memory) at"),
+    ({"state": "completed"}, ended(0, is_out_of_memory=True), "warn", "exited (exit code 0, out of memory) at"),
+    ({"state": "completed"}, ended(0, restarts=2), "fail", "restarts is 2, expected at most 0"),
+    ({"state": "completed"}, ended(0, health="unhealthy"), "pass", ""),
+    ({"state": "completed"}, container(), "fail", "state is running, expected exited (exit code 0)"),
+    ({"state": "completed"}, container(state="created"), "fail", "state is created, expected exited"),
+    ({"state": "completed"}, container(state="restarting"), "fail", "state is restarting (exit code 0), expected exited"),
+    ({"state": "completed", **SINCE}, ended(0), "pass", ""),
+    ({"state": "completed", **SINCE}, ended(0, finished_at="2026-11-22T21:59:59Z"), "fail", "web end is 2026-11-22T21:59:59.0"),
+    ({"state": "completed", "completed_since": "2026-11-22T22:00:01.400Z"}, ended(0), "pass", ""),
+    ({"state": "completed", "completed_since": "2026-11-22T22:00:01.600Z"}, ended(0), "fail", "expected not before 2026-11-22T22:00:01.6"),
+    ({"state": "completed", **SINCE}, ended(0, finished_at=""), "unknown", "web end could not be judged: Docker did not tell"),
+    ({"state": "completed", **SINCE}, ended(0, finished_at="0001-01-01T00:00:00Z"), "unknown", "end could not be judged"),
     ({"images": {"web": IMAGE}}, container(), "pass", ""),
     ({"images": {"web": DIGEST}}, container(), "pass", ""),
     ({"images": {"web": f"r.example.org/web@{DIGEST}"}}, container(), "pass", ""),
@@ -146,6 +170,12 @@ def test_a_container_is_judged(options: dict[str, t.Any], seen: Container, statu
 def test_what_is_absent_fails_and_two_of_one_name_are_told_apart() -> None:
     assert judged({}).summary == "Containers has no web: 0 of 1 are there."
     assert "container web state (2 of 2)" in judged({}, container(), container(state="dead")).measured
+
+
+def test_a_task_without_a_container_is_not_said_to_have_never_run() -> None:
+    found = judged({"state": "completed"})
+    assert (found.status, "whether web ever ran, and how it ended, cannot be told" in found.summary) == ("fail", True)
+    assert "without --rm" in found.remedy
 
 
 def probed(wanted: dict[str, t.Any], **seen: t.Any) -> Judgement:

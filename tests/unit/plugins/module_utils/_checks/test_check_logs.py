@@ -98,20 +98,6 @@ def test_an_empty_list_is_refused(option: str) -> None:
         check.gather(params(**{option: []}), run=Run(timeout_seconds=1))
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (None, None),
-        ("@100.5", 100.5),
-        ("1970-01-01T00:10:00Z", 600.0),
-        ("10m", 400.0),
-        ("1970-01-01T01:00:00+01:00", 0.0),
-    ],
-)
-def test_since_is_a_moment_or_a_span(text: str | None, expected: float | None) -> None:
-    assert check.since_when(text, 1000.0) == expected
-
-
 def test_evidence_is_json() -> None:
     assert json.loads(json.dumps(check.evidence(Facts((CLEAN,), None, None, None))))["sources"][0]["lines"] == 100
 

@@ -117,15 +117,44 @@ def test_mode_owner_and_time_come_with_the_file(tmp_path: Path) -> None:
     assert seen.changed_at == pytest.approx(path.stat().st_mtime)
 
 
-def test_a_file_that_is_absent_or_no_file_is_said_so(tmp_path: Path) -> None:
+def read_pid_file(path: str) -> object:
+    return envfile.processes(pid_file=path)
+
+
+@pytest.mark.parametrize("read", [envfile.read, read_pid_file], ids=["env file", "pid file"])
+def test_a_file_that_is_absent_or_no_file_is_said_so(tmp_path: Path, read: t.Callable[[str], object]) -> None:
     with pytest.raises(Unreachable, match="No such file"):
-        envfile.read(str(tmp_path / "absent"))
-    with pytest.raises(UnexpectedAnswer, match="is a directory"):
-        envfile.read(str(tmp_path))
+        read(str(tmp_path / "absent"))
+    with pytest.raises(UnexpectedAnswer, match="is not a file"):
+        read(str(tmp_path))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # without a writer, for which a plain open would wait for ever
+    with pytest.raises(UnexpectedAnswer, match="is not a file"):
+        read(str(pipe))
+    with pytest.raises(UnexpectedAnswer, match="is not a file"):
+        read("/dev/zero")
     big = tmp_path / "big"
     big.write_bytes(b"#" * (4 * 1024 * 1024 + 1))
-    with pytest.raises(UnexpectedAnswer, match="which no env file is"):
-        envfile.read(str(big))
+    with pytest.raises(UnexpectedAnswer, match="has 4194305 bytes, more than the"):
+        read(str(big))
+
+
+def test_the_largest_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "app.env"
+    path.write_bytes(b"A=1\n" + b"#" * (4 * 1024 * 1024 - 4))
+    assert envfile.read(str(path)).parsed.values == {"A": "1"}
+
+
+def test_a_file_of_another_encoding_is_read_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "app.env"
+    path.write_bytes(b"\xef\xbb\xbfA=1\nNAME=M\xfcller\n")
+    seen = envfile.read(str(path)).parsed
+    assert seen.values == {"A": "1", "NAME": "M\ufffdller"}
+    told = [str(oddity) for oddity in seen.oddities]
+    assert told == [
+        "line 1: a byte order mark, which becomes a part of the first name in many programs",
+        "line 2: not UTF-8",
+    ]
 
 
 def test_a_file_that_may_not_be_read_is_denied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -134,8 +163,10 @@ def test_a_file_that_may_not_be_read_is_denied(monkeypatch: pytest.MonkeyPatch, 
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(Denied, match="may not be read by user id"):
+    monkeypatch.setattr("os.open", refuse)
+    with pytest.raises(Denied, match="may not be read by the user with id") as denied:
         envfile.read(str(tmp_path / "x"))
+    assert "become: true" in denied.value.remedy
     with pytest.raises(Denied, match="environment of process"):
         envfile.processes(pid=1)
 

@@ -505,7 +505,7 @@ services:
     - With V(stopped) each has C(before), C(after), C(exit) (a code or the name of a signal), C(killed) and C(seconds), and how it was stopped,
       C(signal) and C(grace_seconds), where the process manager tells.
     - With V(restarted) each has those, of C(seconds) how long it was away, and its whole status before and after in C(was) and C(now), with
-      process id, start, and digest of the command line.
+      process id, start, and digest of the command line, and of a container its id and its image's.
   returned: with O(state=stopped), O(state=started), O(state=restarted) and O(state=status), on failure too
   type: list
   elements: dict
@@ -542,7 +542,9 @@ deployed:
   type: dict
   sample: {version: 2.0.0, digest: "sha256:6c0f4bd9…"}
 pulled:
-  description: Version, digest, bytes read and seconds.
+  description:
+    - Version, digest, bytes and seconds. Of images the bytes are the sizes of those that were not here, each counted once, and C(images) has them
+      by container.
   returned: with O(state=pulled)
   type: dict
 snapshot:

@@ -197,6 +197,8 @@ def accepting(path: Path, told: t.Mapping[str, t.Any], **changes: t.Any) -> str:
     return str(path)
 
 
+@serves("S1.20", case="fail")
+@serves("S1.20", case="pass")
 def test_what_is_accepted_with_an_owner_passes_until_it_expires_and_only_there(
     repository: Repository, tmp_path: Path
 ) -> None:

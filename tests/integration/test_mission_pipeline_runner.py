@@ -204,6 +204,13 @@ def no_login(site: Site) -> None:
     site.mended.callback(site.psql, "alter role golive login")
 
 
+def same_state(site: Site) -> None:
+    """Whoever knows one login's state can end the login of another."""
+    drawn = 'Fernet(setting("ENCRYPTION_KEY")).encrypt(os.urandom(16)).decode()'
+    site.with_file(f"{site.facts['current']}/runner.py", lambda text: text.replace(drawn, '"same-for-everybody"'))
+    site.restart()
+
+
 def swallowed(site: Site) -> None:
     site.with_proxy(
         "    handle {\n        reverse_proxy",
@@ -251,6 +258,11 @@ BEFORE = [
         {"BASE_URL": "http://localhost:8000"},
     ),
     Fault(
+        "a login's state is the same for everybody",
+        {"login-begins": "different values of the redirect's state is 1, expected at least 2"},
+        same_state,
+    ),
+    Fault(
         "FRONTEND_URL is the developer's",
         {"frontend-url": "has the scheme http, expected https"},
         {"FRONTEND_URL": "http://localhost:3000"},
@@ -288,7 +300,9 @@ BEFORE = [
         lambda site: site.with_file(site.facts["schedule"], lambda text: "#" + text.replace("3 1 ", "")),
     ),
     Fault(
-        "logs are not backed up", {"log-backup-setting": "S3_BACKUP_ENABLED is false"}, {"S3_BACKUP_ENABLED": "false"}
+        "the backup of logs is set by a name that the runner does not read",
+        {"log-backup-setting": "S3_BACKUP_ENABLED is not set"},
+        {"S3_BACKUP_ENABLED": None, "S3_ENDPOINT_URL": None, "S3_LOG_BACKUP": "true"},
     ),
     Fault(
         "no log has been backed up",
@@ -447,7 +461,7 @@ def test_the_checklist_covers_every_item_and_blocks_by_what_is_required() -> Non
     }
 
 
-@serves("S0.25", case="fail")
+@serves("S0.15", "S0.25", case="fail")
 def test_each_fault_is_seen_by_its_items_and_by_no_other(refused: dict[str, t.Any]) -> None:
     assert_seen(BEFORE, refused)
     assert refused["decision"] == "NO-GO"
@@ -462,7 +476,7 @@ def finding(verdict: dict[str, t.Any], identity: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", found)
 
 
-@serves("S0.25", case="pass")
+@serves("S0.15", "S0.25", case="pass")
 def test_mended_and_signed_it_is_a_go(site: Site, refused: dict[str, t.Any]) -> None:
     who = ("-e", "signed_item=login-tested", "-e", "signed_team=operations", "-e", "signed_by='Grete Hermann'")
     site.play(
@@ -476,10 +490,16 @@ def test_mended_and_signed_it_is_a_go(site: Site, refused: dict[str, t.Any]) -> 
     assert finding(verdict, "container-logs")["status"] == "not_applicable"
     (signed,) = verdict["sign_offs"]
     assert (signed["name"], signed["details"]) == ("Grete Hermann", {"account": "grete-test"})
-    begun = finding(verdict, "login-begins")["measured"]
-    told = {name.rpartition(" ")[2]: value for name, value in begun.items()}
+    begun = finding(verdict, "login-begins")
+    told = {name.rpartition(" ")[2]: value for name, value in begun["measured"].items()}
     assert told["client_id"] == site.facts["oauth_client_id"]
     assert told["redirect_uri"] == f"{site.facts['base_url']}/auth/callback"
+    fresh = {name: value for name, value in begun["measured"].items() if name.endswith("redirect's state")}
+    assert sorted(fresh.values(), key=str) == [2, "present"], begun["measured"]
+    stored = finding(verdict, "log-backup")
+    assert stored["measured"][f"canary in {site.facts['log_bucket']}"] == "came back"
+    assert stored["evidence"]["newest"][0]["key"].startswith("logs/")
+    assert stored["evidence"]["newest"][0]["age_seconds"] < 86400
 
 
 @serves("S0.26", case="pass")

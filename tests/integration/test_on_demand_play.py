@@ -21,17 +21,19 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from tests.integration.test_mission_archive import EXAMPLE, STATES, Archive
 from tests.leaks import assert_no_leak
 from tests.playbook import ROOT, Played, run_playbook
+from tests.servers import Answer, HttpServer
 
 pytestmark = pytest.mark.long
 
 serves = pytest.mark.serves
+GPU = "a server that tells of a GPU, which the archive has not"
 
 
 class Site:
     """The reference system, and the playbooks run on it."""
 
-    def __init__(self, archive: Archive, directory: Path) -> None:
-        self.archive, self.directory = archive, directory
+    def __init__(self, archive: Archive, gpu: HttpServer, directory: Path) -> None:
+        self.archive, self.gpu, self.directory = archive, gpu, directory
         self.report = directory / "report"
 
     def play(self, name: str, *args: str, codes: tuple[int, ...] = (0,), **more: t.Any) -> Played:
@@ -59,12 +61,23 @@ class Site:
             _check, asked = self.archive.asked(f"/health{path}", **more)
             return {"id": identity, "title": f"Health {path}", "phase": "post_start", "check_http": asked}
 
+        parts = {"paths": ["$.status", "$.komponenten.*.status"], **STATES}
         return [
             health("health", "", json=[{"path": "$.status", "equals": "gesund"}]),
-            health("complete", "/complete", states={"paths": ["$.status", "$.komponenten.*.status"], **STATES}),
+            health("detailed", "/detailed", states=parts),
+            health("pipeline", "/pipeline", states={"path": "$.status", **STATES}),
+            {"id": "queues", "title": "Queues", "phase": "post_start", "check_celery": self.broker()},
+            health("gpu", "/gpu-memory", states={"path": "$.status", **STATES}, url=f"{self.gpu.url}/gpu-memory"),
+            health("complete", "/complete", states=parts),
             {"id": "before", "title": "Before", "check_http": {"url": "http://127.0.0.1:1/"}},
             health("later", "") | {"phase": "watch"},
         ]  # fmt: skip
+
+    def broker(self) -> dict[str, t.Any]:
+        facts = self.archive.facts
+        queues = [{"name": name, "max_length": 0} for name in facts["queues"]]
+        reached = {"url": facts["redis_url"], "password": facts["redis_password"], "reply_timeout": 5}
+        return {**reached, "expected_workers": 1, "queues": queues}
 
     def files(self) -> dict[str, int]:
         state = self.directory / "state"
@@ -81,7 +94,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
             up = [*stack, "up", "--dir", str(folder), "--rows", "200"]
             made = subprocess.run(up, capture_output=True, text=True, check=False)
             assert made.returncode == 0, made.stderr
-            yield Site(Archive(folder), tmp_path_factory.mktemp("on-demand"))
+            with HttpServer({"*": Answer(200, {"status": "gesund"})}) as gpu:
+                yield Site(Archive(folder), gpu, tmp_path_factory.mktemp("on-demand"))
         finally:
             subprocess.run([*stack, "down", "--dir", str(folder)], capture_output=True, check=True)
 
@@ -91,26 +105,34 @@ def _verdict(played: Played) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", decided.result["verdict"])
 
 
-@serves("S1.73", case="pass")
+@serves("S1.73", case="pass", stand_in=GPU)
 def test_health_and_complete_health_are_judged_at_any_time_and_nothing_is_changed(site: Site) -> None:
     before = site.files()
     played = site.play("check", check_phase="post_start")
     verdict = _verdict(played)
-    assert (verdict["decision"], verdict["counts"]["pass"], verdict["blocking"]) == ("GO", 2, [])
-    assert "GO  (2 pass)" in played.stdout
+    assert (verdict["decision"], verdict["counts"]["pass"], verdict["blocking"]) == ("GO", 6, [])
+    assert "GO  (6 pass)" in played.stdout
     assert all(result.result.get("changed") is not True for result in played.results)
     assert site.files() == before == {}
 
 
-@serves("S1.73", case="fail")
+@serves("S1.73", case="fail", stand_in=GPU)
 def test_a_sick_part_is_named_by_complete_health_asked_on_demand(site: Site) -> None:
-    with site.archive.without("worker"):
-        played = site.play("check", check_phase="post_start", codes=(2,))
+    well = site.gpu.routes["*"]
+    site.gpu.route("*", Answer(200, {"status": "kritisch"}))
+    try:
+        with site.archive.without("worker"):
+            played = site.play("check", check_phase="post_start", codes=(2,))
+    finally:
+        site.gpu.route("*", well)
     verdict = _verdict(played)
     said = {entry["id"]: (entry["status"], entry["summary"]) for entry in verdict["blocking"]}
-    assert verdict["decision"] == "NO-GO" and set(said) == {"complete"}
-    assert said["complete"][0] == "fail" and "beeintraechtigt" in said["complete"][1], said
-    assert verdict["counts"]["pass"] == 1
+    assert (verdict["decision"], verdict["counts"]["pass"]) == ("NO-GO", 1)
+    assert {identity: status for identity, (status, _summary) in said.items() if identity != "queues"} == dict.fromkeys(
+        ("complete", "detailed", "pipeline", "gpu"), "fail"
+    )
+    assert said["queues"][0] in ("fail", "unknown")
+    assert "kritisch" in said["gpu"][1] and "beeintraechtigt" in said["complete"][1], said
     assert site.files() == {}
 
 

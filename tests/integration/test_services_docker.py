@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.image_registry import ImageRegistry
-from tests.servers import Docker, HttpServer
+from tests.servers import Answer, Docker, HttpServer, free_port
 
 if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
@@ -169,11 +169,15 @@ def test_a_release_goes_to_the_new_digest_and_back_to_the_one_that_ran(site: Sit
     wanted = f"{repository}@{site.new_digest}"
     assert site("pulled", to=wanted, check=True)["changed"]
     pulled = site("pulled", to=wanted)
-    assert (pulled["changed"], pulled["pulled"]["images"][0]) == (
-        True,
-        {"name": NAMES[0], "from": site.old, "to": site.new},
-    )
-    assert not site("pulled", to=wanted)["changed"]
+    size = site.docker.asked("GET", f"/images/{site.new}/json")["Size"]
+    assert pulled["changed"] and pulled["pulled"]["images"] == [
+        {"name": name, "from": site.old, "to": site.new, "bytes": size} for name in NAMES
+    ]
+    assert pulled["pulled"]["bytes"] == size > 0, "one image of two containers comes once"
+    assert pulled["pulled"]["seconds"] > 0
+    assert site.docker.inspect(NAMES[0])["Image"] == site.old, "the image of before is still here, and in use"
+    again = site("pulled", to=wanted)
+    assert (again["changed"], again["pulled"]["bytes"]) == (False, 0)
     stopped = site("stopped")
     assert [(each["exit"], each["signal"]) for each in stopped["services"]] == [("0", "SIGTERM")] * 2, stopped
     started = site("started", to=wanted)
@@ -434,17 +438,61 @@ def test_a_container_that_cannot_be_made_anew_is_as_it_was(site: Site, tmp_path:
     assert not [name for name in site.names() if "_golive_" in name], failed
 
 
+def _identities(answer: dict[str, t.Any], when: str) -> dict[str, tuple[str, str]]:
+    """Of each service that was touched, its container's id and its image's, in ``was`` or in ``now``."""
+    return {each["name"]: (each[when]["container_id"], each[when]["image"]) for each in answer["services"]}
+
+
+def _inspected(docker: Docker) -> dict[str, tuple[str, str]]:
+    return {name: (seen["Id"], seen["Image"]) for name, seen in zip(NAMES, map(docker.inspect, NAMES))}
+
+
+@serves("S1.75", case="pass")
 def test_a_restart_and_a_recreated_container_keep_the_image(site: Site) -> None:
     site("started")
-    before = shape(site.docker, NAMES[0])
-    first = site.docker.inspect(NAMES[0])
-    answer = site("restarted", recreate=True)
-    now = site.docker.inspect(NAMES[0])
+    before, first, deployed = shape(site.docker, NAMES[0]), _inspected(site.docker), site("status")["deployed"]
+    with HttpServer({"/health": Answer(200, "ok")}) as backend:
+        gates = [{"url": f"{backend.url}/health", "consecutive": 2}]
+        plain = site("restarted", services=NAMES[:1], gates=gates)
+        assert _identities(plain, "was") == _identities(plain, "now") == {NAMES[0]: first[NAMES[0]]}, plain
+        assert plain["services"][0]["was"]["pid"] != plain["services"][0]["now"]["pid"]
+        answer = site("restarted", recreate=True, gates=gates)
     assert not answer.get("failed"), answer
-    assert (now["Id"] != first["Id"], now["Image"], now["State"]["Running"]) == (True, site.old, True)
+    assert answer["gates"][0]["consecutive"] == 2
+    now = _inspected(site.docker)
+    assert (_identities(answer, "was"), _identities(answer, "now")) == (first, now)
+    assert all(now[name][0] != first[name][0] and now[name][1] == site.old for name in NAMES)
+    assert answer["deployed"] == deployed == site("status")["deployed"]
+    assert site.running() == {(site.old, True)}
     assert shape(site.docker, NAMES[0]) == before
     assert site("status")["all_running"]
     elsewhere = site("status", docker={"url": "tcp://127.0.0.1:2375"})
     assert "expected unix:///path" in elsewhere["msg"]
     gone = site("status", services=["rolled-none-1"])
     assert "There is no container rolled-none-1" in gone["msg"]
+
+
+@serves("S1.75", case="fail")
+def test_a_recreated_container_that_is_not_healthy_is_named_and_no_other_is_made_anew(site: Site) -> None:
+    site("started")
+    first = _inspected(site.docker)
+    sick = {"service": NAMES[0], "url": f"http://127.0.0.1:{free_port()}/health", "timeout": 0.3}
+    failed = site("restarted", recreate=True, gates=[sick])
+    assert failed["failed"] and failed["changed"], failed
+    assert failed["msg"].startswith(f"The restart of {NAMES[0]} failed: ")
+    assert f"Not restarted: {NAMES[1]}." in failed["msg"] and failed["not_restarted"] == [NAMES[1]]
+    now = _inspected(site.docker)
+    assert (_identities(failed, "was"), _identities(failed, "now")) == (
+        {NAMES[0]: first[NAMES[0]]},
+        {NAMES[0]: now[NAMES[0]]},
+    )
+    assert (now[NAMES[0]][0] != first[NAMES[0]][0], now[NAMES[1]]) == (True, first[NAMES[1]])
+
+
+@serves("S1.75", case="fail")
+def test_a_container_whose_image_is_gone_is_not_recreated(site: Site) -> None:
+    first = _inspected(site.docker)
+    site.docker.asked("DELETE", f"/images/{site.old}?force=1")
+    refused = site("restarted", recreate=True)
+    assert (refused["error"], f"Not on this host: {site.old} of {NAMES[0]}" in refused["msg"]) == ("Refused", True)
+    assert (_inspected(site.docker), site.running()) == (first, {(site.old, False)}), "nothing was made anew or started"

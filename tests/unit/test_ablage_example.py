@@ -18,8 +18,10 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ablage"
 FILES = ("checklist.yml", "system.yml")
 #: A shell in a container, which nothing serves.
 OUT_OF_SCOPE = {"S1.76"}
-#: Served by what a user adds, or by a playbook on demand, which a comment says.
-BY_A_COMMENT = {"S1.28", "S1.74", "S1.75", "S1.77"}
+#: Served by a playbook at any time, so by no step of a release, which a comment says.
+ON_DEMAND = {"S1.74": "collect", "S1.75": "restart", "S1.77": "status"}
+#: And by what a user adds.
+BY_A_COMMENT = {"S1.28", *ON_DEMAND}
 
 
 def text(name: str) -> str:
@@ -36,8 +38,18 @@ def said_to_be_served() -> set[str]:
 def test_every_written_item_stands_in_the_example() -> None:
     written = {row.id for row in rows() if row.checklist == "S1"}
     assert said_to_be_served() == written - OUT_OF_SCOPE - BY_A_COMMENT
-    comments = [line for name in FILES for line in text(name).splitlines() if line.startswith("#")]
-    assert set(re.findall(r"S1\.\d+", "\n".join(comments))) >= BY_A_COMMENT
+    comments = "\n".join(line for name in FILES for line in text(name).splitlines() if line.startswith("#"))
+    for place in (comments, text("README.md")):
+        assert set(re.findall(r"S1\.\d+", place)) >= BY_A_COMMENT
+    assert set(re.findall(r"S1\.\d+", text("README.md"))) >= OUT_OF_SCOPE
+
+
+@pytest.mark.parametrize(("identity", "playbook"), ON_DEMAND.items())
+def test_what_is_served_on_demand_is_so_by_a_playbook_that_there_is(identity: str, playbook: str) -> None:
+    comments = [line for line in text("system.yml").splitlines() if line.startswith("#")]
+    (said,) = [line for line in comments if identity in line]
+    assert re.match(rf"[^`]*`{playbook}`", said.partition(identity)[2]), said
+    assert (EXAMPLE.parents[1] / "playbooks" / f"{playbook}.yml").is_file()
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,8 @@ class DockerServices:
             started_at=docker.seconds_of(str(state.get("StartedAt") or "")),
             exit_code=None if is_running or state["Status"] == "created" else state.get("ExitCode"),
             command_sha256=hashlib.sha256("\0".join(argv).encode()).hexdigest(),
+            container_id=str(raw["Id"]),
+            image=str(raw["Image"]),
             detail=said.strip(),
         )
 
@@ -376,7 +378,7 @@ class DockerServices:
                 write_whole(os.path.join(place, f"{name}.{kind}.json"), written, mode=0o600)
 
     def pull(self, *, check_mode: bool, deadline: Deadline) -> dict[str, t.Any]:
-        """Have every wanted image here, by digest. No container is touched."""
+        """Have every wanted image here, by digest. No container is touched. ``bytes`` are the sizes of images that were not here, each once."""
         if not self._wanted:
             raise BadInput("docker.images is needed: the digest of each container's image.")
         self._require_separable(self._names)
@@ -395,12 +397,16 @@ class DockerServices:
             self._require_here(self._wanted)
         ids = {name: image.id for name, image in here.items()}
         before = self._ids()
+        came = {here[name].id: here[name].size_bytes or 0 for name in absent if name in here}
         return {
             "changed": bool(absent),
             "version": self.version,
             "digest": f"images:{_hash_of({**before, **self._wanted, **ids})}",
-            "images": [{"name": name, "from": before[name], "to": ids.get(name)} for name in self._wanted],
-            "bytes": sum(here[name].size_bytes or 0 for name in absent if name in here),
+            "images": [
+                {"name": name, "from": before[name], "to": ids.get(name), "bytes": came.get(ids.get(name, ""), 0)}
+                for name in self._wanted
+            ],
+            "bytes": sum(came.values()),
             "seconds": round(deadline.clock.monotonic() - began, 3),
         }
 

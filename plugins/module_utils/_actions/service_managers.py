@@ -18,7 +18,7 @@ ALIVE = frozenset({"running", "starting", "stopping", "restarting"})
 
 @dataclasses.dataclass(frozen=True)
 class ServiceStatus:
-    """One service as its manager sees it. ``started_at`` is seconds since 1970."""
+    """One service as its manager sees it. ``started_at`` is seconds since 1970; ``container_id`` and the id of its ``image`` are a container's."""
 
     name: str
     state: str
@@ -27,6 +27,8 @@ class ServiceStatus:
     exit_code: int | None = None
     exit_signal: str | None = None
     command_sha256: str | None = None
+    container_id: str | None = None
+    image: str | None = None
     detail: str = ""
 
     @property

@@ -81,7 +81,7 @@ int nvmlSystemGetDriverVersion(char *text, unsigned size) {
     snprintf(text, size, "%s", version ? version : "570.86.15");
     return SUCCESS;
 }
-int nvmlSystemGetCudaDriverVersion(int *version) { *version = 12080; return SUCCESS; }
+int nvmlSystemGetCudaDriverVersion(int *version) { *version = state("CUDA", 0, 12080); return state("UNTOLD", 0, SUCCESS); }
 int nvmlDeviceGetCount_v2(unsigned *count) { *count = state("COUNT", 0, 1); return SUCCESS; }
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, device **gpu) {
@@ -159,6 +159,28 @@ int nvmlDeviceGetTemperature(device *gpu, unsigned sensor, unsigned *told) {
     if (sensor) return INVALID_ARGUMENT;
     *told = state("TEMPERATURE", gpu->index, 41);
     return mood(gpu);
+}
+/* Not every model tells these. */
+static int untold(device *gpu) {
+    int answer = mood(gpu);
+    return answer ? answer : (int)state("UNTOLD", gpu->index, SUCCESS);
+}
+int nvmlDeviceGetTemperatureThreshold(device *gpu, unsigned kind, unsigned *told) {
+    if (kind > 1) return INVALID_ARGUMENT;
+    *told = kind ? state("SLOWDOWN", gpu->index, 93) : 98;
+    return untold(gpu);
+}
+int nvmlDeviceGetCurrPcieLinkWidth(device *gpu, unsigned *told) {
+    *told = state("WIDTH", gpu->index, 16);
+    return untold(gpu);
+}
+int nvmlDeviceGetMaxPcieLinkWidth(device *gpu, unsigned *told) {
+    *told = 16;
+    return untold(gpu);
+}
+int nvmlDeviceGetPersistenceMode(device *gpu, unsigned *told) {
+    *told = state("PERSISTENCE", gpu->index, 1);
+    return untold(gpu);
 }
 typedef struct { unsigned gpu, memory; } utilization;
 int nvmlDeviceGetUtilizationRates(device *gpu, utilization *told) {

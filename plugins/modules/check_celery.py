@@ -67,6 +67,7 @@ options:
   max_age:
     description:
       - Highest age of the oldest waiting message in each queue, such as V(90s), V(15m) or V(1h).
+      - It is V(unknown) where a producer's clock is ahead of this host's, by more than this age or 300 seconds, as that hides as much of the age.
       - Celery writes no time into a message. The age is read from O(sent_header); without it a message that is overdue by its ETA is at
         least that old, and any other is V(unknown).
     type: str

@@ -44,6 +44,12 @@ options:
     description: Services of O(project), each of which must have a container. All containers of a service are judged.
     type: list
     elements: str
+  replicas:
+    description:
+      - By service, how many containers of it must run, as C(deploy.replicas) says. With O(state=completed) all that are there count.
+      - Fewer fail. More are a warning, since they can take work with settings that nobody meant to be in force. Without it one is enough.
+      - It means nothing with O(containers), and a service that is not in O(services) is refused, as is V(0).
+    type: dict
   unexpected:
     description:
       - What a container of O(project) is that belongs to none of the O(services), such as one of a service that was taken out of the Compose
@@ -72,7 +78,7 @@ options:
     description:
       - The moment before which nothing in O(completed) may have ended, as RFC 3339, as seconds since the epoch (V(@1763780400)), or as a span
         before now (V(15m)). Usually that is when the deploy began, so that the migration of the version before does not count.
-      - It holds for all with O(state=completed).
+      - It holds for all with O(state=completed). Left out, an end at any time counts.
     type: str
   healthcheck:
     description: Whether a container without a health check fails. One that has a health check must be healthy either way.
@@ -121,7 +127,8 @@ options:
     choices: [run_as_non_root, not_privileged, no_escalation, read_only_root, drop_all, no_engine_socket]
   exec:
     description:
-      - Programs to run inside the containers. One that does not end within O(timeout), or prints more than 1 MiB, is ended.
+      - Programs to run inside the containers. What they print is shown without secrets and personal data of well-known forms. One that does not end
+        within O(timeout), or prints more than 1 MiB, is ended.
       - Ending it needs the right to, and the engine on this host. Where it cannot be ended, the summary says so.
     type: list
     elements: dict
@@ -167,6 +174,7 @@ EXAMPLES = r"""
   opsready.golive.check_container:
     project: archive
     services: [backend, worker]
+    replicas: {worker: 1}
     images:
       backend: sha256:6c2ef57b0e99ec46833a82f0bb7cb16f9b14d1985886aea5209a94914426e367
 

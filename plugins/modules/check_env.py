@@ -22,6 +22,7 @@ description:
     or a container is a warning, since that still runs with the old values.
   - A variable that only some of these places have is judged by those. The running process counts before the container, that before the
     unit and that before the O(file).
+  - That holds for the variables of O(rules[].groups), O(distinct) and O(fits) as it does for one that has a rule of its own.
 extends_documentation_fragment:
   - opsready.golive.check
   - opsready.golive.attributes

@@ -18,6 +18,9 @@ description:
   - At least one GPU must be there and alive. A GPU that NVML calls lost fails, and so does one that is on the PCI bus and that NVML does not
     show, unless O(count) or O(devices) says which are meant. Where the bus cannot be read, only NVML is asked. Further criteria are judged
     where they are asked for; the rest of what NVML tells is evidence.
+  - Where a GPU tells it, two more are judged unasked. At the temperature at which it slows itself down it fails, and from 5 K below a warning
+    begins. A PCIe link of fewer lanes than the GPU and its slot have together is a warning. The link's generation is not judged, since it
+    goes down when nothing is to do.
   - A host without NVML, or whose driver is not loaded, is V(unknown). So is each criterion that the driver is too old for, or that the
     model does not measure, as most consumer cards have no ECC.
   - It sees what the host sees. Whether a container is handed its GPUs is another question, to be asked inside the container.
@@ -48,6 +51,15 @@ options:
   min_driver:
     description: Oldest driver, such as V(535.104).
     type: str
+  min_cuda:
+    description: Oldest CUDA version that the driver must be able to run, in quotes, such as V("12.2"). It is not that of an installed toolkit.
+    type: str
+  persistence:
+    description:
+      - With V(required), persistence mode that is off is a warning, since the driver then lets go of a GPU that nobody uses.
+    type: str
+    choices: [required, any]
+    default: any
   min_memory_total:
     description:
       - Smallest memory of each, such as V(16GB) (10^9 bytes each) or V(15GiB) (2^30 each).
@@ -121,6 +133,7 @@ EXAMPLES = r"""
     count: 1
     name: RTX 4080
     min_driver: "535"
+    min_cuda: "12.2"
     min_memory_total: 16GB
     max_temperature: 80
     no_errors: [throttle, xid]

@@ -127,7 +127,9 @@ options:
         choices: [open, closed]
         default: open
       filtered_is_closed:
-        description: Whether a port that answers nothing counts as closed, which is then the firewall's word.
+        description: >-
+          Whether V(closed) holds too for a port from which nothing came back, as behind a firewall that drops what it gets. Otherwise that is
+          V(unknown). It means nothing with V(open).
         type: bool
         default: false
       level:

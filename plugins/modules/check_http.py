@@ -17,6 +17,9 @@ description:
   - A status of 200 only says that a process lives. O(states) and O(json) judge what the body says.
   - The limit holds for the whole answer, so a server that sends byte after byte does not hold the check. At most 1 MiB of a body is
     read. Proxies named in the environment are not used.
+  - Items of one checklist that ask the same server over TLS share a handshake with those of M(opsready.golive.check_tls), where they overlap or
+    the request came first. A certificate check that has ended before hands no connection on, since some servers answer an idle one with 408.
+  - JSON longer than what is read of a body is V(unknown).
   - No answer is V(unknown). A certificate that clients refuse fails. A status of 401 or 403 to a request that carried
     O(bearer) or O(secret_headers) is V(unknown), since it was our credentials that were refused. Limits, samples and fresh values
     are not judged then.

@@ -22,6 +22,8 @@ description:
   - With O(rehearse), the migration runs up and down on a scratch copy of the database. The copy is a database of ours, marked as such. It is dropped at
     the end, after a failure and a signal too. Before anything is migrated, Alembic must read back a word that stands in the copy alone, so that an application
     that takes its database from elsewhere migrates nothing.
+  - Items of one checklist that ask the same database as the same user share one connection, those of
+    M(opsready.golive.check_postgres) included. A rehearsal has its own.
   - Who signs the SQL is not an option here. A sign-off with C(binds_to=migration_preview) holds for C(evidence.preview), and a migration that has changed
     since is another one.
 extends_documentation_fragment:

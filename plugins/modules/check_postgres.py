@@ -17,7 +17,10 @@ description:
   - Without options it judges that the server is a primary, that connections are left, and that transaction ids are far from
     wraparound.
   - A server that does not answer, or that refuses the password, is V(unknown), never a pass, and so is what the role may
-    not see. A role with C(pg_monitor) sees everything that is asked for here.
+    not see. A role with C(pg_monitor) sees what the server tells of itself. It takes C(SELECT) or C(USAGE) on each sequence
+    for O(max_sequence_share), C(SELECT) on the table of O(schema_revision), and what O(queries) need, on top of that.
+  - Items of one checklist that ask the same database as the same user share one connection, those of
+    M(opsready.golive.check_migration) included.
 extends_documentation_fragment:
   - opsready.golive.postgres
   - opsready.golive.check
@@ -141,10 +144,14 @@ options:
     choices: [refused, any]
     default: any
   max_sequence_share:
-    description: Highest share, between 0 and 1, of a sequence's values that may be used.
+    description:
+      - Highest share, between 0 and 1, of a sequence's values that may be used.
+      - A sequence on which the role has neither C(SELECT) nor C(USAGE) makes it V(unknown), with C(pg_monitor) too.
     type: float
   pending_restart:
-    description: Whether settings that wait for a restart are refused.
+    description:
+      - Whether settings that wait for a restart are refused. Without C(pg_read_all_settings), which C(pg_monitor) includes, some settings are
+        hidden, and it is V(unknown) unless another one waits.
     type: str
     choices: [refused, any]
     default: any
@@ -218,7 +225,9 @@ options:
         description: Highest number.
         type: float
   statements:
-    description: The slowest statements of C(pg_stat_statements) in this database.
+    description:
+      - The slowest statements of C(pg_stat_statements) in this database.
+      - The evidence has each without comments, and without what is quoted in it, as that may be a password.
     type: dict
     suboptions:
       max_mean_ms:

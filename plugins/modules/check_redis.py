@@ -49,7 +49,9 @@ options:
     type: str
     choices: [aof, rdb, either, optional]
   max_save_age:
-    description: Highest age of the last snapshot in seconds.
+    description:
+      - Highest age of the last snapshot in seconds. It is V(unknown) where the server's clock is ahead of this host's, by more than this age or
+        300 seconds.
     type: float
   max_unsaved_changes:
     description: Highest number of changes since the last snapshot.

@@ -16,6 +16,9 @@ description:
   - Shakes hands with each endpoint as an ordinary client does, and judges by what such a client would say. When it refuses, a
     second handshake without verification explains why; nothing is sent over it.
   - Judges every certificate of the chain, the trust anchor included where this Python can tell it (3.10 and later).
+  - Items of one checklist, those of M(opsready.golive.check_http) included, share a handshake with the same endpoint under the same name and
+    authorities, where they overlap or the request came first. A certificate check that has ended before hands no connection on, since some
+    servers answer an idle one with 408.
   - Judges certificate files, their order, and whether the key belongs to the certificate.
   - With O(match_file), the certificate that is served must be the one on disk. It is not when a renewal was not followed
     by a reload.
@@ -43,6 +46,7 @@ options:
     description:
       - With V(all), every A and AAAA address that the name has is shaken hands with, judged, and told apart, as one of several servers
         may still serve the old certificate. An address that this host cannot reach is V(unknown). With V(first) it is the first one that answers.
+      - Addresses of one name that do not all show the same certificate are a warning, even where each is good.
       - It is for all endpoints that have none of their own.
     type: str
     choices: [first, all]
@@ -79,7 +83,9 @@ options:
     type: list
     elements: str
   ca_file:
-    description: Certificate authorities, in PEM, that chains must end at. Without it, those of the host.
+    description:
+      - Certificate authorities, in PEM, that chains must end at. Without it, those of the host.
+      - With it, the chain of each of O(files) must end there too, as a server sends no more than they hold. Without it, that is not judged.
     type: path
   min_days:
     description: Lowest number of days that each certificate must still be valid.
@@ -101,7 +107,9 @@ options:
     choices: [TLSv1.2, TLSv1.3]
     default: TLSv1.2
   refuses_older:
-    description: Whether to offer each older version too, one more handshake each, and to fail when it is taken.
+    description:
+      - Whether to offer each older version too, one more handshake each, and to fail when it is taken.
+      - A version that this host's own OpenSSL does not speak, by its policy or as it was built, cannot be offered, and is V(unknown).
     type: bool
     default: false
   min_rsa_bits:

@@ -44,13 +44,13 @@ _HIGHER = {
     "daily", "weekly", "monthly", "yearly", "gap_window",
 }  # fmt: skip
 #: Stricter the lower, beside names that begin with max.
-_LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", "share", "requests", "body_limit"}
+_LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", "share", "requests", "body_limit", "completed_since"}
 #: Lists of what is let through: each entry more is milder.
 _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",
     "allowed_users", "allowed_applications", "exit_codes", "ignore", "placeholder_exceptions", "unaudited", "fingerprints",
     "exclude", "ignored_rules", "accepted_kinds", "accept", "restart_policies", "ignored",
-    "ignored_severities", "ignored_xids", "good_colors", "recipients", "same_site", "expect_status",
+    "ignored_severities", "ignored_xids", "good_colors", "recipients", "same_site", "expect_status", "cron_files",
 }  # fmt: skip
 _TRUE_IS_STRICTER = {"refuses_older", "require_maxmemory", "canary", "clean", "pushed", "dated", "secure", "http_only"}
 _FALSE_IS_STRICTER = {"allow_private", "filtered_is_closed"}
@@ -77,6 +77,7 @@ _MILD_CHOICES = {
     "allowed": 1,
     "tag": 1,
     "memory": 1,
+    "files": 2,
     "age": -1,  # more than that it is encrypted
 }
 _SHOWN = 100

@@ -144,6 +144,17 @@ def test_an_age_that_nothing_tells_is_unknown_and_an_eta_tells_a_little(site: Si
     assert "only known to be at least" in finding["summary"]
 
 
+def test_a_producer_whose_clock_is_ahead_hides_no_backlog(site: Site, run_module_here: ModuleRun) -> None:
+    site.worker(arguments=["-Q", "other"])
+    site.send("jobs.quick", 1, queue="celery", headers={"sent_at": time.time() + 7200})
+    queues = [{"name": "celery", "min_consumers": 0}]
+    finding = judged(run_module_here, site, queues=queues, max_age="1h")
+    assert finding["status"] == "unknown", finding
+    assert "the clock of a producer is ahead" in finding["summary"]
+    site.send("jobs.quick", 2, queue="celery", headers={"sent_at": time.time() - 7200})
+    assert judged(run_module_here, site, queues=queues, max_age="1h")["status"] == "fail"
+
+
 def test_a_message_that_its_worker_would_throw_away_fails(site: Site, run_module_here: ModuleRun) -> None:
     worker = site.worker()
     site.send("jobs.gated", 1)

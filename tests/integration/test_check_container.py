@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 import typing as t
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 from tests import nvml_stub
 from tests.container_lines import await_lines
 from tests.module_examples import examples_of
-from tests.servers import UNPRIVILEGED_UID, Answer, Docker, HttpServer
+from tests.servers import UNPRIVILEGED_UID, Answer, Docker, HttpServer, await_true
 
 if t.TYPE_CHECKING:
     from tests.conftest import ModuleRun
@@ -196,6 +197,35 @@ def test_a_service_that_docker_had_to_start_again_fails(docker: Docker, started:
     held(finding(docker.url, **params, max_restarts=1), "pass")
 
 
+@serves("S1.72", case="fail")
+def test_a_service_has_as_many_replicas_as_it_must_have(docker: Docker, started: Started) -> None:
+    for number in (1, 2, 3):
+        started(f"scaled-worker-{number}", Cmd=["/program", "stay"], Labels=labels("scaled", "worker"))
+    started("scaled-web-1", Cmd=["/program", "stay"], Labels=labels("scaled", "web"))
+    params = {"project": "scaled", "services": ["web", "worker"], "healthcheck": "optional"}
+    good = finding(docker.url, **params, replicas={"worker": 3, "web": 1})
+    held(good, "pass")
+    assert good["measured"]["service worker replicas"] == "3 running"
+    found = finding(docker.url, **params, replicas={"worker": "2"})
+    held(found, "warn", "Service worker replicas is 3 running, expected 2 running")
+    docker.asked("POST", "/containers/scaled-worker-3/stop")
+    held(finding(docker.url, **params, replicas={"worker": 3}), "fail", "worker replicas is 2 running, expected 3")
+    for name in ("scaled-worker-3", "scaled-worker-2"):
+        docker.remove(name)
+        started.names.remove(name)
+    held(finding(docker.url, **params, replicas={"worker": 3}), "fail", "worker replicas is 1 running, expected 3")
+    held(finding(docker.url, **params), "pass")
+
+
+def test_replicas_of_a_task_are_those_that_are_there(docker: Docker, started: Started) -> None:
+    for number in (1, 2):
+        started(f"halved-load-{number}", Cmd=["/program", "exit", "0"], Labels=labels("halved", "load"))
+        docker.await_state(f"halved-load-{number}", lambda state: state["Status"] == "exited")
+    params = {"project": "halved", "services": ["load"], "state": "completed"}
+    held(finding(docker.url, **params, replicas={"load": 2}), "pass")
+    held(finding(docker.url, **params, replicas={"load": 3}), "fail", "load replicas is 2 there, expected 3 there")
+
+
 def test_what_is_beside_the_services_is_told_and_a_one_off_task_only_while_it_runs(
     docker: Docker, started: Started
 ) -> None:
@@ -223,14 +253,17 @@ def test_a_task_that_ended_well_is_completed_and_containers_are_found_by_name(do
     held(finding(docker.url, containers=["migrate"], state="completed"), "fail", "Containers has no migrate: 0 of 1")
 
 
-#: Ends with exit code 137 after the kernel killed it for want of memory, or its child, whose end it takes no notice of.
+#: Ends with exit code 137 after the kernel killed it for want of memory; or its child, whose end it takes no notice of, until it is stopped.
 HUNGRY = r"""
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+void stopped(int number) { _exit(0); }
 int main(int count, char **words) {
-    if (count > 1 && fork()) { wait(NULL); return 0; }
+    if (count > 1) signal(SIGTERM, stopped);
+    if (count > 1 && fork()) { wait(NULL); for (;;) pause(); }
     for (;;) memset(malloc(1 << 20), 1, 1 << 20);
 }
 """
@@ -251,6 +284,10 @@ class Shop:
         """Run to its end."""
         self.service("migrate", name=name, Cmd=["/program", *(words or ("exit", "0"))], **more)
         self.docker.await_state(name, lambda state: state["Status"] == "exited")
+
+    def hears_of_oom(self, name: str) -> bool:
+        wanted = urllib.parse.quote(json.dumps({"event": ["oom"], "container": [name]}))
+        return bool(self.docker.asked("GET", f"/events?since=0&until={time.time():.3f}&filters={wanted}"))
 
     def judged(self, **params: t.Any) -> dict[str, t.Any]:
         wanted = {"project": "shop", "services": ["web"], "completed": ["migrate"], "unexpected": "fail", **params}
@@ -358,6 +395,9 @@ def test_a_task_that_the_kernel_killed_for_want_of_memory_does_not_pass(
 ) -> None:
     bound = {"Memory": 8 * 2**20, "MemorySwap": 8 * 2**20}
     shop.service("migrate", bound, image=hungry_image, Cmd=["/hungry", *words])
+    # The engine hears of it some time after it happened, and a container that has ended by then is told without it.
+    await_true(lambda: shop.hears_of_oom("shop-migrate-1"), seconds=60, what="that the engine hears of it")
+    shop.docker.asked("POST", "/containers/shop-migrate-1/stop")
     shop.docker.await_state("shop-migrate-1", lambda state: state["Status"] == "exited")
     found = shop.judged()
     held(found, status, said)
@@ -553,6 +593,19 @@ def test_a_program_inside_is_judged_by_its_exit_code_and_output(docker: Docker, 
     held(inside(docker, "exit", "3", exit_codes=[0, 3]), "pass")
     held(inside(docker, "exit", "3"), "fail", "ended with exit code 3, expected 0: exit asked for")
     held(inside(docker, "print", "not yet", stdout_matches=["^ready"]), "fail", "'not yet\\n', expected a match")
+
+
+@pytest.mark.parametrize(
+    "probe", [{}, {"stdout_matches": ["^SECRET"]}, {"stdout_matches": ["^ready"]}, {"exit_codes": [1]}]
+)
+def test_what_a_program_prints_is_shown_without_secrets_and_searched_with_them(
+    docker: Docker, archive: str, probe: dict[str, t.Any]
+) -> None:
+    secret = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
+    found = inside(docker, "print", f"SECRET_KEY={secret}", "erika@example.eu", changes_nothing=True, **probe)
+    assert found["status"] == ("pass" if probe in ({}, {"stdout_matches": ["^SECRET"]}) else "fail"), found["summary"]
+    assert len(found["evidence"]["exec"][0]["printed"]) == 2
+    assert secret not in json.dumps(found) and "erika@" not in json.dumps(found)
 
 
 def test_a_program_that_is_not_there_is_unknown(docker: Docker, archive: str) -> None:
@@ -935,6 +988,11 @@ def test_a_container_that_goes_while_it_is_asked_about_is_absent(http_server: Ht
         ({"limits": []}, "limits is empty"),
         ({"images": {"b": DIGEST}}, "is none of those expected: a"),
         ({"images": {"a": "archive:1"}}, "is no digest"),
+        ({"replicas": {"a": 2}}, "replicas means nothing with containers"),
+        ({"project": "p", "services": ["b"], "replicas": {}}, "replicas is empty"),
+        ({"project": "p", "services": ["b"], "replicas": {"c": 2}}, "c is none of the services: b"),
+        ({"project": "p", "services": ["b"], "replicas": {"b": 0}}, "b is 0, expected a whole number of at least 1"),
+        ({"project": "p", "services": ["b"], "replicas": {"b": "many"}}, "b is 'many', expected a whole number"),
         ({"exec": [{"argv": []}]}, "argv is empty"),
         ({"exec": [{"argv": ["a"], "only": ["b"]}]}, "which is none of those expected"),
         ({"exec": [{"argv": ["a"], "only": []}]}, "only is empty"),

@@ -849,6 +849,85 @@ LIMIT = {"name": "GPU_MEMORY_LIMIT_GB", "kind": "number", "min": 13.6, "max": 13
 ARCHIVE = {"project": "env-archive", "services": ["backend", "worker"]}
 
 
+#: What reads two variables together, each with how the second one is judged beside the first.
+TOGETHER = [
+    {"rules": [{"name": "OAuth", "kind": "any_of", "groups": [["FIRST", "SECOND"]]}]},
+    {"distinct": ["FIRST", "SECOND"]},
+    {"fits": [{"name": "all runs", "factors": ["FIRST", "SECOND", "1B"], "within": "memory"}]},
+]
+
+
+def judged_together(containers: Containers, params: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
+    params = {"rules": [{"name": "ENVIRONMENT"}], **params}
+    return containers.judged(*params.pop("rules"), **params, **more)
+
+
+@pytest.mark.parametrize("params", TOGETHER, ids=["groups", "distinct", "fits"])
+def test_what_variables_are_together_is_judged_by_those_that_the_container_was_made_with(
+    containers: Containers, params: dict[str, t.Any]
+) -> None:
+    containers.start("env-runner", "ENVIRONMENT=production", "FIRST=2", "SECOND=3")
+    containers.start("env-bare", "ENVIRONMENT=production")
+    containers.write("ENVIRONMENT=production\nFIRST=2\nSECOND=3\n")
+    good = judged_together(containers, params, container={"name": "env-runner"}, file=containers.file)
+    assert good["status"] == "pass", good["summary"]
+    found = judged_together(containers, params, container={"name": "env-bare"}, file=containers.file)
+    assert found["status"] == "fail", found
+    for name in ("FIRST", "SECOND"):
+        assert found["measured"][f"{name} in file and container"] == "only in the file"
+    containers.write("ENVIRONMENT=production\nFIRST=2\nSECOND=4\n")
+    found = judged_together(containers, params, container={"name": "env-runner"}, file=containers.file)
+    assert (found["status"], found["summary"]) == (
+        "fail",
+        "SECOND has one value in the file and another one in the container.",
+    )
+
+
+@pytest.mark.parametrize("params", TOGETHER, ids=["groups", "distinct", "fits"])
+def test_what_variables_are_together_is_not_judged_by_one_container_for_all(
+    containers: Containers, params: dict[str, t.Any]
+) -> None:
+    for service, second in (("backend", ["SECOND=3"]), ("worker", [])):
+        environment = ["ENVIRONMENT=production", "FIRST=2", *second]
+        containers.start(f"env-{service}-1", *environment, project="env", service=service)
+    chosen = {"project": "env", "services": ["backend", "worker"]}
+    found = judged_together(containers, params, container=chosen)
+    assert found["status"] == "fail", found
+    assert found["measured"]["SECOND among the containers"] == "different"
+
+
+@pytest.mark.parametrize("params", TOGETHER, ids=["groups", "distinct", "fits"])
+def test_what_variables_are_together_is_the_same_in_the_file_and_the_running_process(
+    env: EnvFile, service: t.Any, params: dict[str, t.Any]
+) -> None:
+    running = service(ENVIRONMENT="production", FIRST="2", SECOND="3")
+    params = {"rules": [{"name": "ENVIRONMENT"}], **params, "process": {"pid": running.pid}}
+    for second, status, said in (("3", "pass", ""), ("4", "fail", "SECOND has one value in the file and another one")):
+        path = env.write(f"ENVIRONMENT=production\nFIRST=2\nSECOND={second}\n")
+        long_ago(path)
+        found = finding(file=path, **params)
+        assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+
+
+def test_a_group_that_is_blank_in_the_file_and_not_in_the_container_is_the_same(containers: Containers) -> None:
+    containers.start("env-runner", "FIRST=2")
+    containers.write("FIRST=2\nSECOND=\n")
+    groups = {"name": "OAuth", "kind": "any_of", "groups": [["FIRST"], ["SECOND"]]}
+    found = containers.judged(groups, container={"name": "env-runner"}, file=containers.file)
+    assert found["status"] == "pass", found["summary"]
+
+
+def test_a_variable_with_a_rule_of_its_own_is_told_once_and_a_claim_that_warns_warns(containers: Containers) -> None:
+    containers.start("env-runner", "FIRST=2")
+    containers.write("FIRST=3\n")
+    claim = {"name": "runs", "factors": ["FIRST", "1B"], "within": "memory", "level": "warn"}
+    params = {"container": {"name": "env-runner"}, "file": containers.file, "fits": [claim]}
+    absent = {"name": "NOWHERE", "kind": "absent"}
+    assert containers.judged(absent, **params)["status"] == "warn"
+    both = containers.judged({"name": "FIRST"}, **params)
+    assert (both["status"], both["summary"].count("another one in the container")) == ("fail", 1), both
+
+
 def start_archive(containers: Containers, backend: str | None, worker: str | None) -> None:
     for service, limit in (("backend", backend), ("worker", worker)):
         environment = [] if limit is None else [f"GPU_MEMORY_LIMIT_GB={limit}"]

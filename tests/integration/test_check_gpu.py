@@ -205,9 +205,43 @@ def test_a_memory_limit_that_the_device_cannot_give_fails(gpu: Judge) -> None:
     assert "14.6 GB (13.6 GiB), 85.04 % of 17.2 GB (16.0 GiB), expected at most 85 %" in found["summary"]
 
 
-@pytest.mark.parametrize("settings", [{"remap_pending": 1}, {"ecc": 2}, {"temperature": 95}, {"throttle": 0x40}])
+@pytest.mark.parametrize(
+    "settings", [{"remap_pending": 1}, {"ecc": 2}, {"temperature": 85}, {"throttle": 0x40}, {"persistence": 0}]
+)
 def test_what_was_not_asked_for_is_evidence_only(gpu: Judge, settings: dict[str, t.Any]) -> None:
     assert gpu(settings)["status"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("settings", "params", "status", "said"),
+    [
+        ({}, {"min_cuda": "12.2", "persistence": "required"}, "pass", ""),
+        ({"cuda": 12020}, {"min_cuda": "12.2"}, "pass", ""),
+        ({"cuda": 11080}, {"min_cuda": "12.2"}, "fail", "CUDA of the driver is 11.8, expected at least 12.2"),
+        ({"temperature": 87}, {}, "pass", ""),
+        ({"temperature": 88}, {}, "warn", "before slowdown is 88 °C, expected more than 5 K below the 93 °C"),
+        ({"temperature": 93}, {}, "fail", "before slowdown is 93 °C, expected more than 5 K below the 93 °C"),
+        ({"temperature": 84, "slowdown": 84}, {"watch": "0.1s"}, "fail", "below the 84 °C"),
+        ({"width": 8}, {}, "warn", "GPU 0 PCIe width is x8, expected x16"),
+        ({"persistence": 0}, {"persistence": "required"}, "warn", "GPU 0 persistence mode is off, expected on"),
+    ],
+)
+def test_cuda_the_way_to_slowdown_the_width_of_its_link_and_persistence_are_judged(
+    gpu: Judge, settings: dict[str, t.Any], params: dict[str, t.Any], status: str, said: str
+) -> None:
+    found = gpu(settings, **params)
+    assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+    assert found["measured"]["GPU 0 PCIe width"] == ("x8" if "width" in settings else "x16")
+
+
+def test_what_a_model_does_not_tell_is_no_failure_and_unknown_where_it_is_asked_for(gpu: Judge) -> None:
+    untold = {"untold": 3, "temperature": 95, "width": 8}
+    found = gpu(untold)
+    assert (found["status"], list(found["measured"])) == ("pass", ["number of GPUs", "GPU 0"]), found["summary"]
+    asked = gpu(untold, persistence="required")
+    assert (asked["status"], "persistence mode is not known: this model" in asked["summary"]) == ("unknown", True)
+    cuda = gpu(untold, min_cuda="12.2")
+    assert (cuda["status"], "CUDA of the driver could not be judged" in cuda["summary"]) == ("unknown", True), cuda
 
 
 def test_only_the_devices_that_are_named_are_judged(gpu: Judge) -> None:
@@ -477,6 +511,7 @@ def test_a_process_of_another_container_is_unknown_and_not_allowed(gpu: Judge) -
         ({"name": "("}, "not a regular expression"),
         ({"allowed_processes": ["("]}, "not a regular expression"),
         ({"min_driver": "new"}, "expected a version"),
+        ({"min_cuda": "new"}, "min_cuda is 'new', expected a version"),
         ({"min_memory_free": "16G"}, "not a size"),
         ({"xid_within": "1h"}, "without xid"),
         ({"xid_within": "soon", "no_errors": ["xid"]}, "not a span"),

@@ -212,6 +212,14 @@ def test_an_answer_that_is_not_json_fails_without_being_quoted(http_server: Http
     assert "not JSON" in found["summary"]
 
 
+def test_json_beyond_what_is_read_is_unknown(http_server: HttpServer) -> None:
+    body = json.dumps({"state": "ok", "padding": "x" * 1024 * 1024})
+    http_server.route("/", Answer(200, body, {"Content-Type": "application/json"}))
+    found = finding(url=http_server.url, json=[{"path": "state", "equals": "ok"}])
+    assert found["status"] == "unknown", found
+    assert "JSON cut there is not read" in found["summary"]
+
+
 @pytest.mark.parametrize(
     ("expectation", "status"),
     [

@@ -271,6 +271,39 @@ def test_a_server_of_yesterday_is_explained(demo_ca: DemoCa, ca_file: str) -> No
     assert "still speaks TLSv1, TLSv1.1" in found["summary"]
 
 
+def test_an_old_version_that_this_host_cannot_offer_is_unknown(
+    demo_ca: DemoCa, ca_file: str, tmp_path: Path, run_module: ModuleRun
+) -> None:
+    policy = tmp_path / "openssl.cnf"
+    policy.write_text(
+        "openssl_conf = all\n[all]\nssl_conf = tls\n[tls]\nsystem_default = lowest\n[lowest]\nProtocol = -TLSv1\n"
+    )
+    here = {"OPENSSL_CONF": str(policy)}
+    options = {"ca_file": ca_file, "refuses_older": True, "enforce": False}
+    with TlsServer(demo_ca.issue()) as server:
+        found = run_module("check_tls", {**options, "endpoints": [at(server)]}, environment=here)["finding"]
+        assert found["status"] == "unknown", found
+        assert "the OpenSSL policy of this host does not let us offer TLSv1" in found["summary"]
+        assert "TLSv1.1" not in found["summary"]
+        assert run_module("check_tls", {**options, "endpoints": [at(server)]})["finding"]["status"] == "pass"
+    with TlsServer(demo_ca.issue(), max_version=ssl.TLSVersion.TLSv1_2) as server:
+        options.update(endpoints=[at(server)], min_version="TLSv1.3")
+        assert run_module("check_tls", options, environment=here)["finding"]["status"] == "fail"
+
+
+def test_an_endpoint_without_a_certificate_fails_and_the_others_are_judged(demo_ca: DemoCa, ca_file: str) -> None:
+    bare = TlsServer(demo_ca.issue())
+    bare._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    bare._context.maximum_version = ssl.TLSVersion.TLSv1_2
+    bare._context.set_ciphers("aNULL:@SECLEVEL=0")
+    with bare, TlsServer(demo_ca.issue()) as server:
+        found = finding(endpoints=[at(bare), at(server)], ca_file=ca_file, match_file=ca_file, names=["localhost"])
+    assert found["status"] == "fail", found
+    assert f"{at(bare)} shows no certificate" in found["summary"]
+    assert found["measured"][f"{at(server)} trust"] == "trusted"
+    assert found["evidence"][at(bare)]["chain"] == []
+
+
 def test_no_server_a_hanging_one_and_one_without_tls_are_unknown(
     demo_ca: DemoCa, ca_file: str, refused_port: int, hanging_server: HangingServer
 ) -> None:
@@ -373,7 +406,23 @@ def test_each_address_of_a_name_is_judged_and_told_apart(
         assert list(found["evidence"]) == [f"other.example.org:443 ({servers.name}) at 127.0.0.{n}" for n in (1, 2)]
     with ServersOfAName(monkeypatch, renewed, renewed) as servers:
         options["endpoints"] = [f"{servers.name}:{servers.port}"]
-        assert finding(**options, addresses="all")["status"] == "pass"
+        found = finding(**options, addresses="all")
+        assert found["status"] == "pass"
+        assert found["measured"][f"{servers.name}:{servers.port} at every address"].endswith("at 127.0.0.1, 127.0.0.2")
+
+
+def test_two_good_certificates_at_the_addresses_of_a_name_are_a_warning(
+    monkeypatch: pytest.MonkeyPatch, demo_ca: DemoCa, ca_file: str
+) -> None:
+    name = ServersOfAName.name
+    with ServersOfAName(monkeypatch, demo_ca.issue([name]), demo_ca.issue([name], days=70)) as servers:
+        found = finding(endpoints=[f"{name}:{servers.port}"], ca_file=ca_file, addresses="all")
+        assert found["status"] == "warn", found
+        assert (
+            f"{name}:{servers.port} does not show the same certificate at every address: sha256 "
+            in found["summary"].lower()
+        )
+        assert finding(endpoints=[f"{name}:{servers.port}"], ca_file=ca_file)["status"] == "pass"
 
 
 def test_an_address_where_nobody_listens_is_unknown_beside_the_others(
@@ -465,6 +514,23 @@ def test_a_certificate_with_its_key_and_chain_passes(intermediate_ca: DemoCa, tm
     split = finding(files=[{"certificate": str(paths.certificate), "chain": str(paths.ca), "names": ["localhost"]}])
     assert split["status"] == "fail"
     assert "not signed by the next one" in split["summary"]
+
+
+def test_a_file_without_its_intermediate_does_not_lead_to_the_authority(
+    intermediate_ca: DemoCa, demo_ca: DemoCa, ca_file: str, tmp_path: Path
+) -> None:
+    paths = intermediate_ca.issue().write(tmp_path / "whole")
+    assert finding(files=[{"certificate": str(paths.chain)}], ca_file=ca_file)["status"] == "pass"
+    bare = intermediate_ca.issue(with_chain=False).write(tmp_path / "bare")
+    found = finding(files=[{"certificate": str(bare.certificate)}], ca_file=ca_file)
+    assert found["status"] == "fail", found
+    assert (
+        "does not lead to an authority that is trusted: the chain of 1 ends at CN=Demo Intermediate CA"
+        in found["summary"]
+    )
+    own = str(demo_ca.issue(self_signed=True).write(tmp_path / "own").certificate)
+    assert finding(files=[{"certificate": own}], ca_file=own)["status"] == "pass"
+    assert finding(files=[{"certificate": own}], ca_file=ca_file)["status"] == "fail"
 
 
 def test_a_certificate_in_der_is_read(demo_ca: DemoCa, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ return moved"""
 
 _BROKER_FOUND = (
     "command -v redis-cli > /dev/null || command -v valkey-cli > /dev/null "
-    "|| stop 'neither redis-cli nor valkey-cli is found; add the directory of one to PATH'"
+    "|| stop 'neither redis-cli nor valkey-cli is found; install one (redis-tools), or add its directory to PATH'"
 )
 
 _ONE_HOST = """\

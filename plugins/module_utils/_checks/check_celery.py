@@ -28,7 +28,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_re
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import REDIS, Constraints, Spec, compose
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, TimedOut, Unreachable
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
@@ -82,6 +82,7 @@ _ASKED_BY = ("global_keyprefix", "fanout_prefix", "control_exchange", "reply_tim
 _CHUNK = 20
 _MOST_SAMPLED_BYTES = 16 * 1024 * 1024
 _WATCH_INTERVAL = 0.1
+_SET_CLOCKS = "Set the clocks of both by NTP."
 _METHODS: dict[str, dict[str, t.Any]] = {
     "active_queues": {},
     "registered": {"builtins": True},
@@ -102,6 +103,8 @@ class Worker:
     reserved: int | None
     scheduled: int | None
     longest_running_age: float | None
+    #: How far the start of a running task lies ahead of this host's clock.
+    started_ahead: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +119,8 @@ class Queue:
     sampled: int
     waiting_tasks: dict[str, int]
     has_moved: bool | None = None
+    #: How far the header of a message lies ahead of this host's clock.
+    sent_ahead: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,9 +247,7 @@ def _worker(name: str, answers: t.Mapping[str, t.Mapping[str, t.Any]], now: floa
         return None if answer is None else len(answer)
 
     ages = [
-        max(0.0, now - task["time_start"])
-        for task in told["active"] or ()
-        if isinstance(task.get("time_start"), (int, float))
+        now - task["time_start"] for task in told["active"] or () if isinstance(task.get("time_start"), (int, float))
     ]
     return Worker(
         name=name,
@@ -256,7 +259,8 @@ def _worker(name: str, answers: t.Mapping[str, t.Mapping[str, t.Any]], now: floa
         active=count("active"),
         reserved=count("reserved"),
         scheduled=count("scheduled"),
-        longest_running_age=None if told["active"] is None else max(ages, default=0.0),
+        longest_running_age=None if told["active"] is None else max([0.0, *ages]),
+        started_ahead=-min([0.0, *ages]),
     )
 
 
@@ -284,10 +288,11 @@ def _queue(broker: Broker, name: str, params: t.Mapping[str, t.Any], now: dateti
     return Queue(
         name=name,
         length=sum(lengths.values()),
-        oldest_age=None if "" in sources else max(ages, default=0.0),
+        oldest_age=None if "" in sources else max([0.0, *ages]),
         age_from="eta" if "eta" in sources else "header" if sources else "",
         sampled=sampled,
         waiting_tasks=dict(tasks.most_common(50)),
+        sent_ahead=-min([0.0, *ages]),
     )
 
 
@@ -307,14 +312,14 @@ def _oldest(broker: Broker, key: str, most: int, most_bytes: int) -> t.Iterator[
 
 
 def _age(raw: bytes, eta: str | None, sent_header: str, now: datetime.datetime) -> tuple[float, str]:
-    """Seconds that a message has waited and how that is known: by nothing where it is empty."""
+    """Seconds that a message has waited, negative by a clock that is ahead, and how that is known: by nothing where it is empty."""
     try:
         sent = (foreign_json.read(raw).get("headers") or {}).get(sent_header)
     except (ValueError, AttributeError):
         sent = None
     moment = _moment(sent)
     if moment is not None:
-        return max(0.0, (now - moment).total_seconds()), "header"
+        return (now - moment).total_seconds(), "header"
     due = _moment(eta)
     if due is not None and due <= now:
         return (now - due).total_seconds(), "eta"
@@ -362,7 +367,7 @@ def _watched(
 
 
 def _unacked(broker: Broker, now: datetime.datetime) -> tuple[int, float | None]:
-    """How many messages workers hold unacknowledged, and for how long the first of them."""
+    """How many messages workers hold unacknowledged, and for how long the first of them, negative by a clock that is ahead."""
     with redis_client.asking(broker.server):
         pipe = broker.client.pipeline(transaction=True)
         pipe.hlen(broker.key(UNACKED))
@@ -370,7 +375,7 @@ def _unacked(broker: Broker, now: datetime.datetime) -> tuple[int, float | None]
         count, first = pipe.execute()
     if not count:
         return 0, 0.0
-    return int(count), max(0.0, now.timestamp() - float(first[0][1])) if first else None
+    return int(count), now.timestamp() - float(first[0][1]) if first else None
 
 
 # ------------------------------------------------------------------------------------------------------------ judging
@@ -393,17 +398,28 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             remedy="Workers hold them: see what they are at, and whether one was killed.",
         )
     if params["max_unacked_age"] is not None:
-        yield at_most(
-            "age of the oldest unacknowledged message",
-            facts.oldest_unacked_age,
-            limits["max_unacked_age"],
-            unit="s",
-            remedy="A worker that was killed keeps its messages until visibility_timeout; worker_drain takes them back.",
-        )
+        yield _judge_unacked_age(facts.oldest_unacked_age, limits["max_unacked_age"])
     if params["max_scheduled"] is not None:
         yield _judge_sum("scheduled tasks", facts, "scheduled", params["max_scheduled"])
     if params["max_running_age"] is not None:
         yield _judge_running(facts, limits["max_running_age"])
+
+
+def _judge_unacked_age(age: float | None, bound: float) -> Criterion:
+    name = "age of the oldest unacknowledged message"
+    if age is not None and _is_too_far_ahead(-age, bound):
+        return unknown(
+            name,
+            f"{name} is unknown: the clock of a worker is ahead, as it took the message {-age:.0f} s after what this host's clock shows",
+            remedy=_SET_CLOCKS,
+        )
+    return at_most(
+        name,
+        None if age is None else max(0.0, age),
+        bound,
+        unit="s",
+        remedy="A worker that was killed keeps its messages until visibility_timeout; worker_drain takes them back.",
+    )
 
 
 def _judge_workers(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -507,6 +523,11 @@ def _judge_consumers(name: str, consumers: t.Sequence[Worker], least: int, facts
     return at_least(label, len(consumers), least, remedy=f"Start a worker with -Q {name}.")
 
 
+def _is_too_far_ahead(ahead: float, bound: float) -> bool:
+    """A clock that is ahead hides as much of an age, so it may be no further than the age that is allowed."""
+    return ahead > min(CLOCKS_DIFFER, bound)
+
+
 def _judge_age(queue: Queue, bound: float, sent_header: str) -> Criterion:
     label = f"age of the oldest message in queue {queue.name}"
     if queue.oldest_age is None:
@@ -518,6 +539,13 @@ def _judge_age(queue: Queue, bound: float, sent_header: str) -> Criterion:
         )
     if queue.age_from == "eta" and queue.oldest_age <= bound:
         return unknown(label, f"{label} is only known to be at least {plain(queue.oldest_age)} s, by its ETA")
+    if queue.oldest_age <= bound and _is_too_far_ahead(queue.sent_ahead, bound):
+        return unknown(
+            label,
+            f"{label} is unknown: the clock of a producer is ahead, as it says that a message was sent {queue.sent_ahead:.0f} s "
+            "after what this host's clock shows",
+            remedy=_SET_CLOCKS,
+        )
     return at_most(
         label, queue.oldest_age, bound, unit="s", remedy="Start workers for it, or find out why they do not keep up."
     )
@@ -565,6 +593,14 @@ def _judge_running(facts: Facts, bound: float) -> Criterion:
     longest = round(max((value for value in values if value is not None), default=0.0), 1)
     if longest <= bound and (facts.silent or None in values):
         return unknown(name, f"{name} is {plain(longest)} s in those workers that told")
+    ahead = [worker for worker in facts.workers if _is_too_far_ahead(worker.started_ahead, bound)]
+    if longest <= bound and ahead:
+        return unknown(
+            name,
+            f"{name} is unknown: the clock of {ahead[0].name} is ahead, as a task of it began {ahead[0].started_ahead:.0f} s "
+            "after what this host's clock shows",
+            remedy=_SET_CLOCKS,
+        )
     return at_most(name, longest, bound, unit="s", remedy="See what it waits for; give the task a time_limit.")
 
 

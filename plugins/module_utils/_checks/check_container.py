@@ -19,6 +19,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.container_
     judge_completion,
     state_text,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
 from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, nvml
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Container, Engine, Listed
@@ -30,12 +31,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     at_least,
     at_most,
     holds,
-    matches,
     one_of,
     plain,
     unknown,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
+from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled, is_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, beginning_of
 
@@ -91,6 +91,7 @@ ARGUMENT_SPEC: Spec = {
     "containers": {"type": "list", "elements": "str"},
     "project": {"type": "str"},
     "services": {"type": "list", "elements": "str"},
+    "replicas": {"type": "dict"},
     "unexpected": {"type": "str", "choices": ["fail", "warn", "any"], "default": "warn"},
     "state": {"type": "str", "choices": ["running", "completed"], "default": "running"},
     "completed": {"type": "list", "elements": "str"},
@@ -140,6 +141,8 @@ _HANDED_ON = frozenset({"journald", "fluentd", "gelf", "awslogs", "splunk", "gcp
 #: Options of a log driver that are no secrets and say what is kept.
 _SHOWN_LOG_OPTIONS = ("max-size", "max-file", "compress", "mode")
 _SHOWN = 5
+#: Characters of its whole output that are masked, and those of them that are told.
+_MASKED, _TOLD = 64 * 1024, 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +157,9 @@ class Probed:
     left_out: bool = False
     exit_code: int | None = None
     stdout: str = ""
-    #: The last lines as they may be shown.
+    #: The last lines, and the beginning of the output, as they may be shown.
     shown: tuple[str, ...] = ()
+    told: str = ""
     gpus_of_host: tuple[str, ...] | None = None
     driver: str | None = None
     cuda: int | None = None
@@ -195,6 +199,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
         if params[option] == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
     _refuse_unusable_completion(params)
+    _refuse_unusable_replicas(params)
     if params["max_restarts"] < 0:
         raise BadInput(f"max_restarts is {params['max_restarts']}, expected at least 0.")
     if params["max_log_size"] is not None:
@@ -232,6 +237,20 @@ def _refuse_unusable_completion(params: t.Mapping[str, t.Any]) -> None:
     if both:
         option = "services" if params["project"] is not None else "containers"
         raise BadInput(f"{option} and completed both name {plain(both)}, which cannot run and have ended.")
+
+
+def _refuse_unusable_replicas(params: t.Mapping[str, t.Any]) -> None:
+    if params["replicas"] is None:
+        return
+    if params["project"] is None:
+        raise BadInput("replicas means nothing with containers, since each name is one container's.")
+    if not params["replicas"]:
+        raise BadInput("replicas is empty, so nothing would be judged by it.")
+    for service, number in params["replicas"].items():
+        if service not in params["services"]:
+            raise BadInput(f"replicas: {service} is none of the services: {plain(params['services'])}.")
+        if not re.fullmatch("[1-9][0-9]{0,5}", str(number)):
+            raise BadInput(f"replicas: {service} is {number!r}, expected a whole number of at least 1.")
 
 
 def _refuse_unusable_probe(probe: t.Mapping[str, t.Any], expected: t.Sequence[str]) -> None:
@@ -341,9 +360,14 @@ def _probed(engine: Engine, each: Container, entry: int, probe: t.Mapping[str, t
             blank, problem=f"{blank.label}: {problem.message.rstrip('.')}", remedy=problem.remedy
         )
     printed = ran.stderr if ran.stderr.strip() and ran.exit_code not in probe["exit_codes"] else ran.stdout
+    mask = Sensitive(GROUPS)
     shown = run.scrub.text(printed).strip().splitlines()[-_SHOWN:]
     ended = dataclasses.replace(
-        blank, exit_code=ran.exit_code, stdout=ran.stdout, shown=tuple(beginning_of(line, 300) for line in shown)
+        blank,
+        exit_code=ran.exit_code,
+        stdout=ran.stdout,
+        shown=tuple(beginning_of(mask.without(line), 300) for line in shown),
+        told=mask.without(beginning_of(run.scrub.text(ran.stdout), _MASKED))[:_TOLD],
     )
     if probe["min_gpus"] is None:
         return ended
@@ -380,6 +404,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             remedy="Add it to services, or remove it: docker compose up --remove-orphans.",
             level=params["unexpected"],
         )
+    for service, wanted in (params["replicas"] or {}).items():
+        yield _judge_replicas(service, dict(facts.found)[service], int(wanted), params["state"])
     yield from apart(
         criterion
         for name, entries in facts.found
@@ -388,6 +414,20 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     )
     yield from apart(
         criterion for probe in facts.probes for criterion in _judge_probe(probe, params["exec"][probe.entry])
+    )
+
+
+def _judge_replicas(service: str, entries: t.Sequence[Container], wanted: int, state: str) -> Criterion:
+    """Fewer are a failure; more, such as one that was left when the service was scaled down, are a warning."""
+    counted = len(entries) if state == "completed" else sum(each.state == "running" for each in entries)
+    word = "there" if state == "completed" else "running"
+    return holds(
+        f"service {service} replicas",
+        counted == wanted,
+        measured=f"{counted} {word}",
+        expected=f"{wanted} {word}",
+        remedy=f"docker compose up --detach --scale {service}={wanted}",
+        level="fail" if counted < wanted else "warn",
     )
 
 
@@ -581,9 +621,26 @@ def _judge_probe(probed: Probed, wanted: t.Mapping[str, t.Any]) -> t.Iterator[Cr
         sentence=f"{label} ended with exit code {code}, expected {plain(wanted['exit_codes'])}{said}",
     )
     for pattern in dict.fromkeys(wanted["stdout_matches"] or ()):
-        yield matches(f"{label} output /{pattern}/", probed.stdout, pattern)
+        yield _judge_output(probed, pattern)
     if wanted["min_gpus"] is not None:
         yield _judge_gpus(probed, wanted["min_gpus"])
+
+
+def _judge_output(probed: Probed, pattern: str) -> Criterion:
+    """What was printed is searched, and told without secrets and personal data."""
+    name = f"{probed.label} output /{pattern}/"
+    try:
+        is_match = is_in(re.compile(pattern), probed.stdout)
+    except GoliveError as problem:
+        return unknown(name, f"{name} could not be judged: {problem.message.rstrip('.')}", remedy=problem.remedy)
+    expected = f"a match of /{pattern}/"
+    return holds(
+        name,
+        is_match,
+        measured=probed.told,
+        expected=expected,
+        sentence=f"{name} is {probed.told!r}, expected {expected}",
+    )
 
 
 def _judge_gpus(probed: Probed, least: int) -> Criterion:

@@ -97,6 +97,8 @@ class Facts:
     alike: tuple[tuple[str, ...], ...] = ()
     missing_distinct: tuple[str, ...] = ()
     reckoned: tuple[env_arithmetic.Reckoned, ...] = ()
+    #: Whether the variables without a rule of their own are the same everywhere.
+    further: tuple[Looked, ...] = ()
     #: Names whose value matches a forbidden pattern, per pattern.
     forbidden: tuple[tuple[str, tuple[str, ...]], ...] = ()
     #: None where file and example were not compared.
@@ -152,6 +154,7 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
         alike=_alike(values, params.get("distinct") or ()),
         missing_distinct=tuple(name for name in params.get("distinct") or () if not values.get(name)),
         reckoned=tuple(env_arithmetic.reckoned(claim, values.get, run=run) for claim in params.get("fits") or ()),
+        further=tuple(env_drift.looked_at(name, values) for name in env_drift.further_levels(params)),
         forbidden=_forbidden(values, params),
         undocumented=_undocumented(reading, params),
         not_searched=tuple(name for name in values.unclear_names() if name not in params["forbidden_except"]),
@@ -220,6 +223,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         yield from env_variables.judge({**rule, "name": label}, seen, facts.places)
     if not facts.looked:
         return
+    for seen, level in zip(facts.further, env_drift.further_levels(params).values()):
+        yield from env_drift.judge_agreement(seen.name, seen, facts.places, level)
     for pattern, names in facts.forbidden:
         yield _judge_forbidden(pattern, names, facts.not_searched)
     if params.get("distinct"):

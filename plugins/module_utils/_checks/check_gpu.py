@@ -33,6 +33,8 @@ ARGUMENT_SPEC: Spec = {
     "devices": {"type": "list", "elements": "str"},
     "name": {"type": "str"},
     "min_driver": {"type": "str"},
+    "min_cuda": {"type": "str"},
+    "persistence": {"type": "str", "choices": ["required", "any"], "default": "any"},
     "min_memory_total": {"type": "str"},
     "min_memory_free": {"type": "str"},
     "max_memory_used_percent": {"type": "float"},
@@ -68,6 +70,8 @@ _THROTTLES = {
     0x40: "hardware thermal slowdown",
     0x80: "power brake",
 }
+#: So far below the temperature at which it slows itself down a GPU is worth a warning, in kelvins.
+_NEAR_SLOWDOWN = 5
 _RECOVERY_ACTIONS = (
     "none", "reset the GPU", "reboot the host", "drain peer-to-peer traffic", "drain and reset", "recover the IMEX domain",
     "reset the bus", "reboot the system",
@@ -100,6 +104,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any], limit_seconds: float) -> Non
             patterns.compiled(pattern, option=option)
     patterns.compiled(params["name"] or "", option="name")
     versions.require_version(params["min_driver"], option="min_driver")
+    versions.require_version(params["min_cuda"], option="min_cuda")
     for option in ("min_memory_total", "min_memory_free", "memory_limit"):
         if params[option] is not None:
             units.size_bytes(params[option], option=option)
@@ -154,9 +159,23 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             measured=reading.driver,
             expected=f"at least {params['min_driver']}",
         )
+    if params["min_cuda"] is not None:
+        told = _cuda_text(reading.cuda)
+        yield holds(
+            "CUDA of the driver",
+            versions.is_at_least(told, params["min_cuda"]) if told else None,
+            measured=told,
+            expected=f"at least {params['min_cuda']}",
+            remedy="Update the driver: it runs programs of its own CUDA version and of older ones.",
+        )
     yield from _judge_devices(facts, params)
     if "xid" in (params["no_errors"] or ()):
         yield _judge_xids(facts, params)
+
+
+def _cuda_text(cuda: int | None) -> str | None:
+    """``12.8`` of NVML's 12080."""
+    return f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else None
 
 
 def _judge_bus(on_bus: int, in_nvml: int) -> Criterion:
@@ -201,6 +220,10 @@ def _judge_gpu(gpu: Gpu, label: str, params: t.Mapping[str, t.Any]) -> t.Iterato
     if params["name"] is not None:
         yield matches(f"{label} name", gpu.facts.get("name"), params["name"])
     yield from _judge_memory(gpu, label, params)
+    yield from _judge_slowdown(gpu, label, params)
+    yield from _judge_width(gpu, label)
+    if params["persistence"] == "required":
+        yield _judge_persistence(gpu, label)
     for option, fact, called, unit in (
         ("max_temperature", "temperature", "temperature", "°C"),
         ("max_utilization_percent", "utilization_percent", "utilisation", "%"),
@@ -273,6 +296,50 @@ def _judge_memory(gpu: Gpu, label: str, params: t.Mapping[str, t.Any]) -> t.Iter
                 measured=f"{units.size_text(size)}, {share:.2f} % of {units.size_text(total)}",
                 expected=f"at most {bound:g} %",
             )
+
+
+def _judge_slowdown(gpu: Gpu, label: str, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Nothing where the device does not tell at which temperature it slows itself down."""
+    threshold = gpu.facts.get("slowdown_temperature")
+    if not threshold or not _is_known(gpu, "temperature", params):
+        return
+    temperature = gpu.facts["temperature"]
+    yield holds(
+        f"{label} temperature before slowdown",
+        temperature < threshold - _NEAR_SLOWDOWN,
+        measured=f"{temperature} °C",
+        expected=f"more than {_NEAR_SLOWDOWN} K below the {threshold} °C at which it slows itself down",
+        remedy="Look at its fans, the dust in them and the air around it.",
+        level="fail" if temperature >= threshold else "warn",
+    )
+
+
+def _judge_width(gpu: Gpu, label: str) -> t.Iterator[Criterion]:
+    """Against what device and slot can do together; nothing where that is not told. The generation goes down when idle."""
+    width, most = gpu.facts.get("pcie_width"), gpu.facts.get("pcie_width_max")
+    if not width or not most:
+        return
+    yield holds(
+        f"{label} PCIe width",
+        width >= most,
+        measured=f"x{width}",
+        expected=f"x{most}",
+        remedy="Its slot has more lanes than work: seat it anew, and look at its riser and the BIOS.",
+        level="warn",
+    )
+
+
+def _judge_persistence(gpu: Gpu, label: str) -> Criterion:
+    if "persistence" not in gpu.facts:
+        return _not_known(gpu, label, "persistence", "persistence mode")
+    return holds(
+        f"{label} persistence mode",
+        gpu.facts["persistence"],
+        measured="on" if gpu.facts["persistence"] else "off",
+        expected="on",
+        remedy="systemctl enable --now nvidia-persistenced. Without it the first question after an idle time waits for the driver.",
+        level="warn",
+    )
 
 
 def _size(text: str | None) -> int:
@@ -381,7 +448,7 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
     reading, log = facts.reading, facts.kernel_log
     return {
         "driver": reading.driver,
-        "cuda": f"{reading.cuda // 1000}.{reading.cuda % 1000 // 10}" if reading.cuda else None,
+        "cuda": _cuda_text(reading.cuda),
         "count": reading.count,
         "pci_gpus": facts.pci_gpus,
         "gpus": [

@@ -597,8 +597,14 @@ def _document_criteria(answer: Answer, label: str, request: t.Mapping[str, t.Any
     if not request.get("json") and not request.get("states"):
         return
     if answer.not_json:
-        # A health answer that is not JSON is an answer, and a wrong one.
-        yield holds(f"{label} JSON", False, measured="not JSON", expected="JSON", sentence=answer.not_json.rstrip("."))
+        # A health answer that is not JSON is an answer, and a wrong one; of one that was cut nobody knows.
+        yield holds(
+            f"{label} JSON",
+            None if answer.is_truncated else False,
+            measured="too long to be read whole" if answer.is_truncated else "not JSON",
+            expected="JSON",
+            sentence=answer.not_json.rstrip("."),
+        )
         return
     for expectation in request.get("json") or ():
         yield from json_expectations.criteria(answer.document, label, expectation, read_at=answer.received_at)

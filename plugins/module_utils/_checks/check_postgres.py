@@ -11,7 +11,11 @@ import decimal
 import fnmatch
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import postgres_vacuum, shared_login
+from ansible_collections.opsready.golive.plugins.module_utils._checks import (
+    postgres_statements,
+    postgres_vacuum,
+    shared_login,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
@@ -200,6 +204,13 @@ _SQL: dict[str, str] = {
         SELECT schemaname || '.' || sequencename AS name,
                CASE WHEN increment_by > 0 THEN last_value::float8 / max_value ELSE last_value::float8 / min_value END AS share
         FROM pg_sequences WHERE last_value IS NOT NULL AND NOT cycle ORDER BY 2 DESC LIMIT 10""",
+    # To who may not read a sequence pg_sequences shows no last_value, as if it had never been used.
+    "unreadable_sequences": """
+        SELECT nspname || '.' || relname AS name, quote_ident(nspname) AS schema
+        FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE NOT seqcycle AND NOT pg_is_other_temp_schema(n.oid) AND NOT has_sequence_privilege(seqrelid, 'USAGE, SELECT')
+        ORDER BY 1""",
+    "all_settings": "SELECT pg_has_role('pg_read_all_settings', 'usage') AS are_seen",
     "pending_restart": "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name",
     "extensions": """
         SELECT extname AS name, extversion AS version, default_version
@@ -261,7 +272,9 @@ def topics(params: t.Mapping[str, t.Any]) -> list[str]:
         "invalid_indexes": params["invalid_indexes"] != "any",
         "unindexed_foreign_keys": params["unindexed_foreign_keys"] != "any",
         "sequences": params["max_sequence_share"] is not None,
+        "unreadable_sequences": params["max_sequence_share"] is not None,
         "pending_restart": params["pending_restart"] != "any",
+        "all_settings": params["pending_restart"] != "any",
         "extensions": bool(params["extensions"]) or params["extension_versions"] != "any",
         "collations": params["collation_versions"] != "any",
         "sessions": params["sessions"] is not None,
@@ -310,7 +323,10 @@ def _gathered(reader: _Reader, params: t.Mapping[str, t.Any], run: Run) -> Facts
     for topic in topics(params):
         try:
             if topic == "statements":
-                rows[topic] = reader.rows(topic, _statements_sql(server[0], params["statements"]))
+                rows[topic] = [
+                    {**row, "query": postgres_statements.shown(row["query"])}
+                    for row in reader.rows(topic, _statements_sql(server[0], params["statements"]))
+                ]
             else:
                 rows[topic] = reader.topic(topic, _SQL[topic])
         except TimedOut:
@@ -399,11 +415,16 @@ def _statements_sql(server: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]
     sql = require("psycopg").sql
     mean = "mean_exec_time" if server["version_number"] >= 130000 else "mean_time"
     return sql.SQL(
-        "SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 200) AS query, calls, {mean}::float8 AS mean_ms"
+        "SELECT left(query, {read}) AS query, calls, {mean}::float8 AS mean_ms"
         " FROM pg_stat_statements WHERE calls >= {calls}"
         " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " ORDER BY {mean} DESC LIMIT {top}"
-    ).format(mean=sql.Identifier(mean), calls=sql.Literal(wanted["min_calls"]), top=sql.Literal(wanted["top"]))
+    ).format(
+        read=sql.Literal(postgres_statements.READ),
+        mean=sql.Identifier(mean),
+        calls=sql.Literal(wanted["min_calls"]),
+        top=sql.Literal(wanted["top"]),
+    )
 
 
 def _canary(reader: _Reader, run: Run) -> str:
@@ -664,27 +685,61 @@ def _judge_objects(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cr
         remedy = "Create an index on the referencing columns."
         yield _names(facts, "unindexed_foreign_keys", "foreign keys without an index", remedy=remedy, level="warn")
     if params["pending_restart"] == "refused":
-        yield _names(facts, "pending_restart", "settings that wait for a restart", remedy="Restart the server.")
+        yield _judge_pending(facts)
     if params["collation_versions"] == "current":
         remedy = "REINDEX what sorts by it, then ALTER DATABASE or COLLATION … REFRESH VERSION."
         yield _names(facts, "collations", "collations of another version", remedy=remedy)
     if params["max_sequence_share"] is not None:
-        sequences = facts.rows.get("sequences")
-        if sequences is None:
-            yield _topic_unread(facts, "sequences", "sequences")
-        else:
-            fullest: dict[str, t.Any] = sequences[0] if sequences else {"name": "none", "share": 0.0}
-            yield at_most(
-                f"share of the fullest sequence ({fullest['name']})",
-                round(fullest["share"], 4),
-                params["max_sequence_share"],
-                remedy="Change the column and its sequence to bigint.",
-            )
+        yield from _judge_sequences(facts, params["max_sequence_share"])
     extensions = params["extensions"] or []
     for label, wanted in zip(told_apart(extension["name"] for extension in extensions), extensions):
         yield _judge_extension(facts, f"extension {label}", wanted)
     if params["extension_versions"] == "current":
         yield _judge_extension_versions(facts)
+
+
+def _judge_pending(facts: Facts) -> Criterion:
+    """Settings for superusers only are hidden from other roles, so that none is found does not say that there is none."""
+    name = "settings that wait for a restart"
+    if (
+        facts.rows.get("pending_restart")
+        or "pending_restart" in facts.unread
+        or _first(facts, "all_settings").get("are_seen")
+    ):
+        return _names(facts, "pending_restart", name, remedy="Restart the server.")
+    if "all_settings" in facts.unread:
+        return _topic_unread(facts, "all_settings", name)
+    return unknown(
+        name,
+        f"{name} are unknown: some settings are hidden from {facts.server['username']}",
+        remedy="GRANT pg_read_all_settings to it; pg_monitor includes it.",
+    )
+
+
+def _judge_sequences(facts: Facts, highest: float) -> t.Iterator[Criterion]:
+    sequences, unreadable = facts.rows.get("sequences"), facts.rows.get("unreadable_sequences")
+    if sequences is None:
+        yield _topic_unread(facts, "sequences", "sequences")
+        return
+    if sequences or not unreadable:
+        fullest: dict[str, t.Any] = sequences[0] if sequences else {"name": "none", "share": 0.0}
+        yield at_most(
+            f"share of the fullest sequence ({fullest['name']})",
+            round(fullest["share"], 4),
+            highest,
+            remedy="Change the column and its sequence to bigint.",
+        )
+    if unreadable is None:
+        yield _topic_unread(facts, "unreadable_sequences", "right to read the sequences")
+    elif unreadable:
+        names = [str(row["name"]) for row in unreadable]
+        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        schemas = ", ".join(dict.fromkeys(str(row["schema"]) for row in unreadable))
+        yield unknown(
+            "sequences that may not be read",
+            f"the share of {len(names)} sequences is unknown: {facts.server['username']} may not read {shown}",
+            remedy=f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schemas} to it, which pg_monitor does not include.",
+        )
 
 
 def _judge_extension(facts: Facts, name: str, wanted: t.Mapping[str, t.Any]) -> Criterion:

@@ -15,7 +15,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import bro
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
 from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import REDIS, Constraints, Spec, compose
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, TimedOut, UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
@@ -450,7 +450,7 @@ def facts_of(
         aof_last_write_ok=_is_ok(info, "aof_last_write_status"),
         aof_last_rewrite_ok=_is_ok(info, "aof_last_bgrewrite_status"),
         rdb_last_save_ok=_is_ok(info, "rdb_last_bgsave_status"),
-        rdb_last_save_age=None if saved is None else max(0.0, now - saved),
+        rdb_last_save_age=None if saved is None else now - saved,
         rdb_changes_since_last_save=_number(info, "rdb_changes_since_last_save"),
         delayed_fsyncs=_number(info, "aof_delayed_fsync"),
         connected_clients=_number(info, "connected_clients"),
@@ -521,6 +521,18 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         yield from _judge_canary(facts.canary, params)
 
 
+def _judge_save_age(age: float | None, bound: float) -> Criterion:
+    """A server's clock that is ahead hides as much of the age, so it may be no further than the age that is allowed."""
+    name = "age of the last snapshot"
+    if age is not None and -age > min(CLOCKS_DIFFER, bound):
+        return unknown(
+            name,
+            f"{name} is unknown: the server's clock is ahead, as it took the snapshot {-age:.0f} s after what this host's clock shows",
+            remedy="Set the clocks of both by NTP.",
+        )
+    return at_most(name, None if age is None else max(0.0, age), bound, unit="s", remedy="Run BGSAVE.")
+
+
 def _judge_keeping(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Does it keep what it is given?"""
     use = params["use"]
@@ -564,9 +576,7 @@ def _judge_keeping(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Cr
     if facts.rdb_save_points or wanted == "rdb":
         yield one_of("last snapshot", facts.rdb_last_save_ok, [True], remedy="Look at disk, memory and the log.")
     if params["max_save_age"] is not None:
-        yield at_most(
-            "age of the last snapshot", facts.rdb_last_save_age, params["max_save_age"], unit="s", remedy="Run BGSAVE."
-        )
+        yield _judge_save_age(facts.rdb_last_save_age, params["max_save_age"])
     if params["max_unsaved_changes"] is not None:
         yield at_most(
             "changes since the last snapshot",

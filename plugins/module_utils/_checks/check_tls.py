@@ -91,6 +91,9 @@ class Served:
     match_problem: str = ""
     problem: str = ""
     remedy: str = ""
+    #: Of the name's several addresses this one, and how the endpoint is called without it.
+    address: str = ""
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,12 +165,19 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
             lambda: tls.shake(endpoint, context=context, handshakes=handshakes, deadline=run.deadline),
         )
         if older_than is not None:
-            older = run.once(
+            spoken = run.once(("tls spoken here",), tls.spoken_here)
+            older, unoffered = run.once(
                 ("tls older", endpoint, older_than),
-                lambda: tls.older_versions(endpoint, older_than, deadline=run.deadline),
+                lambda: tls.older_versions(endpoint, older_than, spoken=spoken, deadline=run.deadline),
             )
-            handshake = dataclasses.replace(handshake, older_versions=older)
-        served = Served(str(endpoint), tuple(options.get("names") or ()), handshake)
+            handshake = dataclasses.replace(handshake, older_versions=older, unoffered_versions=unoffered)
+        served = Served(
+            str(endpoint),
+            tuple(options.get("names") or ()),
+            handshake,
+            address=endpoint.address,
+            name=str(dataclasses.replace(endpoint, address="")),
+        )
         return _beside_file(served, options["match_file"]) if options.get("match_file") else served
 
     looked_at = _at_addresses(endpoints, run)
@@ -224,6 +234,7 @@ def _stored(given: t.Mapping[str, t.Any], params: t.Mapping[str, t.Any]) -> Stor
             chain=given.get("chain"),
             key=given.get("key"),
             passphrase=given.get("key_passphrase"),
+            ca_file=params.get("ca_file"),
         )
     except GoliveError as problem:
         return Stored(given["certificate"], names, problem=problem.message, remedy=problem.remedy)
@@ -239,6 +250,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             yield unknown(served.label, served.problem.rstrip("."), remedy=served.remedy)
         else:
             yield from _judge_served(served, served.handshake, facts.now, params)
+    yield from _judge_sameness(facts.served)
     for label, kept in zip(labels[len(facts.served) :], facts.stored):
         stored = dataclasses.replace(kept, label=label)
         if stored.file is None:
@@ -251,27 +263,13 @@ def _judge_served(
     served: Served, seen: tls.Handshake, now: datetime.datetime, params: t.Mapping[str, t.Any]
 ) -> t.Iterator[Criterion]:
     label = served.label
-    why, remedy = _explanation(seen, now)
-    yield holds(
-        f"{label} trust",
-        not seen.refusal,
-        measured=seen.refusal or "trusted",
-        expected="trusted",
-        sentence=f"{label} is refused by clients: {seen.refusal}{why}",
-        remedy=remedy,
-    )
+    yield _judge_trust(label, seen, now)
     accepted = list(tls.VERSIONS[tls.VERSIONS.index(params["min_version"]) :])
     yield one_of(f"{label} protocol", seen.version, accepted)
     if seen.older_versions is not None:
-        older = ", ".join(seen.older_versions)
-        yield holds(
-            f"{label} older protocols",
-            not seen.older_versions,
-            measured=older or "refused",
-            expected="refused",
-            sentence=f"{label} still speaks {older}",
-            remedy=f"Set {params['min_version']} as the lowest version of the server.",
-        )
+        yield _judge_older(label, seen.older_versions, seen.unoffered_versions, params["min_version"])
+    if not seen.chain:
+        return
     # The anchor comes from this host's own store, so the verified chain knows more than the one that was sent.
     yield from _judge_chain(label, seen.verified or seen.chain, now, params)
     yield from _judge_names(label, seen.chain, served.names)
@@ -287,6 +285,73 @@ def _judge_served(
             sentence=f"{label} serves another certificate than the one in {served.match_path}",
             remedy="The file was renewed and the server not reloaded, or the server uses another file: reload it.",
         )
+
+
+def _judge_sameness(served: t.Sequence[Served]) -> t.Iterator[Criterion]:
+    """All addresses of a name show the same leaf; one that showed none is judged by itself."""
+    leaves: dict[str, dict[str, tls.Certificate]] = {}
+    for one in served:
+        if one.address and one.handshake is not None and one.handshake.chain:
+            leaves.setdefault(one.name, {})[one.address] = one.handshake.chain[0]
+    for name, by_address in leaves.items():
+        if len(by_address) < 2:
+            continue
+        shown: dict[str, list[str]] = {}
+        for address, leaf in by_address.items():
+            told = f"sha256 {leaf.sha256[:16]} until {utc_text(leaf.not_after)}"
+            shown.setdefault(told, []).append(address)
+        measured = "; ".join(f"{told} at {', '.join(addresses)}" for told, addresses in shown.items())
+        yield holds(
+            f"{name} at every address",
+            len(shown) == 1,
+            measured=measured,
+            expected="the same certificate",
+            sentence=f"{name} does not show the same certificate at every address: {measured}",
+            remedy="Give every server behind the name the newest certificate, and reload each.",
+            level="warn",
+        )
+
+
+def _judge_trust(label: str, seen: tls.Handshake, now: datetime.datetime) -> Criterion:
+    if not seen.chain:
+        return holds(
+            f"{label} trust",
+            False,
+            measured="no certificate",
+            expected="trusted",
+            sentence=f"{label} shows no certificate, so clients refuse it: {seen.refusal}",
+            remedy="Give the server a certificate and its key, and forbid anonymous ciphers (aNULL).",
+        )
+    why, remedy = _explanation(seen, now)
+    return holds(
+        f"{label} trust",
+        not seen.refusal,
+        measured=seen.refusal or "trusted",
+        expected="trusted",
+        sentence=f"{label} is refused by clients: {seen.refusal}{why}",
+        remedy=remedy,
+    )
+
+
+def _judge_older(label: str, taken: t.Sequence[str], unoffered: t.Sequence[str], lowest: str) -> Criterion:
+    """What cannot be offered from here is unknown, unless the endpoint has taken another that is too old."""
+    name = f"{label} older protocols"
+    if unoffered and not taken:
+        versions = ", ".join(unoffered)
+        return unknown(
+            name,
+            f"{name} are unknown: the OpenSSL policy of this host does not let us offer {versions}",
+            remedy=f"Ask from a host whose OpenSSL still speaks {versions}.",
+        )
+    older = ", ".join(taken)
+    return holds(
+        name,
+        not taken,
+        measured=older or "refused",
+        expected="refused",
+        sentence=f"{label} still speaks {older}",
+        remedy=f"Set {lowest} as the lowest version of the server.",
+    )
 
 
 def _explanation(seen: tls.Handshake, now: datetime.datetime) -> tuple[str, str]:
@@ -398,6 +463,16 @@ def _judge_stored(
     label = stored.label
     yield from _judge_chain(label, file.chain, now, params)
     yield from _judge_names(label, file.chain, stored.names)
+    if file.is_trusted is not None:
+        last = file.chain[-1]
+        yield holds(
+            f"{label} trust",
+            file.is_trusted,
+            measured="trusted" if file.is_trusted else f"ends at {last.issuer}",
+            expected="trusted",
+            sentence=f"{label} does not lead to an authority that is trusted: the chain of {len(file.chain)} ends at {last.issuer}",
+            remedy="Write the intermediate certificates behind the leaf or into chain, or give the private authority as ca_file.",
+        )
     if len(file.chain) > 1:
         yield holds(
             f"{label} order",

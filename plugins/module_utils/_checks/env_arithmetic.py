@@ -69,6 +69,11 @@ def refuse_unreadable(claims: t.Sequence[t.Mapping[str, t.Any]]) -> None:
                 _value_of(factor, option=f"{where}: factors")
 
 
+def variables_of(claim: t.Mapping[str, t.Any]) -> list[str]:
+    """The factors that are names of variables."""
+    return [factor for factor in claim["factors"] if _VARIABLE.fullmatch(factor)]
+
+
 def _value_of(text: str, *, option: str) -> tuple[float, bool]:
     """A number, or a size in bytes; and whether it was a size. Raises BadInput."""
     text = text.strip()

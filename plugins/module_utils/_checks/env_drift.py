@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import env_arithmetic
 from ansible_collections.opsready.golive.plugins.module_utils._checks.env_rules import Looked
 from ansible_collections.opsready.golive.plugins.module_utils._checks.env_sources import (
     CONTAINER,
     PROCESS,
     Source,
+    Values,
     short,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients.envfile import EnvFile
@@ -43,6 +45,36 @@ def judge_age(kind: str, is_stale: bool, file: str, labels: t.Sequence[str]) -> 
         sentence=f"{file} was changed after {', '.join(labels)} {_BEGAN[kind]}",
         remedy="Restart the service, or what was checked is not what runs.",
         level="warn",
+    )
+
+
+def further_levels(params: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """The variables of groups, of ``distinct`` and of ``fits`` that have no rule of their own, each with how bad it is when they differ."""
+    used = [
+        (str(name), rule["level"])
+        for rule in params["rules"]
+        if rule["kind"] == "any_of"
+        for group in rule["groups"]
+        for name in group
+    ]
+    used += [(name, "fail") for name in params.get("distinct") or ()]
+    used += [
+        (name, claim["level"]) for claim in params.get("fits") or () for name in env_arithmetic.variables_of(claim)
+    ]
+    ruled = {rule["name"] for rule in params["rules"] if rule["kind"] not in ("any_of", "absent")}
+    failing = {name for name, level in used if level == "fail"}
+    return {name: "fail" if name in failing else "warn" for name, _level in used if name not in ruled}
+
+
+def looked_at(name: str, values: Values) -> Looked:
+    """Whether the variable is the same everywhere; one that is blank wherever it is counts as the same."""
+    if values.get(name) is None or not any(value.strip() for value in values.everywhere(name)):
+        return Looked(name)
+    return Looked(
+        name,
+        differs=values.differing(name),
+        divides=values.divided(name),
+        only_in_file=values.is_only_in_file(name),
     )
 
 

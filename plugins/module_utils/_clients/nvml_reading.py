@@ -87,6 +87,12 @@ def _questions(nvml: t.Any, handle: t.Any) -> dict[str, t.Callable[[], t.Any]]:
         "retired_pages_pending": lambda: bool(nvml.nvmlDeviceGetRetiredPagesPendingStatus(handle)),
         "recovery_action": lambda: _recovery_action(nvml, handle),
         "power_limit_watts": lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000,
+        "slowdown_temperature": lambda: nvml.nvmlDeviceGetTemperatureThreshold(
+            handle, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
+        ),
+        "pcie_width": lambda: nvml.nvmlDeviceGetCurrPcieLinkWidth(handle),
+        "pcie_width_max": lambda: nvml.nvmlDeviceGetMaxPcieLinkWidth(handle),
+        "persistence": lambda: bool(nvml.nvmlDeviceGetPersistenceMode(handle)),
     }
 
 

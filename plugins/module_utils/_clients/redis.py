@@ -221,15 +221,15 @@ class Lender(lending.Lender[t.Any]):
     def _opened(self, deadline: Deadline) -> t.Any:
         return connect(self._server, deadline=deadline, **self._login)
 
-    def _renewed(self, client: t.Any, deadline: Deadline) -> bool:
-        _limit(client, self._server, deadline)
+    def _renewed(self, connection: t.Any, deadline: Deadline) -> bool:
+        _limit(connection, self._server, deadline)
         return True  # redis-py has closed a connection that broke, and makes another one when it is asked again
 
-    def _cleaned(self, client: t.Any, problem: BaseException | None) -> bool:
+    def _cleaned(self, connection: t.Any, problem: BaseException | None) -> bool:
         return problem is None or isinstance(problem, GoliveError)
 
-    def _ended(self, client: t.Any) -> None:
-        _end(client)
+    def _ended(self, connection: t.Any) -> None:
+        _end(connection)
 
 
 def _limit(client: t.Any, server: Server, deadline: Deadline) -> None:

@@ -17,6 +17,7 @@ import os
 import socket
 import ssl
 import stat
+import tempfile
 import typing as t
 import warnings
 
@@ -56,6 +57,8 @@ _DIALOGUES: dict[str, tuple[bytes, tuple[tuple[bytes, bytes], ...]]] = {
 }
 _LONGEST_LINE = 4096
 _MOST_LINES = 100
+#: A full handshake takes two flights of each side in TLS 1.2 and before, fewer in TLS 1.3.
+_MOST_FLIGHTS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +117,8 @@ class Handshake:
     refusal: str = ""
     #: Older versions that the endpoint still speaks; None where that was not tried.
     older_versions: tuple[str, ...] | None = None
+    #: Older versions that this host cannot offer, so that nobody knows whether the endpoint speaks them.
+    unoffered_versions: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +129,8 @@ class CertificateFile:
     chain: tuple[Certificate, ...]
     #: True where each certificate is signed by the next one.
     is_linked: bool
+    #: Whether it leads to an authority of those that were named; None where none were.
+    is_trusted: bool | None = None
     key_path: str = ""
     key_matches: bool | None = None
     key_mode: int | None = None
@@ -228,9 +235,74 @@ def shake(endpoint: Endpoint, *, context: ssl.SSLContext, handshakes: Handshakes
     return dataclasses.replace(seen, refusal=refusal)
 
 
-def older_versions(endpoint: Endpoint, than: str, *, deadline: Deadline) -> tuple[str, ...]:
-    """Each older version that the endpoint takes when it is offered alone. Raises Unreachable, TimedOut."""
-    return tuple(version for version in VERSIONS[1 : VERSIONS.index(than)] if _speaks(endpoint, version, deadline))
+def older_versions(
+    endpoint: Endpoint, than: str, *, spoken: t.Collection[str], deadline: Deadline
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Each older version that the endpoint takes when it is offered alone, and each that is not ``spoken`` here.
+
+    Raises Unreachable, TimedOut.
+    """
+    older = VERSIONS[1 : VERSIONS.index(than)]
+    taken = tuple(version for version in older if version in spoken and _speaks(endpoint, version, deadline))
+    return taken, tuple(version for version in older if version not in spoken)
+
+
+def spoken_here() -> tuple[str, ...]:
+    """The versions in which this host's OpenSSL shakes hands with itself: a policy may forbid some. Raises Unreachable, MissingLibrary.
+
+    A certificate is shown, as servers do: some policies only forbid the signatures of old versions.
+    """
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # ssl reads a key from a file only.
+        with tempfile.NamedTemporaryFile(prefix="opsready-") as stream:
+            stream.write(_certificate_for_trials())
+            stream.flush()
+            server.load_cert_chain(stream.name)
+    except ssl.SSLError:
+        return ()
+    except OSError as problem:
+        raise Unreachable(f"No temporary file can be written to try old versions of TLS: {problem.strerror}.")
+    _allow_old(server, ssl.TLSVersion.MINIMUM_SUPPORTED)
+    return tuple(version for version in VERSIONS[1:] if _speaks_with_itself(server, version))
+
+
+def _certificate_for_trials() -> bytes:
+    """A key and its certificate, for nobody, in PEM."""
+    require("cryptography")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "opsready.invalid")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _speaks_with_itself(context: ssl.SSLContext, version: str) -> bool:
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        ends = (
+            _offering(version).wrap_bio(to_client, to_server),
+            context.wrap_bio(to_server, to_client, server_side=True),
+        )
+        for _flight in range(_MOST_FLIGHTS):
+            for end in ends:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    end.do_handshake()
+    except (ssl.SSLError, ValueError):  # ValueError: the library was built without it
+        return False
+    return all(end.version() == version for end in ends)
 
 
 def _unverifying() -> ssl.SSLContext:
@@ -252,16 +324,21 @@ def _allow_old(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:
 
 
 def _speaks(endpoint: Endpoint, version: str, deadline: Deadline) -> bool:
+    try:
+        return _shaken(endpoint, _offering(version), deadline).version == version
+    except UnexpectedAnswer:
+        return False
+
+
+def _offering(version: str) -> ssl.SSLContext:
+    """Offers this version alone. Raises ValueError where the library was built without it."""
     context = _unverifying()
     numbered = ssl.TLSVersion[version.replace(".", "_")]
     _allow_old(context, numbered)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.maximum_version = numbered
-    try:
-        return _shaken(endpoint, context, deadline).version == version
-    except UnexpectedAnswer:
-        return False
+    return context
 
 
 def _shaken(endpoint: Endpoint, context: ssl.SSLContext, deadline: Deadline) -> Handshake:
@@ -363,13 +440,23 @@ def read_file(path: str) -> bytes:
 
 
 def certificate_file(
-    path: str, *, chain: str | None = None, key: str | None = None, passphrase: str | None = None
+    path: str,
+    *,
+    chain: str | None = None,
+    key: str | None = None,
+    passphrase: str | None = None,
+    ca_file: str | None = None,
 ) -> CertificateFile:
-    """Certificate, chain and key on disk. Raises the error family for what cannot be read."""
+    """Certificate, chain and key on disk, and the authorities that it must lead to. Raises the error family for what cannot be read."""
     loaded = certificates_in(path)
     if chain:
         loaded += certificates_in(chain)
-    seen = CertificateFile(path, tuple(_facts_of(item) for item in loaded), _is_linked(loaded))
+    seen = CertificateFile(
+        path,
+        tuple(_facts_of(item) for item in loaded),
+        _is_linked(loaded),
+        _leads_to(certificates_in(ca_file), loaded) if ca_file else None,
+    )
     if not key:
         return seen
     try:
@@ -382,6 +469,19 @@ def certificate_file(
     return dataclasses.replace(
         seen, key_path=key, key_mode=mode, key_matches=_sha256(public) == seen.chain[0].key_sha256
     )
+
+
+def _leads_to(anchors: t.Sequence[t.Any], loaded: t.Sequence[t.Any]) -> bool:
+    """Whether a client that trusts ``anchors`` finds its way from the leaf by what a server would send."""
+    reached = loaded[0]
+    for _step in loaded:
+        if reached in anchors or any(_is_linked([reached, anchor]) for anchor in anchors):
+            return True
+        above = [issuer for issuer in loaded[1:] if issuer != reached and _is_linked([reached, issuer])]
+        if not above:
+            return False
+        reached = above[0]
+    return False
 
 
 def _is_linked(loaded: t.Sequence[t.Any]) -> bool:

@@ -46,6 +46,7 @@ def waiting(**fields: t.Any) -> dict[str, t.Any]:
 
 
 UNTOLD = dataclasses.replace(OCR, queues=None, tasks=None, active=None, scheduled=None, longest_running_age=None)
+AHEAD = dataclasses.replace(OCR, started_ahead=301.0)
 CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({}, {}, "pass", "Workers is 2"),
     ({"min_workers": 3}, {}, "fail", "Workers is 2, expected at least 3"),
@@ -74,6 +75,11 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"max_age": "119s"}, {}, "fail", "Age of the oldest message in queue ocr is 120 s, expected at most 119 s"),
     ({"max_age": "1s", **asked(max_age="2m")}, {}, "pass", "All hold"),
     ({"max_age": "2m"}, waiting(oldest_age=None), "unknown", "3 wait, and the oldest carries no sent_at"),
+    ({"max_age": "2m"}, waiting(sent_ahead=119.0), "pass", "All hold"),
+    ({"max_age": "2m"}, waiting(sent_ahead=121.0), "unknown", "the clock of a producer is ahead"),
+    ({"max_age": "1h"}, waiting(sent_ahead=301.0), "unknown", "the clock of a producer is ahead"),
+    ({"max_age": "1m"}, waiting(sent_ahead=7200.0), "fail", "is 120 s, expected at most 60 s"),
+    ({"max_running_age": "1h"}, {"workers": (AHEAD, MAIL)}, "unknown", "the clock of ocr@h is ahead"),
     ({"max_age": "2m"}, waiting(age_from="eta"), "unknown", "only known to be at least 120 s"),
     ({"max_age": "1m"}, waiting(age_from="eta"), "fail", "Age of the oldest message in queue ocr is 120 s"),
     (asked(stalled_after="2s"), waiting(has_moved=True), "pass", "All hold"),
@@ -86,6 +92,8 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"max_unacked": 3}, {}, "fail", "Unacknowledged messages is 4"),
     ({"max_unacked_age": "1m"}, {}, "pass", "All hold"),
     ({"max_unacked_age": "59s"}, {}, "fail", "Age of the oldest unacknowledged message is 60 s"),
+    ({"max_unacked_age": "59s"}, {"oldest_unacked_age": -58.0}, "pass", "All hold"),
+    ({"max_unacked_age": "59s"}, {"oldest_unacked_age": -60.0}, "unknown", "the clock of a worker is ahead"),
     ({"max_unacked_age": "59s"}, {"oldest_unacked_age": None}, "unknown", "Age of the oldest unacknowledged"),
     ({"max_scheduled": 2}, {}, "pass", "All hold"),
     ({"max_scheduled": 1}, {}, "fail", "Scheduled tasks is 2"),
@@ -158,7 +166,7 @@ def test_evidence_is_json_and_counts_tasks_instead_of_naming_them() -> None:
     [
         ({"sent_at": NOW.timestamp() - 5}, None, (5.0, "header")),
         ({"sent_at": "2026-11-22T11:59:00Z"}, None, (60.0, "header")),
-        ({"sent_at": NOW.timestamp() + 5}, None, (0.0, "header")),
+        ({"sent_at": NOW.timestamp() + 5}, None, (-5.0, "header")),
         ({"sent_at": "gestern"}, "2026-11-22T11:00:00", (3600.0, "eta")),
         ({"sent_at": True}, None, (0.0, "")),
         ({"sent_at": 1e300}, "2026-11-22T13:00:00Z", (0.0, "")),
@@ -172,7 +180,7 @@ def test_an_age_is_read_from_the_header_then_from_an_eta_that_is_past(
 
 
 @given(raw=st.binary(max_size=200), header=st.text(max_size=10))
-def test_any_bytes_have_an_age_that_is_not_negative(raw: bytes, header: str) -> None:
+def test_bytes_that_name_no_time_have_no_age(raw: bytes, header: str) -> None:
     age, source = check._age(raw, None, header, NOW)
     assert age >= 0
     assert source in ("", "header")

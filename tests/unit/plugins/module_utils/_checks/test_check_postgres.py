@@ -250,7 +250,7 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "wait for a restart is ssl",
     ),
     ({"collation_versions": "current"}, {"rows": {"collations": [{"name": "de"}]}}, "fail", "another version is de"),
-    ({"max_sequence_share": 0.5}, {"rows": {"sequences": []}}, "pass", "All hold"),
+    ({"max_sequence_share": 0.5}, {"rows": {"sequences": [], "unreadable_sequences": []}}, "pass", "All hold"),
     (
         {"max_sequence_share": 0.5},
         {"rows": {"sequences": [{"name": "a.s", "share": 0.6}]}},

@@ -44,7 +44,9 @@ _HIGHER = {
     "daily", "weekly", "monthly", "yearly", "gap_window",
 }  # fmt: skip
 #: Stricter the lower, beside names that begin with max.
-_LOWER = {"at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", "share", "requests", "body_limit", "completed_since"}
+_LOWER = {
+    "at_most", "warmup", "min_calls", "reply_timeout", "connect_timeout", "share", "requests", "body_limit", "completed_since",
+}  # fmt: skip
 #: Lists of what is let through: each entry more is milder.
 _ALLOWANCES = {
     "allowed", "one_of", "status", "schemes", "eviction_policies", "forbidden_except", "pass", "warn", "groups",

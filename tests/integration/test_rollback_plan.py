@@ -651,6 +651,15 @@ def test_without_a_program_for_the_broker_nothing_is_changed(tmp_path: Path) -> 
     assert not flag.exists()
 
 
+@pytest.mark.parametrize(("workers", "is_looked_for"), [("app1", True), ("app2", False)])
+def test_over_several_hosts_it_is_looked_for_where_the_jobs_are_put_back(workers: str, is_looked_for: bool) -> None:
+    hosts = {"services": "app1", "workers": workers, "database": "db1"}
+    facts = {"supervisor": "unix:///nowhere.sock", "programs": {"backend": ["backend"]}, "broker": "redis://h/0"}
+    text = rollback_document.render(made(hosts=hosts, **facts))
+    stop_block = text.partition("Stop the new version")[2].partition("## ")[0]
+    assert ("neither redis-cli nor valkey-cli is found" in stop_block) is is_looked_for
+
+
 def test_what_is_typed_into_a_shell_means_the_same_and_its_rest_goes_nowhere(tmp_path: Path) -> None:
     folder, current = tmp_path / "wow!old", tmp_path / "current"
     (folder / "1.0.0").mkdir(parents=True)

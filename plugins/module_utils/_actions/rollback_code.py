@@ -22,7 +22,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.container
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.rollback_shell import (
     block,
-    found,
     line,
     trusting,
     word,
@@ -150,11 +149,9 @@ def _named(where: Where, *kinds: str) -> list[str]:
     return [name for kind in kinds for name in named.get(kind) or []] if known else []
 
 
-def stop(plan: Plan, where: Where, *, looks_first: bool) -> list[str]:
-    """Lines of Markdown that stop the new version, with ``looks_first`` only where its way back is there."""
+def stop(where: Where, looks: t.Sequence[str] = ()) -> list[str]:
+    """Lines of Markdown that stop the new version, once ``looks`` (in bash) found what its way back needs."""
     commands = [f"halt {word(name)}" for name in _named(where, "schedulers", "workers", "backend")]
-    needed = programs(plan, where)
-    looks = [*([found(needed)] if needed else []), *first_look(plan, where)] if looks_first else []
     return block(*looks, *commands) if commands else []
 
 

@@ -66,7 +66,7 @@ def render(plan: Plan) -> str:
     sections = [
         ("", "What you need", _preamble(plan, where)),
         ("maintenance", "Maintenance on", _maintenance_on(plan, where)),
-        ("services", "Stop the new version", rollback_code.stop(plan, where, looks_first=not _is_one_host(where))),
+        ("services", "Stop the new version", rollback_code.stop(where, _looks_of_services(plan, where))),
         (migrates, "Database", rollback_database.steps(plan, where)),
         ("services", "Code and files", rollback_code.put_back(plan, where)),
         ("workers", "Waiting jobs", _jobs(plan)),
@@ -148,6 +148,19 @@ def _preamble(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
         commands += [*([found(needed)] if needed else []), *([_BROKER_FOUND] if plan["broker"] else [])]
         commands += rollback_code.first_look(plan, where)
     return [*text, *[""] * bool(text), *first_block(*commands)]
+
+
+def _looks_of_services(plan: Plan, where: t.Mapping[str, t.Any]) -> list[str]:
+    """Over several hosts, what block 0 would look for if all ran on one, as far as it is needed on the services' host."""
+    if _is_one_host(where):
+        return []
+    needed, hosts = rollback_code.programs(plan, where), where["hosts"]
+    has_jobs = plan["broker"] and hosts.get("workers") == hosts.get("services")
+    return [
+        *([found(needed)] if needed else []),
+        *([_BROKER_FOUND] if has_jobs else []),
+        *rollback_code.first_look(plan, where),
+    ]
 
 
 def _is_one_host(where: t.Mapping[str, t.Any]) -> bool:

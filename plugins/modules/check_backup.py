@@ -27,7 +27,7 @@ extends_documentation_fragment:
 requirements:
   - boto3 >= 1.34 (Python library, on the host that runs the module), for an object store
   - psycopg >= 3.1 (Python library, on the host that runs the module), for O(dsn)
-  - systemd-analyze, on the host that runs the module, for O(schedule.timer)
+  - systemd-analyze of systemd >= 244, on the host that runs the module, for O(schedule.timer)
 options:
   destination:
     description: Where the backups lie, as V(s3://bucket/prefix) or V(file:///directory), just as M(opsready.golive.pg_backup) was given it.
@@ -66,7 +66,7 @@ options:
   kind:
     description:
       - V(database) judges what M(opsready.golive.pg_backup) made of a database. V(files) judges files whose names match O(pattern); of the other options
-        it takes O(destination), O(s3), O(max_age), O(min_size_share), O(history) and O(schedule).
+        it takes O(destination), O(s3), O(max_age), O(min_size_share), O(history) and O(schedule), and refuses the others.
     type: str
     choices: [database, files]
     default: database
@@ -83,7 +83,8 @@ options:
     type: str
     default: 1B
   begins_with:
-    description: Text that the newest file must begin with, with O(kind=files), such as V(REDIS) for an RDB file of Redis. It is taken as Latin-1.
+    description: Text that the newest file must begin with, with O(kind=files), such as V(REDIS) for an RDB file of Redis. It is taken as Latin-1,
+      one character for each byte, and may have 4096.
     type: str
   max_age:
     description:
@@ -94,7 +95,11 @@ options:
     type: str
     required: true
   verify:
-    description: How the newest backup must be proven at least, as the option of M(opsready.golive.pg_backup).
+    description:
+      - How the newest backup must be proven at least, as the option of M(opsready.golive.pg_backup).
+      - With V(restore), a backup does not count whose last restore as a proof failed, as the records say that M(opsready.golive.pg_restore) with
+        O(opsready.golive.pg_restore#module:state=verified) leaves beside it. It is V(fail) until that backup, or a newer one, is restored.
+        A record that is damaged is V(unknown).
     type: str
     choices: [head, archive, restore]
     default: restore
@@ -103,13 +108,16 @@ options:
       - Highest age of the newest proof by a restore, such as V(30d), of any backup of the database that is there as it was written. A backup that
         M(opsready.golive.pg_backup) proved by a restore tells of one in its manifest, and M(opsready.golive.pg_restore) with
         O(opsready.golive.pg_restore#module:state=verified) leaves a record of each beside the backup.
-      - Where the newest proof failed it is V(fail), until one after it holds. A record that is damaged counts for nothing and is V(unknown).
+      - Of each backup its last proof counts. Where that of one failed it is V(fail), until that backup or a newer one is restored. A record that is
+        damaged counts for nothing and is V(unknown).
+      - Left out, no age is judged; records are read all the same with O(verify=restore) and with O(max_restore_time). A backup that was made with
+        O(opsready.golive.pg_backup#module:verify=restore), which is the default there, is a proof itself.
     type: str
   max_restore_time:
     description:
       - Longest time that restoring may have taken, such as V(30m), when a backup was last proven by a restore, as O(max_proof_age) finds it. This is the
-        part of the recovery time objective (RTO) that a backup can tell. When none was restored it is V(unknown), and where the newest proof failed
-        V(fail).
+        part of the recovery time objective (RTO) that a backup can tell. When none was restored it is V(unknown), and where a proof failed
+        V(fail), as with O(max_proof_age).
     type: str
   archive:
     description:
@@ -181,12 +189,18 @@ options:
         run after the newest backup that counts must not be overdue.
       - The files are read, and no service manager is asked. So a timer's C(RandomizedDelaySec) is not looked at, and how a run ended is told by the
         backups alone.
+      - The time between two runs is that of the five weeks after the next run, and up to the first run after those. Runs that come more than five times
+        a minute are too many to look at a week of, which is V(unknown).
     type: dict
     suboptions:
       cron:
         description:
           - Text that the command in a crontab holds, such as V(ansible-playbook /srv/golive/backup.yml). Lines that are comments, that stand last without
             a newline, and that run when the host starts do not count, nor do files in C(cron.d) with a name that cron does not read.
+          - A login other than root may not list the crontabs of users. What may not be looked at is V(unknown), so run this with C(become), or name the
+            crontabs that count in O(schedule.cron_files).
+          - A line that holds it and cannot be reckoned is V(unknown), such as one with a random time (C(0~30)), or one below a C(CRON_TZ) of another zone
+            than this host's, which cronie heeds and Debian's cron does not.
         type: str
       cron_files:
         description: Crontabs to look through, with wildcards. What is not there has no line.
@@ -360,8 +374,8 @@ finding:
     evidence:
       description:
         - The backups, newest first, each with where its archive is, its size and SHA-256, how it was proven and how long restoring took; what was
-          asked of the newest; the proofs by a restore with their records, and whether each counts; the schedule with its next runs; the files; the
-          copies; and the databases that were kept.
+          asked of the newest; the proofs by a restore with their records, and whether each counts; the schedule with its next runs; the newest
+          O(history) files and one, and how many match; the copies; and the databases that were kept.
       type: dict
     remedy:
       description: What to do.

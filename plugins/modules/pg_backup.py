@@ -227,20 +227,24 @@ options:
         C(EXECUTE) on C(pg_read_file).
     type: int
   catch_up_timeout:
-    description: Seconds that a standby is waited for until it has replayed the fence. A warning tells how far behind it is. V(0) refuses it at once.
+    description:
+      - Seconds that a standby is waited for until it has replayed the fence, within O(timeout). A warning tells how far behind it is. V(0) refuses it
+        at once.
     type: float
     default: 300.0
   standbys:
     description:
-      - DSN of each standby whose sessions a way back would end, as O(opsready.golive.pg_restore#module:standbys) has them. The backup reads nothing there. Each is
-        asked now, in check mode too, and one that cannot be reached, is no standby, or is of another cluster is refused while nothing is changed yet.
+      - DSN of each standby whose sessions a way back would end, as O(opsready.golive.pg_restore#module:standbys) has them. The backup reads nothing
+        there. Each is asked now, in check mode too, and one that cannot be reached, is no standby, or is of another cluster is refused while nothing
+        is changed yet.
     type: list
     elements: str
     default: []
   beside_copy:
     description:
       - Whether M(opsready.golive.pg_fence) with O(opsready.golive.pg_fence#module:copy=true) makes a copy before this backup. It stands beside the scratch
-        database of the proof, so where both are on one file system, there must be room for both. A copy of the fence that stands already counts for nothing.
+        database of the proof, so where both are on one file system, there must be room for both. A copy that this fence has made already takes no more.
+      - This only judges the room, and makes no copy. With V(false) no copy's room is counted.
     type: bool
     default: false
   max_age:
@@ -257,7 +261,8 @@ options:
         What a store's object lock holds is left whole, with a warning.
       - Whatever the rules say, the newest of those that were proven best stays - V(restore) before V(archive) before V(head). So a nightly backup with
         O(verify=head) never takes the place of the last one that was restored. One that M(opsready.golive.pg_restore) restored since, as its record
-        tells, counts as V(restore); the records of a backup go with it.
+        tells, counts as V(restore), and one whose last record says that this failed as less than V(head). The records of a backup go with it.
+      - Where a record beside one of them cannot be read, nothing is removed, with a warning.
     type: dict
     suboptions:
       last:

@@ -184,9 +184,12 @@ options:
   record:
     description:
       - For V(verified), leave a record of the proof beside the backup, as C(<archive>.restored-<time>-<random>.json) - which archive was restored where,
-        how long that took, what was compared, and whether it was equal. One that failed leaves one too. M(opsready.golive.check_backup) judges the
+        how long that took, what was compared, and whether it was equal. M(opsready.golive.check_backup) judges the
         age and the time of the newest with O(opsready.golive.check_backup#module:max_proof_age) and
         O(opsready.golive.check_backup#module:max_restore_time).
+      - Where what was restored is not what was backed up, or the archive is not what was written or cannot be read, the record says so. A proof that
+        ended by something else - no time left, a program that failed while the archive, read again, is what was written - leaves none, since
+        it tells nothing of the backup.
       - The manifest is not changed. M(opsready.golive.pg_backup) removes the records of a backup with it, and keeps the newest backup that was
         restored.
       - A record holds no row of the database, and no answer to O(verify_sql). Where the place takes none, such as with keys that may only read,
@@ -375,7 +378,7 @@ verified:
 record:
   description: URL of the record of this proof; nothing where O(record) is V(false), or where the place took none, which a warning tells.
   type: str
-  returned: for V(verified), but not in check mode; also when the proof failed
+  returned: for V(verified), but not in check mode; also when it says that the proof failed
   sample: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.restored-20261123T040506Z-9a8b7c6d.json
 extracted:
   description:

@@ -132,6 +132,17 @@ def test_a_file_that_tells_no_time_is_as_old_as_its_copy(judged: Judge, tmp_path
     assert judged(copies, min_size_share=0, max_age="49h")["status"] == "pass"
 
 
+def test_the_newest_files_are_shown_and_all_are_counted(judged: Judge, tmp_path: Path) -> None:
+    copies = Copies(tmp_path)
+    for night in range(10):
+        copies.put(night, b"\xe9" * 4096)
+    found = judged(copies, history=3, begins_with="\u00e9" * 4096)
+    assert found["status"] == "pass", found["summary"]
+    shown = [one["name"] for one in found["evidence"]["files"]]
+    assert shown == [PLACE.format(night=night) for night in (9, 8, 7, 6)]
+    assert found["evidence"]["files_matching"] == 10
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -142,6 +153,10 @@ def test_a_file_that_tells_no_time_is_as_old_as_its_copy(judged: Judge, tmp_path
         ({"database": "archive"}, "database is not for kind: files."),
         ({"max_proof_age": "30d"}, "max_proof_age is not for kind: files."),
         ({"archive": "sha256"}, "archive is not for kind: files."),
+        ({"verify": "head", "max_kept_age": "9d"}, "verify, max_kept_age are not for kind: files."),
+        ({"dsn": "postgresql://h/d", "password": "x"}, "dsn, password are not for kind: files."),
+        ({"begins_with": "R\u0113dis"}, "begins_with has characters that are not in Latin-1"),
+        ({"begins_with": "R" * 4097}, "begins_with has 4097 characters, and 4096 bytes of the newest file are read."),
         ({"kind": "database", "database": "archive"}, "pattern is not for kind: database."),
         ({"kind": "database", "pattern": None}, "database"),
         ({"kind": "database", "pattern": None, "database": None}, "database is empty"),

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import os
 import shutil
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from tests.parts import need_part
 
 COMMAND = "ansible-playbook /srv/golive/backup.yml"
 MINUTE = datetime.timedelta(minutes=1)
+#: The user id of a login without rights.
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -77,12 +82,16 @@ BROKEN = [
     ("{line}\n", "cron.d/backup.cron", "has a name that cron does not read"),
     ("{line}", "cron.d/backup", "backup:1 has no newline at its end, so cron does not read it"),
     ("@reboot golive {command}\n", "cron.d/backup", "@reboot has no time that could be told"),
-    ("61 1 * * * golive {command}\n", "cron.d/backup", "61 1 * * * is no schedule that could be read: 61"),
     ("0 0 30 2 * golive {command}\n", "cron.d/backup", "The schedule of the backups never runs again: "),
     (
         "0 3 * * 1 golive {command}\n",
         "cron.d/backup",
         "the schedule leaves 7.0 days between two runs, and max_age is 26h",
+    ),
+    (
+        "0 * * * 1-5 golive {command}\n",
+        "cron.d/backup",
+        "the schedule leaves 2.0 days between two runs, and max_age is 26h",
     ),
     ("{missed} golive {command}\n", "cron.d/backup", "made no backup that counts; the newest is of "),
 ]
@@ -177,9 +186,9 @@ def test_a_timer_is_judged_like_a_line_of_cron(
 def test_a_line_of_cron_runs_when_systemd_says_the_same_calendar_does(when: str, calendar: str) -> None:
     need_part("systemd-analyze", shutil.which("systemd-analyze"), "apt-get install systemd")
     begin = datetime.datetime(2026, 11, 20, 10, 0, tzinfo=datetime.timezone.utc)
-    runs = cron_table.runs_after(when, begin, 12)
-    each = [systemd_timer.elapses_after(one, begin, len(runs), deadline=Deadline(60)) for one in calendar.split("|")]
-    assert runs == sorted({moment for found in each for moment in found})[: len(runs)]
+    runs = list(itertools.islice(cron_table.runs_after(when, begin), 12))
+    each = [systemd_timer.elapses_after(one, begin, deadline=Deadline(60)) for one in calendar.split("|")]
+    assert runs == sorted({moment for found in each for moment in itertools.islice(found, len(runs))})[: len(runs)]
     assert len(runs) >= 1
 
 
@@ -217,4 +226,103 @@ def test_no_schedule_is_asked_for_unless_it_is_given(backups: Backups, judged: J
 def test_what_is_no_schedule_is_refused() -> None:
     for when in ("* * * *", "x * * * *", "5-3 * * * *", "*/0 * * * *", "* * * * 8", "@never", "1~5 * * * *"):
         with pytest.raises(BadInput):
-            cron_table.runs_after(when, datetime.datetime.now(datetime.timezone.utc), 1)
+            cron_table.runs_after(when, datetime.datetime.now(datetime.timezone.utc))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0~30 3 * * * golive {command}\n", "backup:1: 0~30 3 * * * is no schedule that could be read: 0~30"),
+        ("61 1 * * * golive {command}\n", "61 1 * * * is no schedule that could be read: 61"),
+        (
+            "{good}CRON_TZ=Pacific/Kiritimati\n{good}",
+            "backup:3 stands below CRON_TZ=Pacific/Kiritimati, which cronie takes",
+        ),
+        ("CRON_TZ=Nowhere/At_all\n{good}", "backup:2 stands below CRON_TZ=Nowhere/At_all"),
+    ],
+)
+def test_a_line_that_cannot_be_reckoned_makes_the_schedule_unknown(
+    backups: Backups, judged: Judge, tmp_path: Path, text: str, said: str
+) -> None:
+    backups.write(3 * HOUR)
+    good = f"{at(ago(3 * HOUR + MINUTE))} golive {COMMAND}\n"
+    found = judged(backups, table(tmp_path, text.format(command=COMMAND, good=good), "cron.d/backup"))
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+    assert found["remedy"].startswith("Write the line")
+
+
+@pytest.mark.parametrize("setting", ["CRON_TZ=", "TZ=Pacific/Kiritimati", "CRON_TZ=Pacific/Kiritimati\nCRON_TZ=''"])
+def test_a_setting_that_changes_no_zone_is_passed_over(
+    backups: Backups, judged: Judge, tmp_path: Path, setting: str
+) -> None:
+    backups.write(3 * HOUR)
+    found = judged(backups, table(tmp_path, f"{setting}\n{at(ago(3 * HOUR + MINUTE))} golive {COMMAND}\n"))
+    assert found["status"] == "pass", found["summary"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone may become a login without rights")
+@pytest.mark.parametrize(
+    ("pattern", "mode", "expected"),
+    [
+        ("crontabs/*", 0o1700, "pass"),
+        ("crontabs/*", 0o1744, "pass"),
+        ("crontabs/golive", 0o1700, "pass"),
+        ("crontabs/*/*", 0o1700, "fail"),
+    ],
+)
+def test_crontabs_that_may_not_be_looked_at_are_unknown(judged: Judge, pattern: str, mode: int, expected: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "backups").mkdir()
+        backups = Backups(f"file://{folder}/backups")
+        backups.write(3 * HOUR)
+        table(folder, f"{at(ago(3 * HOUR + MINUTE))} {COMMAND}\n", "crontabs/golive")
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755)
+        schedule = {"cron": COMMAND, "cron_files": [f"{folder}/{pattern}"]}
+        (folder / "crontabs").chmod(mode)
+        assert judged(backups, schedule)["status"] == expected
+        os.seteuid(NOBODY)
+        try:
+            found = judged(backups, schedule)
+        finally:
+            os.seteuid(0)
+        assert found["status"] == "unknown", found["summary"]
+        assert f"{folder}/crontabs" in found["summary"]
+        assert f"may not be looked at by the user with id {NOBODY}" in found["summary"]
+        assert "become: true" in found["remedy"]
+
+
+def test_a_timer_that_runs_too_often_to_see_a_week_of_is_unknown(backups: Backups, judged: Judge, units: Path) -> None:
+    backups.write(HOUR)
+    found = judged(backups, timer(units, "OnCalendar=*:*:*"))
+    assert (found["status"], "too many to tell the longest time between two" in found["summary"]) == ("unknown", True)
+
+
+@pytest.mark.parametrize(
+    ("program", "said", "remedy"),
+    [
+        ("echo \"systemd-analyze: unrecognized option '$3'\" >&2; exit 1", "is too old to reckon", "systemd 244"),
+        ("echo Segmentation fault >&2; exit 3", "ended with code 3", "Run systemd-analyze calendar 'daily'"),
+        ("echo Naechster Lauf: bald", "told neither a time in UTC nor that none comes", "Run it on this host"),
+        ("echo '    Next elapse: Mon 2026-99-99 00:00:00 UTC'", "told what is no time: 2026-99-99", ""),
+    ],
+)
+def test_a_systemd_that_cannot_reckon_is_not_blamed_on_the_timer(
+    backups: Backups,
+    judged: Judge,
+    units: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    said: str,
+    remedy: str,
+) -> None:
+    backups.write(HOUR)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "systemd-analyze").write_text(f"#!/bin/sh\n{program}\n")
+    (tmp_path / "bin" / "systemd-analyze").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    found = judged(backups, timer(units, "OnCalendar=daily"))
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+    assert remedy in found["remedy"]

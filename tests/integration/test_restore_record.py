@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -141,31 +142,115 @@ def test_the_age_and_the_time_of_the_newest_proof_are_judged(
     assert judged(run_module_here, sample, tmp_path)["status"] == "pass"
 
 
+def archive_of(made: dict[str, t.Any]) -> Path:
+    return Path(made["backup"]["archive"].removeprefix("file://"))
+
+
+def rot(archive: Path) -> bytes:
+    """One byte of it in the middle; returns what it was."""
+    body = archive.read_bytes()
+    middle = len(body) // 2
+    archive.write_bytes(body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :])
+    return body
+
+
 def test_a_proof_that_failed_is_recorded_and_counts_until_one_holds_again(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:
-    (tmp_path / "place").mkdir()
-    place = tmp_path / "place"
+    archive = archive_of(back_up(run_module_here, sample, tmp_path))
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    assert judged(run_module_here, sample, tmp_path)["status"] == "pass"
+    body = rot(archive)
+    failed = run_module_here("pg_restore", proof(sample, tmp_path))
+    told = json.loads(Path(failed["record"].removeprefix("file://")).read_text())
+    assert (failed["failed"], told["verified"]["ok"], MARKER in json.dumps(told)) == (True, False, False)
+    assert "is not what was written" in failed["msg"] + str(failed.get("warnings"))
+    found = judged(run_module_here, sample, tmp_path)
+    assert (found["status"], "failed: it ended with ActionFailed" in found["summary"]) == ("fail", True), found
+    # Without a bound on proofs nobody asks for them, where backups need not be restored.
+    assert judged(run_module_here, sample, tmp_path, max_proof_age=None)["status"] == "pass"
+    archive.write_bytes(body)
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    assert judged(run_module_here, sample, tmp_path)["status"] == "pass"
+
+
+def test_an_archive_that_cannot_be_read_is_recorded_as_a_proof_that_failed(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    archive = archive_of(back_up(run_module_here, sample, tmp_path))
+    archive.unlink()
+    os.mkfifo(archive)
+    failed = run_module_here("pg_restore", proof(sample, tmp_path))
+    assert (failed["error"], "is not a file" in failed["msg"]) == ("UnexpectedAnswer", True), failed
+    assert json.loads(Path(failed["record"].removeprefix("file://")).read_text())["verified"]["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "error"),
+    [
+        (f'echo "pg_restore: error: COPY failed at {MARKER} 7: disk full" >&2; exit 1', {}, "CommandFailed"),
+        ("exec sleep 60", {"timeout": 3}, "TimedOut"),
+    ],
+)
+def test_what_failed_for_another_reason_says_nothing_of_the_backup(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path, script: str, more: dict[str, t.Any], error: str
+) -> None:
+    place, programs = tmp_path / "place", tmp_path / "bin"
+    place.mkdir()
+    programs.mkdir()
     back_up(run_module_here, sample, place)
     run_module_here("pg_restore", proof(sample, place))
-    assert judged(run_module_here, sample, place)["status"] == "pass"
-    script = f'echo "pg_restore: error: COPY failed at {MARKER} 7" >&2; exit 1'
-    (tmp_path / "bin").mkdir()
+    before = records(place)
     for program in ("pg_dump", "pg_restore"):
-        path = tmp_path / "bin" / program
+        path = programs / program
         real = f'exec {sample.server.program(program)} "$@"'
         path.write_text(f'#!/bin/sh\ncase "$*" in *--version*|*--schema-only*) {real};; esac\n{script}\n')
         path.chmod(0o755)
-    failed = run_module_here("pg_restore", proof(sample, place, pg_bindir=str(tmp_path / "bin")))
-    assert failed.get("failed") and MARKER in failed["msg"], failed
-    told = json.loads(Path(failed["record"].removeprefix("file://")).read_text())
-    assert (told["verified"]["ok"], MARKER in json.dumps(told)) == (False, False)
-    found = judged(run_module_here, sample, place)
-    assert (found["status"], "failed: it ended with CommandFailed" in found["summary"]) == ("fail", True), found
-    # Without a bound on proofs nobody asks for them.
-    assert judged(run_module_here, sample, place, max_proof_age=None)["status"] == "pass"
-    run_module_here("pg_restore", proof(sample, place))
+    failed = run_module_here("pg_restore", proof(sample, place, pg_bindir=str(programs), **more))
+    assert (failed["error"], "record" in failed, records(place)) == (error, False, before), failed
     assert judged(run_module_here, sample, place)["status"] == "pass"
+
+
+def test_a_backup_whose_last_restore_failed_counts_for_no_restore_and_takes_no_place(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    good = back_up(run_module_here, sample, tmp_path, verify="restore")
+    rotten = back_up(run_module_here, sample, tmp_path, verify="restore")
+    asked = {"verify": "restore", "max_proof_age": None}
+    assert judged(run_module_here, sample, tmp_path, **asked)["status"] == "pass"
+    rot(archive_of(rotten))
+    assert run_module_here("pg_restore", proof(sample, tmp_path))["failed"] is True
+    # A proof of the other one since does not make it good.
+    run_module_here("pg_restore", proof(sample, tmp_path, destination=None, backup=good["backup"]["manifest"]))
+    found = judged(run_module_here, sample, tmp_path, **asked)
+    said = f"The newest restore as a proof, of the backup of {rotten['backup']['created']}"
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+
+    wanted = {"keep": {"last": 1}}
+    nightly = back_up(run_module_here, sample, tmp_path, **wanted)
+    assert nightly["pruned"] == [rotten["backup"]["manifest"]], nightly
+    assert archive_of(good).exists()
+
+
+def test_what_cannot_be_read_beside_a_backup_lets_nothing_be_removed(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    first = archive_of(back_up(run_module_here, sample, tmp_path))
+    # A pipe that nobody writes: as a manifest it is no backup.
+    os.mkfifo(first.with_name("20260101T000000Z-00000000.dump.manifest.json"))
+    wanted = {"keep": {"last": 1}}
+    second = back_up(run_module_here, sample, tmp_path, **wanted)
+    assert (len(second["pruned"]), first.exists()) == (1, False), second
+    pipe = archive_of(second).with_name(f"{archive_of(second).name}.restored-20260101T000000Z-00000000.json")
+    os.mkfifo(pipe)
+    options = sample.options(destination=f"file://{tmp_path}", verify="head", pg_bindir=sample.programs, **wanted)
+    would = run_module_here("pg_backup", options, check=True)
+    third = back_up(run_module_here, sample, tmp_path, **wanted)
+    for answer in (would, third):
+        assert answer["pruned"] == [], answer
+        assert f"{pipe} is not a file" in str(answer["warnings"]), answer
+    pipe.unlink()
+    assert len(back_up(run_module_here, sample, tmp_path, **wanted)["pruned"]) == 2
 
 
 def test_what_differs_is_named_by_its_tables_alone(run_module_here: ModuleRun, sample: Sample, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -340,7 +341,7 @@ class Directory(Destination):
 
     def chunks(self, name: str, version_id: str | None = None) -> t.Iterator[bytes]:
         path = self._place(name)
-        with _files(f"Reading {path}"), open(path, "rb", buffering=0) as source:
+        with _files(f"Reading {path}"), _opened(path) as source:
             while True:
                 chunk = source.read(CHUNK_BYTES)
                 if not chunk:
@@ -361,9 +362,7 @@ class Directory(Destination):
     def adopted(self, name: str) -> Stored:
         """A file that a program wrote into such a directory, read once, and safe on the disk."""
         path, digest = self._place(name), Digest()
-        with _files(f"Reading {path}"), open(path, "rb", buffering=0) as source:
-            if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-                raise UnexpectedAnswer(f"{path} is not a file.")
+        with _files(f"Reading {path}"), _opened(path) as source:
             os.fchmod(source.fileno(), 0o600)
             for chunk in iter(lambda: source.read(CHUNK_BYTES), b""):
                 digest.update(chunk)
@@ -429,6 +428,16 @@ def _end_archive(path: str) -> None:
     if _ARCHIVE_DIRECTORY.match(os.path.basename(path)):
         with contextlib.suppress(OSError):
             os.rmdir(path)
+
+
+def _opened(path: str) -> io.FileIO:
+    """To read. Raises OSError, and UnexpectedAnswer for what is no file."""
+    # A pipe without a writer would hold an open that may block.
+    source = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+        source.close()
+        raise UnexpectedAnswer(f"{path} is not a file.")
+    return source
 
 
 @contextlib.contextmanager

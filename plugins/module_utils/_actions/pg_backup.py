@@ -176,7 +176,7 @@ def body(context: Context) -> dict[str, t.Any]:
     with fencing.held(params["release"], doing="pg_backup") as token:
         name = "opsready" if token is None else token.application_name
         identity = secrets.token_hex(4) if token is None else f"{token.release}-{secrets.token_hex(4)}"
-        connection = _connected(context, database, deadline=deadline, application_name=name)
+        connection, waited = _connected(context, database, deadline=deadline, application_name=name)
         with contextlib.closing(connection):
             Cluster(connection, deadline=deadline).stay_connected()
             backup = Backup(
@@ -184,6 +184,7 @@ def body(context: Context) -> dict[str, t.Any]:
                 deadline=deadline,
                 place=place,
                 connection=connection,
+                catch_up_seconds=max(0.0, params["catch_up_timeout"] - waited),
                 source=preflight(connection, database, deadline=deadline),
                 application_name=name,
                 identity=identity,
@@ -197,9 +198,9 @@ def body(context: Context) -> dict[str, t.Any]:
 
 def _connected(
     context: Context, database: str, *, deadline: Deadline, application_name: str
-) -> psycopg.Connection[t.Any]:
-    """To the database; what a fence renamed is waited for where the server is a standby."""
-    params = context.params
+) -> tuple[psycopg.Connection[t.Any], float]:
+    """To the database, and the seconds that were waited for it: what a fence renamed comes later where the server is a standby."""
+    params, clock = context.params, deadline.clock
 
     def connected() -> psycopg.Connection[t.Any]:
         return postgres.connect(
@@ -212,7 +213,7 @@ def _connected(
         )
 
     try:
-        return connected()
+        return connected(), 0.0
     except UnexpectedAnswer:
         is_fenced = params["after_lsn"] is not None or params["release"] is not None
         if not is_fenced or not params["catch_up_timeout"]:
@@ -224,14 +225,14 @@ def _connected(
             deadline=deadline,
             application_name=application_name,
         )
-        came = False
+        came, began = False, clock.monotonic()
         with contextlib.suppress(GoliveError), opened as cluster:
             came = standby_source.comes_by_replay(
                 cluster, database, seconds=params["catch_up_timeout"], warn=context.warn
             )
         if not came:
             raise
-    return connected()
+    return connected(), clock.monotonic() - began
 
 
 def preflight(connection: psycopg.Connection[t.Any], database: str, *, deadline: Deadline) -> Source:
@@ -361,6 +362,7 @@ class Backup:
         deadline: Deadline,
         place: Destination,
         connection: psycopg.Connection[t.Any],
+        catch_up_seconds: float,
         source: Source,
         application_name: str,
         identity: str,
@@ -373,6 +375,8 @@ class Backup:
         self.deadline = deadline
         self.place = place
         self.connection = connection
+        #: What is left of the time that a standby is waited for.
+        self.catch_up_seconds = catch_up_seconds
         self.source = source
         self.application_name = application_name
         self.identity = identity
@@ -495,7 +499,7 @@ class Backup:
                 deadline=self.deadline,
                 warn=self.warn,
             )
-            if fenced.require_past(self.params["catch_up_timeout"]):
+            if fenced.require_past(self.catch_up_seconds):
                 self.source = preflight(self.connection, self.source.database, deadline=self.deadline)
         if not self.source.in_recovery:
             return
@@ -735,24 +739,32 @@ class Backup:
         if newest != made:
             raise UnexpectedAnswer(f"{self.place.url(newest)} claims to be newer than the backup made now.")
         levels = {made: self.params["verify"], **{name: one.verified["level"] for name, one in others.items()}}
-        levels.update(dict.fromkeys(self._restored_since(proven), "restore"))
         proofs = {name: manifest.LEVELS.index(level) for name, level in levels.items()}
+        proofs.update(self._proven_since(proven))
         stays = retention.kept(moments, self.params["keep"], proofs=proofs)
         return [name for name in sorted(others) if name not in stays and not self._locked(proven[name])]
 
-    def _restored_since(self, proven: t.Mapping[str, manifest.Listed]) -> list[str]:
-        """Which of the proven ones pg_restore brought back since, as the last record of each says."""
+    def _proven_since(self, proven: t.Mapping[str, manifest.Listed]) -> dict[str, int]:
+        """How well those are proven that pg_restore has looked at since, by the last record of each; one that failed, worse than all.
+
+        Raises UnexpectedAnswer where a record cannot be read, for it may say that a backup is none.
+        """
+        made = {name: t.cast(manifest.Manifest, one.manifest) for name, one in proven.items()}
+        archives = {manifest.archive_beside(name, one) for name, one in made.items()}
         last: dict[str, restore_record.Record] = {}
         for one in restore_record.listed(self.place, self.source.known_as):
-            if one.record is not None:
-                last[f"{one.name.rpartition('/')[0]}/{one.record.manifest}"] = one.record
-        return [
-            name
-            for name, record in last.items()
-            if name in proven
-            and record.is_good
-            and record.sha256 == t.cast(manifest.Manifest, proven[name].manifest).archive["sha256"]
-        ]
+            if one.record is None and restore_record.archive_of(one.name) in archives:
+                raise UnexpectedAnswer(
+                    f"{one.problem}.",
+                    remedy="Find out what writes there, remove it by hand, and prove that backup again.",
+                )
+            if one.record is None:
+                continue
+            name = f"{one.name.rpartition('/')[0]}/{one.record.manifest}"
+            is_of_it = name in made and made[name].archive["sha256"] == one.record.sha256
+            if is_of_it and (name not in last or parse_utc(last[name].at) <= parse_utc(one.record.at)):
+                last[name] = one.record
+        return {name: manifest.LEVELS.index("restore") if one.is_good else -1 for name, one in last.items()}
 
     def _would_prune(self) -> dict[str, t.Any]:
         """As ``_pruned`` would do it after a backup made now, without doing it."""

@@ -45,6 +45,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions.destinati
     destination,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
+from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
 from ansible_collections.opsready.golive.plugins.module_utils._core import fencing
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import (
     POSTGRES,
@@ -62,7 +63,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Ended,
     GoliveError,
     Refused,
-    TimedOut,
     UnexpectedAnswer,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
@@ -381,8 +381,12 @@ class Work:
                 warn=self.warn,
                 progress=self.progress,
             )
-        except (ActionFailed, CommandFailed, TimedOut) as problem:
-            problem.known["record"] = self._recorded(archive, where, problem=problem)
+        except GoliveError as problem:
+            fault = self._fault(archive, problem)
+            if fault is not None:
+                problem.known["record"] = self._recorded(archive, where, problem=fault)
+            if fault is not None and fault is not problem:
+                self.warn(str(fault))
             raise
         record = self._recorded(archive, where, proof=proof)
         return {
@@ -393,6 +397,29 @@ class Work:
             "msg": f"{url} restores in {proof['restore_seconds']:.1f} s and equals its manifest: "
             f"{proof['tables']} tables, {proof['rows']} rows, {proof['compared']}.",
         }
+
+    def _fault(self, archive: backup_proof.Archive, problem: GoliveError) -> GoliveError | None:
+        """What says that the backup is not what was written; None where the proof ended by something else.
+
+        A program that failed, and a place that gave an answer of no use, tell nothing of the backup: its bytes, read again, do.
+        """
+        is_left = "left_behind" in problem.known
+        if isinstance(problem, ActionFailed) and (not is_left or "comparison" in problem.known):
+            return problem
+        if not isinstance(problem, (ActionFailed, CommandFailed, UnexpectedAnswer)) or isinstance(problem, Absent):
+            return None
+        try:
+            archive.digests.clear()
+            for unused in archive.stored_chunks():
+                self.deadline.require("Reading the archive again")
+            archive.require_intact()
+        except Absent:
+            return None
+        except (ActionFailed, UnexpectedAnswer) as fault:
+            return fault
+        except GoliveError:
+            return None
+        return None
 
     def _recorded(self, archive: backup_proof.Archive, where: t.Mapping[str, t.Any], **outcome: t.Any) -> str | None:
         """The URL of what is left of a proof beside its backup; a warning where the place takes none, since the proof stands."""

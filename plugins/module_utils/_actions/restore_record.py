@@ -25,6 +25,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 FORMAT = "opsready.golive/restore/1"
 #: 1,000 queries of a user's own make it as large.
 LARGEST_BYTES = 4 << 20
+#: Seconds that nothing takes: 30,000 years.
+_ENDLESS_SECONDS = 1e12
 _NAME = re.compile(r"(?P<archive>.+\.dump(?:\.age)?)\.restored-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -55,13 +57,20 @@ class Record:
     @property
     def restore_seconds(self) -> float | None:
         """Seconds that pg_restore took; None where it did not end."""
-        seconds = self.verified.get("restore_seconds")
-        return float(seconds) if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None
+        return seconds_of(self.verified)
 
     def body(self) -> bytes:
         """As it is stored."""
         text = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1, sort_keys=True, ensure_ascii=False)
         return text.encode("utf-8")
+
+
+def seconds_of(verified: t.Mapping[str, t.Any]) -> float | None:
+    """Seconds that pg_restore took by what somebody wrote of a proof; None where that is no number of seconds."""
+    seconds = verified.get("restore_seconds")
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        return None
+    return float(seconds) if 0 <= seconds < _ENDLESS_SECONDS else None
 
 
 def of(
@@ -140,6 +149,11 @@ def parse(body: bytes, *, where: str) -> Record:
             parse_utc(found[moment]).astimezone(datetime.timezone.utc)
         except (ValueError, OverflowError):
             _require(False, f"{moment} is no time", where)
+    _require(all(isinstance(one, str) for one in found["revision"] or ()), "revision is unreadable", where)
+    try:
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except ValueError:
+        _require(False, "it holds half a surrogate pair, or what is no number", where)
     record = Record(**{field.name: found[field.name] for field in dataclasses.fields(Record)})
     _require(isinstance(record.verified.get("ok"), bool), "verified.ok is neither true nor false", where)
     _require(not record.is_good or record.restore_seconds is not None, "verified.restore_seconds is no number", where)

@@ -99,7 +99,7 @@ def kept(
 ) -> dict[str, list[str]]:
     """The names that stay, each with the rules that keep it. ``moments``: when each backup was made.
 
-    ``proofs``: how well each was proven, more is better. The newest of the best stays for its ``proof``.
+    ``proofs``: how well each was proven, more is better, and below 0 what failed since. The newest of the best stays for its ``proof``.
     """
     newest_first = sorted(moments, key=lambda name: (moments[name], name), reverse=True)
     reasons: dict[str, list[str]] = {}

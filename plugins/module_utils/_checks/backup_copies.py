@@ -32,7 +32,7 @@ def gathered(place: t.Mapping[str, t.Any], source: Facts, params: t.Mapping[str,
         others: list[str] = []
         try:
             names = set(there.names(manifest.folder(params["database"])))
-            for one in reversed(proven_by(source.backups, params["verify"], source.now)):
+            for one in reversed(proven_by(source, params["verify"])):
                 if one.name not in names:
                     continue
                 run.deadline.require(f"Looking at {there.url(one.name)}")

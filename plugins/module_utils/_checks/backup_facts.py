@@ -116,7 +116,8 @@ class Records:
 class Schedule:
     """What runs the backups: its lines, and what is left out of reading it, with why. ``absent``: why nothing runs them.
 
-    ``made`` is when the newest backup was, ``due`` the first run after it, and ``coming`` those from now on.
+    ``made`` is when the newest backup was, ``due`` the first run after it, and ``coming`` the first few from now on;
+    ``longest_seconds`` the longest time between two that come, None where there are no two.
     """
 
     lines: tuple[str, ...] = ()
@@ -127,6 +128,7 @@ class Schedule:
     made: datetime.datetime | None = None
     due: datetime.datetime | None = None
     coming: tuple[datetime.datetime, ...] = ()
+    longest_seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,11 +142,15 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """Files that match, oldest first; of the newest its beginning, and when its data was saved where it tells."""
+    """The newest files of those that match, oldest first; of the newest its beginning, and when its data was saved where it tells.
+
+    ``matching``: how many match.
+    """
 
     files: tuple[File, ...] = ()
     beginning: str = ""
     saved_at: datetime.datetime | None = None
+    matching: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,15 +171,24 @@ class Facts:
     kept_remedy: str = ""
 
 
-def newest_of(backups: t.Iterable[Backup], level: str, now: datetime.datetime) -> Backup | None:
+def newest_of(facts: Facts, level: str) -> Backup | None:
     """The newest that counts, and is proven at least as well as asked."""
-    return next(reversed(proven_by(backups, level, now)), None)
+    return next(reversed(proven_by(facts, level)), None)
 
 
-def proven_by(backups: t.Iterable[Backup], level: str, now: datetime.datetime) -> list[Backup]:
-    """Those that count, and are proven at least as well as asked; oldest first."""
+def proven_by(facts: Facts, level: str) -> list[Backup]:
+    """Those that count, and are proven at least as well as asked; oldest first. One whose last restore failed is not proven by any."""
     enough = manifest.LEVELS[manifest.LEVELS.index(level) :]
-    return [one for one in counted(backups, now) if one.level in enough]
+    failed = {name for name, one in last_records(facts).items() if level == "restore" and not one.is_good}
+    return [one for one in counted(facts.backups, facts.now) if one.level in enough and one.name not in failed]
+
+
+def last_records(facts: Facts) -> dict[str, Proof]:
+    """The last record of each backup that has one, by the backup's name; none of another archive, and none of the future."""
+    latest = facts.now + datetime.timedelta(seconds=CLOCKS_DIFFER)
+    archives = {one.name: one.sha256 for one in facts.backups}
+    of_them = (one for one in facts.records.proofs if archives.get(one.manifest) == one.sha256 and one.at <= latest)
+    return {one.manifest: one for one in sorted(of_them, key=lambda one: (one.at, one.record or ""))}
 
 
 def counted(backups: t.Iterable[Backup], now: datetime.datetime) -> list[Backup]:

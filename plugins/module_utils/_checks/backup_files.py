@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import fnmatch
-import itertools
 import os
 import re
 import typing as t
@@ -28,6 +27,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.units impo
     span_seconds,
     span_text,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
@@ -41,31 +41,46 @@ _RDB_BYTES = 9
 #: A field of an RDB file's beginning: its name and its value are strings, which may be numbers of 8, 16 or 32 bits.
 _AUXILIARY = 0xFA
 _NUMBERS = {0xC0: 1, 0xC1: 2, 0xC2: 4}
-#: Options of the other kind alone, and what they are when nobody gave them.
-_OF_DATABASES = {
-    "database": None, "max_proof_age": None, "max_restore_time": None, "keep": None, "first_backup": None, "max_gap": None,
-    "gap_window": None, "copies": None, "recipients": None, "min_lock_days": None, "dsn": None, "encryption": "any",
-    "object_lock": "any", "archive": "head",
-}  # fmt: skip
-_OF_FILES = {"pattern": None, "begins_with": None, "min_size": "1B"}
+#: What both kinds take, and what this one alone does; the rest is of databases.
+_OF_BOTH = ("destination", "s3", "kind", "max_age", "min_size_share", "history", "schedule")
+_OF_FILES = ("pattern", "begins_with", "min_size")
 
 
-def require_usable(params: t.Mapping[str, t.Any]) -> None:
-    """Raises BadInput for options of the other kind, and for those of this one that cannot be used."""
-    others = _OF_DATABASES if params["kind"] == "files" else _OF_FILES
-    for name, default in others.items():
-        if params[name] != default:
-            raise BadInput(f"{name} is not for kind: {params['kind']}.", remedy=f"Leave {name} out.")
+def require_usable(params: t.Mapping[str, t.Any], spec: Spec) -> None:
+    """Raises BadInput for options of the other kind, by what ``spec`` has them be, and for those of this one that cannot be used."""
+    is_of_files = params["kind"] == "files"
+    of_databases = [name for name in spec if name not in (*_OF_BOTH, *_OF_FILES)]
+    others = of_databases if is_of_files else _OF_FILES
+    given = [name for name in others if params[name] != spec[name].get("default")]
+    if given:
+        verb, them = ("are", "them") if len(given) > 1 else ("is", given[0])
+        raise BadInput(f"{', '.join(given)} {verb} not for kind: {params['kind']}.", remedy=f"Leave {them} out.")
     size_bytes(params["min_size"], option="min_size")
-    if params["begins_with"] == "":
-        raise BadInput("begins_with is empty.")
-    needed = "pattern" if params["kind"] == "files" else "database"
+    if params["begins_with"] is not None:
+        _require_beginning(params["begins_with"])
+    needed = "pattern" if is_of_files else "database"
     if not params[needed]:
         raise BadInput(f"{needed} is empty.")
 
 
+def _require_beginning(text: str) -> None:
+    """Raises BadInput for what no beginning could be."""
+    if not text:
+        raise BadInput("begins_with is empty.")
+    if len(text) > _HEAD_BYTES:
+        raise BadInput(
+            f"begins_with has {len(text)} characters, and {_HEAD_BYTES} bytes of the newest file are read.",
+            remedy="Give the first few; they tell what a file is.",
+        )
+    if not all(ord(one) < 256 for one in text):
+        raise BadInput(
+            "begins_with has characters that are not in Latin-1, which has one for each byte.",
+            remedy="Write each byte of the file's beginning as the character of that number.",
+        )
+
+
 def gathered(place: Destination, params: t.Mapping[str, t.Any], run: Run) -> Files:
-    """The files whose names match, oldest first, and how the newest begins. Raises what the place raises."""
+    """The newest file whose name matches and the ``history`` before it, and how the newest begins. Raises what the place raises."""
     files = sorted(
         (one for one in _listed(place, run) if fnmatch.fnmatchcase(one.name, params["pattern"])),
         key=lambda one: (one.at, one.name),
@@ -73,7 +88,8 @@ def gathered(place: Destination, params: t.Mapping[str, t.Any], run: Run) -> Fil
     if not files:
         return Files()
     head = _head(place, files[-1].name)
-    return Files(tuple(files), head[: len(params["begins_with"] or "")].decode("latin-1"), saved_at(head))
+    beginning = head[: len(params["begins_with"] or "")].decode("latin-1")
+    return Files(tuple(files[-params["history"] - 1 :]), beginning, saved_at(head), len(files))
 
 
 def _listed(place: Destination, run: Run) -> t.Iterator[File]:
@@ -94,8 +110,13 @@ def _listed(place: Destination, run: Run) -> t.Iterator[File]:
 
 
 def _head(place: Destination, name: str) -> bytes:
+    head = b""
     with age.closing(place.chunks(name)) as chunks:
-        return b"".join(itertools.islice(iter(chunks), 1))[:_HEAD_BYTES]
+        for chunk in chunks:
+            head += chunk
+            if len(head) >= _HEAD_BYTES:
+                break
+    return head[:_HEAD_BYTES]
 
 
 def saved_at(head: bytes) -> datetime.datetime | None:
@@ -188,8 +209,9 @@ def _judge_content(newest: File, seen: Files, params: t.Mapping[str, t.Any]) -> 
 
 
 def evidence(seen: Files) -> dict[str, t.Any]:
-    """The files, newest first, as JSON."""
+    """The files that were looked at, newest first, and how many match, as JSON."""
     return {
         "files": [{**dataclasses.asdict(one), "at": utc_text(one.at)} for one in reversed(seen.files)],
+        "files_matching": seen.matching,
         "saved_at": None if seen.saved_at is None else utc_text(seen.saved_at),
     }

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the opsready.golive authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When a backup was last restored as a proof, how long that took, and whether it was equal: by its manifest, or by a record since."""
+"""When a backup was last restored as a proof, how long that took, and whether it was equal: by its manifest, or by a record since.
+
+Each backup is what its own last proof says. One that failed is no backup to restore from, whatever another one proved since.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
     Proof,
     Records,
     first_of,
+    last_records,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
@@ -25,7 +29,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 
 def are_wanted(params: t.Mapping[str, t.Any]) -> bool:
     """Whether anything is judged by them."""
-    return params["max_proof_age"] is not None or params["max_restore_time"] is not None
+    return params["verify"] == "restore" or any(
+        params[bound] is not None for bound in ("max_proof_age", "max_restore_time")
+    )
 
 
 def gathered(place: Destination, database: str) -> Records:
@@ -64,6 +70,13 @@ def counted(facts: Facts) -> list[Proof]:
     return sorted((one for one in (*own, *since) if one.at <= latest), key=lambda one: (one.at, one.record or ""))
 
 
+def _last_of_each(facts: Facts) -> list[Proof]:
+    """The last proof of each backup that is there as it was written, oldest first."""
+    since = last_records(facts)
+    last = {one.manifest: one for one in counted(facts)}
+    return sorted((since.get(name, one) for name, one in last.items()), key=lambda one: (one.at, one.record or ""))
+
+
 def _of_manifest(one: Backup) -> Proof:
     """The proof that a backup was made with; manifests of before do not tell when it was."""
     at = one.created if one.proven_at is None else _moment(one.proven_at) or one.created
@@ -78,26 +91,31 @@ def _moment(text: str) -> datetime.datetime | None:
 
 
 def judged(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    """The newest proof must hold, be young enough, and have been fast enough."""
+    """The newest proof must be young enough, and have been fast enough."""
+    good = [one for one in _last_of_each(facts) if one.is_good]
+    if params["max_proof_age"] is not None:
+        yield _judge_age(good, facts, params["max_proof_age"])
+    if params["max_restore_time"] is not None:
+        yield _judge_time(good, params["max_restore_time"])
+
+
+def judged_records(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """Records must be readable, and the newest backup whose restore failed must have a newer one that was restored."""
     if not are_wanted(params):
         return
     yield from _judge_records(facts)
-    proofs = counted(facts)
-    good = [one for one in proofs if one.is_good]
-    if proofs and not proofs[-1].is_good:
+    last = _last_of_each(facts)
+    failed = max((one for one in last if not one.is_good), key=lambda one: one.created, default=None)
+    if failed is not None and not any(one.is_good and one.created > failed.created for one in last):
         yield holds(
             "newest restore",
             False,
             measured="failed",
             expected="equal to what was backed up",
-            sentence=f"the newest restore as a proof, of the backup of {utc_text(proofs[-1].created)} at {utc_text(proofs[-1].at)}, "
-            f"failed: {proofs[-1].problem}",
-            remedy="Prove the backup again with pg_restore, state: verified. Where it fails again, back up now and restore another one.",
+            sentence=f"the newest restore as a proof, of the backup of {utc_text(failed.created)} at {utc_text(failed.at)}, "
+            f"failed: {failed.problem}",
+            remedy="Prove the backup again with pg_restore, state: verified. Where it fails again, back up now and restore that one.",
         )
-    if params["max_proof_age"] is not None:
-        yield _judge_age(good, facts, params["max_proof_age"])
-    if params["max_restore_time"] is not None:
-        yield _judge_time(good, params["max_restore_time"])
 
 
 def _judge_records(facts: Facts) -> t.Iterator[Criterion]:

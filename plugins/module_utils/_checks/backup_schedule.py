@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import heapq
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_facts import (
@@ -18,7 +19,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.units impo
 from ansible_collections.opsready.golive.plugins.module_utils._clients import cron_table, systemd_timer
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    BadInput,
+    GoliveError,
+    UnexpectedAnswer,
+)
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 
@@ -29,11 +34,16 @@ SPEC: Spec = {
     "max_delay": {"type": "str", "default": "2h"},
 }
 
-#: So many runs from now on tell the longest time between two: six weeks of one on each working day.
-_COMING = 32
+#: So far after the next run others are looked for: further than a month is long, so that a week is in it whatever the day.
+_AHEAD = datetime.timedelta(days=35)
+#: So many runs are looked at, one a minute for so long; of those that come more often a week must be among them.
+_MOST_RUNS = 35 * 24 * 60
+_WEEK = datetime.timedelta(days=7)
+#: So many of the coming runs are kept.
+_SHOWN = 3
 
-#: The next so many runs after a moment.
-_Runs = t.Callable[[datetime.datetime, int], "list[datetime.datetime]"]
+#: The runs after a moment, in UTC.
+_Runs = t.Callable[[datetime.datetime], "t.Iterator[datetime.datetime]"]
 
 
 def require_usable(options: t.Mapping[str, t.Any]) -> None:
@@ -65,19 +75,34 @@ def _cron(options: t.Mapping[str, t.Any], made: datetime.datetime | None, run: R
         if wanted not in entry.command:
             continue
         where = f"{entry.path}:{entry.line}"
-        try:
-            cron_table.runs_after(entry.when, run.clock.now(), 1)
-        except BadInput as problem:
-            left_out.append(f"{where}: {problem.message.rstrip('.')}")
+        if entry.when == cron_table.AT_BOOT:
+            left_out.append(f"{where}: {entry.when} has no time that could be told")
             continue
+        _require_reckonable(entry, where, run.clock.now())
         lines.append(f"{where} runs at {entry.when}")
         times.append(_of_line(entry.when))
     absent = "" if lines else f"no line of {first_of(table.files) or 'any crontab'} runs {wanted}"
     return _reckoned(Schedule(tuple(lines), tuple(left_out), absent), times, made, run)
 
 
+def _require_reckonable(entry: cron_table.Entry, where: str, now: datetime.datetime) -> None:
+    """Raises UnexpectedAnswer for a line that some cron may run when nobody here can tell."""
+    if entry.zone and not cron_table.is_of_this_host(entry.zone, now):
+        raise UnexpectedAnswer(
+            f"{where} stands below CRON_TZ={entry.zone}, which cronie takes for the zone of its times and Debian's cron does not.",
+            remedy="Write the line in this host's zone above CRON_TZ, or use a systemd timer, whose OnCalendar may name a zone.",
+        )
+    try:
+        cron_table.runs_after(entry.when, now)
+    except BadInput as problem:
+        raise UnexpectedAnswer(
+            f"{where}: {problem.message}",
+            remedy="Write the line's time with numbers, names, lists, ranges and steps, as crontab(5) has them.",
+        )
+
+
 def _of_line(when: str) -> _Runs:
-    return lambda moment, count: cron_table.runs_after(when, moment, count)
+    return lambda moment: cron_table.runs_after(when, moment)
 
 
 def _timer(options: t.Mapping[str, t.Any], made: datetime.datetime | None, run: Run) -> Schedule:
@@ -94,14 +119,38 @@ def _timer(options: t.Mapping[str, t.Any], made: datetime.datetime | None, run: 
 
 
 def _of_calendar(expression: str, run: Run) -> _Runs:
-    return lambda moment, count: systemd_timer.elapses_after(expression, moment, count, deadline=run.deadline)
+    return lambda moment: systemd_timer.elapses_after(expression, moment, deadline=run.deadline)
 
 
 def _reckoned(found: Schedule, times: t.Sequence[_Runs], made: datetime.datetime | None, run: Run) -> Schedule:
     now = run.clock.now()
-    coming = sorted({one for runs in times for one in runs(now, _COMING)})[:_COMING]
-    due = [] if made is None else sorted(one for runs in times for one in runs(made, 1))
-    return dataclasses.replace(found, coming=tuple(coming), made=made, due=due[0] if due else None)
+    coming, longest = looked_ahead(heapq.merge(*(runs(now) for runs in times)))
+    due = None if made is None else next(heapq.merge(*(runs(made) for runs in times)), None)
+    return dataclasses.replace(found, coming=coming, longest_seconds=longest, made=made, due=due)
+
+
+def looked_ahead(runs: t.Iterable[datetime.datetime]) -> tuple[tuple[datetime.datetime, ...], float | None]:
+    """The next few runs, and the longest time between two in seconds, None where fewer come: of those within five weeks of
+    the next one, and the first after those. Raises UnexpectedAnswer for runs that come so often that not even a week is seen.
+    """
+    shown: list[datetime.datetime] = []
+    longest: datetime.timedelta | None = None
+    for number, one in enumerate(runs):
+        if number == 0:
+            first = latest = one
+        else:
+            longest = max(longest or datetime.timedelta(0), one - latest)
+        if len(shown) < _SHOWN:
+            shown.append(one)
+        latest = max(latest, one)
+        if number == _MOST_RUNS and latest - first < _WEEK:
+            raise UnexpectedAnswer(
+                f"{_MOST_RUNS} runs come before {utc_text(latest)}, too many to tell the longest time between two.",
+                remedy="Schedule the backups once a minute at most.",
+            )
+        if number == _MOST_RUNS or latest - first > _AHEAD:
+            break
+    return tuple(shown), None if longest is None else longest.total_seconds()
 
 
 def judged(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -132,14 +181,13 @@ def judged(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]
         sentence=f"the schedule of the backups never runs again: {first_of(seen.lines)}",
         remedy=remedy,
     )
-    if len(seen.coming) > 1:
-        yield _judge_distance(seen, params["max_age"])
+    if seen.longest_seconds is not None:
+        yield _judge_distance(seen.longest_seconds, params["max_age"])
     if seen.made is not None:
         yield _judge_last_run(seen, seen.made, facts.now, options["max_delay"])
 
 
-def _judge_distance(seen: Schedule, bound: str) -> Criterion:
-    longest = max((later - earlier).total_seconds() for earlier, later in zip(seen.coming, seen.coming[1:]))
+def _judge_distance(longest: float, bound: str) -> Criterion:
     return holds(
         "longest time between runs",
         longest <= span_seconds(bound, option="max_age"),
@@ -167,12 +215,12 @@ def _judge_last_run(seen: Schedule, made: datetime.datetime, now: datetime.datet
 
 
 def evidence(seen: Schedule | None) -> dict[str, t.Any] | None:
-    """What was seen, as JSON; the next three runs."""
+    """What was seen, as JSON."""
     if seen is None:
         return None
     return {
         **dataclasses.asdict(seen),
         "made": None if seen.made is None else utc_text(seen.made),
         "due": None if seen.due is None else utc_text(seen.due),
-        "coming": [utc_text(one) for one in seen.coming[:3]],
+        "coming": [utc_text(one) for one in seen.coming],
     }

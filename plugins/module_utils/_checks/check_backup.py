@@ -13,7 +13,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._actions import manifest, retention
+from ansible_collections.opsready.golive.plugins.module_utils._actions import manifest, restore_record, retention
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Cluster, Database
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import S3_PLACE, Destination
 from ansible_collections.opsready.golive.plugins.module_utils._checks import (
@@ -29,7 +29,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
     Copy,
     Facts,
     Kept,
-    Newest,
     Records,
     Stored,
     counted,
@@ -102,7 +101,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
         raise BadInput("copies is an empty list: nothing would be judged by it.")
     if params["recipients"] == []:
         raise BadInput("recipients is an empty list: nobody could read such a backup.")
-    backup_files.require_usable(params)
+    backup_files.require_usable(params, ARGUMENT_SPEC)
     if params["history"] < FEWEST_EARLIER:
         raise BadInput(f"history is {params['history']}, and a usual size takes {FEWEST_EARLIER} backups.")
     if not 0 <= params["min_size_share"] <= 1:
@@ -128,7 +127,7 @@ def _first_backup(params: t.Mapping[str, t.Any]) -> datetime.datetime | None:
         return None
     try:
         return parse_utc(params["first_backup"]).astimezone(datetime.timezone.utc)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise BadInput("first_backup is no time.", remedy="Write it as 2026-11-22 or 2026-11-22T03:00:00Z.")
 
 
@@ -169,7 +168,7 @@ def _made_at(seen: Facts, params: t.Mapping[str, t.Any]) -> datetime.datetime | 
     """When the newest was made that counts; None where there is none."""
     if params["kind"] == "files":
         return seen.files.saved_at or (seen.files.files[-1].at if seen.files.files else None)
-    newest = newest_of(seen.backups, params["verify"], seen.now)
+    newest = newest_of(seen, params["verify"])
     return None if newest is None else newest.created
 
 
@@ -183,14 +182,11 @@ def _source(params: t.Mapping[str, t.Any], run: Run) -> Facts:
             backups, unreadable = run.once(_key(params, "manifests"), lambda: _backups(place, database, run))
         except s3.Absent as problem:
             return Facts(now, absent=problem.message.rstrip("."))
-        newest = newest_of(backups, params["verify"], now)
-        return Facts(
-            now,
-            backups=backups,
-            unreadable=unreadable,
-            records=_records(place, params, run),
-            newest=Newest() if newest is None else backup_newest.gathered(place, newest, params, run),
-        )
+        seen = Facts(now, backups=backups, unreadable=unreadable, records=_records(place, params, run))
+        newest = newest_of(seen, params["verify"])
+        if newest is None:
+            return seen
+        return dataclasses.replace(seen, newest=backup_newest.gathered(place, newest, params, run))
 
 
 def _key(params: t.Mapping[str, t.Any], what: str) -> tuple[str, ...]:
@@ -221,8 +217,6 @@ def _backups(place: Destination, database: str, run: Run) -> tuple[tuple[Backup,
 
 def _backup(place: Destination, name: str, made: manifest.Manifest) -> Backup:
     archive, verified = manifest.archive_beside(name, made), made.verified
-    seconds = verified.get("restore_seconds")
-    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     return Backup(
         name=name,
         archive=archive,
@@ -233,7 +227,7 @@ def _backup(place: Destination, name: str, made: manifest.Manifest) -> Backup:
         level=str(verified["level"]),
         is_proven=verified.get("ok") is True,
         proven_at=None if verified.get("at") is None else str(verified["at"]),
-        restore_seconds=float(t.cast(float, seconds)) if is_number else None,
+        restore_seconds=restore_record.seconds_of(verified),
         tables=len(made.tables),
         rows=made.rows,
         problem=unlike(place, name, made, is_copy=False),
@@ -293,7 +287,8 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     else:
         yield from _judge_manifests(facts)
         counting = counted(facts.backups, facts.now)
-        newest = newest_of(facts.backups, params["verify"], facts.now)
+        newest = newest_of(facts, params["verify"])
+        yield from backup_proofs.judged_records(facts, params)
         if newest is None:
             yield _nothing_counts(facts, params, where)
         else:

@@ -27,6 +27,10 @@ def since_when(text: str | None, now: float, *, option: str = "since") -> float 
             )
     else:
         moment = now - span_seconds(text, option=option)
+    if moment < 0:
+        raise BadInput(f"{option} is {text!r}, which is before 1970.", remedy="Write a later time, or a shorter span.")
     if moment > now + 60:
-        raise BadInput(f"{option} is {text!r}, which is still to come.")
+        raise BadInput(
+            f"{option} is {text!r}, which is still to come.", remedy="Look at its zone, and at this host's clock."
+        )
     return moment

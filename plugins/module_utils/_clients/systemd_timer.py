@@ -26,12 +26,16 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.command impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     CommandFailed,
+    MissingLibrary,
     UnexpectedAnswer,
     Unreachable,
 )
 
 _MOST_BYTES = 1024 * 1024
+#: So many times are asked for at once: enough of a daily timer first, and then what takes half a second.
+_FIRST_TIMES, _MORE_TIMES = 64, 4096
 _ASSIGNMENT = re.compile(r"\s*(?P<name>[A-Za-z]+)\s*=\s*(?P<value>.*?)\s*\Z")
+_NEVER = re.compile(r"^\s*Next elapse: never\s*$", re.M)
 _ELAPSE = re.compile(
     r"^\s*(?:Next elapse|Iter\. #\d+|\(in UTC\)): \w{3} (?P<moment>[-0-9]{10} [0-9:]{8}) (?P<zone>\S+)$", re.M
 )
@@ -92,24 +96,63 @@ def _timer_lines(text: str) -> t.Iterator[tuple[str, str]]:
             yield match["name"], match["value"]
 
 
-def elapses_after(
-    expression: str, moment: datetime.datetime, count: int, *, deadline: Deadline
-) -> list[datetime.datetime]:
-    """The next so many times after a moment, in UTC; fewer where none come. Raises BadInput, MissingLibrary, UnexpectedAnswer."""
+def elapses_after(expression: str, moment: datetime.datetime, *, deadline: Deadline) -> t.Iterator[datetime.datetime]:
+    """The times after a moment, in UTC, for as long as they are asked for.
+
+    Raises BadInput, CommandFailed, MissingLibrary, TimedOut, UnexpectedAnswer.
+    """
+    latest, count = moment, _FIRST_TIMES
+    while True:
+        found = told_times(_calendar(expression, latest, count, deadline))
+        yield from found
+        if len(found) < count:
+            return
+        if found[-1] <= latest:
+            raise UnexpectedAnswer(f"systemd-analyze calendar tells no later time of {expression} than before.")
+        latest, count = found[-1], _MORE_TIMES
+
+
+def _calendar(expression: str, moment: datetime.datetime, count: int, deadline: Deadline) -> str:
     base = moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
     program = find_program(
         "systemd-analyze", remedy="It comes with systemd; run this item on the host that has the timer."
     )
     try:
-        said = run_command(
+        return run_command(
             [program, "calendar", f"--iterations={count}", f"--base-time={base}", "--", expression],
             deadline=deadline,
             environment={**clean_environment(), "LC_ALL": "C"},
         ).stdout
     except CommandFailed as problem:
-        raise BadInput(f"systemd reads no time in OnCalendar={expression}: {problem.message}")
-    found = [(match["moment"], match["zone"]) for match in _ELAPSE.finditer(said)]
-    times = [moment for moment, zone in found if zone == "UTC"]
-    if found and not times:
-        raise UnexpectedAnswer("systemd-analyze calendar told no time in UTC.")
-    return [datetime.datetime.strptime(one, "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.timezone.utc) for one in times]
+        if "unrecognized option" in problem.stderr:
+            raise MissingLibrary(
+                f"systemd-analyze is too old to reckon from a given time: {problem.message}",
+                remedy="It takes systemd 244. Judge an older host's backups by max_gap, or run them by cron.",
+            )
+        if "Failed to parse calendar specification" in problem.stderr:
+            raise BadInput(
+                f"systemd reads no time in OnCalendar={expression}: {problem.message}",
+                remedy="Correct OnCalendar in the timer; systemd.time(7) tells how it is written.",
+            )
+        raise CommandFailed(
+            problem.message,
+            returncode=problem.returncode,
+            stderr=problem.stderr,
+            remedy=f"Run systemd-analyze calendar '{expression}' on this host, and see what it lacks.",
+        )
+
+
+def told_times(said: str) -> list[datetime.datetime]:
+    """The times that ``systemd-analyze calendar`` told, in UTC; none where it said never. Raises UnexpectedAnswer."""
+    times = [match["moment"] for match in _ELAPSE.finditer(said) if match["zone"] == "UTC"]
+    if not times and not _NEVER.search(said):
+        raise UnexpectedAnswer(
+            "systemd-analyze calendar told neither a time in UTC nor that none comes.",
+            remedy="Run it on this host with the timer's OnCalendar, and report what it says.",
+        )
+    try:
+        return [
+            datetime.datetime.strptime(one, "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.timezone.utc) for one in times
+        ]
+    except ValueError:
+        raise UnexpectedAnswer(f"systemd-analyze calendar told what is no time: {', '.join(times[:3])}.")

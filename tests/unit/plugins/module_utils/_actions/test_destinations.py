@@ -209,6 +209,15 @@ def test_a_name_leads_nowhere_else(tmp_path: Path) -> None:
             place.url(name)
 
 
+def test_a_pipe_is_no_file_and_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    place = Directory(str(tmp_path))
+    with pytest.raises(UnexpectedAnswer, match="pipe is not a file"):
+        place.read("pipe", limit=10)
+    with pytest.raises(UnexpectedAnswer, match="pipe is not a file"):
+        place.adopted("pipe")
+
+
 def test_what_is_too_large_to_be_a_manifest_is_not_read(tmp_path: Path) -> None:
     place = Directory(str(tmp_path))
     place.put("a", b"x" * 100)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -35,6 +36,8 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
+#: What no time is, and what is no number of any other language.
+NUMBERS = st.sampled_from([10**400, -(10**400), 1e12, -1, float("inf"), float("nan"), "\ud800", 0, 0.5])
 
 
 def test_a_record_is_read_back_as_it_was_written() -> None:
@@ -53,6 +56,42 @@ def test_whatever_stands_in_a_record_it_is_read_or_refused(field: str, value: t.
         return
     assert found.is_good in (True, False)
     assert not found.is_good or found.restore_seconds is not None
+
+
+@given(st.sampled_from(["where", "verified"]), json_values | NUMBERS)
+def test_whatever_a_proof_tells_is_read_or_refused_and_is_json_again(field: str, value: t.Any) -> None:
+    body = {"format": restore_record.FORMAT, **dataclasses.asdict(GOOD)}
+    body[field] = {**body[field], "restore_seconds": value}
+    try:
+        found = restore_record.parse(json.dumps(body).encode(), where="x")
+    except UnexpectedAnswer:
+        return
+    assert 0 <= t.cast(float, found.restore_seconds) < 1e12
+    json.dumps(dataclasses.asdict(found), allow_nan=False, ensure_ascii=False).encode("utf-8")
+
+
+@given(json_values | NUMBERS)
+def test_whatever_json_lies_there_only_one_error_is_raised(value: t.Any) -> None:
+    with contextlib.suppress(UnexpectedAnswer):
+        restore_record.parse(json.dumps(value).encode(), where="x")
+    with contextlib.suppress(UnexpectedAnswer):
+        restore_record.parse(
+            json.dumps({**dataclasses.asdict(GOOD), **dict.fromkeys(("size", "verified"), value)}).encode(), where="x"
+        )
+
+
+@pytest.mark.parametrize("seconds", ["1" + "0" * 400, "1e999", "NaN", "-Infinity", "-1", "1e12", "true", '"3"', "null"])
+def test_what_is_no_number_of_seconds_is_refused(seconds: str) -> None:
+    body = GOOD.body().replace(b'"restore_seconds": 3.1', f'"restore_seconds": {seconds}'.encode())
+    assert body != GOOD.body()
+    with pytest.raises(UnexpectedAnswer, match="x is not a record of a restore"):
+        restore_record.parse(body, where="x")
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    body = json.dumps({"format": restore_record.FORMAT, **dataclasses.asdict(GOOD), "problem": "\ud800"}).encode()
+    with pytest.raises(UnexpectedAnswer, match="it holds half a surrogate pair"):
+        restore_record.parse(body, where="x")
 
 
 @pytest.mark.parametrize(

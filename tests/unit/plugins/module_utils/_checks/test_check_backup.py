@@ -18,13 +18,12 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import ma
 from ansible_collections.opsready.golive.plugins.module_utils._actions.databases import Database, Mark
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Directory
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_backup as check
-from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_facts import Proof, Schedule
+from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_facts import Newest, Proof, Schedule
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_backup import (
     Backup,
     Copy,
     Facts,
     Kept,
-    Newest,
     Records,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
@@ -81,6 +80,8 @@ def proof(age: dt.timedelta, **changes: t.Any) -> Proof:
     return dataclasses.replace(seen, **changes)
 
 
+#: What a proof of another backup is of.
+DAY_BEFORE = {"manifest": backup(33 * HOUR).name, "created": NOW - 33 * HOUR}
 SECOND = dt.timedelta(seconds=1)
 SCHEDULE = {"schedule": {"cron": "backup.yml"}}
 DAILY = tuple(NOW + HOUR + number * DAY for number in range(4))
@@ -130,18 +131,32 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"max_proof_age": "9h"}, {"records": Records((proof(2 * HOUR, is_good=False), proof(HOUR)))}, "pass", ""),
     ({"max_proof_age": "9h"}, {"records": Records((proof(-HOUR),))}, "unknown", "Records of restores that are of the future: s3://b/r is dated 60.0 min"),
     ({"max_proof_age": "9h"}, {"records": Records(damaged=("s3://b/r is none",))}, "unknown", "damaged, so that the newest is not known: s3://b/r is none"),
-    ({}, {"records": Records((proof(HOUR, is_good=False),), ("s3://b/r is none",))}, "pass", ""),
+    ({"verify": "head"}, {"records": Records((proof(HOUR, is_good=False),), ("s3://b/r is none",))}, "pass", ""),
+    ({}, {"records": Records(damaged=("s3://b/r is none",))}, "unknown", "damaged, so that the newest is not known: s3://b/r is none"),
+    # each backup is what its own last proof says
+    ({"max_age": "9h"}, {"records": Records((proof(HOUR),))}, "pass", ""),
+    ({"max_age": "9h"}, {"records": Records((proof(HOUR, is_good=False, problem="t is missing"),))}, "fail", "proven by restore is 33.0 h old"),
+    ({"max_age": "2d"}, {"records": Records((proof(HOUR, is_good=False, problem="t is missing"),))}, "fail", "at 2026-11-22T11:00:00.000Z, failed: t is"),
+    ({"max_age": "2d"}, {"records": Records((proof(HOUR, is_good=False, sha256="1" * 64),))}, "pass", ""),
+    ({"max_age": "2d"}, {"records": Records((proof(HOUR), proof(2 * HOUR, is_good=False)))}, "pass", ""),
+    ({"max_age": "2d"}, {"records": Records((proof(HOUR, is_good=False), proof(0 * HOUR, **DAY_BEFORE)))}, "fail", "of the backup of 2026-11-22T03"),
+    ({"max_age": "2d", "max_proof_age": "9h", "verify": "head"}, {"records": Records((proof(HOUR, is_good=False), proof(0 * HOUR, **DAY_BEFORE)))},
+     "fail", "of the backup of 2026-11-22T03"),
+    ({}, {"records": Records((proof(HOUR, is_good=False, **DAY_BEFORE),))}, "pass", ""),
+    ({}, {"backups": nightly(1), "records": Records((proof(HOUR, is_good=False, problem="t is missing"),))}, "fail",
+     "None of the 1 backups of archive at s3://backups/nightly is whole and proven by restore"),
+    ({}, {"backups": nightly(1), "records": Records((proof(HOUR, is_good=False, problem="t is missing"),))}, "fail", "failed: t is missing"),
     ({"max_proof_age": "9h", "verify": "head"}, {"backups": nightly(8, level="head")}, "fail", "was 33.0 h ago"),
     ({"max_proof_age": "9h", "verify": "head"}, {"backups": (backup(HOUR, level="head"),), "records": Records((proof(HOUR),))}, "fail",
      "No backup that is there"),
     ({"max_restore_time": "89s"}, {"records": Records((proof(HOUR),))}, "fail", "took 90 s, expected at most 89s"),
     ({"max_restore_time": "90s"}, {"records": Records((proof(HOUR),))}, "pass", ""),
     # schedule
-    (SCHEDULE, {"schedule": Schedule(("c:1 runs at 3 1 * * *",), coming=DAILY, made=NOW - HOUR, due=NOW + HOUR)}, "pass", ""),
+    (SCHEDULE, {"schedule": Schedule(("c:1 runs at 3 1 * * *",), coming=DAILY, longest_seconds=86400.0, made=NOW - HOUR, due=NOW + HOUR)}, "pass", ""),
     (SCHEDULE, {"schedule": Schedule(("c:1",), coming=DAILY, made=NOW - 4 * HOUR, due=NOW - 2 * HOUR)}, "pass", ""),
     (SCHEDULE, {"schedule": Schedule(("c:1",), coming=DAILY, made=NOW - 4 * HOUR, due=NOW - 2 * HOUR - SECOND)}, "fail",
      "The run of 2026-11-22T09:59:59.000Z made no backup that counts; the newest is of 2026-11-22T08:00:00.000Z"),
-    (SCHEDULE, {"schedule": Schedule(("c:1",), coming=(NOW + HOUR, NOW + 28 * HOUR), made=NOW)}, "fail", "leaves 27.0 h between two runs, and max_age is 26h"),
+    (SCHEDULE, {"schedule": Schedule(("c:1",), coming=DAILY, longest_seconds=27 * 3600.0, made=NOW)}, "fail", "leaves 27.0 h between two runs, and max_age is 26h"),
     (SCHEDULE, {"schedule": Schedule(("c:1 at x",), made=NOW)}, "fail", "The schedule of the backups never runs again: c:1 at x"),
     (SCHEDULE, {"schedule": Schedule(absent="no line runs it", left_out=("c:2 is cut",))}, "fail", "Nothing runs the backups: no line runs it; c:2 is cut"),
     (SCHEDULE, {"schedule": Schedule(unreadable="c may not be read by golive")}, "unknown", "The schedule of the backups is unknown: c may not be"),
@@ -245,6 +260,7 @@ def test_one_clock_ahead_of_another_is_no_future() -> None:
         ({"min_size_share": 1.5}, "min_size_share is 1.5"),
         ({"keep": {"daily": 0}}, "no rule"),
         ({"first_backup": "lately"}, "first_backup is no time"),
+        ({"first_backup": "0001-01-01T00:00:00+05:00"}, "first_backup is no time"),
         ({"destination": "/var/backups"}, "neither s3://bucket/prefix nor file:///directory"),
     ],
 )
@@ -307,7 +323,7 @@ PARTS = {
 }
 
 
-@given(st.data(), st.sampled_from(sorted(PARTS)), json_values)
+@given(st.data(), st.sampled_from(sorted(PARTS)), json_values | st.sampled_from([10**400, -1, 1e300]))
 def test_no_manifest_breaks_the_check(data: st.DataObject, part: str, value: t.Any) -> None:
     archive = {"name": "a.dump", "size": 0, "sha256": "0" * 64, "crc32": "0" * 8}
     body = {field.name: "" for field in dataclasses.fields(manifest.Manifest)} | {

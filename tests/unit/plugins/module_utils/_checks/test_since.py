@@ -30,6 +30,10 @@ def test_since_is_a_moment_or_a_span(text: str | None, expected: float | None) -
     [
         ("1970-13-01T00:00:00Z", "completed_since is '1970-13-01T00:00:00Z', which is no time"),
         ("@2000", "completed_since is '@2000', which is still to come"),
+        ("9999999d", "completed_since is '9999999d', which is before 1970"),
+        ("1969-12-31T23:59:59Z", "completed_since is '1969-12-31T23:59:59Z', which is before 1970"),
+        ("0001-01-01T00:00:00+14:00", "completed_since is '0001-01-01T00:00:00+14:00', which is before 1970"),
+        (f"@{'9' * 400}", "which is still to come"),
         ("@", "completed_since is '@', which is not a span of time"),
     ],
 )

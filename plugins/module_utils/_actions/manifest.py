@@ -435,10 +435,13 @@ class Listed:
     problem: str | None
 
 
-def listed(place: Destination, database: str | None) -> list[Listed]:
-    """All backups at a place, oldest first; an unreadable manifest is listed with its problem and never counts."""
+def listed(place: Destination, database: str | None, *, names: t.Sequence[str] | None = None) -> list[Listed]:
+    """All backups at a place, oldest first; an unreadable manifest is listed with its problem and never counts.
+
+    ``names`` are those below the database's folder, where they are known already.
+    """
     found = []
-    for name in place.names(folder(database) if database is not None else ""):
+    for name in place.names(folder(database) if database is not None else "") if names is None else names:
         if not name.endswith(MANIFEST_SUFFIX):
             continue
         try:

@@ -175,10 +175,13 @@ class Listed:
     problem: str = ""
 
 
-def listed(place: Destination, database: str) -> list[Listed]:
-    """All records of a database at a place, by name; a damaged one is listed with its problem. Raises what the place raises."""
+def listed(place: Destination, database: str, *, names: t.Sequence[str] | None = None) -> list[Listed]:
+    """All records of a database at a place, by name; a damaged one is listed with its problem. Raises what the place raises.
+
+    ``names`` are those below the database's folder, where they are known already.
+    """
     found = []
-    for name in place.names(manifest.folder(database)):
+    for name in place.names(manifest.folder(database)) if names is None else names:
         if archive_of(name) is None:
             continue
         try:

@@ -34,11 +34,11 @@ def are_wanted(params: t.Mapping[str, t.Any]) -> bool:
     )
 
 
-def gathered(place: Destination, database: str) -> Records:
-    """The records beside the backups of a database."""
+def gathered(place: Destination, database: str, names: t.Sequence[str]) -> Records:
+    """The records beside the backups of a database, among these names."""
     proofs: list[Proof] = []
     damaged: list[str] = []
-    for one in restore_record.listed(place, database):
+    for one in restore_record.listed(place, database, names=names):
         if one.record is None:
             damaged.append(one.problem)
             continue

@@ -179,10 +179,11 @@ def _source(params: t.Mapping[str, t.Any], run: Run) -> Facts:
         try:
             if params["kind"] == "files":
                 return Facts(now, files=backup_files.gathered(place, params, run))
-            backups, unreadable = run.once(_key(params, "manifests"), lambda: _backups(place, database, run))
+            names = run.once(_key(params, "names"), lambda: place.names(manifest.folder(database)))
         except s3.Absent as problem:
             return Facts(now, absent=problem.message.rstrip("."))
-        seen = Facts(now, backups=backups, unreadable=unreadable, records=_records(place, params, run))
+        backups, unreadable = run.once(_key(params, "manifests"), lambda: _backups(place, database, names, run))
+        seen = Facts(now, backups=backups, unreadable=unreadable, records=_records(place, params, names, run))
         newest = newest_of(seen, params["verify"])
         if newest is None:
             return seen
@@ -194,16 +195,18 @@ def _key(params: t.Mapping[str, t.Any], what: str) -> tuple[str, ...]:
     return (NAME, what, params["destination"], json.dumps(params["s3"], sort_keys=True), params["database"])
 
 
-def _records(place: Destination, params: t.Mapping[str, t.Any], run: Run) -> Records:
+def _records(place: Destination, params: t.Mapping[str, t.Any], names: t.Sequence[str], run: Run) -> Records:
     """Read where something is judged by them."""
     if not backup_proofs.are_wanted(params):
         return Records()
-    return run.once(_key(params, "records"), lambda: backup_proofs.gathered(place, params["database"]))
+    return run.once(_key(params, "records"), lambda: backup_proofs.gathered(place, params["database"], names))
 
 
-def _backups(place: Destination, database: str, run: Run) -> tuple[tuple[Backup, ...], tuple[str, ...]]:
+def _backups(
+    place: Destination, database: str, names: t.Sequence[str], run: Run
+) -> tuple[tuple[Backup, ...], tuple[str, ...]]:
     """Every backup of the database, each with what is told of its archive; and what cannot be read, with why."""
-    listed = manifest.listed(place, database)
+    listed = manifest.listed(place, database, names=names)
     readable = [(one.name, one.manifest) for one in listed if one.manifest is not None]
     looks = [functools.partial(_backup, place, name, made) for name, made in readable]
     backups: list[Backup] = []

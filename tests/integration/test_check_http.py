@@ -554,7 +554,7 @@ def test_a_compressed_bomb_is_unpacked_up_to_the_bound(http_server: HttpServer) 
     bomb = gzip.compress(b"[" + b" " * 50_000_000)
     http_server.route("/", Answer(200, bomb, headers={"Content-Encoding": "gzip"}))
     found = finding(url=http_server.url, compression="required", json=[{"path": "$", "exists": True}])
-    assert (found["status"], "JSON cut there is not read" in found["summary"]) == ("fail", True), found["summary"]
+    assert (found["status"], "JSON cut there is not read" in found["summary"]) == ("unknown", True), found["summary"]
     assert found["evidence"]["requests"][0]["compression"]["plain_bytes"] == "more than 1048576"
 
 

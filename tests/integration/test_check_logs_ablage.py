@@ -99,8 +99,12 @@ class Archive:
 
     def meet_a_missing_table(self) -> None:
         """As code does that was written for another revision."""
+        line = "Exception in ASGI application"
+        before = self.backend.log().count(line)
         self.postgres.execute("ALTER TABLE users RENAME TO accounts", dbname=self.database)
         assert self.backend.log_in("anna") == 500
+        # The answer comes before the line is written.
+        await_true(lambda: self.backend.log().count(line) > before, seconds=SECONDS, what="the backend's complaint")
         self.postgres.execute("ALTER TABLE accounts RENAME TO users", dbname=self.database)
 
     def meet_a_missing_job(self) -> None:

@@ -32,7 +32,7 @@ def _utc() -> t.Iterator[None]:
 
 
 def longest(when: str, now: dt.datetime) -> dt.timedelta | None:
-    _, seconds = looked_ahead(runs_after(when, now))
+    _coming, seconds = looked_ahead(runs_after(when, now))
     return None if seconds is None else dt.timedelta(seconds=seconds)
 
 

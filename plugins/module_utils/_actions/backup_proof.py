@@ -54,7 +54,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.deps import 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
-    CommandFailed,
     GoliveError,
     UnexpectedAnswer,
 )
@@ -240,40 +239,9 @@ class Archive:
 
         Raises ActionFailed where it is not what was written, Refused for a security label that is not to be set, CommandFailed, TimedOut.
         """
-        try:
-            self._restore(
-                programs,
-                dsn,
-                password,
-                dbname=dbname,
-                deadline=deadline,
-                options=options,
-                application_name=application_name,
-                use_list=use_list,
-                progress=progress,
-                tables=tables,
-            )
-        except CommandFailed as problem:
-            database_facts.require_label_provider(problem.stderr, what=self.place.url(self.name))
-            raise
-
-    def _restore(
-        self,
-        programs: pg_programs.Programs,
-        dsn: str,
-        password: str | None,
-        *,
-        dbname: str,
-        deadline: Deadline,
-        options: t.Sequence[str],
-        application_name: str,
-        use_list: int | None,
-        progress: Progress,
-        tables: int | None,
-    ) -> None:
         tables = len(self.manifest.tables) if tables is None else tables
         told = pg_programs.Restoring(progress, tables, jobs=self.room.jobs)
-        with contextlib.ExitStack() as stack:
+        with database_facts.naming_label_provider(self.place.url(self.name)), contextlib.ExitStack() as stack:
             if self.is_directory or self.room.jobs > 1:
                 path = stack.enter_context(self.at_hand(deadline=deadline, progress=progress))
                 progress.begin("restore")

@@ -9,6 +9,7 @@ fixes them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import typing as t
@@ -18,6 +19,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients import po
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
+    CommandFailed,
     Denied,
     Refused,
     UnexpectedAnswer,
@@ -325,22 +327,24 @@ def apply_properties(
     All of it in one transaction, which ``rehearse`` rolls back. Raises Denied, UnexpectedAnswer.
     """
     doing = f"Carrying over what belongs to {name}"
-    try:
-        with postgres.translated(doing, deadline=deadline), connection.transaction(force_rollback=rehearse):
-            for statement in _statements(name, wanted):
-                connection.execute(statement)
-    except UnexpectedAnswer as problem:
-        require_label_provider(problem.message, what=name)
-        raise
+    translated = postgres.translated(doing, deadline=deadline)
+    with naming_label_provider(name), translated, connection.transaction(force_rollback=rehearse):
+        for statement in _statements(name, wanted):
+            connection.execute(statement)
 
 
 _NO_PROVIDER = re.compile(r'security label provider "([^"]*)" is not loaded')
 
 
-def require_label_provider(said: str, *, what: str) -> None:
-    """Raise Refused where a server or program ``said`` that it lacks the provider of a security label."""
-    missing = _NO_PROVIDER.search(said)
-    if missing is not None:
+@contextlib.contextmanager
+def naming_label_provider(what: str) -> t.Iterator[None]:
+    """Raise Refused in place of what a server or program said of a security label whose provider it lacks."""
+    try:
+        yield
+    except (CommandFailed, UnexpectedAnswer) as problem:
+        missing = _NO_PROVIDER.search(problem.stderr if isinstance(problem, CommandFailed) else problem.message)
+        if missing is None:
+            raise
         raise Refused(
             f"{what} has security labels of the provider {missing[1]}, which the server has not loaded.",
             remedy="Load it there with shared_preload_libraries, as on the server that was backed up, and run this again.",

@@ -154,13 +154,7 @@ def opened(
     The server is asked for ``required_roles`` before the migrations are looked at.
     """
     with contextlib.ExitStack() as stack:
-        directory = params["directory"]
-        if params["artefact"] is not None:
-            artefact = params["artefact"]
-            aside = unpacked_aside(
-                artefact["src"], artefact["sha256"], strip=artefact["strip_components"], deadline=deadline
-            )
-            directory = os.path.join(stack.enter_context(aside), directory.lstrip("/"))
+        directory = stack.enter_context(directory_of(params, deadline=deadline))
         database = params["database"] or postgres.database_of(params["dsn"])
         connection = postgres.connect(
             params["dsn"],
@@ -181,6 +175,18 @@ def opened(
             application_name=application_name,
             layout=alembic.layout(directory, params["config"], params["versions"]),
         )
+
+
+@contextlib.contextmanager
+def directory_of(params: t.Mapping[str, t.Any], *, deadline: Deadline) -> t.Iterator[str]:
+    """The folder that ``directory`` names; one inside an artefact is unpacked aside, and gone at the end."""
+    directory, artefact = str(params["directory"]), params["artefact"]
+    if artefact is None:
+        yield directory
+        return
+    strip = artefact["strip_components"]
+    with unpacked_aside(artefact["src"], artefact["sha256"], strip=strip, deadline=deadline) as aside:
+        yield os.path.join(aside, directory.lstrip("/"))
 
 
 def url_for(dsn: str, database: str, scheme: str) -> str:

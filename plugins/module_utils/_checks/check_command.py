@@ -37,7 +37,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled, is_in, occurrences
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, beginning_of
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import (
+    Scrubber,
+    beginning_of,
+    refuse_public_secret,
+)
 
 NAME = "check_command"
 
@@ -161,15 +165,14 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     json_expectations.refuse_unreadable(params.get("json") or ())
     if not 0 <= params["shown_lines"] <= 100:
         raise BadInput(f"shown_lines is {params['shown_lines']}, expected 0 to 100.")
-    looks = Scrubber()
     public = {"argv or command": " ".join(wanted_argv(params))}
     public.update({f"environment.{name}": value for name, value in _environment(params).items()})
     for where, text in public.items():
-        if looks.text(text) != text:
-            raise BadInput(
-                f"{where} holds what looks like a password, which every user of the host could read.",
-                remedy="Let the program read it from a file of its own, or give it as secret_stdin.",
-            )
+        refuse_public_secret(
+            text,
+            where=where,
+            remedy="Let the program read it from a file of its own, or give it as secret_stdin.",
+        )
 
 
 def _environment(params: t.Mapping[str, t.Any]) -> dict[str, str]:

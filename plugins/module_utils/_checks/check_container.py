@@ -37,7 +37,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled, is_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, beginning_of
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of, refuse_public_secret
 
 NAME = "check_container"
 
@@ -266,12 +266,11 @@ def _refuse_unusable_probe(probe: t.Mapping[str, t.Any], expected: t.Sequence[st
         compiled(pattern, option="exec: stdout_matches")
     if probe["min_gpus"] is not None and probe["min_gpus"] < 1:
         raise BadInput("exec: min_gpus below 1 demands no GPU, so nothing would be judged.")
-    text = " ".join(probe["argv"])
-    if Scrubber().text(text) != text:
-        raise BadInput(
-            "exec: argv holds what looks like a password, which every user of the host could read.",
-            remedy="Let the program read it from a file inside the container.",
-        )
+    refuse_public_secret(
+        " ".join(probe["argv"]),
+        where="exec: argv",
+        remedy="Let the program read it from a file inside the container.",
+    )
 
 
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:

@@ -47,7 +47,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
-from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, beginning_of
+from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of, refuse_public_secret
 
 if t.TYPE_CHECKING:
     from ansible_collections.opsready.golive.plugins.module_utils._clients import kernels, time_sync
@@ -226,21 +226,16 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for wanted in params.get("commands") or ():
         if not wanted["argv"]:
             raise BadInput("commands: argv is empty.")
-        _refuse_public_secret(wanted["argv"])
+        refuse_public_secret(
+            " ".join(wanted["argv"]),
+            where="commands: argv",
+            remedy="Let the program read it from a file of its own, or run it with check_command, which has secret_stdin.",
+        )
         compiled(wanted.get("stdout_matches") or "", option="commands.stdout_matches")
     for wanted in params.get("processes") or ():
         compiled(wanted["pattern"], option="processes.pattern")
     versions.require_version(params.get("min_kernel"), option="min_kernel")
     _refuse_unusable_settings(params.get("sysctl"))
-
-
-def _refuse_public_secret(argv: t.Sequence[str]) -> None:
-    line = " ".join(argv)
-    if Scrubber().text(line) != line:
-        raise BadInput(
-            "commands: argv holds what looks like a password, which every user of the host could read.",
-            remedy="Let the program read it from a file of its own, or run it with check_command, which has secret_stdin.",
-        )
 
 
 def _refuse_unusable_settings(settings: t.Mapping[str, t.Any] | None) -> None:

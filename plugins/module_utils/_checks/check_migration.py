@@ -16,7 +16,6 @@ import stat
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import alembic, migrate, migration_rehearsal
-from ansible_collections.opsready.golive.plugins.module_utils._actions.artefacts import unpacked_aside
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import S3_PLACE
 from ansible_collections.opsready.golive.plugins.module_utils._checks import migration_lint, shared_login
 from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
@@ -191,13 +190,10 @@ class _Asked(migrate.Migration):
 @contextlib.contextmanager
 def _layout(params: t.Mapping[str, t.Any], run: Run) -> t.Iterator[alembic.Layout]:
     """Where the migrations are; an artefact is unpacked aside, and removed."""
-    directory, artefact = params["directory"], params["artefact"]
     with contextlib.ExitStack() as stack:
-        if artefact is not None:
+        if params["artefact"] is not None:
             stack.enter_context(run.trace())
-            strip, deadline = artefact["strip_components"], run.deadline
-            aside = unpacked_aside(artefact["src"], artefact["sha256"], strip=strip, deadline=deadline)
-            directory = os.path.join(stack.enter_context(aside), directory.lstrip("/"))
+        directory = stack.enter_context(migrate.directory_of(params, deadline=run.deadline))
         yield alembic.layout(directory, params["config"], params["versions"])
 
 

@@ -21,6 +21,8 @@ import threading
 import typing as t
 from urllib.parse import quote, quote_plus
 
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+
 MASK = "********"
 #: Shorter values would mask ordinary words; a secret that short is a finding of its own.
 SHORTEST = 4
@@ -241,6 +243,14 @@ def _scrubbed(text: str) -> str:
     for scrubber in tuple(_IN_USE):
         text = scrubber.text(text)
     return text
+
+
+def refuse_public_secret(text: str, *, where: str, remedy: str) -> None:
+    """Raise BadInput for a command line, or another text that a process shows, with what looks like a password in it."""
+    if Scrubber().text(text) != text:
+        raise BadInput(
+            f"{where} holds what looks like a password, which every user of the host could read.", remedy=remedy
+        )
 
 
 def beginning_of(text: str, most: int) -> str:

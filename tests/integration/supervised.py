@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import signal
+import socket
 import sys
 import tarfile
 import typing as t
@@ -150,7 +151,9 @@ class Supervised(Program):
         return [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
 
     def is_ready(self) -> bool:
-        return self.socket.exists() and super().is_ready()
+        """Its port is opened before its socket, and the socket is there before it listens."""
+        with socket.socket(socket.AF_UNIX) as asked:
+            return super().is_ready() and asked.connect_ex(str(self.socket)) == 0
 
     def stop(self, seconds: float = 20.0) -> None:
         """End it and all its services at once: its own shutdown takes a second for each program it knows."""

@@ -11,9 +11,9 @@ import re
 import typing as t
 import zoneinfo
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import span_seconds, span_text
 
 #: The option ``hours`` of a sign-off.
 SPEC: Spec = {

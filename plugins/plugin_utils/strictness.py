@@ -15,11 +15,11 @@ import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import registry
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes, span_seconds
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.attestation import UNBOUND
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import size_bytes, span_seconds
 from ansible_collections.opsready.golive.plugins.plugin_utils import office_hours
 from ansible_collections.opsready.golive.plugins.plugin_utils.checklist_items import CONTROLLER, Item, seconds_of
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import check_env, registry, units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import check_env, registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
 from ansible_collections.opsready.golive.plugins.module_utils._checks.secret_strength import fingerprint
 from ansible_collections.opsready.golive.plugins.module_utils._clients import host
-from ansible_collections.opsready.golive.plugins.module_utils._core import deps
+from ansible_collections.opsready.golive.plugins.module_utils._core import deps, units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run, Shared
 from tests.leaks import assert_no_leak

@@ -24,7 +24,6 @@ import pytest
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_host, registry
 from ansible_collections.opsready.golive.plugins.module_utils._checks.judging import judged
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_text
 from ansible_collections.opsready.golive.plugins.module_utils._clients import host, http, kernels, time_sync
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -36,6 +35,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
     Unreachable,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import size_text
 from tests.leaks import assert_no_leak
 from tests.module_examples import examples_of
 from tests.servers import Answer, FilteredPort, HttpServer, ScriptedServer

@@ -22,9 +22,6 @@ import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions.services import ARGUMENT_SPEC as SERVICES_SPEC
 from ansible_collections.opsready.golive.plugins.module_utils._actions.supervisor_services import SupervisorServices
-from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
-from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
 from ansible_collections.opsready.golive.plugins.module_utils._clients.container_log import ContainerSource
 from ansible_collections.opsready.golive.plugins.module_utils._clients.log_files import (
@@ -50,6 +47,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.fencing impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import are_in, compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import MASK
+from ansible_collections.opsready.golive.plugins.module_utils._core.sensitive_text import GROUPS, Sensitive
+from ansible_collections.opsready.golive.plugins.module_utils._core.since import since_when
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import size_bytes
 from ansible_collections.opsready.golive.plugins.module_utils._core.whole_file import write_whole
 
 _SOCKET = "unix:///var/run/docker.sock"

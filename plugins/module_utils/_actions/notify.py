@@ -20,7 +20,6 @@ import re
 import typing as t
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, smtp
 from ansible_collections.opsready.golive.plugins.module_utils._clients.delivery import NotNow, Unconfirmed
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose
@@ -45,6 +44,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context, where_it_broke
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import Scrubber, beginning_of
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
 
 _WEBHOOK: Spec = {
     "url": {"type": "str", "required": True, "no_log": True},

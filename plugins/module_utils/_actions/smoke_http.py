@@ -21,7 +21,6 @@ from urllib.parse import urlencode
 from ansible_collections.opsready.golive.plugins.module_utils._actions import http_expectation, placeholders
 from ansible_collections.opsready.golive.plugins.module_utils._actions.http_expectation import EXPECTATION
 from ansible_collections.opsready.golive.plugins.module_utils._actions.minimal_pdf import pdf_with
-from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import RELEASE, Spec, compose, strings_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCK, Deadline, utc_text
@@ -44,6 +43,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.guard import Context
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of
+from ansible_collections.opsready.golive.plugins.module_utils._core.sensitive_text import GROUPS, Sensitive
 
 _STEP: Spec = {
     "name": {"type": "str", "required": True},

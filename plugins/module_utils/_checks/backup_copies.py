@@ -18,11 +18,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
     proven_by,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_places import opened, unlike
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._clients import s3
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, told_apart, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import span_seconds, span_text
 
 
 def gathered(place: t.Mapping[str, t.Any], source: Facts, params: t.Mapping[str, t.Any], run: Run) -> Copy:

@@ -21,17 +21,17 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
     Files,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_sizes import judged_size
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import (
-    size_bytes,
-    size_text,
-    span_seconds,
-    span_text,
-)
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import (
+    size_bytes,
+    size_text,
+    span_seconds,
+    span_text,
+)
 
 #: Of the newest file so much is read, where its beginning tells something.
 _HEAD_BYTES = 4096

@@ -21,11 +21,11 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
     Stored,
     first_of,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import GoliveError, TimedOut
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import span_seconds, span_text
 
 
 def gathered(place: Destination, newest: Backup, params: t.Mapping[str, t.Any], run: Run) -> Newest:

@@ -22,9 +22,9 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
     first_of,
     last_records,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import span_seconds, span_text
 
 
 def are_wanted(params: t.Mapping[str, t.Any]) -> bool:

@@ -15,7 +15,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
     Schedule,
     first_of,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._clients import cron_table, systemd_timer
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
@@ -26,6 +25,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import span_seconds, span_text
 
 SPEC: Spec = {
     "cron": {"type": "str"},

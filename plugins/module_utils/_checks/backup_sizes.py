@@ -8,8 +8,8 @@ from __future__ import annotations
 import statistics
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import size_text
 
 #: A size is held against its history from so many earlier backups on.
 FEWEST_EARLIER = 3

@@ -37,14 +37,14 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
 )
 from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_places import opened, unlike
 from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_sizes import FEWEST_EARLIER, judged_size
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_text, span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres, s3
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import size_text, span_seconds, span_text
 
 NAME = "check_backup"
 

@@ -16,7 +16,6 @@ import datetime
 import fnmatch
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds
 from ansible_collections.opsready.golive.plugins.module_utils._clients import redis as redis_client
 from ansible_collections.opsready.golive.plugins.module_utils._clients.celery_redis import (
     UNACKED,
@@ -39,6 +38,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import span_seconds
 
 NAME = "check_celery"
 

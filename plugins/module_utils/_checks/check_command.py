@@ -19,9 +19,8 @@ import shlex
 import signal
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import json_expectations, units
-from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
-from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
+from ansible_collections.opsready.golive.plugins.module_utils._checks import json_expectations
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json, units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.bounded_command import Ran, run_bounded
 from ansible_collections.opsready.golive.plugins.module_utils._core.command import clean_environment
@@ -42,6 +41,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
     beginning_of,
     refuse_public_secret,
 )
+from ansible_collections.opsready.golive.plugins.module_utils._core.sensitive_text import GROUPS, Sensitive
 
 NAME = "check_command"
 

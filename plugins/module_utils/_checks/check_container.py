@@ -14,15 +14,14 @@ import os
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine, units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine
 from ansible_collections.opsready.golive.plugins.module_utils._checks.container_completion import (
     judge_completion,
     state_text,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
-from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, nvml
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Container, Engine, Listed
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
@@ -38,6 +37,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled, is_in
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of, refuse_public_secret
+from ansible_collections.opsready.golive.plugins.module_utils._core.sensitive_text import GROUPS, Sensitive
+from ansible_collections.opsready.golive.plugins.module_utils._core.since import since_when
 
 NAME = "check_container"
 

@@ -14,11 +14,12 @@ import os
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import document_text, units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import document_text
 from ansible_collections.opsready.golive.plugins.module_utils._checks.document_text import Document, Section
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http
 from ansible_collections.opsready.golive.plugins.module_utils._clients.git import Git, top_of
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole, text_of
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (

@@ -8,10 +8,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
 from ansible_collections.opsready.golive.plugins.module_utils._clients import nvml
 from ansible_collections.opsready.golive.plugins.module_utils._clients.nvml import Gpu, KernelLog, Reading
-from ansible_collections.opsready.golive.plugins.module_utils._core import patterns, versions
+from ansible_collections.opsready.golive.plugins.module_utils._core import patterns, units, versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, TimedOut
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (

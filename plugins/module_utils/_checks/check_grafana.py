@@ -16,8 +16,8 @@ import math
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import grafana_dashboards as dashboards
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
 from ansible_collections.opsready.golive.plugins.module_utils._clients import grafana, http, prometheus
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,

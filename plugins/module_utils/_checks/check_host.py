@@ -17,13 +17,6 @@ import re
 import shlex
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import (
-    size_bytes,
-    size_text,
-    span_seconds,
-    span_text,
-)
 from ansible_collections.opsready.golive.plugins.module_utils._clients import host
 from ansible_collections.opsready.golive.plugins.module_utils._core import versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
@@ -48,6 +41,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import beginning_of, refuse_public_secret
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import (
+    size_bytes,
+    size_text,
+    span_seconds,
+    span_text,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.opsready.golive.plugins.module_utils._clients import kernels, time_sync
@@ -840,7 +840,7 @@ def _judge_command(name: str, wanted: t.Mapping[str, t.Any], ended: Completed | 
 
 def _shown(text: str) -> str:
     """The beginning of what a program printed, cut once no secret and nothing personal is in it."""
-    from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
+    from ansible_collections.opsready.golive.plugins.module_utils._core.sensitive_text import GROUPS, Sensitive
 
     masked = Sensitive(GROUPS).without(beginning_of(text, len(text)))
     return masked if len(masked) <= _SHOWN_CHARACTERS else f"{masked[:_SHOWN_CHARACTERS]}…"

@@ -26,7 +26,6 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import (
     json_expectations,
     shared_trust,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, jsonpath
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -46,6 +45,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.patterns import compiled
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
 
 NAME = "check_http"
 

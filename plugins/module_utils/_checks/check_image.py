@@ -10,9 +10,10 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine, units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, http
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Engine, Image
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, plain, unknown

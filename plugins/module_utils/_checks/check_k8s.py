@@ -10,7 +10,6 @@ import fnmatch
 import os
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
 from ansible_collections.opsready.golive.plugins.module_utils._clients.kubernetes_manifests import (
     PROBES,
     REPLICATED,
@@ -24,6 +23,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients.kubernete
     read_manifest,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,

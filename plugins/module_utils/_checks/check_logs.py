@@ -16,10 +16,6 @@ import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine
-from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, Sensitive
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
-from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import size_bytes, size_text, span_seconds
 from ansible_collections.opsready.golive.plugins.module_utils._clients import docker
 from ansible_collections.opsready.golive.plugins.module_utils._clients.container_log import ContainerSource
 from ansible_collections.opsready.golive.plugins.module_utils._clients.log_files import (
@@ -53,6 +49,10 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.patterns imp
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import SHORTEST
+from ansible_collections.opsready.golive.plugins.module_utils._core.sensitive_text import GROUPS, Sensitive
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
+from ansible_collections.opsready.golive.plugins.module_utils._core.since import since_when
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import size_bytes, size_text, span_seconds
 
 NAME = "check_logs"
 

@@ -18,7 +18,6 @@ import typing as t
 from ansible_collections.opsready.golive.plugins.module_utils._actions import alembic, migrate, migration_rehearsal
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import S3_PLACE
 from ansible_collections.opsready.golive.plugins.module_utils._checks import migration_lint, shared_login
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds, span_text
 from ansible_collections.opsready.golive.plugins.module_utils._clients import postgres
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
@@ -26,6 +25,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.clock import
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, Refused
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import span_seconds, span_text
 
 NAME = "check_migration"
 #: ``unjudged`` is always judged: as unknown.

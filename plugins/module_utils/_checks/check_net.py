@@ -14,7 +14,6 @@ import functools
 import ipaddress
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import dns, sockets
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
@@ -27,6 +26,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
 
 NAME = "check_net"
 

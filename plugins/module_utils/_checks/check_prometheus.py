@@ -16,8 +16,9 @@ import math
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import promql_series, units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import promql_series
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, prometheus
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (

@@ -19,10 +19,10 @@ import re
 import typing as t
 from fractions import Fraction
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import report_formats, units
+from ansible_collections.opsready.golive.plugins.module_utils._checks import report_formats
 from ansible_collections.opsready.golive.plugins.module_utils._checks.report_formats import Found, Report
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import WholeFile, read_whole, text_of
-from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
+from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json, units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (

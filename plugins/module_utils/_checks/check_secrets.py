@@ -11,8 +11,6 @@ import fnmatch
 import os
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
-from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import forms_of
 from ansible_collections.opsready.golive.plugins.module_utils._clients import git_history
 from ansible_collections.opsready.golive.plugins.module_utils._clients.git import Git, top_of
 from ansible_collections.opsready.golive.plugins.module_utils._clients.secret_engine import (
@@ -23,6 +21,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients.secret_en
 )
 from ansible_collections.opsready.golive.plugins.module_utils._clients.whole_files import read_whole, text_of
 from ansible_collections.opsready.golive.plugins.module_utils._clients.yaml_documents import read_documents
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.deps import require
@@ -34,6 +33,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.sensitive_text import forms_of
 
 NAME = "check_secrets"
 

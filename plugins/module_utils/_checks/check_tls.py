@@ -16,9 +16,9 @@ import datetime
 import math
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_trust, units
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
+from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_trust
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http, tls
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec, validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
@@ -31,6 +31,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.finding impo
     unknown,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
 
 NAME = "check_tls"
 

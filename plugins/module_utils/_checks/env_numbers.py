@@ -10,8 +10,8 @@ import math
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
 from ansible_collections.opsready.golive.plugins.module_utils._checks.env_rules import Looked
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, plain
 

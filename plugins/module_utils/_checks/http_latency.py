@@ -13,12 +13,12 @@ import dataclasses
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import percentile_bounds
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, at_least, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
 
 MOST_SAMPLES = 10_000
 #: The percentile that each option bounds.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
 from ansible_collections.opsready.golive.plugins.module_utils._clients import http
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, TimedOut

@@ -11,8 +11,8 @@ import math
 import re
 import typing as t
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks import units
 from ansible_collections.opsready.golive.plugins.module_utils._clients import jsonpath
+from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,

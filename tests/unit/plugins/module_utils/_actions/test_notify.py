@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._actions import notify
 from ansible_collections.opsready.golive.plugins.module_utils._actions.notify import Message, Outcome, Round
-from ansible_collections.opsready.golive.plugins.module_utils._checks import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._clients.delivery import NotNow, Unconfirmed
+from ansible_collections.opsready.golive.plugins.module_utils._core import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Clock, Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,

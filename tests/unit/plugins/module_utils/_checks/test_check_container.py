@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import check_container as check
 from ansible_collections.opsready.golive.plugins.module_utils._checks.check_container import Facts, Probed
-from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Container, separated
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import validated
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import UnexpectedAnswer
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Judgement
+from ansible_collections.opsready.golive.plugins.module_utils._core.since import since_when
 
 UUID = "GPU-00000000-0000-0000-0000-00000000000{}"
 IMAGE, DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"

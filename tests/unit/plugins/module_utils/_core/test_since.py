@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.since import since_when
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.since import since_when
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.side_by_side import side_by_side
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import Denied, TimedOut, Unreachable
+from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
 
 
 def refuse() -> int:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import span_seconds
 from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import span_seconds
 
 
 def since_when(text: str | None, now: float, *, option: str = "since") -> float | None:

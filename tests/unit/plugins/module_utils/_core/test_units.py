@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.units import (
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import (
     moment_of,
     size_bytes,
     size_text,
     span_seconds,
     span_text,
 )
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput
 
 
 @pytest.mark.parametrize(

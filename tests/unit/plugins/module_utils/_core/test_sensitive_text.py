@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.opsready.golive.plugins.module_utils._checks.sensitive_text import GROUPS, KNOWN, Sensitive
+from ansible_collections.opsready.golive.plugins.module_utils._core.sensitive_text import GROUPS, KNOWN, Sensitive
 
 ALL = Sensitive(GROUPS, ["s3cret/väl+ue", "abc"])
 

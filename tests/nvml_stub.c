@@ -4,7 +4,8 @@
  *
  * A libnvidia-ml.so.1 without a GPU: the real pynvml loads it, finds its symbols or not, and passes its real structures.
  * NVML_STUB_<NAME>_<index>, else NVML_STUB_<NAME>, in the environment change what it tells. Built with -DOLD_DRIVER it
- * lacks the functions that came with later drivers, as their library does.
+ * lacks the functions that came with later drivers, as their library does. Signatures, structures and their versions are
+ * those of nvml.h, as the ctypes definitions of nvidia-ml-py 13.615.71 (pynvml.py) have them.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,12 +15,12 @@
 #include <sys/ptrace.h>
 #include <unistd.h>
 
-enum { SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NO_PERMISSION, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15,
+enum { SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15,
        ARGUMENT_VERSION_MISMATCH = 25 };
 #define MOST 8
 
 typedef unsigned long long bytes;
-typedef struct { int index, looks; } device;
+typedef struct { int index, looks; char profile[16]; } device;
 static device devices[MOST];
 
 static const char *setting(const char *name, int index) {
@@ -81,6 +82,12 @@ int nvmlSystemGetDriverVersion(char *text, unsigned size) {
     snprintf(text, size, "%s", version ? version : "570.86.15");
     return SUCCESS;
 }
+/* Works without a driver, and is told only where it is set. */
+int nvmlSystemGetNVMLVersion(char *text, unsigned size) {
+    const char *version = setting("LIBRARY", 0);
+    snprintf(text, size, "%s", version ? version : "");
+    return version ? SUCCESS : NOT_SUPPORTED;
+}
 int nvmlSystemGetCudaDriverVersion(int *version) { *version = state("CUDA", 0, 12080); return state("UNTOLD", 0, SUCCESS); }
 int nvmlDeviceGetCount_v2(unsigned *count) { *count = state("COUNT", 0, 1); return SUCCESS; }
 
@@ -92,11 +99,12 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, device **gpu) {
 }
 int nvmlDeviceGetName(device *gpu, char *text, unsigned size) {
     const char *name = setting("NAME", gpu->index);
-    snprintf(text, size, "%s", name ? name : "NVIDIA GeForce RTX 4080");
+    snprintf(text, size, "%s%s%s", name ? name : "NVIDIA GeForce RTX 4080", *gpu->profile ? " MIG " : "",
+             strcmp(gpu->profile, "unnamed") ? gpu->profile : "");
     return mood(gpu);
 }
 int nvmlDeviceGetUUID(device *gpu, char *text, unsigned size) {
-    snprintf(text, size, "GPU-00000000-0000-0000-0000-00000000000%d", gpu->index);
+    snprintf(text, size, "%s-00000000-0000-0000-0000-00000000000%d", *gpu->profile ? "MIG" : "GPU", gpu->index);
     return mood(gpu);
 }
 
@@ -141,10 +149,50 @@ int nvmlDeviceGetRemappedRows(device *gpu, unsigned *corrected, unsigned *uncorr
 typedef struct { unsigned field, scope; long long stamp, latency; unsigned kind; int answer; union { unsigned number; bytes wide; } value; } field;
 int nvmlDeviceGetFieldValues(device *gpu, int count, field *told) {
     for (int turn = 0; turn < count; turn++) {
-        told[turn].answer = told[turn].field == 230 && !state("GEFORCE", gpu->index, 0) ? SUCCESS : NOT_SUPPORTED;
+        int is_told = told[turn].field == 230 || told[turn].field == 91;
+        told[turn].answer = is_told && !state("GEFORCE", gpu->index, 0) ? SUCCESS : NOT_SUPPORTED;
         told[turn].kind = 1;
-        told[turn].value.number = state("RECOVERY", gpu->index, 0);
+        told[turn].value.number = told[turn].field == 91 ? state("LINKS", gpu->index, 4) : state("RECOVERY", gpu->index, 0);
     }
+    return mood(gpu);
+}
+/* NVML_STUB_LINKS_DOWN and _UNTOLD are bit masks. */
+int nvmlDeviceGetNvLinkState(device *gpu, unsigned link, unsigned *is_active) {
+    if (link >= state("LINKS", gpu->index, 4)) return INVALID_ARGUMENT;
+    if (state("LINKS_UNTOLD", gpu->index, 0) >> link & 1) return NOT_SUPPORTED;
+    *is_active = !(state("LINKS_DOWN", gpu->index, 0) >> link & 1);
+    return mood(gpu);
+}
+typedef struct { unsigned version; unsigned char cluster[16]; unsigned status, clique, state, health; } fabric_v2;
+int nvmlDeviceGetGpuFabricInfoV(device *gpu, fabric_v2 *told) {
+    if (told->version != (sizeof(fabric_v2) | 2 << 24)) return ARGUMENT_VERSION_MISMATCH;
+    told->status = state("FABRIC_STATUS", gpu->index, SUCCESS);
+    told->state = state("FABRIC", gpu->index, 3);
+    told->health = state("FABRIC_HEALTH", gpu->index, 0);
+    return ecc_mood(gpu);
+}
+int nvmlDeviceGetMigMode(device *gpu, unsigned *current, unsigned *pending) {
+    *current = state("MIG", gpu->index, 0);
+    *pending = state("MIG_PENDING", gpu->index, *current);
+    return ecc_mood(gpu);
+}
+#define MOST_INSTANCES 7
+static device instances[MOST][MOST_INSTANCES];
+int nvmlDeviceGetMaxMigDeviceCount(device *gpu, unsigned *most) {
+    *most = state("MIG", gpu->index, 0) ? MOST_INSTANCES : 0;
+    return ecc_mood(gpu);
+}
+/* NVML_STUB_PROFILES are words, one for each slot; "-" is an empty slot. */
+int nvmlDeviceGetMigDeviceHandleByIndex(device *gpu, unsigned slot, device **instance) {
+    const char *word = setting("PROFILES", gpu->index);
+    if (slot >= MOST_INSTANCES) return INVALID_ARGUMENT;
+    for (unsigned turn = 0; word && turn < slot; turn++) {
+        word = strchr(word, ' ');
+        word += word != NULL;
+    }
+    device *found = *instance = &instances[gpu->index][slot];
+    if (!word || sscanf(word, "%15s", found->profile) != 1 || !strcmp(found->profile, "-")) return NOT_FOUND;
+    found->index = slot;
     return mood(gpu);
 }
 #endif

@@ -21,8 +21,10 @@ description:
   - Where a GPU tells it, two more are judged unasked. At the temperature at which it slows itself down it fails, and from 5 K below a warning
     begins. A PCIe link of fewer lanes than the GPU and its slot have together is a warning. The link's generation is not judged, since it
     goes down when nothing is to do.
-  - A host without NVML, or whose driver is not loaded, is V(unknown). So is each criterion that the driver is too old for, or that the
-    model does not measure, as most consumer cards have no ECC.
+  - Where both tell their version, a driver in the kernel that is of another version than the library fails. An update leaves them so until the
+    driver is loaded anew, and no new program can use a GPU meanwhile.
+  - A host without NVML, or whose driver is not loaded, is V(unknown). So is each criterion that is asked for and that the driver is too old
+    for, or that the model does not measure, as most consumer cards have no ECC. What is not asked for and not told stands in the evidence.
   - It sees what the host sees. Whether a container is handed its GPUs is another question, to be asked inside the container.
 extends_documentation_fragment:
   - opsready.golive.check
@@ -60,6 +62,22 @@ options:
     type: str
     choices: [required, any]
     default: any
+  mig:
+    description:
+      - Whether each must be partitioned (Multi-Instance GPU, MIG), or must not be. A mode that ends with the next reset is a warning.
+    type: str
+    choices: [enabled, disabled, any]
+    default: any
+  mig_instances:
+    description:
+      - The profiles of the MIG devices that each must have, such as V(1g.10gb), each as often as it is wanted, and no others.
+      - The mode outlives a reboot, the devices do not.
+    type: list
+    elements: str
+  min_nvlinks:
+    description:
+      - How many NVLink links of each must be active at least, such as V(4) for a bridge. V(nvlink) of O(no_errors) demands all that it has.
+    type: int
   min_memory_total:
     description:
       - Smallest memory of each, such as V(16GB) (10^9 bytes each) or V(15GiB) (2^30 each).
@@ -95,11 +113,13 @@ options:
       - Which errors fail.
       - V(ecc) is any uncorrected ECC error since the driver was loaded, V(retired_pages) pages that wait for a reboot to be retired,
         V(row_remap) a row that waits to be remapped or could not be, V(recovery) an action that the driver asks for, V(throttle) clocks
-        that are held down by heat or power supply, and V(xid) an error that the driver wrote into the kernel's log.
-      - V(xid) needs the right to read C(/dev/kmsg).
+        that are held down by heat or power supply, V(nvlink) an NVLink link that is not active, V(fabric) a GPU that has not joined the fabric of
+        its NVSwitches or has with a fault, and V(xid) an error that the driver wrote into the kernel's log.
+      - V(xid) needs the right to read C(/dev/kmsg). Each is told with the immediate action of NVIDIA's list of Xid errors for Ampere and newer
+        GPUs, and with V(unknown Xid) where that has none. One for which there is nothing to do is a warning.
     type: list
     elements: str
-    choices: [ecc, retired_pages, row_remap, recovery, throttle, xid]
+    choices: [ecc, retired_pages, row_remap, recovery, throttle, nvlink, fabric, xid]
   xid_within:
     description:
       - How far back an Xid error matters, such as V(24h). Without it, since the host was started.
@@ -144,6 +164,11 @@ EXAMPLES = r"""
     memory_limit: 13.6GB
     max_memory_limit_percent: 85
 
+- name: The GPUs of an NVSwitch host are joined, and none is partitioned
+  opsready.golive.check_gpu:
+    mig: disabled
+    no_errors: [nvlink, fabric, recovery]
+
 - name: A job keeps to its memory
   opsready.golive.check_gpu:
     watch: 2s
@@ -177,7 +202,9 @@ finding:
       description: What was measured, by criterion.
       type: dict
     evidence:
-      description: The driver, and of each GPU all that NVML tells and why the rest is not known; the Xid errors; the GPUs on the PCI bus.
+      description:
+        - The driver, NVML's own and the loaded one; of each GPU all that NVML tells, and as C(not_known) why it does not tell the rest.
+        - The Xid errors, each with what it asks for; the GPUs on the PCI bus.
       type: dict
     remedy:
       description: What to do.

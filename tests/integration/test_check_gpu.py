@@ -32,7 +32,10 @@ if t.TYPE_CHECKING:
 
 serves = pytest.mark.serves
 STUB = "NVML stub"
-ALL_ERRORS = ["ecc", "retired_pages", "row_remap", "recovery", "throttle", "xid"]
+ALL_ERRORS = ["ecc", "retired_pages", "row_remap", "recovery", "throttle", "nvlink", "fabric", "xid"]
+DRIVER = (
+    "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Tue Jan 21 20:16:06 UTC 2025\nGCC version:  gcc 13\n"
+)
 Judge = t.Callable[..., dict[str, t.Any]]
 
 
@@ -68,6 +71,8 @@ def gpu(libraries: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(nvml, "KERNEL_LOG", str(log))
     # This machine's own GPUs are none of the stub's.
     monkeypatch.setattr(nvml, "PCI_DEVICES", str(tmp_path / "bus"))
+    monkeypatch.setattr(nvml, "KERNEL_DRIVER", str(tmp_path / "driver"))
+    monkeypatch.setenv("NVML_STUB_LIBRARY", "12.570.86.15")
 
     def judge(settings: t.Mapping[str, t.Any] | None = None, **params: t.Any) -> dict[str, t.Any]:
         for name, value in (settings or {}).items():
@@ -85,7 +90,10 @@ def log_of(folder: Path, *records: tuple[int, float, str], first: int = 0) -> No
 
 
 @serves("S1.23", case="pass", stand_in=STUB)
-def test_a_gpu_that_is_there_and_without_errors_passes_and_all_that_it_tells_is_evidence(gpu: Judge) -> None:
+def test_a_gpu_that_is_there_and_without_errors_passes_and_all_that_it_tells_is_evidence(
+    gpu: Judge, tmp_path: Path
+) -> None:
+    (tmp_path / "driver").write_text(DRIVER)
     found = gpu(
         {"pid": os.getpid()},
         count=1,
@@ -98,18 +106,24 @@ def test_a_gpu_that_is_there_and_without_errors_passes_and_all_that_it_tells_is_
         max_power_watts=400,
         min_power_limit_watts=300,
         no_errors=ALL_ERRORS,
+        mig="disabled",
+        min_nvlinks=4,
         required_processes=["py"],
         allowed_processes=["py"],
     )
     assert found["status"] == "pass", found["summary"]
     evidence = found["evidence"]
     assert (evidence["driver"], evidence["cuda"], evidence["count"], evidence["xids"]) == ("570.86.15", "12.8", 1, [])
+    assert (evidence["library"], evidence["kernel_driver"]) == ("570.86.15", "570.86.15")
     told = evidence["gpus"][0]
     assert told["uuid"] == "GPU-00000000-0000-0000-0000-000000000000"
     assert told["memory"]["total"] == 16376 * 2**20
     assert (told["temperature"], told["throttle_reasons"], told["recovery_action"]) == (41, 1, 0)
     assert (told["ecc_uncorrected"], told["retired_pages"], told["row_remap"]["failed"]) == (0, 0, 0)
     assert told["pci"] == "00000000:01:00.0"
+    assert (told["mig"], told["mig_instances"]) == ({"current": False, "pending": False}, [])
+    assert told["nvlink"] == {"up": [0, 1, 2, 3], "down": [], "not_told": []}
+    assert told["fabric"] == {"state": 3, "problem": None, "health_mask": 0}
     assert [process["pid"] for process in told["processes"]] == [os.getpid()]
     assert told["not_known"] == {}
 
@@ -136,6 +150,16 @@ def test_a_gpu_that_is_there_and_without_errors_passes_and_all_that_it_tells_is_
         ({"recovery": 2}, {"no_errors": ["recovery"]}, "recovery action is reboot the host"),
         ({"recovery": 77}, {"no_errors": ["recovery"]}, "recovery action is action 77"),
         ({"throttle": 0x41}, {"no_errors": ["throttle"]}, "slowdown is hardware thermal slowdown, expected none"),
+        ({"links_down": 0b0110}, {"no_errors": ["nvlink"]}, "GPU 0 NVLinks are down: 1, 2"),
+        ({"links_down": 0b0110}, {"min_nvlinks": 3}, "GPU 0 active NVLinks is 2, expected at least 3"),
+        ({"fabric": 1, "fabric_health": 0x11}, {"no_errors": ["fabric"]}, "fabric is not started, degraded bandwidth"),
+        ({"fabric_status": 999}, {"no_errors": ["fabric"]}, "GPU 0 fabric is completed, Unknown"),
+        ({"mig": 1}, {"mig": "disabled"}, "GPU 0 MIG mode is enabled, expected disabled"),
+        (
+            {"mig": 1, "profiles": "1g.5gb - 1g.5gb"},
+            {"mig_instances": ["3g.20gb", "1g.5gb"]},
+            "MIG instances is 1g.5gb, 1g.5gb, expected 1g.5gb, 3g.20gb",
+        ),
         ({"pid": 1}, {"allowed_processes": ["no such program"]}, "foreign processes is"),
         ({}, {"required_processes": ["celery"]}, "processes of /celery/ is 0, expected at least 1"),
         ({}, {"devices": ["3"]}, "GPU 3 is absent"),
@@ -296,6 +320,10 @@ def test_a_peak_while_it_is_watched_fails_though_it_is_over_by_then(gpu: Judge) 
     [
         ({"no_errors": ["row_remap"]}, "row remapping is not known: the driver is too old to tell"),
         ({"no_errors": ["recovery"]}, "recovery action is not known: the driver is too old to tell"),
+        ({"no_errors": ["fabric"]}, "fabric is not known: the driver is too old to tell"),
+        ({"min_nvlinks": 1}, "active NVLinks is not known: the driver is too old to tell"),
+        ({"mig": "disabled"}, "MIG mode is not known: the driver is too old to tell"),
+        ({"mig_instances": ["1g.5gb"]}, "MIG instances is not known: the driver is too old to tell"),
         ({}, ""),
         ({"no_errors": ["throttle", "ecc"], "min_memory_free": "1GB", "max_temperature": 80}, ""),
     ],
@@ -308,11 +336,75 @@ def test_an_old_driver_leaves_only_what_it_lacks_unknown(
     assert (found["status"], said in found["summary"]) == ("unknown" if said else "pass", True), found["summary"]
 
 
-@pytest.mark.parametrize("kind", ["ecc", "retired_pages", "row_remap", "recovery"])
+@pytest.mark.parametrize("kind", ["ecc", "retired_pages", "row_remap", "recovery", "nvlink", "fabric"])
 def test_what_a_model_does_not_measure_is_unknown_where_it_is_asked_for(gpu: Judge, kind: str) -> None:
     found = gpu({"geforce": 1}, no_errors=[kind])
     assert (found["status"], "this model does not tell" in found["summary"]) == ("unknown", True), found["summary"]
     assert gpu({"geforce": 1}, no_errors=["throttle"])["status"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("settings", "params", "said"),
+    [
+        ({"geforce": 1}, {"mig": "disabled"}, "MIG mode is not known: this model does not tell"),
+        ({"links": 0}, {"min_nvlinks": 1}, "active NVLinks is not known: this model does not tell"),
+        ({"links_untold": 0b0100}, {"no_errors": ["nvlink"]}, "GPU 0 NVLinks are not known: no state is told of 2"),
+        ({"fabric": 0}, {"no_errors": ["fabric"]}, "fabric is not known: this model does not tell"),
+        ({"mig": 1, "profiles": "unnamed"}, {"mig_instances": ["1g.5gb"]}, "one does not tell its profile"),
+    ],
+)
+def test_links_fabric_and_partitions_that_are_not_told_never_pass_where_they_are_asked_for(
+    gpu: Judge, settings: dict[str, t.Any], params: dict[str, t.Any], said: str
+) -> None:
+    found = gpu(settings, **params)
+    assert (found["status"], said in found["summary"]) == ("unknown", True), found["summary"]
+
+
+def test_a_gpu_that_is_partitioned_as_expected_passes_and_one_that_waits_for_it_is_a_warning(gpu: Judge) -> None:
+    settings = {"mig": 1, "profiles": "3g.20gb - 1g.5gb"}
+    found = gpu(settings, mig="enabled", mig_instances=["1g.5gb", "3g.20gb"])
+    assert (found["status"], found["measured"]["GPU 0 MIG instances"]) == ("pass", "1g.5gb, 3g.20gb"), found["summary"]
+    found = gpu({"mig_pending": 0}, mig="enabled")
+    assert (found["status"], "is enabled, disabled after a reset" in found["summary"]) == ("warn", True)
+
+
+def test_without_an_expectation_links_fabric_and_partitions_are_evidence_only(gpu: Judge) -> None:
+    """A card without its bridge, and one that nobody joined to a fabric, may be meant so."""
+    found = gpu({"links_down": 0b1111, "fabric": 2, "mig_pending": 1})
+    assert found["status"] == "pass", found["summary"]
+    told = found["evidence"]["gpus"][0]
+    assert (told["nvlink"]["down"], told["fabric"]["state"], told["mig"]["pending"]) == ([0, 1, 2, 3], 2, True)
+    told = gpu({"geforce": 1})["evidence"]["gpus"][0]["not_known"]
+    assert {told[name] for name in ("nvlink", "fabric", "mig", "mig_instances")} == {"NotSupported"}
+
+
+def test_a_library_of_another_version_than_the_loaded_driver_fails(gpu: Judge, tmp_path: Path) -> None:
+    open_driver = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  565.57.01  Release Build  (root@host)\n"
+    (tmp_path / "driver").write_text(open_driver)
+    said = "Driver and library is kernel 565.57.01, NVML 570.86.15, expected of one version"
+    for settings in ({"init": 0}, {"init": 18}):
+        found = gpu(settings, count=1, devices=["0"])
+        assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+    # NVML refuses to start then, so nothing else is known.
+    assert "Number of GPUs is not known: NVML and the loaded driver of" in found["summary"]
+    assert found["evidence"]["library"] == "570.86.15"
+    assert "absent" not in found["summary"]
+    (tmp_path / "driver").write_text(DRIVER)
+    found = gpu({"init": 0}, count=1)
+    assert (found["status"], found["measured"]["driver and library"]) == ("pass", "kernel 570.86.15, NVML 570.86.15")
+
+
+def test_a_driver_or_library_without_a_version_is_not_compared(
+    gpu: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "driver").write_text("NVRM version: of another kind\n")
+    found = gpu()
+    assert (found["status"], found["evidence"]["kernel_driver"]) == ("pass", None)
+    (tmp_path / "driver").write_text(DRIVER)
+    monkeypatch.delenv("NVML_STUB_LIBRARY")
+    found = gpu()
+    assert (found["status"], found["evidence"]["library"]) == ("pass", None)
+    assert "driver and library" not in found["measured"]
 
 
 def test_no_nvml_no_driver_and_a_library_that_dies_are_unknown(
@@ -375,6 +467,8 @@ def test_twenty_items_ask_once(gpu: Judge, libraries: dict[str, Path], tmp_path:
 
 XID = "NVRM: Xid (PCI:0000:01:00): 79, pid=1, GPU has fallen off the bus."
 
+CHANGED = "NVRM: Xid (PCI:0000:01:00): 154, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)"
+
 
 @pytest.mark.parametrize(
     ("records", "first", "params", "status", "said"),
@@ -384,8 +478,11 @@ XID = "NVRM: Xid (PCI:0000:01:00): 79, pid=1, GPU has fallen off the bus."
             0,
             {},
             "fail",
-            "Xid errors is 79 on 0000:01:00 60.0 min ago, expected none",
+            "Xid errors is 79 on 0000:01:00 60.0 min ago (reboot the host), expected none",
         ),
+        ([(0, 1e9, "Linux"), (1, 60, "NVRM: Xid (0000:03:00): 14, Channel 1")], 0, {}, "warn", "14 on 0000:03:00 60 s"),
+        ([(0, 1e9, "Linux"), (1, 60, "NVRM: Xid (PCI:0000:03:00): 4242")], 0, {}, "fail", "60 s ago (unknown Xid)"),
+        ([(0, 1e9, "Linux"), (1, 60, CHANGED)], 0, {}, "fail", "60 s ago (Node Reboot Required), expected none"),
         ([(0, 1e9, "Linux"), (1, 3600, XID)], 0, {"ignored_xids": [79]}, "pass", ""),
         ([(0, 1e9, "Linux"), (1, 3600, XID)], 0, {"xid_within": "30m"}, "pass", ""),
         ([(0, 1e9, "Linux"), (1, 3600, XID)], 0, {"xid_within": "2h"}, "fail", "none within 2h"),
@@ -402,6 +499,7 @@ def test_xid_errors_of_the_kernels_log(
     log_of(tmp_path, *records, first=first)
     found = gpu(no_errors=["xid"], **params)
     assert (found["status"], said in found["summary"]) == (status, True), found["summary"]
+    assert all(xid["action"] for xid in found["evidence"]["xids"] or ())
 
 
 def test_a_log_that_is_not_there_or_may_not_be_read_is_unknown(gpu: Judge, tmp_path: Path) -> None:
@@ -483,16 +581,26 @@ def test_the_childs_program_in_this_process(libraries: dict[str, Path], monkeypa
 
     monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(libraries["new"] / "libnvidia-ml.so.1")))
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
-    settings = {"COUNT": "2", "LOST_1": "1", "PID": str(2**22 - 3), "PEAK_USED": str(3 * 10**9)}
+    settings = {
+        "COUNT": "2",
+        "LOST_1": "1",
+        "LIBRARY": "12.570.86.15",
+        "MIG": "1",
+        "PROFILES": "1g.5gb - 2g.10gb",
+        "PID": str(2**22 - 3),
+        "PEAK_USED": str(3 * 10**9),
+    }
     for name, value in settings.items():
         monkeypatch.setenv(f"NVML_STUB_{name}", value)
     told = list(nvml_reading.lines(pynvml, watch_seconds=1.2))
     assert [sorted(line)[0] for line in told] == ["host", "facts", "facts", "facts", "end"]
     assert told[1]["facts"]["processes"][0]["name"] is None
+    assert [instance["profile"] for instance in told[1]["facts"]["mig_instances"]] == ["1g.5gb", "2g.10gb"]
+    assert told[1]["facts"]["mig_instances"][1]["uuid"] == "MIG-00000000-0000-0000-0000-000000000002"
     assert told[2]["problems"] == {"handle": "GpuIsLost"}
     assert told[3]["facts"]["memory"]["used"] == 3 * 10**9
     monkeypatch.setenv("NVML_STUB_INIT", "9")
-    assert list(nvml_reading.lines(pynvml, watch_seconds=0)) == [{"refused": "DriverNotLoaded"}]
+    assert list(nvml_reading.lines(pynvml, watch_seconds=0)) == [{"refused": "DriverNotLoaded", "library": "570.86.15"}]
 
 
 def test_a_process_of_another_container_is_unknown_and_not_allowed(gpu: Judge) -> None:
@@ -516,6 +624,10 @@ def test_a_process_of_another_container_is_unknown_and_not_allowed(gpu: Judge) -
         ({"xid_within": "1h"}, "without xid"),
         ({"xid_within": "soon", "no_errors": ["xid"]}, "not a span"),
         ({"watch": "20s"}, "the whole check has 20 s"),
+        ({"mig_instances": []}, "mig_instances is empty"),
+        ({"mig_instances": ["small"]}, "'small' is not a MIG profile such as 1g.10gb"),
+        ({"mig": "disabled", "mig_instances": ["1g.10gb"]}, "mig is disabled, and mig_instances expects instances"),
+        ({"min_nvlinks": 0}, "demands no link"),
     ],
 )
 def test_what_cannot_be_used_is_unknown_and_says_why(gpu: Judge, params: dict[str, t.Any], said: str) -> None:
@@ -533,10 +645,10 @@ def test_the_examples_run_and_tell_good_from_bad(
         return [run_module_here("check_gpu", {**args, "enforce": False})["finding"]["status"] for args in examples]
 
     monkeypatch.setenv("NVML_STUB_PID", str(os.getpid()))
-    assert statuses() == ["pass", "pass", "pass"]
-    for name, value in {"TEMPERATURE": 95, "USED": 14 * 10**9, "TOTAL": 15 * 10**9}.items():
+    assert statuses() == ["pass"] * 4
+    for name, value in {"TEMPERATURE": 95, "USED": 14 * 10**9, "TOTAL": 15 * 10**9, "LINKS_DOWN": 1}.items():
         monkeypatch.setenv(f"NVML_STUB_{name}", str(value))
-    assert statuses() == ["fail", "fail", "fail"]
+    assert statuses() == ["fail"] * 4
 
 
 def test_as_a_task_it_is_packed_with_its_childs_program(

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
+from ansible_collections.opsready.golive.plugins.module_utils._checks import gpu_links, gpu_partitions, xid_actions
 from ansible_collections.opsready.golive.plugins.module_utils._clients import nvml
-from ansible_collections.opsready.golive.plugins.module_utils._clients.nvml import Gpu, KernelLog, Reading
+from ansible_collections.opsready.golive.plugins.module_utils._clients.nvml import Gpu, KernelLog, Reading, Xid
 from ansible_collections.opsready.golive.plugins.module_utils._core import patterns, units, versions
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, TimedOut
+from ansible_collections.opsready.golive.plugins.module_utils._core.errors import BadInput, GoliveError, Unreachable
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import (
     Criterion,
     at_least,
@@ -34,6 +36,9 @@ ARGUMENT_SPEC: Spec = {
     "min_driver": {"type": "str"},
     "min_cuda": {"type": "str"},
     "persistence": {"type": "str", "choices": ["required", "any"], "default": "any"},
+    "mig": {"type": "str", "choices": ["enabled", "disabled", "any"], "default": "any"},
+    "mig_instances": {"type": "list", "elements": "str"},
+    "min_nvlinks": {"type": "int"},
     "min_memory_total": {"type": "str"},
     "min_memory_free": {"type": "str"},
     "max_memory_used_percent": {"type": "float"},
@@ -46,7 +51,7 @@ ARGUMENT_SPEC: Spec = {
     "no_errors": {
         "type": "list",
         "elements": "str",
-        "choices": ["ecc", "retired_pages", "row_remap", "recovery", "throttle", "xid"],
+        "choices": ["ecc", "retired_pages", "row_remap", "recovery", "throttle", "nvlink", "fabric", "xid"],
     },
     "xid_within": {"type": "str"},
     "ignored_xids": {"type": "list", "elements": "int", "default": []},
@@ -79,7 +84,7 @@ _RECOVERY_ACTIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What NVML, the PCI bus and the kernel's log tell."""
+    """What NVML, the PCI bus, the loaded driver and the kernel's log tell."""
 
     reading: Reading
     pci_gpus: int | None
@@ -90,17 +95,22 @@ class Facts:
     #: Why the reading is not whole.
     cut_off: str = ""
     remedy: str = ""
+    #: The version of the driver that the kernel has loaded.
+    kernel_driver: str | None = None
 
 
 def _refuse_unusable(params: t.Mapping[str, t.Any], limit_seconds: float) -> None:
     if params["min_count"] < 1 or (params["count"] is not None and params["count"] < 1):
         raise BadInput("A count below 1 demands no GPU, so nothing would be judged.")
-    for option in ("devices", "no_errors", "allowed_processes", "required_processes"):
+    if params["min_nvlinks"] is not None and params["min_nvlinks"] < 1:
+        raise BadInput("min_nvlinks below 1 demands no link, so nothing would be judged.")
+    for option in ("devices", "no_errors", "allowed_processes", "required_processes", "mig_instances"):
         if params[option] == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
     for option in ("allowed_processes", "required_processes"):
         for pattern in params[option] or ():
             patterns.compiled(pattern, option=option)
+    gpu_partitions.refuse_unusable(params["mig"], params["mig_instances"])
     patterns.compiled(params["name"] or "", option="name")
     versions.require_version(params["min_driver"], option="min_driver")
     versions.require_version(params["min_cuda"], option="min_cuda")
@@ -129,11 +139,11 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     cut_off = remedy = ""
     try:
         reading = run.once((NAME, watch_seconds), lambda: nvml.read(watch_seconds=watch_seconds, deadline=run.deadline))
-    except TimedOut as problem:
+    except Unreachable as problem:
         if "reading" not in problem.known:
             raise
         reading, cut_off, remedy = problem.known["reading"], problem.message.rstrip("."), problem.remedy
-    facts = Facts(reading, nvml.pci_gpus(), None, cut_off=cut_off, remedy=remedy)
+    facts = Facts(reading, nvml.pci_gpus(), None, cut_off=cut_off, remedy=remedy, kernel_driver=nvml.kernel_driver())
     try:
         log = run.once((NAME, "kernel log"), lambda: nvml.kernel_log(now=run.clock.monotonic()))
         return dataclasses.replace(facts, kernel_log=log)
@@ -142,7 +152,32 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
 
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
-    """How many there are, the driver, each GPU, and the driver's errors in the kernel's log."""
+    """Whether driver and library are one, the GPUs, and the driver's errors in the kernel's log."""
+    if facts.kernel_driver is not None and facts.reading.library:
+        yield _judge_library(facts.kernel_driver, facts.reading.library)
+    if facts.reading.count is None:
+        why = facts.cut_off or "NVML does not tell it"
+        yield unknown("number of GPUs", f"Number of GPUs is not known: {why}", remedy=facts.remedy)
+    else:
+        yield from _judge_host(facts, params)
+        yield from _judge_devices(facts, params)
+    if "xid" in (params["no_errors"] or ()):
+        yield _judge_xids(facts, params)
+
+
+def _judge_library(loaded: str, library: str) -> Criterion:
+    """After an update the library is new, and the kernel has the old driver until it loads the new one."""
+    return holds(
+        "driver and library",
+        loaded == library,
+        measured=f"kernel {loaded}, NVML {library}",
+        expected="of one version",
+        remedy="The driver was updated and not loaded: reboot. In a container, start it anew.",
+    )
+
+
+def _judge_host(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+    """How many there are, the driver, and the CUDA that it can run."""
     reading = facts.reading
     if params["count"] is not None:
         remedy = "One that is missing fell off its bus or is not handed in: look for Xid in dmesg."
@@ -167,9 +202,6 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             expected=f"at least {params['min_cuda']}",
             remedy="Update the driver: it runs programs of its own CUDA version and of older ones.",
         )
-    yield from _judge_devices(facts, params)
-    if "xid" in (params["no_errors"] or ()):
-        yield _judge_xids(facts, params)
 
 
 def _cuda_text(cuda: int | None) -> str | None:
@@ -223,6 +255,9 @@ def _judge_gpu(gpu: Gpu, label: str, params: t.Mapping[str, t.Any]) -> t.Iterato
     yield from _judge_width(gpu, label)
     if params["persistence"] == "required":
         yield _judge_persistence(gpu, label)
+    for fact, called, judge_expected in _expected(params):
+        known = _is_known(gpu, fact, params)
+        yield judge_expected(f"{label} {called}", gpu.facts[fact]) if known else _not_known(gpu, label, fact, called)
     for option, fact, called, unit in (
         ("max_temperature", "temperature", "temperature", "°C"),
         ("max_utilization_percent", "utilization_percent", "utilisation", "%"),
@@ -245,6 +280,17 @@ def _judge_gpu(gpu: Gpu, label: str, params: t.Mapping[str, t.Any]) -> t.Iterato
             else:
                 yield _not_known(gpu, label, fact, called)
     yield from _judge_processes(gpu, label, params)
+
+
+def _expected(params: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, str, t.Callable[[str, t.Any], Criterion]]]:
+    """The fact, how it is called, and its judgement, of what differs from host to host without being an error."""
+    if params["mig"] != "any":
+        yield "mig", "MIG mode", functools.partial(gpu_partitions.judge_mode, wanted=params["mig"])
+    if params["mig_instances"] is not None:
+        judge_instances = functools.partial(gpu_partitions.judge_instances, wanted=params["mig_instances"])
+        yield "mig_instances", "MIG instances", judge_instances
+    if params["min_nvlinks"] is not None:
+        yield "nvlink", "active NVLinks", functools.partial(gpu_links.judge_count, least=params["min_nvlinks"])
 
 
 #: Facts of which the worst is looked for while a GPU is watched.
@@ -381,6 +427,8 @@ _ERRORS: dict[str, tuple[str, str, t.Callable[[str, t.Any], Criterion]]] = {
     "row_remap": ("row_remap", "row remapping", _row_remap),
     "recovery": ("recovery_action", "recovery action", _recovery),
     "throttle": ("throttle_reasons", "slowdown", _throttle),
+    "nvlink": ("nvlink", "NVLinks", gpu_links.judge_links),
+    "fabric": ("fabric", "fabric", gpu_links.judge_fabric),
 }
 
 
@@ -425,21 +473,30 @@ def _judge_xids(facts: Facts, params: t.Mapping[str, t.Any]) -> Criterion:
         for xid in log.xids
         if xid.number not in params["ignored_xids"] and (within is None or xid.seconds_ago <= within)
     ]
+    bad = [xid for xid in found if _action(xid) != xid_actions.IGNORE]
     reach = log.reaches_back_seconds
-    if not found and reach is not None and (within is None or reach < within):
+    if not bad and reach is not None and (within is None or reach < within):
         return unknown(
             name,
             f"Xid errors are not known: the kernel's log reaches back {units.span_text(reach)} only",
             remedy="Say with xid_within how far back it matters.",
         )
-    told = ", ".join(f"{xid.number} on {xid.pci} {units.span_text(xid.seconds_ago)} ago" for xid in found[-5:])
+    told = ", ".join(
+        f"{xid.number} on {xid.pci} {units.span_text(xid.seconds_ago)} ago ({_action(xid)})"
+        for xid in (bad or found)[-5:]
+    )
     return holds(
         name,
         not found,
         measured=told or "none",
         expected="none" if within is None else f"none within {params['xid_within']}",
-        remedy="NVIDIA's list of Xid errors says what each asks for.",
+        remedy="In brackets is what NVIDIA's list of Xid errors asks for; look there for one that is unknown.",
+        level="fail" if bad else "warn",
     )
+
+
+def _action(xid: Xid) -> str:
+    return xid_actions.action_of(xid.number, xid.told)
 
 
 def evidence(facts: Facts) -> dict[str, t.Any]:
@@ -447,6 +504,8 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
     reading, log = facts.reading, facts.kernel_log
     return {
         "driver": reading.driver,
+        "library": reading.library,
+        "kernel_driver": facts.kernel_driver,
         "cuda": _cuda_text(reading.cuda),
         "count": reading.count,
         "pci_gpus": facts.pci_gpus,
@@ -459,6 +518,6 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
             }
             for gpu in reading.gpus
         ],
-        "xids": [dataclasses.asdict(xid) for xid in log.xids[-20:]] if log else None,
+        "xids": [{**dataclasses.asdict(xid), "action": _action(xid)} for xid in log.xids[-20:]] if log else None,
         "cut_off": facts.cut_off or None,
     }

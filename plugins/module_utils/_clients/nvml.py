@@ -30,9 +30,13 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 
 KERNEL_LOG = "/dev/kmsg"
 PCI_DEVICES = "/sys/bus/pci/devices"
+KERNEL_DRIVER = "/proc/driver/nvidia/version"
 _MOST_BYTES = 4 * 1024 * 1024
 _RECORD = re.compile(r"\d+,(\d+),(\d+),[^;]*;(.*)")
-_XID = re.compile(r"NVRM: Xid \(PCI:([0-9A-Fa-f:.]+)\): (\d+)")
+_XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]+)\): (\d+)(?:, *(.*))?")
+_MOST_TOLD = 200
+#: ``NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build …``
+_LOADED_VERSION = re.compile(r"^NVRM version:.*?\s(\d+(?:\.\d+)+)(?:\s|$)", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Reading:
     count: int | None
     gpus: tuple[Gpu, ...]
     is_whole: bool
+    #: The driver that the library is of, which is not always the one that is loaded.
+    library: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +75,8 @@ class Xid:
     number: int
     pci: str
     seconds_ago: float
+    #: What the driver said beside the number.
+    told: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +90,8 @@ class KernelLog:
 def read(*, watch_seconds: float, deadline: Deadline) -> Reading:
     """Ask NVML in a child that is killed at the deadline.
 
-    Raises MissingLibrary, Unreachable (no driver), UnexpectedAnswer, and TimedOut with what was told by then as ``reading``
-    of its ``known``, where that was anything.
+    Raises MissingLibrary, Unreachable (no driver), UnexpectedAnswer, and TimedOut. What was told by then, where that was anything,
+    is ``reading`` of their ``known``.
     """
     folder = os.path.dirname(os.path.abspath(str(require("pynvml").__file__)))
     program = inspect.getsource(nvml_reading)
@@ -111,7 +119,7 @@ def _reading(text: str) -> Reading:
         with contextlib.suppress(ValueError):  # the last line of a killed child may be half of one
             told = json.loads(line)
             if "refused" in told:
-                raise _refusal(told["refused"])
+                raise _refusal(told["refused"], told.get("library"))
             if "host" in told:
                 host = told["host"]
             elif "gpu" in told:
@@ -121,10 +129,12 @@ def _reading(text: str) -> Reading:
                 watched = {**gpu.facts, **told["facts"]}
                 gpus[gpu.index] = Gpu(gpu.index, watched, {**gpu.problems, **told["problems"]}, told["looks"])
             is_whole = is_whole or "end" in told
-    return Reading(host.get("driver"), host.get("cuda"), host.get("count"), tuple(gpus.values()), is_whole)
+    return Reading(
+        host.get("driver"), host.get("cuda"), host.get("count"), tuple(gpus.values()), is_whole, host.get("library")
+    )
 
 
-def _refusal(reason: str) -> GoliveError:
+def _refusal(reason: str, library: str | None) -> GoliveError:
     host = os.uname().nodename
     if reason == "LibraryNotFound":
         return MissingLibrary(
@@ -140,6 +150,7 @@ def _refusal(reason: str) -> GoliveError:
         return Unreachable(
             f"NVML and the loaded driver of {host} are of different versions.",
             remedy="The driver was updated and not loaded: reboot.",
+            known={"reading": Reading(None, None, None, (), False, library)},
         )
     return UnexpectedAnswer(f"NVML does not start on {host}: {reason}.")
 
@@ -163,6 +174,16 @@ def pci_gpus(devices: str | None = None) -> int | None:
                 is_gpu = vendor == "0x10de" and stream.read().startswith("0x03")
             found += is_gpu and os.path.basename(os.path.realpath(f"{folder}/{name}/driver")) != "vfio-pci"
     return found
+
+
+def kernel_driver(path: str | None = None) -> str | None:
+    """The version of the driver that the kernel has loaded; None where that cannot be read."""
+    try:
+        with open(path or KERNEL_DRIVER, encoding="utf-8", errors="replace") as stream:
+            found = _LOADED_VERSION.search(stream.read(4096))
+    except OSError:
+        return None
+    return found[1] if found else None
 
 
 def kernel_log(path: str | None = None, *, now: float) -> KernelLog:
@@ -197,7 +218,7 @@ def kernel_log(path: str | None = None, *, now: float) -> KernelLog:
         match for line in b"".join(pieces).decode("utf-8", "replace").splitlines() if (match := _RECORD.match(line))
     ]
     xids = tuple(
-        Xid(int(found[2]), found[1], max(0.0, now - int(record[2]) / 1e6))
+        Xid(int(found[2]), found[1], max(0.0, now - int(record[2]) / 1e6), (found[3] or "")[:_MOST_TOLD])
         for record in records
         if (found := _XID.search(record[3]))
     )

@@ -9,6 +9,7 @@ as soon as it is known: what was answered before the limit is kept.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import sys
@@ -20,6 +21,8 @@ Line = dict[str, t.Any]
 _INTERVAL = 0.5
 #: NVML_FI_DEV_GET_GPU_RECOVERY_ACTION, which older releases of pynvml have no name for.
 _RECOVERY_ACTION = 230
+#: NVML_FI_DEV_NVLINK_LINK_COUNT.
+_LINK_COUNT = 91
 
 
 def lines(nvml: t.Any, *, watch_seconds: float) -> t.Iterator[Line]:
@@ -27,12 +30,15 @@ def lines(nvml: t.Any, *, watch_seconds: float) -> t.Iterator[Line]:
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as problem:
-        yield {"refused": _reason(problem)}
+        # Its own version it tells all the same.
+        facts, _problems = _asked(nvml, {"library": lambda: _library(nvml)})
+        yield {"refused": _reason(problem), **facts}
         return
     facts, problems = _asked(
         nvml,
         {
             "driver": nvml.nvmlSystemGetDriverVersion,
+            "library": lambda: _library(nvml),
             "cuda": nvml.nvmlSystemGetCudaDriverVersion,
             "count": nvml.nvmlDeviceGetCount,
         },
@@ -93,6 +99,10 @@ def _questions(nvml: t.Any, handle: t.Any) -> dict[str, t.Callable[[], t.Any]]:
         "pcie_width": lambda: nvml.nvmlDeviceGetCurrPcieLinkWidth(handle),
         "pcie_width_max": lambda: nvml.nvmlDeviceGetMaxPcieLinkWidth(handle),
         "persistence": lambda: bool(nvml.nvmlDeviceGetPersistenceMode(handle)),
+        "mig": lambda: _mig(nvml, handle),
+        "mig_instances": lambda: _mig_instances(nvml, handle),
+        "nvlink": lambda: _nvlinks(nvml, handle),
+        "fabric": lambda: _fabric(nvml, handle),
     }
 
 
@@ -106,6 +116,11 @@ def _changing(nvml: t.Any, handle: t.Any) -> dict[str, t.Callable[[], t.Any]]:
         "power_watts": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
         "processes": lambda: _processes(nvml, handle),
     }
+
+
+def _library(nvml: t.Any) -> str:
+    """The driver that NVML is of: ``570.86.15`` of its own ``12.570.86.15``, whose first number is CUDA's."""
+    return _text(nvml.nvmlSystemGetNVMLVersion()).partition(".")[2]
 
 
 def _text(value: t.Any) -> str:
@@ -140,10 +155,59 @@ def _retired(nvml: t.Any, handle: t.Any) -> int:
 
 
 def _recovery_action(nvml: t.Any, handle: t.Any) -> int:
-    (told,) = nvml.nvmlDeviceGetFieldValues(handle, [_RECOVERY_ACTION])
+    return _field(nvml, handle, _RECOVERY_ACTION)
+
+
+def _field(nvml: t.Any, handle: t.Any, number: int) -> int:
+    (told,) = nvml.nvmlDeviceGetFieldValues(handle, [number])
     if told.nvmlReturn:
         raise nvml.NVMLError(told.nvmlReturn)
     return int(told.value.uiVal)
+
+
+def _mig(nvml: t.Any, handle: t.Any) -> dict[str, bool]:
+    """Whether it is partitioned now, and whether it will be after its next reset."""
+    current, pending = nvml.nvmlDeviceGetMigMode(handle)
+    return {"current": bool(current), "pending": bool(pending)}
+
+
+def _mig_instances(nvml: t.Any, handle: t.Any) -> list[Line]:
+    """Its MIG devices; the profile stands at the end of the name, as in ``NVIDIA A100-SXM4-40GB MIG 1g.5gb``."""
+    instances = []
+    for slot in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            instance = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, slot)
+        except nvml.NVMLError_NotFound:  # an empty slot
+            continue
+        profile = _text(nvml.nvmlDeviceGetName(instance)).partition(" MIG ")[2]
+        instances.append({"uuid": _text(nvml.nvmlDeviceGetUUID(instance)), "profile": profile or None})
+    return instances
+
+
+def _nvlinks(nvml: t.Any, handle: t.Any) -> dict[str, list[int]]:
+    """The numbers of its NVLink links by state. A model without any does not tell their state."""
+    links: dict[str, list[int]] = {"up": [], "down": [], "not_told": []}
+    count = _field(nvml, handle, _LINK_COUNT)
+    if not count:
+        raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
+    for link in range(count):
+        try:
+            is_up = nvml.nvmlDeviceGetNvLinkState(handle, link)
+        except (nvml.NVMLError_NotSupported, nvml.NVMLError_InvalidArgument):
+            links["not_told"].append(link)
+        else:
+            links["up" if is_up else "down"].append(link)
+    return links
+
+
+def _fabric(nvml: t.Any, handle: t.Any) -> Line:
+    """How far it is with joining the fabric of its NVSwitches, by nvmlGpuFabricInfo_v2_t of nvml.h."""
+    told = nvml.c_nvmlGpuFabricInfoV_t()
+    nvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(told))
+    if told.state == nvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
+        raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
+    problem = _reason(nvml.NVMLError(told.status)) if told.status else None
+    return {"state": told.state, "problem": problem, "health_mask": told.healthMask}
 
 
 def _processes(nvml: t.Any, handle: t.Any) -> list[Line]:

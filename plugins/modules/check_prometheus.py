@@ -74,7 +74,7 @@ options:
       - Whether of all rules the series that they ask for must be there. A rule over a metric that does not exist is evaluated without an error,
         and never fires.
       - What C(absent) asks for may be missing, and of both sides of C(or) one. Where there are series of the metric, and none with the labels that
-        the rule names, and where C(or vector(0)) stands in for a metric that does not exist, it is a warning.
+        the rule names, and where C(or vector(0)) or C(or 0 * up) stands in for a metric that does not exist, it is a warning.
     type: bool
   rule_groups:
     description: Groups of rules that must be loaded, and evaluated as O(rules_healthy) says.
@@ -166,6 +166,8 @@ options:
           - PromQL that gives an instant vector or a scalar.
           - C(or vector(0)) is refused in each of its forms, since it makes a number of no data. So is C(vector(0) or), and any other number
             that needs no series on one side of an C(or).
+          - C(or 0 * up) is refused as well, as any number on one side of an C(or) that no data can change. So is a query that is such a number
+            as a whole, as C(sum(up) * 0), C(0 * up), C(vector(0) and on() up) and C(vector(1)) are.
         type: str
         required: true
       at_least:

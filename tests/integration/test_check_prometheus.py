@@ -249,6 +249,7 @@ ASKS = {
     "HalfDead": "queue_length / queue_limit > 0.9",
     "OtherLabels": 'queue_length{job="bakend"} > 100',
     "Hidden": "(sum(queue_lenght) or vector(0)) > 5",
+    "HiddenByZeros": "(sum(queue_lenght) or 0 * sum(queue_length)) > 5",
     "Inhibited": "queue_length > 100 unless on () maintenance == 1",
 }
 
@@ -285,10 +286,11 @@ def test_a_rule_over_a_metric_that_does_not_exist_is_dead() -> None:
 
 
 def test_a_rule_whose_labels_nothing_has_or_that_hides_it_is_a_warning() -> None:
-    found = alive("Alive", "OtherLabels", "Hidden")
+    found = alive("Alive", "OtherLabels", "Hidden", "HiddenByZeros")
     assert found["status"] == "warn", found["summary"]
     assert 'asks for queue_length{job="bakend"}, and there are series with other labels only' in found["summary"]
     assert "Hidden of asking has a number in place of queue_lenght" in found["summary"]
+    assert "HiddenByZeros of asking has a number in place of queue_lenght" in found["summary"]
 
 
 def served_rules(*expressions: str, taken: float | None = 0.1, refuses: str = "") -> t.Callable[[Request], Answer]:
@@ -547,11 +549,20 @@ def test_a_query_that_cannot_be_evaluated_hides_no_other(prometheus: Prometheus)
         "sum(x) or (0 * vector(1))",
         'sum(x{path="a # b"}) or vector(0) # in quotes it is no comment',
         "count(ALERTS) or vector(0)",
+        "sum(x) or sum(up) * 0",
+        "0 * sum(up) or sum(x)",
+        "sum(x) or (vector(0) and on() up)",
     ],
 )
 def test_a_number_made_of_no_data_is_refused(prometheus: Prometheus, query: str) -> None:
     found = finding(url=prometheus.url, queries=[{"name": "q", "query": query, "at_most": 1}])
     assert (found["status"], "makes a number of no data" in found["summary"]) == ("unknown", True), found["summary"]
+
+
+@pytest.mark.parametrize("query", ["sum(up) * 0", "0 * up", "vector(0) and on() up", "sum(0 * up) <= 0", "vector(1)"])
+def test_a_value_that_no_data_can_change_is_refused(prometheus: Prometheus, query: str) -> None:
+    found = finding(url=prometheus.url, queries=[{"name": "q", "query": query, "at_most": 1}])
+    assert (found["status"], "has the same value whatever the data" in found["summary"]) == ("unknown", True), found
 
 
 def test_an_answer_to_what_cannot_be_read_is_not_trusted(http_server: HttpServer) -> None:

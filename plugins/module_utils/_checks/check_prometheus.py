@@ -229,23 +229,29 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for query in params["queries"] or ():
         if query["min_series"] < 1:
             raise BadInput(f"queries: {query['name']} demands no series, so no data would pass.")
-        if _makes_numbers_of_nothing(query["query"]):
-            raise BadInput(
-                f"queries: {query['name']} says 'or' with a number such as vector(0), which makes a number of no data.",
-                remedy="Leave it out: a query without data is unknown. Judge whether there is traffic with a query of its own.",
-            )
+        _refuse_made_numbers(query["name"], query["query"])
     for fresh in params["fresh"] or ():
         units.span_seconds(fresh["max_age"], option="fresh")
         if not _SERIES.fullmatch(_bare(fresh["series"])):
             raise BadInput(f"fresh: {fresh['series']!r} is not the name of a series, with or without labels.")
 
 
-def _makes_numbers_of_nothing(query: str) -> bool:
-    """As ``x or vector(0)`` does, in all its spellings."""
+def _refuse_made_numbers(name: str, query: str) -> None:
+    """BadInput for ``x or vector(0)`` and ``x or 0 * y``, in all their spellings, and for what is the same number whatever the data."""
     try:
-        return promql_series.needed(_bare(query)).has_stand_in
+        need = promql_series.needed(_bare(query))
     except ValueError:
-        return False  # Prometheus may refuse it too; if it answers, ``_of_query`` does not trust the answer.
+        return  # Prometheus may refuse it too; if it answers, ``_of_query`` does not trust the answer.
+    if need.has_stand_in:
+        raise BadInput(
+            f"queries: {name} says 'or' with a number such as vector(0) or 0 * up, which makes a number of no data.",
+            remedy="Leave it out: a query without data is unknown. Judge whether there is traffic with a query of its own.",
+        )
+    if need.is_fixed:
+        raise BadInput(
+            f"queries: {name} has the same value whatever the data, as 0 * up has, so nothing would be judged by it.",
+            remedy="Write the query so that its value is what was measured; count(up) says whether there are series.",
+        )
 
 
 def _bare(query: str) -> str:

@@ -69,10 +69,45 @@ def test_an_expression_needs_its_series(expression: str, groups: list[list[str]]
         ("x or y", False),
         ('count(up{job="or vector(0)"})', False),
         ("vector(1)", False),
+        ("sum(x) or 0 * sum(y)", True),
+        ("sum(x) or sum(y) * 0", True),
+        ("-sum by (a) (y * -0) or sum by (a) (x)", True),
+        ("sum(x) or (vector(0) and on () y)", True),
+        ("sum(x) or y * 0 + 1", True),
+        ("sum(x) or y * 10", False),
+        ("up == 0 or (vector(1) and on () y > 3)", False),
     ],
 )
 def test_a_number_that_stands_in_is_known(expression: str, has_stand_in: bool) -> None:
     assert needed(expression).has_stand_in is has_stand_in
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "vector(1)", "1 + 2", "sum(x) * 0", "0 * x", "x * 0 > 5", "(1 - 1) * x", "x * on () vector(0)", "sum(x offset 5m) * 0",
+        "0 * sum(x) by (a)", "sum(0 * x)", "max(x * 0 + 1)", "0 / x", "x ^ 0", "-(0 * x)", "x * 0x0", "x * 0.0e-5",
+        "vector(0) and on () x", "0 * x unless y", 'label_replace(0 * x, "a", "b", "c", "d")', "0 * x @ end()", "2 * x ^ 0",
+    ],
+)  # fmt: skip
+def test_a_value_that_no_data_can_change_is_known(expression: str) -> None:
+    assert needed(expression).is_fixed
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "x", "x + 0 * y", "x and 0 * y", "10 * x", "1e-0 * x", "x ^ 0 * y", "count(0 * x)", "sum(x * 0 + 1)", "x > 0", "x > bool 0",
+        "time() - x", "absent(x)", "1 - absent(x)", "scalar(x)", "rate(x[5m])", "x offset 0s", "x @ 0", "vector(0) and on () x > 3",
+        "(x == bool 0) * y", "ALERTS", "x - 0", "0 + x", "0 > x", "x or y", "clamp(x, 0, 1)", "group(x)", 'x{a="0 * y"}', "0 x", "time()",
+    ],
+)  # fmt: skip
+def test_a_value_that_data_may_change_is_not_refused(expression: str) -> None:
+    assert not needed(expression).is_fixed
+
+
+def test_an_endless_sum_is_read_all_the_same() -> None:
+    assert not needed("x" + " + 0" * 20_000).is_fixed
 
 
 def test_a_selector_has_a_name_to_be_shown_by() -> None:

@@ -20,6 +20,10 @@ description:
     minutes from now does not count and is V(unknown), since no age can be trusted then.
   - With O(kind=files) files are judged that something else copies to a place, such as dumps of Redis, by the newest one's age, size and beginning.
     They have no manifest, so whether they can be restored is not known.
+  - With O(kind=registry) the images of a release are looked for by their digests, in a second registry or in archives, so that they can be brought back
+    when their own registry is lost. Each must be there whole, with all platforms of an index, each one's configuration and each layer. A manifest's
+    bytes must have the digest that they are asked by. Of configurations and layers it is judged that they are there and of the size that the manifest
+    says, and they are not read. Layers that only their maker may give out are not asked for.
   - All manifests of the database are read, one after the other. With hundreds of them, or over a slow line, raise O(timeout).
 extends_documentation_fragment:
   - opsready.golive.check
@@ -30,9 +34,10 @@ requirements:
   - systemd-analyze of systemd >= 244, on the host that runs the module, for O(schedule.timer)
 options:
   destination:
-    description: Where the backups lie, as V(s3://bucket/prefix) or V(file:///directory), just as M(opsready.golive.pg_backup) was given it.
+    description:
+      - Where the backups lie, as V(s3://bucket/prefix) or V(file:///directory), just as M(opsready.golive.pg_backup) was given it.
+      - Needed with O(kind=database) and O(kind=files). With O(kind=registry) it is where the archives of images are; give it or O(registry).
     type: str
-    required: true
   s3:
     description: How to reach the object store, where O(destination) is in one.
     type: dict
@@ -67,14 +72,51 @@ options:
     description:
       - V(database) judges what M(opsready.golive.pg_backup) made of a database. V(files) judges files whose names match O(pattern); of the other options
         it takes O(destination), O(s3), O(max_age), O(min_size_share), O(history) and O(schedule), and refuses the others.
+      - V(registry) judges copies of the images in O(images). Of the other options it takes O(registry), or O(destination), O(s3), O(pattern) and O(max_age),
+        and refuses the others.
     type: str
-    choices: [database, files]
+    choices: [database, files, registry]
     default: database
   database:
     description: Name of the database whose backups are judged. Needed with O(kind=database).
     type: str
+  images:
+    description:
+      - The release's images with O(kind=registry), each by repository and digest, such as V(registry.example.org/archive/backend@sha256:…) with 64
+        hexadecimal digits. The digest of an index of several platforms asks for all of them.
+    type: list
+    elements: str
+  registry:
+    description:
+      - A second registry that holds the images of O(images), in repositories of the same names without the first registry's host. It is asked by the
+        distribution API, with a login by password or by token where it wants one.
+      - The registry that the images are pulled from is no backup of itself, which is V(fail). When an image was copied to it no registry tells, so
+        O(max_age) is refused.
+    type: dict
+    suboptions:
+      url:
+        description: Where it is, such as V(https://registry.example.com:5000).
+        type: str
+        required: true
+      username:
+        description: Login that may pull the images.
+        type: str
+      password:
+        description: Password of that login. It is sent to the registry, or to the server that the registry has give out tokens. It is never printed.
+        type: str
+      ca_file:
+        description: Certificate authorities, in PEM, that the registry's certificate must chain to. Without it, those of the host.
+        type: path
+      prefix:
+        description: What stands before the names of the repositories there, such as V(mirror/release).
+        type: str
   pattern:
     description:
+      - With O(kind=registry) and O(destination), which files are archives of images, such as V(release-*.tar). Each is an OCI image layout in a tar that
+        is not compressed, such as C(skopeo copy --all --preserve-digests) writes to C(oci-archive), or C(docker save) of an engine with the
+        containerd image store; or the V(index.json) of a layout in a folder. The 50 newest are looked into, until each image was found whole.
+      - What cannot be looked into, such as a compressed tar, counts for the digests in a list beside it, which has the archive's name and C(.digests)
+        after it. Without one, what is found nowhere else is V(unknown).
       - Which files count with O(kind=files), by their names below O(destination), such as V(redis/dump-*.rdb). C(*) stands for any characters, with
         slashes too. The one that was written last is the newest.
     type: str
@@ -90,10 +132,10 @@ options:
     description:
       - Highest age of the newest backup that counts, such as V(26h), from the moment of its snapshot. What was written since is what a restore
         loses, so this is the recovery point objective (RPO).
+      - Needed with O(kind=database) and O(kind=files). With O(kind=registry) it is the time since the newest archive was written.
       - With O(kind=files) it is the time since the newest file was written; for an RDB file of Redis or Valkey since its data was saved, as the file
         itself tells, since a new copy of an old dump is old.
     type: str
-    required: true
   verify:
     description:
       - How the newest backup must be proven at least, as the option of M(opsready.golive.pg_backup).
@@ -141,6 +183,7 @@ options:
     description:
       - Which backups must be there, by the rules of O(opsready.golive.pg_backup#module:keep). Each of the last so many hours, days, weeks, months and
         years up to the newest backup's must have one; a period without any is named. Times are in UTC.
+      - With O(verify=restore), a backup whose last restore failed counts neither here nor for O(max_gap) and O(min_size_share).
     type: dict
     suboptions:
       last:
@@ -338,6 +381,26 @@ EXAMPLES = r"""
     min_size: 50B
     max_age: 26h
 
+- name: The release's images are whole in the other site's registry
+  opsready.golive.check_backup:
+    kind: registry
+    images:
+      - registry.example.org/archive/backend@sha256:6c2ef57b0e99ec46833a82f0bb7cb16f9b14d1985886aea5209a94914426e367
+    registry:
+      url: https://registry.example.com:5000
+      username: backup
+      password: "{{ registry_password }}"
+      prefix: mirror
+
+- name: They are whole in the archives that were written with the release
+  opsready.golive.check_backup:
+    kind: registry
+    images:
+      - registry.example.org/archive/backend@sha256:6c2ef57b0e99ec46833a82f0bb7cb16f9b14d1985886aea5209a94914426e367
+    destination: file:///var/backups/images
+    pattern: release-*.tar
+    max_age: 7d
+
 - name: Nobody but operations can read the newest backup
   opsready.golive.check_backup:
     destination: file:///var/backups/sealed
@@ -376,6 +439,7 @@ finding:
         - The backups, newest first, each with where its archive is, its size and SHA-256, how it was proven and how long restoring took; what was
           asked of the newest; the proofs by a restore with their records, and whether each counts; the schedule with its next runs; the newest
           O(history) files and one, and how many match; the copies; and the databases that were kept.
+        - With O(kind=registry), each image with where it is, what it consists of there and what is missing of it; and the archives that match.
       type: dict
     remedy:
       description: What to do.

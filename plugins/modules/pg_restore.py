@@ -44,7 +44,10 @@ options:
       - For V(extracted), the name of the new database, which must not be there. Without it, C(<name>_extract_<id>).
     type: str
   backup:
-    description: URL of a backup's manifest. Without it, the newest proven backup at O(destination).
+    description:
+      - URL of a backup's manifest. Without it, the newest proven backup at O(destination) whose last restore did not fail by its O(record). A warning
+        names those passed over, and where none is left it is refused. V(verified) takes the newest whatever its records say.
+      - One that is named is taken although its last restore failed, with a warning.
     type: str
   destination:
     description: Where backups lie, as V(s3://bucket/prefix) or V(file:///directory).
@@ -187,9 +190,11 @@ options:
         how long that took, what was compared, and whether it was equal. M(opsready.golive.check_backup) judges the
         age and the time of the newest with O(opsready.golive.check_backup#module:max_proof_age) and
         O(opsready.golive.check_backup#module:max_restore_time).
-      - Where what was restored is not what was backed up, or the archive is not what was written or cannot be read, the record says so. A proof that
-        ended by something else - no time left, a program that failed while the archive, read again, is what was written - leaves none, since
-        it tells nothing of the backup.
+      - Where what was restored is not what was backed up, or the archive is not what was written or cannot be read, the record says so. It
+        does where the archive is what was written and still cannot be restored - it is damaged inside, or the server refuses one of its statements
+        with an SQLSTATE that tells of the data or the schema.
+      - A proof that ended by something else - no time left, no space, no right, a pg_restore that is older than the pg_dump - leaves none, since it
+        tells nothing of the backup. Nor does one of which that cannot be told, such as rows that a server refuses.
       - The manifest is not changed. M(opsready.golive.pg_backup) removes the records of a backup with it, and keeps the newest backup that was
         restored.
       - A record holds no row of the database, and no answer to O(verify_sql). Where the place takes none, such as with keys that may only read,
@@ -380,6 +385,11 @@ record:
   type: str
   returned: for V(verified), but not in check mode; also when it says that the proof failed
   sample: s3://backups/archive/archive/20261122T010203Z-1f2e3d4c.dump.restored-20261123T040506Z-9a8b7c6d.json
+backup_fault:
+  description: Why nobody can restore the backup although its bytes are those that were written, such as an SQLSTATE; in no words of what it holds.
+  type: str
+  returned: when V(verified) failed by it
+  sample: the server refuses what it holds, with SQLSTATE 23503
 extracted:
   description:
     - What was or would be brought out of the backup, where it is, and the SQL that drops it.

@@ -708,6 +708,8 @@ def test_the_documentations_examples_are_judged(
     }
     sealed.write(HOUR, AGE, recipients=[OPERATIONS])
     examples = examples_of("check_backup", replaced)
+    # Those of images are run by test_check_backup_registry.py.
+    examples = {name: options for name, options in examples.items() if options.get("kind") != "registry"}
     backups.nightly(4, first=HOUR / 2)
     first, second, by_cron, by_timer, of_redis, sealed_for = (
         run_module_here(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import typing as t
@@ -211,6 +212,68 @@ def test_what_failed_for_another_reason_says_nothing_of_the_backup(
     assert judged(run_module_here, sample, place)["status"] == "pass"
 
 
+#: A row that a foreign key lacks.
+BREAKS_IN_A_KEY = """
+create table public.pages (note bigint references public.notes);
+alter table public.pages disable trigger all;
+insert into public.pages values (4711)
+"""
+
+
+@pytest.mark.parametrize("more", [{}, {"format": "directory", "jobs": 2}])
+def test_a_whole_backup_that_no_server_takes_is_recorded_as_a_proof_that_failed(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path, more: dict[str, t.Any]
+) -> None:
+    sample.execute(BREAKS_IN_A_KEY)
+    back_up(run_module_here, sample, tmp_path, **more)
+    jobs = {name: value for name, value in more.items() if name == "jobs"}
+    failed = run_module_here("pg_restore", proof(sample, tmp_path, **jobs))
+    assert (failed["error"], failed["backup_fault"]) == (
+        "CommandFailed",
+        "the server refuses what it holds, with SQLSTATE 23503",
+    ), failed
+    assert "Do not use this backup" in failed["msg"] + str(failed.get("remedy"))
+    told = json.loads(Path(failed["record"].removeprefix("file://")).read_text())
+    assert (told["verified"]["ok"], "4711" in json.dumps(told)) == (False, False)
+    found = judged(run_module_here, sample, tmp_path)
+    said = "failed: it cannot be restored, the server refuses what it holds, with SQLSTATE 23503"
+    assert (found["status"], said in found["summary"]) == ("fail", True), found["summary"]
+    left = [one[0] for one in sample.server.execute("select datname from pg_database where datname ~ '_scratch_'")]
+    assert [name for name in left if name.startswith(sample.name[:20])] == []
+
+
+def written_again(made: dict[str, t.Any], body: bytes) -> None:
+    """The archive as if pg_backup had stored it so: its manifest has its digests."""
+    archive_of(made).write_bytes(body)
+    manifest = Path(made["backup"]["manifest"].removeprefix("file://"))
+    told = json.loads(manifest.read_text())
+    told["archive"].update(size=len(body), sha256=hashlib.sha256(body).hexdigest(), crc32=None)
+    manifest.write_text(json.dumps(told))
+
+
+def test_an_archive_that_pg_restore_cannot_read_is_one_unless_it_was_written_by_a_newer_program(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    made = back_up(run_module_here, sample, tmp_path)
+    body = archive_of(made).read_bytes()
+    written_again(made, body[: len(body) - 200])
+    failed = run_module_here("pg_restore", proof(sample, tmp_path))
+    assert failed["backup_fault"] == "pg_restore tells of the archive: could not read from input file: end of file", (
+        failed
+    )
+    assert judged(run_module_here, sample, tmp_path)["status"] == "fail"
+
+    written_again(made, body[:6] + bytes([99]) + body[7:])  # the minor number of the format's version
+    failed = run_module_here("pg_restore", proof(sample, tmp_path))
+    assert "unsupported version (1.99) in file header" in failed["backup_fault"], failed
+    left = len(records(tmp_path))
+    manifest = Path(made["backup"]["manifest"].removeprefix("file://"))
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**told, "programs": {**told["programs"], "version": "99.1"}}))
+    failed = run_module_here("pg_restore", proof(sample, tmp_path))
+    assert (failed["failed"], "record" in failed, len(records(tmp_path))) == (True, False, left), failed
+
+
 def test_a_backup_whose_last_restore_failed_counts_for_no_restore_and_takes_no_place(
     run_module_here: ModuleRun, sample: Sample, tmp_path: Path
 ) -> None:
@@ -342,3 +405,49 @@ def test_records_go_with_their_backup_and_the_last_that_was_restored_stays(
     assert third["pruned"] == [first["backup"]["manifest"]]
     (left,) = records(tmp_path)
     assert second["backup"]["archive"].endswith(left.name.partition(".restored-")[0])
+
+
+def test_a_record_of_the_future_keeps_no_backup(run_module_here: ModuleRun, sample: Sample, tmp_path: Path) -> None:
+    first = back_up(run_module_here, sample, tmp_path)
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    (record,) = records(tmp_path)
+    record.write_text(json.dumps({**json.loads(record.read_text()), "at": "2099-01-01T00:00:00Z"}))
+    second = back_up(run_module_here, sample, tmp_path, keep={"last": 1})
+    assert second["pruned"] == [first["backup"]["manifest"]], second
+    assert "which is still to come: it counts for nothing" in str(second["warnings"])
+
+
+def test_a_way_back_takes_the_newest_whose_last_restore_did_not_fail(
+    run_module_here: ModuleRun, sample: Sample, tmp_path: Path
+) -> None:
+    older = back_up(run_module_here, sample, tmp_path)
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    newer = back_up(run_module_here, sample, tmp_path)
+    run_module_here("pg_restore", proof(sample, tmp_path))
+    asked = proof(sample, tmp_path, state="extracted", tables=["public.notes"], restore_id="r1")
+
+    def taken(**more: t.Any) -> dict[str, t.Any]:
+        return run_module_here("pg_restore", {**asked, **more}, check=True)
+
+    assert newer["backup"]["manifest"] in str(taken()), "the newest, without a word"
+    newest, oldest = reversed(records(tmp_path))
+    told = json.loads(newest.read_text())
+    newest.write_text(json.dumps({**told, "verified": {"ok": False}, "problem": "it cannot be restored"}))
+    answer = taken()
+    assert f"{newer['backup']['manifest']} was passed over: its last restore failed: {told['at']}, it cannot" in str(
+        answer
+    )
+    assert f"{older['backup']['manifest']} is taken in its place" in str(answer["warnings"])
+    named = taken(destination=None, backup=newer["backup"]["manifest"])
+    assert "is taken as it was named, although its last restore failed" in str(named["warnings"]), named
+
+    before = json.loads(oldest.read_text())
+    oldest.write_text(json.dumps({**before, "verified": {"ok": False}}))
+    refused = taken()
+    assert (refused["error"], "whose last restore did not fail" in refused["msg"]) == ("Refused", True), refused
+    # One of the future says nothing.
+    oldest.write_text(json.dumps({**before, "verified": {"ok": False}, "at": "2099-01-01T00:00:00Z"}))
+    assert "is taken in its place" in str(taken()["warnings"])
+    assert (
+        run_module_here("pg_restore", proof(sample, tmp_path), check=True)["backup"]["name"] == newer["backup"]["name"]
+    )

@@ -24,6 +24,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import (
     only_superusers,
     pg_programs,
     remains,
+    restore_fault,
     work_directory,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._actions.archive_rows import RowCounter
@@ -54,6 +55,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.deps import 
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     ActionFailed,
     BadInput,
+    CommandFailed,
     GoliveError,
     UnexpectedAnswer,
 )
@@ -464,7 +466,8 @@ def by_restore(
 
     ``with_amcheck``: the caller has asked ``amcheck.require_possible``.
 
-    ``warn`` is told what an earlier proof that was killed had left there.
+    ``warn`` is told what an earlier proof that was killed had left there. Where pg_restore failed by the backup itself, what is
+    raised knows of it as ``backup_fault``.
     """
     manifest = archive.manifest
     clock = deadline.clock
@@ -485,25 +488,32 @@ def by_restore(
             cluster, manifest.database, identity=identity, properties=manifest.properties, warn=warn
         )
         with scratch as database:
-            archive.restore(
-                programs,
-                dsn,
-                password,
-                dbname=database.name,
-                deadline=deadline,
-                options=options,
-                application_name=application_name,
-                progress=progress,
-            )
-            restored = clock.monotonic()
-            connection = postgres.connect(
+            connect = functools.partial(
+                postgres.connect,
                 dsn,
                 password=password,
                 deadline=deadline,
                 application_name=application_name,
                 dbname=database.name,
-                settings=database_facts.PINNED,
             )
+            try:
+                archive.restore(
+                    programs,
+                    dsn,
+                    password,
+                    dbname=database.name,
+                    deadline=deadline,
+                    options=options,
+                    application_name=application_name,
+                    progress=progress,
+                )
+            except CommandFailed as problem:
+                fault = _fault(problem, manifest, programs, connect, server_version=server_version, deadline=deadline)
+                if fault is not None:
+                    problem.known["backup_fault"] = fault
+                raise
+            restored = clock.monotonic()
+            connection = connect(settings=database_facts.PINNED)
             with contextlib.closing(connection):
                 comparison = compared(connection, manifest, compare=compare, deadline=deadline, progress=progress)
                 asked = run_assertions(connection, assertions, deadline=deadline) if comparison["equal"] else []
@@ -544,6 +554,26 @@ def by_restore(
         "amcheck_seconds": amcheck_seconds,
         "seconds": round(ended - began, 3),
     }
+
+
+def _fault(
+    problem: CommandFailed,
+    manifest: Manifest,
+    programs: pg_programs.Programs,
+    connect: t.Callable[..., psycopg.Connection[t.Any]],
+    *,
+    server_version: int,
+    deadline: Deadline,
+) -> str | None:
+    """Why the backup itself cannot be restored, after pg_restore ended with ``problem``; None where that cannot be told."""
+    written_by = manifest.programs.get("version")
+    told = restore_fault.of_the_archive(problem.stderr, written_by=written_by, read_by=programs.version[0])
+    statement = restore_fault.statement_of(problem.stderr)
+    if told is not None or statement is None:
+        return told
+    state = restore_fault.tried_again(connect, statement, deadline=deadline)
+    same_version = server_version // 10000 == int(manifest.server["version_num"]) // 10000
+    return None if state is None else restore_fault.of_the_state(state, same_version=same_version)
 
 
 def may_keep_owners(cluster: Cluster, manifest: Manifest) -> bool:

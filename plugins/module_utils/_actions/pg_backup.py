@@ -760,6 +760,9 @@ class Backup:
                 )
             if one.record is None:
                 continue
+            if one.record.is_of_the_future(self.deadline.clock.now()):
+                self.warn(f"{one.url} is dated {one.record.at}, which is still to come: it counts for nothing.")
+                continue
             name = f"{one.name.rpartition('/')[0]}/{one.record.manifest}"
             is_of_it = name in made and made[name].archive["sha256"] == one.record.sha256
             if is_of_it and (name not in last or parse_utc(last[name].at) <= parse_utc(one.record.at)):

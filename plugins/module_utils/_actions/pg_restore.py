@@ -164,6 +164,14 @@ def body(context: Context) -> dict[str, t.Any]:
         return work.restore()
 
 
+def _failure_of(
+    name: str, found: manifest.Manifest, last: t.Mapping[tuple[str, str], restore_record.Record]
+) -> str | None:
+    """Why the last restore of a backup failed, and when; None where it did not, or has no record."""
+    record = last.get((manifest.archive_beside(name, found), str(found.archive["sha256"])))
+    return None if record is None or record.is_good else f"{record.at}, {record.problem or 'without a reason'}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Names:
     """The names a restore works with; all within 63 bytes, all made of the database's own name and the restore's id."""
@@ -301,13 +309,17 @@ class Work:
         return connection
 
     def source(self) -> tuple[backup_proof.Archive, str]:
-        """The archive asked for, or the newest proven one of the destination; and its manifest's URL."""
+        """The archive asked for, or the newest proven one of the destination; and its manifest's URL.
+
+        One whose last restore failed is passed over, but for a proof, which may show that it was mended.
+        """
         if self.params["backup"] is not None:
             where, name = manifest.located(self.params["backup"])
             place = destination(where, self.params["s3"], deadline=self.deadline)
             found = manifest.load(place, name)
             if found.database != self.database:
                 raise BadInput(f"{self.params['backup']} is a backup of {found.database}, not of {self.database}.")
+            self._tell_of_failure(place, name, found)
             return self.archive(place, "", found), place.url(name)
         if self.params["destination"] is None:
             raise BadInput("Neither backup nor destination says what to restore.")
@@ -319,9 +331,48 @@ class Work:
         ]
         if not good or good[-1].manifest is None:
             raise UnexpectedAnswer(f"There is no proven backup of {self.database} at {self.params['destination']}.")
+        if self.params["state"] != "verified":
+            good = self._unfailed(place, good)
         folder = good[-1].name.rpartition("/")[0]
-        found = good[-1].manifest
+        found = t.cast(manifest.Manifest, good[-1].manifest)
         return self.archive(place, folder, found), good[-1].url
+
+    def _unfailed(self, place: Destination, good: t.Sequence[manifest.Listed]) -> list[manifest.Listed]:
+        """Up to the newest whose last restore did not fail. Raises Refused where there is none, and warns of those passed over."""
+        listed = restore_record.listed(place, self.database)
+        for seen in listed:
+            if seen.record is None:
+                self.warn(f"{seen.problem}, so whether the last restore of that backup failed is not known.")
+        last = restore_record.last_of_each(listed, self.deadline.clock.now())
+        passed_over: list[str] = []
+        for number in range(len(good), 0, -1):
+            one = good[number - 1]
+            problem = _failure_of(one.name, t.cast(manifest.Manifest, one.manifest), last)
+            if problem is None:
+                for told in passed_over:
+                    self.warn(f"{told}; {one.url} is taken in its place.")
+                return list(good[:number])
+            passed_over.append(f"{one.url} was passed over: its last restore failed: {problem}")
+        raise Refused(
+            f"There is no backup of {self.database} at {self.params['destination']} whose last restore did not fail: "
+            f"{passed_over[0]}.",
+            remedy="Prove one again with state verified, or name the one to take all the same as backup.",
+        )
+
+    def _tell_of_failure(self, place: Destination, name: str, found: manifest.Manifest) -> None:
+        """Warn where the last restore of the backup that was named failed. Keys that may not list say nothing of it."""
+        if self.params["state"] == "verified":
+            return
+        try:
+            beside = name.rpartition("/")[0]
+            archive = manifest.archive_beside(name, found)
+            names = [one for one in place.names(beside) if restore_record.archive_of(one) == archive]
+            listed = restore_record.listed(place, self.database, names=names)
+        except GoliveError:
+            return
+        problem = _failure_of(name, found, restore_record.last_of_each(listed, self.deadline.clock.now()))
+        if problem is not None:
+            self.warn(f"{place.url(name)} is taken as it was named, although its last restore failed: {problem}.")
 
     def archive(self, place: Destination, folder: str, found: manifest.Manifest) -> backup_proof.Archive:
         room = work_directory.Room(self.params["work_dir"], self.params["jobs"], self.identity)
@@ -399,9 +450,10 @@ class Work:
         }
 
     def _fault(self, archive: backup_proof.Archive, problem: GoliveError) -> GoliveError | None:
-        """What says that the backup is not what was written; None where the proof ended by something else.
+        """What says that the backup is not what was written, or cannot be restored; None where the proof ended by something else.
 
-        A program that failed, and a place that gave an answer of no use, tell nothing of the backup: its bytes, read again, do.
+        A program that failed, and a place that gave an answer of no use, tell nothing of the backup: its bytes, read again, do. Where
+        they are those that were written, it is ``backup_fault`` that says whether nobody restores them.
         """
         is_left = "left_behind" in problem.known
         if isinstance(problem, ActionFailed) and (not is_left or "comparison" in problem.known):
@@ -419,7 +471,10 @@ class Work:
             return fault
         except GoliveError:
             return None
-        return None
+        if "backup_fault" not in problem.known:
+            return None
+        problem.remedy = problem.remedy or "Do not use this backup: its bytes are those that were written."
+        return problem
 
     def _recorded(self, archive: backup_proof.Archive, where: t.Mapping[str, t.Any], **outcome: t.Any) -> str | None:
         """The URL of what is left of a proof beside its backup; a warning where the place takes none, since the proof stands."""

@@ -19,7 +19,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._actions import ba
 from ansible_collections.opsready.golive.plugins.module_utils._actions.destinations import Destination
 from ansible_collections.opsready.golive.plugins.module_utils._clients.s3 import Absent
 from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import parse_utc, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, parse_utc, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import GoliveError, UnexpectedAnswer
 
 FORMAT = "opsready.golive/restore/1"
@@ -58,6 +58,10 @@ class Record:
     def restore_seconds(self) -> float | None:
         """Seconds that pg_restore took; None where it did not end."""
         return seconds_of(self.verified)
+
+    def is_of_the_future(self, now: datetime.datetime) -> bool:
+        """Whether its time is still to come, by more than clocks differ: nobody can tell then what it was the last proof of."""
+        return (parse_utc(self.at) - now).total_seconds() > CLOCKS_DIFFER
 
     def body(self) -> bytes:
         """As it is stored."""
@@ -102,10 +106,12 @@ def _without_answers(proof: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _told(problem: GoliveError) -> str:
-    """What differs is named by tables, as the manifest does. A program's own words may hold rows."""
+    """What differs is named by tables, as the manifest does, and what fails by its SQLSTATE. A program's own words may hold rows."""
     comparison = problem.known.get("comparison")
     if comparison is not None:
         return f"what was restored is not what was backed up: {backup_proof.described_differences(comparison)}"
+    if "backup_fault" in problem.known:
+        return f"it cannot be restored, {problem.known['backup_fault']}; the output of that run says more"
     return f"it ended with {type(problem).__name__}, and the output of that run says more"
 
 
@@ -194,3 +200,11 @@ def listed(place: Destination, database: str, *, names: t.Sequence[str] | None =
         if record.database == database:
             found.append(Listed(name, place.url(name), record))
     return found
+
+
+def last_of_each(found: t.Iterable[Listed], now: datetime.datetime) -> dict[tuple[str, str], Record]:
+    """The last record of each archive, by its name and SHA-256; none that cannot be read, and none of the future."""
+    readable = [(archive_of(one.name) or "", one.record) for one in found if one.record is not None]
+    known = [(archive, record) for archive, record in readable if not record.is_of_the_future(now)]
+    known.sort(key=lambda one: parse_utc(one[1].at))
+    return {(archive, record.sha256): record for archive, record in known}

@@ -79,7 +79,9 @@ def missing(
     for rule in (rule for rule in PERIODS if rules[rule] > 0):
         period, moment = PERIODS[rule], max(made)
         there = {period(one) for one in made}
-        oldest = (_NO_POSTGRES,) if first is None else period(first.astimezone(datetime.timezone.utc))
+        oldest: tuple[int, ...] = (_NO_POSTGRES,)
+        if first is not None:
+            oldest = max(oldest, period(first.astimezone(datetime.timezone.utc)))
         lacking[rule] = []
         for unused in range(rules[rule]):
             wanted = period(moment)

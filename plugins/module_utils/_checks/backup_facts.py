@@ -154,6 +154,43 @@ class Files:
 
 
 @dataclasses.dataclass(frozen=True)
+class Image:
+    """An image of a release at the place of its copy: what it consists of there, what of that is missing or another.
+
+    ``is_listed``: only a list beside an archive names it. ``problem``: why it could not be looked at, or not to the end.
+    """
+
+    reference: str
+    where: str = ""
+    manifests: int = 0
+    blobs: int = 0
+    size_bytes: int = 0
+    faults: tuple[str, ...] = ()
+    problem: str = ""
+    remedy: str = ""
+    is_absent: bool = False
+    is_listed: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        return not (self.faults or self.problem or self.is_absent)
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """A release's images in a registry, or in archives, newest first; ``unreadable``: those that could not be looked into, and why.
+
+    ``own_registry``: the host that the images are pulled from, where it is the registry itself.
+    """
+
+    images: tuple[Image, ...] = ()
+    registry: str = ""
+    own_registry: str = ""
+    archives: tuple[File, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Facts:
     """What was seen. ``absent``: why there is no such place; ``unreadable``: manifests that are none, and why."""
 
@@ -165,6 +202,7 @@ class Facts:
     records: Records = Records()
     schedule: Schedule | None = None
     files: Files = Files()
+    images: Images = Images()
     copies: tuple[Copy, ...] = ()
     kept: tuple[Kept, ...] = ()
     kept_problem: str = ""
@@ -179,8 +217,13 @@ def newest_of(facts: Facts, level: str) -> Backup | None:
 def proven_by(facts: Facts, level: str) -> list[Backup]:
     """Those that count, and are proven at least as well as asked; oldest first. One whose last restore failed is not proven by any."""
     enough = manifest.LEVELS[manifest.LEVELS.index(level) :]
+    return [one for one in unfailed(facts, level) if one.level in enough]
+
+
+def unfailed(facts: Facts, level: str) -> list[Backup]:
+    """Those that count, oldest first; where they are to be restored, without those whose last restore failed."""
     failed = {name for name, one in last_records(facts).items() if level == "restore" and not one.is_good}
-    return [one for one in counted(facts.backups, facts.now) if one.level in enough and one.name not in failed]
+    return [one for one in counted(facts.backups, facts.now) if one.name not in failed]
 
 
 def last_records(facts: Facts) -> dict[str, Proof]:

@@ -82,7 +82,7 @@ def _require_beginning(text: str) -> None:
 def gathered(place: Destination, params: t.Mapping[str, t.Any], run: Run) -> Files:
     """The newest file whose name matches and the ``history`` before it, and how the newest begins. Raises what the place raises."""
     files = sorted(
-        (one for one in _listed(place, run) if fnmatch.fnmatchcase(one.name, params["pattern"])),
+        (one for one in listed(place, run) if fnmatch.fnmatchcase(one.name, params["pattern"])),
         key=lambda one: (one.at, one.name),
     )
     if not files:
@@ -92,7 +92,8 @@ def gathered(place: Destination, params: t.Mapping[str, t.Any], run: Run) -> Fil
     return Files(tuple(files[-params["history"] - 1 :]), beginning, saved_at(head), len(files))
 
 
-def _listed(place: Destination, run: Run) -> t.Iterator[File]:
+def listed(place: Destination, run: Run) -> t.Iterator[File]:
+    """All that lies there. Raises what the place raises."""
     if isinstance(place, Bucket):
         prefix = f"{place.prefix}/" if place.prefix else ""
         with place.translated(f"Listing {place.url('')}"):

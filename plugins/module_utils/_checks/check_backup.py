@@ -21,6 +21,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks import (
     backup_files,
     backup_newest,
     backup_proofs,
+    backup_registry,
     backup_schedule,
     shared_login,
 )
@@ -34,6 +35,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_fac
     counted,
     first_of,
     newest_of,
+    unfailed,
 )
 from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_places import opened, unlike
 from ansible_collections.opsready.golive.plugins.module_utils._checks.backup_sizes import FEWEST_EARLIER, judged_size
@@ -54,12 +56,15 @@ _PLACE: Spec = {
 }
 ARGUMENT_SPEC: Spec = {
     **_PLACE,
-    "kind": {"type": "str", "choices": ["database", "files"], "default": "database"},
+    "destination": {"type": "str"},
+    "kind": {"type": "str", "choices": ["database", "files", "registry"], "default": "database"},
     "database": {"type": "str"},
+    "images": {"type": "list", "elements": "str"},
+    "registry": {"type": "dict", "options": backup_registry.SPEC},
     "pattern": {"type": "str"},
     "min_size": {"type": "str", "default": "1B"},
     "begins_with": {"type": "str"},
-    "max_age": {"type": "str", "required": True},
+    "max_age": {"type": "str"},
     "verify": {"type": "str", "choices": list(manifest.LEVELS), "default": "restore"},
     "max_proof_age": {"type": "str"},
     "max_restore_time": {"type": "str"},
@@ -82,26 +87,34 @@ ARGUMENT_SPEC: Spec = {
 }
 CONSTRAINTS: Constraints = {
     "required_by": {"password": ["dsn"]},
-    "required_if": [("kind", "database", ["database"]), ("kind", "files", ["pattern"])],
+    "required_if": [
+        ("kind", "database", ["destination", "database", "max_age"]),
+        ("kind", "files", ["destination", "pattern", "max_age"]),
+        ("kind", "registry", ["images"]),
+    ],
 }
 
 #: Databases that a release or a restore kept, by their mark: what was replaced, and the copy made before.
 KEPT = {"failed": "replaced by a restore", "copy": "a copy made before a release"}
 _DATED = re.compile(r"\d{8}T\d{6}")
+#: A hundred years: six times that can still be taken from any date of today.
+_LONGEST_SECONDS = 36_525 * 86400.0
 
 
 def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
     for option in ("max_age", "max_proof_age", "max_restore_time", "max_gap", "gap_window", "max_kept_age"):
         if params[option] is not None:
-            span_seconds(params[option], option=option)
+            _require_span(params[option], option)
     for number, copy in enumerate(params["copies"] or (), 1):
         if copy["max_age"] is not None:
-            span_seconds(copy["max_age"], option=f"copies[{number}].max_age")
+            _require_span(copy["max_age"], f"copies[{number}].max_age")
     if params["copies"] == []:
         raise BadInput("copies is an empty list: nothing would be judged by it.")
     if params["recipients"] == []:
         raise BadInput("recipients is an empty list: nobody could read such a backup.")
-    backup_files.require_usable(params, ARGUMENT_SPEC)
+    backup_registry.require_usable(params, ARGUMENT_SPEC)
+    if params["kind"] != "registry":
+        backup_files.require_usable(params, ARGUMENT_SPEC)
     if params["history"] < FEWEST_EARLIER:
         raise BadInput(f"history is {params['history']}, and a usual size takes {FEWEST_EARLIER} backups.")
     if not 0 <= params["min_size_share"] <= 1:
@@ -112,7 +125,14 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
         raise BadInput("gap_window is shorter than max_gap.")
     if params["schedule"] is not None:
         backup_schedule.require_usable(params["schedule"])
+        _require_span(params["schedule"]["max_delay"], "schedule.max_delay")
     _first_backup(params)
+
+
+def _require_span(text: str, option: str) -> None:
+    """Raises BadInput for what is no span, or one that no date can be reckoned with."""
+    if span_seconds(text, option=option) > _LONGEST_SECONDS:
+        raise BadInput(f"{option} is {text!r}, expected at most 100 years (36525d).", remedy="Write a shorter span.")
 
 
 def _gap_window(params: t.Mapping[str, t.Any]) -> float:
@@ -134,6 +154,8 @@ def _first_backup(params: t.Mapping[str, t.Any]) -> datetime.datetime | None:
 def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
     """Read the manifests and ask for their archives; then, side by side, for the copies and the databases kept."""
     _refuse_unusable(params)
+    if params["kind"] == "registry":
+        return backup_registry.gathered(params, run)
     (seen,) = side_by_side([lambda: _source(params, run)], deadline=run.deadline)
     if isinstance(seen, GoliveError):
         raise seen
@@ -287,9 +309,11 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
         )
     elif params["kind"] == "files":
         yield from backup_files.judged(facts, params)
+    elif params["kind"] == "registry":
+        yield from backup_registry.judged(facts, params)
     else:
         yield from _judge_manifests(facts)
-        counting = counted(facts.backups, facts.now)
+        counting = unfailed(facts, params["verify"])
         newest = newest_of(facts, params["verify"])
         yield from backup_proofs.judged_records(facts, params)
         if newest is None:
@@ -301,7 +325,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
                 yield judged_size(newest.size_bytes, earlier, params)
             yield from backup_proofs.judged(facts, params)
             if params["keep"] is not None:
-                yield from _judge_keep(counting, params)
+                yield from _judge_keep(counting, facts, params)
             if params["max_gap"] is not None:
                 yield _judge_gaps(counting, facts.now, params)
         yield from backup_copies.judged(facts, params)
@@ -360,14 +384,17 @@ def _nothing_counts(facts: Facts, params: t.Mapping[str, t.Any], where: str) -> 
     )
 
 
-def _judge_keep(counting: t.Sequence[Backup], params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
+def _judge_keep(counting: t.Sequence[Backup], facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     rules, first = params["keep"], _first_backup(params)
     remedy = (
         "Somebody else removes backups (a lifecycle rule, a clean-up), or they were not made. Where backups began later, "
         "say so with first_backup."
     )
+    there = counted(facts.backups, facts.now)
+    failed = len(there) - len(counting)
+    told = f", beside {failed} whose last restore failed" if failed else ""
     # As long as the very first one is there, none can have been removed.
-    is_whole = first is not None and counting[0].created.date() <= first.date()
+    is_whole = first is not None and there[0].created.date() <= first.date()
     for rule in ("last", "min_keep"):
         if rules[rule] > 0:
             yield holds(
@@ -375,7 +402,7 @@ def _judge_keep(counting: t.Sequence[Backup], params: t.Mapping[str, t.Any]) -> 
                 len(counting) >= rules[rule] or is_whole,
                 measured=f"{len(counting)} backups",
                 expected=f"{rules[rule]} backups",
-                sentence=f"keep.{rule} asks for {rules[rule]} backups, and {len(counting)} are there",
+                sentence=f"keep.{rule} asks for {rules[rule]} backups, and {len(counting)} are there{told}",
                 remedy=remedy,
             )
     for rule, lacking in retention.missing([one.created for one in counting], rules, first=first).items():
@@ -384,7 +411,7 @@ def _judge_keep(counting: t.Sequence[Backup], params: t.Mapping[str, t.Any]) -> 
             not lacking,
             measured=f"{len(lacking)} missing" if lacking else "none missing",
             expected=f"one in each of {rules[rule]}",
-            sentence=f"keep.{rule} asks for a backup in each of {rules[rule]}, and there is none of {first_of(lacking)}",
+            sentence=f"keep.{rule} asks for a backup in each of {rules[rule]}, and there is none of {first_of(lacking)}{told}",
             remedy=remedy,
         )
 
@@ -446,6 +473,8 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
     """What was seen, as JSON: the backups newest first."""
     if facts.absent:
         return {"absent": facts.absent}
+    if facts.images.images:
+        return {"now": utc_text(facts.now), **backup_registry.evidence(facts.images)}
     return {
         "now": utc_text(facts.now),
         "backups": [

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
 import typing as t
 
 from ansible_collections.opsready.golive.plugins.module_utils._checks import shared_engine
-from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, http
+from ansible_collections.opsready.golive.plugins.module_utils._clients import docker, http, image_registry
 from ansible_collections.opsready.golive.plugins.module_utils._clients.docker import Engine, Image
 from ansible_collections.opsready.golive.plugins.module_utils._core import units
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Constraints, Spec
@@ -41,19 +40,8 @@ ARGUMENT_SPEC: Spec = {
 }
 CONSTRAINTS: Constraints = {"required_by": {"ca_file": ["registries"]}}
 
-#: [registry/]name[:tag][@digest], as https://pkg.go.dev/github.com/distribution/reference writes it; or an image's own id.
-_REFERENCE = re.compile(
-    r"(?P<id>sha256:[0-9a-f]{64})|"
-    r"(?P<name>(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
 #: Of the other labels none is shown: an image may carry whatever its build was given.
 _SHOWN_LABELS = "org.opencontainers.image."
-#: What registries say of themselves in each answer; not all do.
-_REGISTRY_HEADER = "Docker-Distribution-API-Version"
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
-#: Where a challenge begins: a word, with a parameter behind it or nothing.
-_CHALLENGE = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]{0,30})(?=\s+[^\s=,]|\s*(?:,|$))")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +73,7 @@ def _refuse_unusable(params: t.Mapping[str, t.Any]) -> None:
         if params[option] == []:
             raise BadInput(f"{option} is empty, so nothing would be judged by it.")
     for reference in params["images"]:
-        if not _REFERENCE.fullmatch(reference):
+        if not image_registry.REFERENCE.fullmatch(reference):
             raise BadInput(
                 f"images: {reference!r} is no reference of an image.",
                 remedy="Write repository:tag, repository@sha256:…, or the id sha256:….",
@@ -144,38 +132,10 @@ def _asked(url: str, ca_file: str | None, run: Run) -> Asked:
             answer = http.request("GET", address, deadline=run.deadline, ca_file=ca_file)
         except GoliveError as problem:
             return Asked(url, problem=problem.message.rstrip("."), remedy=problem.remedy)
-        is_registry, seen = _recognised(answer)
+        is_registry, seen = image_registry.recognised(answer)
         return Asked(url, status=answer.status, seen=seen, is_registry=is_registry)
 
     return run.once((NAME, "registry", url, ca_file), ask)
-
-
-def _recognised(answer: http.Response) -> tuple[bool, str]:
-    """Whether a registry answered who asks without a login (OCI Distribution Specification, end-1), and what shows it.
-
-    Any web server has an answer with status 200, such as the page of a login, or asks for a password.
-    """
-    if answer.status in (200, 401) and answer.header(_REGISTRY_HEADER) is not None:
-        return True, f"a {_REGISTRY_HEADER} header"
-    if answer.status == 401:
-        schemes = _schemes(answer)
-        if "bearer" in schemes:
-            return True, "a Bearer challenge"
-        asked = f"a challenge of {' and '.join(schemes)}" if schemes else "no WWW-Authenticate header"
-        return False, f"{asked}, no {_REGISTRY_HEADER} header"
-    if answer.status == 200:
-        with contextlib.suppress(GoliveError):
-            if isinstance(answer.json(), dict):
-                return True, "a JSON object"
-    kind = (answer.header("Content-Type") or "no type").partition(";")[0]
-    kind = "".join(letter for letter in kind if letter.isprintable())[:60]
-    return False, f"{len(answer.body)} bytes of {kind}, no {_REGISTRY_HEADER} header"
-
-
-def _schemes(answer: http.Response) -> list[str]:
-    """How one may log in, in small letters: ``Basic realm="x", Bearer realm="y"`` are basic and bearer (RFC 9110, 11.6.1)."""
-    challenges = _QUOTED.sub('""', answer.header("WWW-Authenticate") or "")
-    return list(dict.fromkeys(scheme.lower() for scheme in _CHALLENGE.findall(challenges)))
 
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -198,7 +158,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
 
 
 def _judge_tag(reference: str, params: t.Mapping[str, t.Any]) -> Criterion:
-    parts = t.cast("re.Match[str]", _REFERENCE.fullmatch(reference))
+    parts = t.cast("re.Match[str]", image_registry.REFERENCE.fullmatch(reference))
     is_fixed = bool(parts["id"] or parts["digest"])
     tag = parts["tag"] or "latest"
     return holds(

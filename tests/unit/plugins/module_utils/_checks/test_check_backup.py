@@ -362,3 +362,42 @@ def test_since_when_is_what_its_mark_says(identity: str, note: dict[str, t.Any],
     mark = Mark("failed", "archive", identity, 7, None, note)
     found = check._kept_since(Database(7, "archive_failed", "owner", False, mark.text(), 1))
     assert (None if found is None else found.isoformat()) == since
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"keep": {"last": 8}}, "keep.last asks for 8 backups, and 7 are there, beside 1 whose last restore failed"),
+        ({"keep": {"daily": 3}}, "there is none of 2026-11-21, beside 1 whose last restore failed"),
+        ({"max_gap": "26h"}, "here was no backup for 2.0 days before 2026-11-22T03"),
+        ({"history": 7, "backups": 4}, "there are 3 earlier ones; there are 2"),
+    ],
+)
+def test_a_backup_whose_last_restore_failed_is_no_history(options: dict[str, t.Any], said: str) -> None:
+    options = dict(options)
+    there = nightly(options.pop("backups", 8))
+    failed = Records((proof(HOUR, **DAY_BEFORE, is_good=False, problem="x"),))
+    assert said not in judged(options, backups=there).summary
+    found = judged({**options, "verify": "restore"}, backups=there, records=failed)
+    assert said in found.summary, found.summary
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_age": "9999999d"},
+        {"max_gap": "9999999d"},
+        {"max_gap": "1d", "gap_window": "9999999d"},
+        {"max_proof_age": "1" + "0" * 400 + "w"},
+        {"schedule": {"cron": "backup.yml", "max_delay": "9999999d"}},
+        {"copies": [{"destination": "s3://elsewhere/nightly", "max_age": "9999999d"}]},
+    ],
+)
+def test_a_span_that_no_date_can_be_reckoned_with_is_one_clear_error(options: dict[str, t.Any]) -> None:
+    with pytest.raises(BadInput, match="expected at most 100 years"):
+        check.gather(params(**options), run=Run(timeout_seconds=5))
+
+
+def test_the_longest_spans_and_the_first_dates_are_judged() -> None:
+    found = judged({"max_gap": "36525d", "keep": {"weekly": 3}, "first_backup": "0001-01-01"})
+    assert "longest gap" not in found.summary

@@ -52,6 +52,7 @@ _ANOTHER = "This host's own variables hold another item of this id, or other def
 _ONE_LIST = (
     "Keep one list for all hosts, beside the system file, and write what differs from host to host as a template in it."
 )
+_RUN_ALONE = "Run this check as a task of its own on the host, with -vvv, to see what it says."
 #: How many findings that did not pass are returned; all of them are in the spool.
 _SHOWN = 50
 
@@ -102,7 +103,9 @@ class ActionModule(ActionBase):
                     continue
             try:
                 if not truth(self._templar, item.when, where="when"):
-                    findings[item.id] = _blank(item.check, "not_applicable", f"Not applicable: {item.reason}.")
+                    findings[item.id] = _blank(
+                        item.check, "not_applicable", f"Not applicable: {item.reason.rstrip('.')}."
+                    )
                     continue
                 own = templated(self._templar, raw[item.check], omit) or {}
                 if item.check not in shared_by_check:
@@ -113,7 +116,7 @@ class ActionModule(ActionBase):
                 continue
             if not isinstance(own, dict) or not isinstance(shared, dict):
                 text = f"The item cannot be read: {item.check} has to be a mapping of its options."
-                findings[item.id] = _blank(item.check, "unknown", text)
+                findings[item.id] = _blank(item.check, "unknown", text, f"Write {item.check}: {{option: value}}.")
                 continue
             sent.append(self._split(item, {**shared, **own}, secrets))
             if host != CONTROLLER:
@@ -276,7 +279,7 @@ _LOOKS = Scrubber()
 def _as_sent(item: t.Mapping[str, t.Any], answer: t.Any) -> dict[str, t.Any]:
     """A finding as the host gave it, for the item that it was sent."""
     if not isinstance(answer, dict) or answer.get("status") not in ORDER:
-        return _blank(item["check"], "unknown", "The host's answer for this item cannot be read.")
+        return _blank(item["check"], "unknown", "The host's answer for this item cannot be read.", _RUN_ALONE)
     blank = _blank(item["check"], "unknown", "")
     return {**blank, **{key: answer[key] for key in blank if key in answer}, "check": item["check"]}
 

@@ -65,7 +65,7 @@ _NO_VERDICT: dict[str, t.Any] = {
     "decision": "NO-GO",
     "blocking": [
         {"id": "verdict", "host": "controller", "status": "unknown", "severity": "blocker",
-         "summary": "No verdict was made in this run."}
+         "summary": "No verdict was made in this run.", "remedy": "opsready.golive.plan, checklist and verdict come before report."}
     ],
 }  # fmt: skip
 

@@ -107,7 +107,7 @@ class ActionModule(ActionBase):
         mark_verdict(verdict, expected=planned)
         spool.write_file(os.path.join(directory, f"verdict.{phase}.json"), spool.as_json(verdict))
         spool.write_file(os.path.join(directory, f"decided.{phase}.json"), spool.as_json(findings))
-        text = in_words(verdict, findings)
+        text = in_words(verdict)
         _DISPLAY.display(printable(text), color="red" if verdict["decision"] == NO_GO else "green")
         no_go = verdict["decision"] == NO_GO
         return {

@@ -228,23 +228,14 @@ def _blocking(report: Mapping[str, Any], anchors: Mapping[tuple[str, str], str])
     missing = uncovered(verdict)
     if not groups and not missing:
         return ""
-    wanted = {(as_text(group[0].get("id")), group[1][0]) for group in groups[:BLOCKING_SHOWN]}
-    found = {
-        (finding["id"], finding["host"]): finding
-        for finding in report["findings"]
-        if (finding["id"], finding["host"]) in wanted
-    }
     parts = [
         '<section id="blocks" class="blocks" aria-labelledby="blocks-h"><h2 id="blocks-h">What blocks</h2>\n<ol>\n'
     ]
     for entry, hosts in groups[:BLOCKING_SHOWN]:
-        finding = found.get((as_text(entry.get("id")), hosts[0]), {})
-        remedy = as_text(finding.get("remedy"))
         parts.append(
             f"<li>{_badge(as_text(entry.get('status')))}<div><h3>{escape(entry.get('summary')) or 'no summary'}</h3>"
             f'<p class="where">{_linked(entry.get("id"), hosts[0], anchors)} on {escape(some_hosts(hosts))}</p>'
-            + (f'<p class="remedy"><b>Do</b> {prose(remedy)}</p>' if remedy else "")
-            + "</div></li>\n"
+            f"{_to_do(entry)}</div></li>\n"
         )
     if len(groups) > BLOCKING_SHOWN:
         parts.append(f"<li><div><p>and {len(groups) - BLOCKING_SHOWN:,} more, listed under Findings.</p></div></li>\n")
@@ -255,6 +246,11 @@ def _blocking(report: Mapping[str, Any], anchors: Mapping[tuple[str, str], str])
             f'<p class="where">{", ".join(f"<code>{escape(name)}</code>" for name in missing)}</p></div></li>\n'
         )
     return "".join(parts) + "</ol></section>\n"
+
+
+def _to_do(entry: Mapping[str, Any]) -> str:
+    remedy = entry.get("remedy")
+    return f'<p class="remedy"><b>Do</b> {prose(remedy)}</p>' if remedy else ""
 
 
 def _conditional(report: Mapping[str, Any], anchors: Mapping[tuple[str, str], str]) -> str:
@@ -279,7 +275,7 @@ def _warnings(report: Mapping[str, Any], anchors: Mapping[tuple[str, str], str])
         parts.append(
             f"<li>{_badge(as_text(entry.get('status')))}<div>{escape(entry.get('summary')) or 'no summary'} "
             f'<span class="where">{_linked(entry.get("id"), hosts[0], anchors)} on {escape(some_hosts(hosts))}</span>'
-            "</div></li>\n"
+            f"{_to_do(entry)}</div></li>\n"
         )
     if len(groups) > BLOCKING_SHOWN:
         parts.append(f"<li><div>and {len(groups) - BLOCKING_SHOWN:,} more, listed under Findings.</div></li>\n")

@@ -162,21 +162,25 @@ def _verdict_cases(report: Mapping[str, Any], *, red: bool) -> list[tuple[str, s
     reported = (
         {(finding["id"], finding["host"]) for finding in report["findings"]} if verdict.get("blocking") else set()
     )
-    told = [(name, "covered by no check and no sign-off") for name in uncovered(verdict)]
+    told = [(name, "covered by no check and no sign-off", "") for name in uncovered(verdict)]
     told += [
-        (as_text(entry.get("id")), f"{as_text(entry.get('host'))}: {as_text(entry.get('summary'))}")
+        (
+            as_text(entry.get("id")),
+            f"{as_text(entry.get('host'))}: {as_text(entry.get('summary'))}",
+            f"remedy: {as_text(entry['remedy'])}" if entry.get("remedy") else "",
+        )
         for entry in rows(verdict, "blocking")
         if (entry.get("id"), entry.get("host")) not in reported
     ]
     if not told and not red and verdict["decision"] == "NO-GO":
-        told = [("verdict", f"NO-GO: {report['outcome_text']}")]
+        told = [("verdict", f"NO-GO: {report['outcome_text']}", "")]
     return [
         (
             "error",
             f'<testcase name="{escape(name)}" classname="{escape(report["system"])}.verdict" time="0.000">'
-            f'<error type="blocker" message="{escape(message)}"/></testcase>\n',
+            f'<error type="blocker" message="{escape(message)}">{_content(to_do)}</error></testcase>\n',
         )
-        for name, message in told
+        for name, message, to_do in told
     ]
 
 

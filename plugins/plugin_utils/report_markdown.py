@@ -146,7 +146,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
         groups = group_blocking(rows(verdict, name))
         listed = [
             f"- **{word(entry.get('status'))}** {code(entry.get('id'))} on {escape(some_hosts(hosts))}: "
-            f"{prose(entry.get('summary'))}"
+            f"{prose(entry.get('summary'))}" + (f"\n  - do: {prose(entry['remedy'])}" if entry.get("remedy") else "")
             for entry, hosts in groups[:FOLDED_LINES_PER_ITEM]
         ]
         if len(groups) > FOLDED_LINES_PER_ITEM:

@@ -29,6 +29,10 @@ NO_GO = "NO-GO"
 SUBSTITUTE = "substitute"
 #: How many changes since the last GO a sentence names.
 _LISTED = 20
+_AGAIN = "Start the run again, which judges it anew."
+_SAME_TIME = "Let both hosts take their time from one source: chronyc tracking, or timedatectl timesync-status, says whether they do."
+_APPROVE = "Take it back, or have somebody who answers for it approve it: -e \"golive_loosened_approver='<first and last name>'\"."
+_COVER = "Name it in satisfies of an item or of a sign-off, or in golive_satisfies below the step that does it."
 #: How much of a finding's summary is printed; all of it is in the report.
 _SHOWN_CHARACTERS = 1000
 #: A remedy may be a command with a whole run's options, of which half is none.
@@ -274,26 +278,25 @@ def _strictness(
     }
 
 
-def _standing(finding: Finding, item: Expected, now: datetime.datetime) -> tuple[str, str]:
-    """What a finding is worth now: its status and summary, or unknown with the reason."""
-    status, summary = finding["status"], finding["summary"]
+def _standing(finding: Finding, item: Expected, now: datetime.datetime) -> tuple[str, str, str]:
+    """What a finding is worth now: its status, summary and remedy, or unknown with the reason."""
+    status, summary, remedy = finding["status"], finding["summary"], str(finding.get("remedy") or "")
     if status not in STATUSES:
-        return "unknown", f"The finding's status is {status!r}, which means nothing."
+        return "unknown", f"The finding's status is {status!r}, which means nothing.", remedy
     limit = item.get("max_age_seconds")
     if limit is None or item["check"] == "sign_off":
-        return status, summary
+        return status, summary, remedy
     try:
         age = (now - parse_utc(str(finding["started"]))).total_seconds()
     except (KeyError, ValueError):
-        return "unknown", f"When this was judged is not known. It said: {summary}"
+        return "unknown", f"When this was judged is not known. It said: {summary}", remedy
     if age > limit:
-        return "unknown", f"Judged {age:.0f} s ago, and may be at most {limit:.0f} s old. It said: {summary}"
+        sentence = f"Judged {age:.0f} s ago, and may be at most {limit:.0f} s old. It said: {summary}"
+        return "unknown", sentence, f"{remedy} {_AGAIN}".strip()
     if age < -CLOCKS_DIFFER:
-        return (
-            "unknown",
-            f"Judged {-age:.0f} s in the future: the clocks differ, so its age is not known. It said: {summary}",
-        )
-    return status, summary
+        sentence = f"Judged {-age:.0f} s in the future: the clocks differ, so its age is not known. It said: {summary}"
+        return "unknown", sentence, f"{remedy} {_SAME_TIME}".strip()
+    return status, summary, remedy
 
 
 class _Accepted:
@@ -345,16 +348,16 @@ class _SortedOut:
     #: How much of what blocks is no finding, and so in no count.
     beside: int = 0
 
-    def block(self, identity: str, status: str, summary: str) -> None:
+    def block(self, identity: str, status: str, summary: str, remedy: str = "") -> None:
         """What no finding of a check says."""
         line = {"id": identity, "host": CONTROLLER, "status": status, "severity": "blocker", "summary": summary}
-        self.blocking.append(line)
+        self.blocking.append({**line, "remedy": remedy})
         self.beside += 1
 
     def sort(
         self, finding: Finding, item: Expected, accepted: _Accepted, *, now: datetime.datetime, check_mode: bool
     ) -> None:
-        status, summary = _standing(finding, item, now)
+        status, summary, remedy = _standing(finding, item, now)
         # The plan's word counts; a host's own variables may only make an item stricter.
         severity = "blocker" if "blocker" in (item["severity"], finding["severity"]) else "warning"
         waiver = None if status in ("pass", "not_applicable") else accepted.of(finding)
@@ -367,6 +370,7 @@ class _SortedOut:
             "status": status,
             "severity": severity,
             "summary": summary,
+            "remedy": "" if waiver else remedy,
         }
         if decision in ("fail", "unknown") and severity == "blocker":
             stands = (status, summary) == ("unknown", finding["summary"])
@@ -419,15 +423,16 @@ def decide(
             sorted_out.block(name, status, str(reason))
     coverage = _coverage(expected, judged, phase)
     for identity in coverage["missing"]:
-        sorted_out.block(identity, "unknown", f"{identity} is required, and no item and no step covers it.")
+        sorted_out.block(identity, "unknown", f"{identity} is required, and no item and no step covers it.", _COVER)
     before = (previous or {}).get("strictness") or {}
     strict = _strictness(expected, judged, demands or {}, before)
     easier, changed = _changes(strict, before, approver)
     if easier and not approver:
         said = f"Loosened since the last GO, and golive_loosened_approver names nobody: {_all_said(easier)}."
-        sorted_out.block("loosened", "fail", said)
+        sorted_out.block("loosened", "fail", said, _APPROVE)
     if all(finding["status"] == "not_applicable" for finding in judged):
-        sorted_out.block("findings", "unknown", f"Nothing was judged in phase {phase}.")
+        remedy = "Let when: hold for one of its items." if judged else f"Write an item with phase: {phase}."
+        sorted_out.block("findings", "unknown", f"Nothing was judged in phase {phase}.", remedy)
     is_warned = bool(sorted_out.warnings or easier)
     verdict = {
         "decision": NO_GO if sorted_out.blocking else GO_WITH_WARNINGS if is_warned else GO,
@@ -519,9 +524,8 @@ def _sign_off_note(finding: Finding) -> dict[str, t.Any]:
     }  # fmt: skip
 
 
-def in_words(verdict: t.Mapping[str, t.Any], findings: t.Iterable[Finding] = ()) -> str:
-    """The verdict as it is printed: the decision first, then what blocks with what to do about it, then what warns."""
-    remedies = {(finding["id"], finding["host"]): finding.get("remedy") for finding in findings}
+def in_words(verdict: t.Mapping[str, t.Any]) -> str:
+    """The verdict as it is printed: the decision first, then what blocks and what warns, each with what to do about it."""
     counts = ", ".join(f"{count} {status}" for status, count in verdict["counts"].items() if count)
     decision = verdict["decision"]
     if verdict["conditional"] and decision != NO_GO:
@@ -533,8 +537,8 @@ def in_words(verdict: t.Mapping[str, t.Any], findings: t.Iterable[Finding] = ())
             where = "" if entry["host"] == CONTROLLER else f" on {entry['host']}"
             summary = " ".join(entry["summary"].split())  # no server's answer begins a line of its own
             lines.append(f"  {title:7}{entry['status']:8} {entry['id']}{where}: {summary[:_SHOWN_CHARACTERS]}")
-            remedy = " ".join(str(remedies.get((entry["id"], entry["host"])) or "").split())
-            if title == "blocks" and remedy:
+            remedy = " ".join(entry["remedy"].split())
+            if remedy:
                 lines.append(f"  {'':15} → {remedy[:_SHOWN_OF_A_REMEDY]}")
         if len(entries) > 30:
             lines.append(f"  {title:7}and {len(entries) - 30} more")

@@ -340,7 +340,11 @@ def _judge_exit(facts: Facts, params: t.Mapping[str, t.Any]) -> Criterion:
     said = _after_colon(facts.shown_stderr or facts.shown_stdout)
     good = code in params["exit_codes"]
     if params["shell"] and code in _NOT_RUN_BY_SHELL and not good:
-        return unknown(label, f"The shell says that a program of {facts.label!r} {_NOT_RUN_BY_SHELL[code]}{said}")
+        return unknown(
+            label,
+            f"The shell says that a program of {facts.label!r} {_NOT_RUN_BY_SHELL[code]}{said}",
+            remedy="Name it with its whole path, or look at its rights: ls -l.",
+        )
     expected = (
         plain(params["exit_codes"]) if len(params["exit_codes"]) == 1 else f"one of {plain(params['exit_codes'])}"
     )

@@ -208,7 +208,14 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if facts.status is not None:
         if facts.status in (404, 410):
             sentence = f"{label} is not there: status {facts.status}"
-            yield holds(label, False, measured=f"status {facts.status}", expected="a document", sentence=sentence)
+            yield holds(
+                label,
+                False,
+                measured=f"status {facts.status}",
+                expected="a document",
+                sentence=sentence,
+                remedy="Publish it there, or correct its address.",
+            )
         else:
             yield unknown(label, f"{label} answered with status {facts.status}, expected 200")
         return
@@ -265,6 +272,7 @@ def _judge_version(
             measured=version if found else "not found",
             expected=version,
             sentence=f"{label} does not mention version {version}",
+            remedy=f"Write a section about {version}, or let the document be made anew.",
         )
         return
     newest = next((each.title for each in document.sections if re.search(r"\d+\.\d", each.title)), "no version")
@@ -286,6 +294,7 @@ def _judge_version(
             measured=dated.isoformat() if dated else "no date",
             expected="a date",
             sentence=f"{label}: the heading {section.title!r} has no date",
+            remedy=f"Write the date into the heading, such as {version} (2026-01-31).",
         )
 
 
@@ -306,7 +315,11 @@ def _judge_age(facts: Facts, section: Section | None, params: t.Mapping[str, t.A
         name = f"{label} age of the section"
         dated = _date_in(section.title) if section else None
         if dated is None:
-            return unknown(name, f"{label}: the section of {params['version']} has no date")
+            return unknown(
+                name,
+                f"{label}: the section of {params['version']} has no date",
+                remedy="Write the date into its heading.",
+            )
         # A day is over when its last second is.
         age = (now - datetime.datetime.combine(dated, datetime.time(), datetime.timezone.utc)).total_seconds() - 86400
         allowed_ahead = 2 * 86400.0
@@ -317,7 +330,11 @@ def _judge_age(facts: Facts, section: Section | None, params: t.Mapping[str, t.A
         age = (now - facts.changed_at).total_seconds()
         allowed_ahead = CLOCKS_DIFFER
     if age < -allowed_ahead:
-        return unknown(name, f"{name} is negative: it is dated {units.span_text(-age)} from now")
+        return unknown(
+            name,
+            f"{name} is negative: it is dated {units.span_text(-age)} from now",
+            remedy="Compare the clock of the host that wrote it with this one: timedatectl or chronyc tracking.",
+        )
     age = max(0.0, age)
     return holds(
         name,
@@ -334,7 +351,12 @@ def _judge_heading(document: Document, label: str, wanted: str) -> Criterion:
     filled = [each for each in found if not each.is_empty]
     state = "there" if filled else "empty" if found else "absent"
     return dataclasses.replace(
-        one_of(f"{label} heading {wanted!r}", state, ["there"]),
+        one_of(
+            f"{label} heading {wanted!r}",
+            state,
+            ["there"],
+            remedy="Write what belongs below it.",
+        ),
         sentence=f"{label}: the section {wanted!r} is {state}",
     )
 
@@ -344,7 +366,7 @@ def _judge_placeholders(document: Document, label: str) -> Criterion:
     named = ", ".join(f"{each.text} (line {each.line})" for each in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return dataclasses.replace(
-        at_most(f"{label} placeholders", len(found), 0),
+        at_most(f"{label} placeholders", len(found), 0, remedy="Replace them by what is meant."),
         sentence=f"{label} has places that nobody filled in: {named}{more}",
         remedy="Fill them in, or name what is meant as it stands in placeholder_exceptions." if found else "",
     )

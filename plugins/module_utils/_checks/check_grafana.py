@@ -608,6 +608,7 @@ def _judge_health(label: str, health: Health) -> Criterion:
         measured=health.status,
         expected="OK",
         sentence=f"{label} is {health.status}: {health.message}",
+        remedy="Open the data source in Grafana (Connections, Data sources) and press Test.",
     )
 
 
@@ -620,6 +621,7 @@ def _judge_rules(rules: t.Sequence[Rule], wanted: t.Mapping[str, t.Any]) -> t.It
             bool(those) and not paused,
             measured="paused" if paused else "there" if those else "absent",
             expected="there",
+            remedy="Provision the rule, or resume it where it is paused.",
         )
     counted = [rule for rule in rules if rule.name not in wanted["ignored"] and not rule.is_paused]
     if wanted["none_firing"] or wanted["none_in_error"]:
@@ -632,6 +634,7 @@ def _judge_rules(rules: t.Sequence[Rule], wanted: t.Mapping[str, t.Any]) -> t.It
             measured=len(firing),
             expected="none",
             sentence=f"{len(firing)} alert rule{'' if len(firing) == 1 else 's'} firing: {_listed(firing)}",
+            remedy="See to what fires, or silence it with a reason.",
         )
 
 
@@ -639,7 +642,14 @@ def _judge_evaluation(rules: t.Sequence[Rule]) -> Criterion:
     """A rule that is not evaluated never fires, so that is judged where none may fire."""
     name = "alert rules evaluated"
     if not rules:
-        return holds(name, False, measured="none", expected="all evaluated", sentence="alert rules: there are none")
+        return holds(
+            name,
+            False,
+            measured="none",
+            expected="all evaluated",
+            sentence="alert rules: there are none",
+            remedy="Provision the alert rules.",
+        )
     bad, open_ones = [], []
     for rule in rules:
         called = f"{rule.name} of {rule.group}"

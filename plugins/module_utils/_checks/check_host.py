@@ -538,7 +538,14 @@ def _judge_space(name: str, wanted: t.Mapping[str, t.Any], space: host.Space | P
         yield at_least(f"{name} (share)", share, wanted["min_free_percent"], unit="%", remedy=remedy, level=level)
     if space.free_inodes_percent is not None:
         share, bound_share = round(space.free_inodes_percent, 1), wanted["min_free_inodes_percent"]
-        yield at_least(name.replace("space", "inodes", 1), share, bound_share, unit="%", level=level)
+        yield at_least(
+            name.replace("space", "inodes", 1),
+            share,
+            bound_share,
+            unit="%",
+            level=level,
+            remedy=f"Many small files use them up: du --inodes -x --max-depth=2 {wanted['path']} | sort -n | tail.",
+        )
 
 
 def _to_come(space: host.Space, params: t.Mapping[str, t.Any], facts: Facts) -> list[tuple[str, int]]:
@@ -573,7 +580,14 @@ def _judge_space_after(
     )
     if share is not None:
         after = round(space.free_percent * left / space.free_bytes, 1) if space.free_bytes else 0.0
-        yield at_least(f"{called} (share)", after, share, unit="%", level=level)
+        yield at_least(
+            f"{called} (share)",
+            after,
+            share,
+            unit="%",
+            level=level,
+            remedy=f"Make room on {space.mount or space.path}, or put what is to come on another file system.",
+        )
 
 
 def _judge_memory(wanted: t.Mapping[str, t.Any], seen: t.Any) -> t.Iterator[Criterion]:
@@ -596,27 +610,56 @@ def _judge_memory(wanted: t.Mapping[str, t.Any], seen: t.Any) -> t.Iterator[Crit
     if wanted.get("max_swap_used_percent") is not None:
         used = seen.swap_total_bytes - seen.swap_free_bytes
         share = round(100.0 * used / seen.swap_total_bytes, 1) if seen.swap_total_bytes else 0.0
-        yield at_most("used swap", share, wanted["max_swap_used_percent"], unit="%", level=level)
+        yield at_most(
+            "used swap",
+            share,
+            wanted["max_swap_used_percent"],
+            unit="%",
+            level=level,
+            remedy="See what was swapped out: grep VmSwap /proc/[0-9]*/status | sort -k2 -n | tail.",
+        )
 
 
 def _judge_kernel(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if params.get("min_cpus") is not None:
-        yield at_least("usable processors", facts.cpus, params["min_cpus"])
+        yield at_least(
+            "usable processors",
+            facts.cpus,
+            params["min_cpus"],
+            remedy="Give the host, or the control group that this runs in, more processors.",
+        )
     if params.get("max_load_per_cpu") is not None:
         if isinstance(facts.load, tuple):
             share = round(facts.load[1] / (facts.cpus or 1), 2)
-            yield at_most("load per processor (5 min)", share, params["max_load_per_cpu"])
+            yield at_most(
+                "load per processor (5 min)",
+                share,
+                params["max_load_per_cpu"],
+                remedy="See what runs and what waits: ps -eo pcpu,stat,pid,args --sort=-pcpu | head -20.",
+            )
         else:
             yield _unseen("load", facts.load)
     if params.get("max_open_files_percent") is not None:
         if isinstance(facts.open_files, tuple):
             share = round(100.0 * facts.open_files[0] / facts.open_files[1], 2)
-            yield at_most("open files of the host", share, params["max_open_files_percent"], unit="%")
+            yield at_most(
+                "open files of the host",
+                share,
+                params["max_open_files_percent"],
+                unit="%",
+                remedy="See who holds them: lsof -n | awk '{print $1}' | sort | uniq -c | sort -n | tail. sysctl fs.file-max is the limit.",
+            )
         else:
             yield _unseen("open files", facts.open_files)
     if params.get("min_kernel"):
         good = versions.is_at_least(facts.kernel, params["min_kernel"])
-        yield holds("kernel", good, measured=facts.kernel, expected=f"at least {params['min_kernel']}")
+        yield holds(
+            "kernel",
+            good,
+            measured=facts.kernel,
+            expected=f"at least {params['min_kernel']}",
+            remedy="Install a newer kernel, and boot it.",
+        )
 
 
 def _judge_reboot(seen: kernels.Reboot | Problem | None, *, level: str) -> t.Iterator[Criterion]:
@@ -681,7 +724,14 @@ def _judge_port(name: str, wanted: t.Mapping[str, t.Any], seen: str | Problem) -
             "say filtered_is_closed: true.",
         )
     allowed = ["open"] if wanted["expect"] == "open" else ["closed", "filtered"]
-    return holds(name, seen in allowed, measured=seen, expected=wanted["expect"], level=wanted["level"])
+    return holds(
+        name,
+        seen in allowed,
+        measured=seen,
+        expected=wanted["expect"],
+        level=wanted["level"],
+        remedy="Look on its host who listens (ss -ltnp), and what the firewall lets through (nft list ruleset).",
+    )
 
 
 def _judge_clock(wanted: t.Mapping[str, t.Any], facts: Facts) -> t.Iterator[Criterion]:
@@ -711,7 +761,11 @@ def _judge_skew(wanted: t.Mapping[str, t.Any], facts: Facts) -> Criterion:
     skew, uncertainty = abs(facts.skew_seconds), facts.skew_uncertainty
     told = f"{skew:.1f} s ± {uncertainty:.1f} s"
     if skew - uncertainty <= wanted["max_skew"] < skew + uncertainty:
-        return unknown(name, f"clock skew is {told}, which cannot be told from {wanted['max_skew']:g} s")
+        return unknown(
+            name,
+            f"clock skew is {told}, which cannot be told from {wanted['max_skew']:g} s",
+            remedy="Ask a server that answers faster: a clock is known no better than the answer took.",
+        )
     return holds(
         name,
         skew <= wanted["max_skew"],
@@ -739,6 +793,7 @@ def _judge_user(name: str, wanted: t.Mapping[str, t.Any], groups: t.Any) -> t.It
             expected=", ".join(wanted["groups"]),
             sentence=f"{name} is not in {', '.join(missing)}",
             level=level,
+            remedy=f"Add it: usermod --append --groups {','.join(missing)} {wanted['name']}.",
         )
 
 
@@ -780,7 +835,11 @@ def _judge_file(
             level=level,
         )
     if (wanted.get("contains") or wanted.get("contains_not")) and seen.text is None:
-        yield unknown(f"{path} content", f"{path} is a {seen.kind}, which has no content to look into")
+        yield unknown(
+            f"{path} content",
+            f"{path} is a {seen.kind}, which has no content to look into",
+            remedy="contains and contains_not are for files.",
+        )
         return
     for option in ("contains", "contains_not"):
         for text in dict.fromkeys(wanted.get(option) or ()):
@@ -797,7 +856,12 @@ def _judge_file_age(path: str, wanted: t.Mapping[str, t.Any], age: float) -> Cri
     bound = span_seconds(wanted["max_age"], option="files.max_age")
     expected = f"at most {span_text(bound)}"
     return holds(
-        f"{path} age", age <= bound, measured=span_text(max(0.0, age)), expected=expected, level=wanted["level"]
+        f"{path} age",
+        age <= bound,
+        measured=span_text(max(0.0, age)),
+        expected=expected,
+        level=wanted["level"],
+        remedy="Look at the job that writes it, and at its log.",
     )
 
 

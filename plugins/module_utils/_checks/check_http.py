@@ -127,6 +127,19 @@ _MOST_CONSECUTIVE = 10_000
 #: An answer, and when it had come: items that share it judge the same age.
 Received = tuple[http.Response, datetime.datetime]
 
+_NOT_BEHIND = (
+    "The proxy has no service behind it that is ready, or maintenance is on: look whether it runs, and at its log."
+)
+_OF_STATUS = {
+    404: "Nothing is at this path: compare it with the routes of the version that runs, and with the proxy's.",
+    405: "The path takes another method: compare it with the routes of the version that runs.",
+    429: "A rate limit answers: ask more slowly, or from an address that it spares.",
+    500: "The service failed at it: its log says why.",
+    502: _NOT_BEHIND,
+    503: _NOT_BEHIND,
+    504: "The service behind the proxy did not answer in time: look at its log, and at what it waits for.",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
@@ -552,7 +565,7 @@ def _judge_answer(answer: Answer, seen: Seen, request: t.Mapping[str, t.Any]) ->
             remedy="Name the final URL, or set follow: true.",
         )
     else:
-        yield one_of(f"{label} status", answer.status, request["status"])
+        yield one_of(f"{label} status", answer.status, request["status"], remedy=_status_remedy(answer.status))
     if request.get("redirects_to"):
         yield _redirect(answer, label, request)
         yield from _redirect_parameters(answer, label, request)
@@ -570,6 +583,11 @@ def _judge_answer(answer: Answer, seen: Seen, request: t.Mapping[str, t.Any]) ->
     if request.get("max_bytes") is not None:
         size = answer.size_bytes
         yield at_most(f"{label} body", size, request["max_bytes"], unit="bytes")
+
+
+def _status_remedy(status: int) -> str:
+    """What to do about an answer that was not expected, where its status tells."""
+    return _OF_STATUS.get(status, _OF_STATUS[500] if status >= 500 else "")
 
 
 def _text_criteria(answer: Answer, label: str, request: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -708,7 +726,13 @@ def _judge_cors(seen: Seen, request: t.Mapping[str, t.Any]) -> t.Iterator[Criter
         called = f"{seen.label} CORS {answer.kind} of {answer.origin}"
         said = answer.allow_origin or "no Access-Control-Allow-Origin"
         if answer.allow_origin == "*" and answer.allows_credentials:
-            yield holds(f"{called} with credentials", False, measured="*", expected="a named origin")
+            yield holds(
+                f"{called} with credentials",
+                False,
+                measured="*",
+                expected="a named origin",
+                remedy="Name the frontend's origin in place of *: with credentials browsers refuse *.",
+            )
         if answer.origin in allowed:
             yield holds(
                 called,

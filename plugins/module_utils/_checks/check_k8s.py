@@ -167,12 +167,17 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             measured=len(found),
             expected="in the manifests",
             sentence=f"no workload {pattern} is in the manifests, which hold {_some([w.label for w in facts.workloads]) or 'none'}",
+            remedy="Correct the name, or name the manifests that hold it in paths.",
         )
     criteria = list(_judge_all(judged, facts, params))
     yield from criteria
     if not criteria:
         counted = f"{len(facts.workloads)} workloads in {len(facts.manifests)} files"
-        yield unknown("judged", f"nothing that is asked for was to be judged among {counted}")
+        yield unknown(
+            "judged",
+            f"nothing that is asked for was to be judged among {counted}",
+            remedy="Name manifests of workloads in paths: of a chart or an overlay, what helm template or kubectl kustomize prints.",
+        )
 
 
 def _judge_all(workloads: t.Sequence[Workload], facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -180,7 +185,11 @@ def _judge_all(workloads: t.Sequence[Workload], facts: Facts, params: t.Mapping[
     for label, workload in zip(told_apart(workload.label for workload in workloads), workloads):
         listed = _containers(workload, params)
         if not listed:
-            yield unknown(f"{label} containers", f"{label} has no container {' or '.join(params['containers'])}")
+            yield unknown(
+                f"{label} containers",
+                f"{label} has no container {' or '.join(params['containers'])}",
+                remedy=f"Its containers are {', '.join(container.name for container in workload.containers) or 'none'}.",
+            )
         yield from _judge_workload(workload, label, scaled, params)
         for name, container in zip(told_apart(f"{label} {container.name}" for container in listed), listed):
             yield from _judge_container(container, name, params)
@@ -212,13 +221,24 @@ def _judge_workload(
     is_alone = workload.kind == "Pod" and any(container.is_lasting for container in workload.containers)
     if params.get("min_replicas") is not None and (is_alone or workload.kind in REPLICATED):
         replicas = scaled.get((workload.kind, workload.name, workload.namespace), workload.replicas)
-        yield at_least(f"{label} replicas", replicas, params["min_replicas"])
+        yield at_least(
+            f"{label} replicas",
+            replicas,
+            params["min_replicas"],
+            remedy=f"Set spec.replicas of {label}, or its autoscaler's minReplicas.",
+        )
     for option in dict.fromkeys(params.get("security") or ()):
         if option in _OF_WORKLOAD:
             expected, found_in = _OF_WORKLOAD[option]
             found = found_in(workload)
             measured = ", ".join(found) or "none"
-            yield holds(f"{label} {option}", not found, measured=measured, expected=expected)
+            yield holds(
+                f"{label} {option}",
+                not found,
+                measured=measured,
+                expected=expected,
+                remedy=f"Take {measured} out of {label}.",
+            )
 
 
 def _judge_container(container: Container, name: str, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -232,7 +252,13 @@ def _judge_container(container: Container, name: str, params: t.Mapping[str, t.A
         if option in _OF_CONTAINER:
             expected, is_so = _OF_CONTAINER[option]
             good = is_so(container)
-            yield holds(f"{name} {option}", good, measured=expected if good else "not so", expected=expected)
+            yield holds(
+                f"{name} {option}",
+                good,
+                measured=expected if good else "not so",
+                expected=expected,
+                remedy=f"Write {expected} in the securityContext of {name}.",
+            )
     if params["image"] != "any":
         yield _judge_image(container, name, params["image"])
 
@@ -241,7 +267,14 @@ def _judge_probe(probe: Probe | None, kind: str, name: str, wanted: t.Mapping[st
     called = f"{name} {PROBES[kind]}"
     if probe is None:
         if wanted["presence"] == "required":
-            yield holds(called, False, measured="absent", expected="present", sentence=f"{name} has no {PROBES[kind]}")
+            yield holds(
+                called,
+                False,
+                measured="absent",
+                expected="present",
+                sentence=f"{name} has no {PROBES[kind]}",
+                remedy=f"Write a {kind}Probe for {name}.",
+            )
         return
     asks_http = wanted.get("path") is not None or wanted.get("port") is not None
     expected = "httpGet" if asks_http else "a handler"
@@ -284,6 +317,7 @@ def _judge_same(container: Container, name: str, params: t.Mapping[str, t.Any]) 
         measured=f"{liveness} and {readiness}",
         expected="two questions",
         sentence=f"{name} is asked the same for liveness and readiness ({liveness}), so that it is restarted when what it needs is down",
+        remedy="Let liveness ask whether the process itself is alive, and readiness whether it can serve.",
     )
 
 
@@ -300,6 +334,7 @@ def _judge_resources(container: Container, name: str, params: t.Mapping[str, t.A
                 number is not None and number > 0,
                 measured=said if said is not None else "absent",
                 expected="a quantity above 0",
+                remedy=f"Write resources.{side}.{resource} of {name}.",
             )
     for resource in sorted({*container.requests} & {*container.limits}):
         least, most = quantity(container.requests[resource]), quantity(container.limits[resource])
@@ -310,6 +345,7 @@ def _judge_resources(container: Container, name: str, params: t.Mapping[str, t.A
             measured=said,
             expected="a limit not below the request",
             sentence=f"{name}: request and limit of {resource} are {said}, expected a limit not below the request",
+            remedy=f"Raise the limit of {resource}, or lower its request.",
         )
 
 
@@ -322,6 +358,7 @@ def _judge_image(container: Container, name: str, wanted: str) -> Criterion:
         bool(container.image) and (is_digest or (wanted == "tag" and tag not in ("", "latest"))),
         measured=container.image or "absent",
         expected="a digest" if wanted == "digest" else "a tag that is not latest, or a digest",
+        remedy="Name the image as it was tested: docker buildx imagetools inspect IMAGE tells its digest.",
     )
 
 

@@ -617,7 +617,11 @@ def _judge_level(level: str, bound: int, facts: Facts) -> Criterion:
     for source in facts.sources:
         levels.update(source.levels)
     if not levels or set(levels) == {"none"}:
-        return unknown(name, f"{name} cannot be counted: none of {sum(levels.values())} lines names a level")
+        return unknown(
+            name,
+            f"{name} cannot be counted: none of {sum(levels.values())} lines names a level",
+            remedy="Say in format how the lines name their level, or let the application write JSON lines with a level.",
+        )
     return at_most(name, levels[level], bound, remedy="The evidence shows the first lines.")
 
 

@@ -577,7 +577,10 @@ def _judge_replication(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterato
     if params["min_sync_replicas"] is not None:
         synchronous = None if streaming is None else [r for r in streaming if r["sync_state"] in ("sync", "quorum")]
         yield at_least(
-            "synchronous replicas", None if synchronous is None else len(synchronous), params["min_sync_replicas"]
+            "synchronous replicas",
+            None if synchronous is None else len(synchronous),
+            params["min_sync_replicas"],
+            remedy="Name the replica in synchronous_standby_names, and look why it does not stream: select * from pg_stat_replication.",
         )
     if in_recovery and "standby" in facts.rows:
         yield one_of(
@@ -592,10 +595,20 @@ def _judge_replication(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterato
 def _judge_lag(facts: Facts, params: t.Mapping[str, t.Any], column: str, unit: str, bound: float) -> Criterion:
     name = f"replication lag in {unit if unit == 'bytes' else 'seconds'}"
     if facts.server["in_recovery"]:
-        return at_most(name, _first(facts, "standby").get(column), bound, unit=unit)
+        return at_most(
+            name,
+            _first(facts, "standby").get(column),
+            bound,
+            unit=unit,
+            remedy="Look at what the standby waits for: pg_stat_wal_receiver, and a long query that holds replay back (pg_stat_activity).",
+        )
     replicas = facts.rows.get("replicas")
     if not replicas:
-        return unknown(name, f"{name} is unknown: no replica is connected")
+        return unknown(
+            name,
+            f"{name} is unknown: no replica is connected",
+            remedy="Start the replica, and look at its log: select * from pg_stat_replication on the primary shows it once it streams.",
+        )
     # replay_lag is empty while a replica is idle and has caught up.
     lags = [0 if row[column] is None and row["lag_bytes"] == 0 else row[column] for row in replicas]
     known = [lag for lag in lags if lag is not None]
@@ -623,7 +636,13 @@ def _judge_slots(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Crit
         )
     if params["max_slot_bytes"] is not None:
         retained = max((slot["retained_bytes"] or 0 for slot in slots), default=0)
-        yield at_most("WAL kept for the slowest slot", retained, params["max_slot_bytes"], unit="bytes")
+        yield at_most(
+            "WAL kept for the slowest slot",
+            retained,
+            params["max_slot_bytes"],
+            unit="bytes",
+            remedy="Look at pg_replication_slots: bring back who reads the slot, or drop it with pg_drop_replication_slot where nobody will.",
+        )
     if params["min_safe_wal_bytes"] is not None:
         yield _judge_safe_wal(slots, params["min_safe_wal_bytes"])
 
@@ -666,7 +685,13 @@ def _judge_archiver(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[C
             remedy="Look at archive_command in the server's log.",
         )
     if params["max_archive_age"] is not None:
-        yield at_most("age of the last archived WAL", archiver["archived_age"], params["max_archive_age"], unit="s")
+        yield at_most(
+            "age of the last archived WAL",
+            archiver["archived_age"],
+            params["max_archive_age"],
+            unit="s",
+            remedy="Look at archive_command and the server's log: select * from pg_stat_archiver names the last failure.",
+        )
 
 
 def _names(facts: Facts, topic: str, name: str, *, remedy: str, level: str = "fail") -> Criterion:

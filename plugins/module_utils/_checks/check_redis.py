@@ -675,7 +675,11 @@ def _judge_replication(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterato
         yield at_least("replicas", facts.replicas_online, params["min_replicas"], remedy="Start the missing replicas.")
     if params["max_replica_lag_bytes"] is not None:
         yield at_most(
-            "lag of the slowest replica", facts.replica_lag_bytes, params["max_replica_lag_bytes"], unit="bytes"
+            "lag of the slowest replica",
+            facts.replica_lag_bytes,
+            params["max_replica_lag_bytes"],
+            unit="bytes",
+            remedy="Look at INFO replication on both: a replica that lags is short of network, disk or processor.",
         )
     if params["max_replica_lag_seconds"] is not None:
         yield at_most(
@@ -695,7 +699,12 @@ def _judge_replication(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterato
         yield one_of("cluster state", facts.cluster_state, ["ok"], remedy="CLUSTER NODES shows what is missing.")
         yield one_of("served hash slots", facts.cluster_slots_ok, [16384], remedy="redis-cli --cluster fix.")
     if params["min_cluster_nodes"] is not None:
-        yield at_least("cluster nodes", facts.cluster_nodes, params["min_cluster_nodes"])
+        yield at_least(
+            "cluster nodes",
+            facts.cluster_nodes,
+            params["min_cluster_nodes"],
+            remedy="Start the missing nodes: redis-cli cluster nodes tells which have failed.",
+        )
 
 
 def _hit_ratio(facts: Facts, bound: float) -> Criterion:

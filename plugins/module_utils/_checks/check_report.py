@@ -371,6 +371,7 @@ def _judge_binding(seen: Seen, label: str, params: t.Mapping[str, t.Any]) -> t.I
             measured=seen.sha256[:12],
             expected=stated.sha256[:12],
             sentence=f"{label} is not the file that the provenance is about: their SHA-256 differ",
+            remedy="Run the tool again, and write the provenance right after it.",
         )
         return
     if params.get("unbound"):
@@ -408,7 +409,11 @@ def _is_commit(said: str, wanted: str) -> bool:
 def _judge_age(seen: Seen, label: str, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     if seen.age_seconds < -CLOCKS_DIFFER:
         ahead = units.span_text(-seen.age_seconds)
-        yield unknown(f"{label} age", f"{label} says that it was made {ahead} from now, so one of the clocks is wrong")
+        yield unknown(
+            f"{label} age",
+            f"{label} says that it was made {ahead} from now, so one of the clocks is wrong",
+            remedy="Compare the clock of the host that made it with this one: timedatectl or chronyc tracking.",
+        )
         return
     age = max(0.0, seen.age_seconds)
     bound = units.span_seconds(params["max_age"], option="max_age")
@@ -444,6 +449,7 @@ def _judge_whole(seen: Seen, report: Report, label: str, params: t.Mapping[str, 
             measured=code,
             expected="0",
             sentence=f"{label}: the tool ended with exit code {code}, and the report does not say why",
+            remedy="Run the tool by hand in the same place: what it prints says why.",
         )
 
 
@@ -464,11 +470,25 @@ def _judge_looked_at(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[
                 remedy="State looked_at in the provenance, or set min_looked_at: 0 to believe it.",
             )
         elif count == 0 and unit == "tests":
-            yield at_least(f"{label} tests", 0, 1)
+            yield at_least(
+                f"{label} tests",
+                0,
+                1,
+                remedy="Look at the test runner's selection (-k, -m, paths): it collected no test.",
+            )
         elif count == 0:
-            yield unknown(f"{label} looked at", f"{label}: the tool looked at no {unit}")
+            yield unknown(
+                f"{label} looked at",
+                f"{label}: the tool looked at no {unit}",
+                remedy="Look at the paths and exclusions that the tool was given.",
+            )
     if counts and all(counts):
-        yield at_least(f"{unit} looked at", sum(count for count in counts if count), wanted)
+        yield at_least(
+            f"{unit} looked at",
+            sum(count for count in counts if count),
+            wanted,
+            remedy="Look at the paths, selections and exclusions that the tool was given.",
+        )
 
 
 def _looked_at(seen: Seen, report: Report) -> int | None:
@@ -486,14 +506,31 @@ def _file_of(place: str) -> str:
 def _judge_tests(tests: report_formats.Tests, label: str, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     names = f" ({', '.join(name[:100] for name in tests.bad_names[:3])})" if tests.bad_names else ""
     for name, count in (("failures", tests.failures), ("errors", tests.errors)):
-        found = at_most(f"{label} {name}", count, 0)
+        found = at_most(f"{label} {name}", count, 0, remedy="Mend what the report names, and run the tool again.")
         yield dataclasses.replace(found, sentence=f"{label} has {count} {name}, expected none{names}")
     if tests.total and not tests.executed:
-        yield at_least(f"{label} tests that were not skipped", 0, 1)
+        yield at_least(
+            f"{label} tests that were not skipped",
+            0,
+            1,
+            remedy="Look why they were skipped: the report names a reason with each.",
+        )
     if params.get("max_skipped") is not None:
-        yield at_most(f"{label} skipped", tests.skipped, params["max_skipped"], unit="tests")
+        yield at_most(
+            f"{label} skipped",
+            tests.skipped,
+            params["max_skipped"],
+            unit="tests",
+            remedy="Look why they were skipped: the report names a reason with each.",
+        )
     if tests.flaky:
-        yield at_most(f"{label} tests that passed only when tried again", tests.flaky, 0, level="warn")
+        yield at_most(
+            f"{label} tests that passed only when tried again",
+            tests.flaky,
+            0,
+            level="warn",
+            remedy="Look at what they share with other tests, such as time, order and ports.",
+        )
 
 
 def _judge_coverage(
@@ -518,7 +555,14 @@ def _share(name: str, percent: Fraction, bound: float, covered: int, total: int)
     expected = f"at least {bound:g} %"
     # Of the bound the digits that were written count, not the nearest binary fraction.
     good = percent >= Fraction(str(bound))
-    return holds(name, good, measured=shown, expected=expected, sentence=f"{name} is {shown}, expected {expected}")
+    return holds(
+        name,
+        good,
+        measured=shown,
+        expected=expected,
+        sentence=f"{name} is {shown}, expected {expected}",
+        remedy="The report names the lines that no test runs.",
+    )
 
 
 def _judge_findings(report: Report, label: str, facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
@@ -537,7 +581,9 @@ def _judge_findings(report: Report, label: str, facts: Facts, params: t.Mapping[
             counted.append(found)
     bound = params.get("max_findings") or 0
     said = f": {_named(counted)}" if counted else ""
-    found_criterion = at_most(f"{label} findings", len(counted), bound)
+    found_criterion = at_most(
+        f"{label} findings", len(counted), bound, remedy="Mend what the report names, and run the tool again."
+    )
     yield dataclasses.replace(
         found_criterion, sentence=f"{label} has {len(counted)} findings, expected at most {bound}{said}"
     )
@@ -563,6 +609,7 @@ def _judge_findings(report: Report, label: str, facts: Facts, params: t.Mapping[
                 measured=waiver["expires"],
                 expected="not over",
                 sentence=f"the waiver of {waiver['id']} ended on {waiver['expires']}",
+                remedy="Mend it, or agree on a new waiver with a later end.",
             )
 
 
@@ -586,7 +633,11 @@ def _judge_lockfile(facts: Facts) -> t.Iterator[Criterion]:
     }
     missing = [f"{name} {version}" for name, version in facts.pins if (name, version) not in audited]
     if not facts.pins:
-        yield unknown("lock file", "the lock file pins nothing with ==, so the report cannot be compared with it")
+        yield unknown(
+            "lock file",
+            "the lock file pins nothing with ==, so the report cannot be compared with it",
+            remedy="Make the lock file with pinned versions: pip-compile, uv pip compile or poetry export write one.",
+        )
         return
     yield holds(
         "packages of the lock file",

@@ -266,7 +266,11 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     files, history = facts.files, facts.history
     yield from _judge_found("secrets in tracked files", files.found, files.more, facts)
     if not files.searched:
-        yield unknown("files searched", f"no tracked file of {facts.top} was searched, so nothing is known")
+        yield unknown(
+            "files searched",
+            f"no tracked file of {facts.top} was searched, so nothing is known",
+            remedy="Look at exclude and at git ls-files: nothing was left to be searched.",
+        )
     else:
         yield holds("files searched", True, measured=files.searched, expected="at least 1")
     if files.unread:

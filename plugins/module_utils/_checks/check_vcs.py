@@ -259,6 +259,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
             measured=facts.head,
             expected=params["commit"],
             sentence=f"{facts.top} is at commit {short}, expected {params['commit'][:12]}",
+            remedy=f"git -C {facts.top} checkout {params['commit'].strip()}, or release the commit that is there.",
         )
     if params.get("tag"):
         yield _judge_tag(facts, params["tag"])
@@ -291,6 +292,7 @@ def _judge_clean(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Crit
             measured=", ".join(facts.in_progress),
             expected="nothing in progress",
             sentence=f"{facts.top} is in the middle of {', '.join(facts.in_progress)}",
+            remedy=f"git -C {facts.top} status says how to end or to abort it.",
         )
 
 
@@ -332,6 +334,7 @@ def _judge_signature(signature: Signature, params: t.Mapping[str, t.Any]) -> Cri
         measured=by,
         expected="by a known key",
         sentence=f"{name} is by {by}, which is not among fingerprints",
+        remedy="Let one of the known signers sign it, or add the fingerprint once it is known whose it is.",
     )
 
 
@@ -372,6 +375,7 @@ def _judge_pushed(facts: Facts, remote: Remote, params: t.Mapping[str, t.Any]) -
                 measured="absent",
                 expected=f"holds {short}",
                 sentence=f"{remote.url} has no branch {branch}",
+                remedy=f"git push {remote.url} {branch}.",
             )
         elif remote.holds_commit is None:
             yield unknown(
@@ -391,7 +395,12 @@ def _judge_pushed(facts: Facts, remote: Remote, params: t.Mapping[str, t.Any]) -
     if tag:
         there, here = (remote.tag or "absent")[:12], (facts.tag or "absent")[:12]
         yield dataclasses.replace(
-            one_of(f"tag {tag} of the remote", there, [here if facts.tag else "the one of this tree"]),
+            one_of(
+                f"tag {tag} of the remote",
+                there,
+                [here if facts.tag else "the one of this tree"],
+                remedy=f"Push the tag: git push {remote.url} refs/tags/{tag}; a tag that is another one there was moved, so ask who did.",
+            ),
             sentence=f"the tag {tag} is {there} in {remote.url} and {here} in {facts.top}",
         )
 

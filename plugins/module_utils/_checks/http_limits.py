@@ -174,7 +174,12 @@ def bodies_criteria(
             name, f"{name} cannot be told: our credentials were refused ({answered})", remedy=_OTHER_CREDENTIALS
         )
     else:
-        yield one_of(f"{label} body of {limit + 1} bytes status", seen.above, [_TOO_LARGE])
+        yield one_of(
+            f"{label} body of {limit + 1} bytes status",
+            seen.above,
+            [_TOO_LARGE],
+            remedy="Set the limit at the proxy and in the application: client_max_body_size in nginx, max_size of request_body in Caddy.",
+        )
         below = f"{label} body of {limit - 1} bytes status"
         if (seen.below or 0) >= 500:
             yield unknown(below, f"{below} is {seen.below}, which does not tell whether the limit let it in")

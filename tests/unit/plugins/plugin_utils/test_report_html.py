@@ -114,7 +114,8 @@ def test_a_release_that_was_rolled_back_does_not_open_with_go() -> None:
 
 def test_each_blocking_item_shows_its_remedy_and_links_to_its_finding() -> None:
     page = page_of(samples.no_go())
-    assert "certbot renew --cert-name archive.example.org." in page
+    blocks = page.split('id="blocks"')[1].split("</section>")[0]
+    assert "<b>Do</b> Renew the certificate: certbot renew --cert-name archive.example.org." in blocks
     anchor = re.search(r'<a href="#(f\d+)"><code>tls-public</code></a>', page)
     assert anchor
     assert re.search(rf'<li id="{anchor.group(1)}" [^>]*data-i="tls-public S1.21 S0.9"', page)

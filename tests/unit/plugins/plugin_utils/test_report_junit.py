@@ -97,9 +97,11 @@ def test_a_no_go_is_never_green() -> None:
         "status": "unknown",
         "severity": "blocker",
         "summary": "never reported",
+        "remedy": "Look at web-9.",
     }
     tree = of_findings(samples.finding("a"), decision="NO-GO", blocking=[never_reported])
-    assert "web-9: never reported" in [error.attrib["message"] for error in case(tree, "b").iter("error")]
+    told = [(error.attrib["message"], error.text) for error in case(tree, "b").iter("error")]
+    assert told == [("web-9: never reported", "remedy: Look at web-9.")]
 
 
 def test_a_blocking_item_with_a_finding_is_told_once() -> None:

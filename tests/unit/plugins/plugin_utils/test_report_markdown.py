@@ -47,6 +47,11 @@ def test_the_first_line_is_the_verdict_and_the_outcome() -> None:
     assert markdown_of(samples.rolled_back()).startswith("# GO WITH WARNINGS, rolled back, over budget: ablage 2.0.0\n")
 
 
+def test_what_blocks_says_what_to_do_below_it() -> None:
+    blocks = markdown_of(samples.no_go()).split("## What blocks")[1].split("## ")[0]
+    assert "\n  - do: Renew the certificate: certbot renew --cert-name archive.example.org.\n" in blocks
+
+
 @pytest.mark.parametrize("decision", ["fail", "unknown", "warn", "waived", "not_applicable"])
 def test_only_a_pass_ticks_an_item(decision: str) -> None:
     status = "fail" if decision == "waived" else decision

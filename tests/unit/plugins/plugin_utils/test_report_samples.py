@@ -338,7 +338,7 @@ def no_go() -> dict[str, Any]:
         )
         for item, status, host, summary, remedy, satisfies in NO_GO_FINDINGS
     ]
-    keys = ("id", "host", "status", "severity", "summary")
+    keys = ("id", "host", "status", "severity", "summary", "remedy")
     return build_report(
         system="ablage",
         version="2.0.0",

@@ -109,8 +109,29 @@ def test_no_summary_begins_a_line_of_its_own_or_fills_the_screen() -> None:
 
 
 def test_what_to_do_stands_below_what_blocks() -> None:
-    verdict, decided = _decide([_item()], [{**_finding(status="fail"), "remedy": "Renew\nit."}])
-    assert in_words(verdict, decided).splitlines()[2].strip() == "→ Renew it."
+    verdict, _unused = _decide([_item()], [{**_finding(status="fail"), "remedy": "Renew\nit."}])
+    assert in_words(verdict).splitlines()[2].strip() == "→ Renew it."
+
+
+def test_what_to_do_stands_below_what_warns_too_and_not_below_what_somebody_accepted() -> None:
+    found = {**_finding(status="fail", severity="warning"), "remedy": "Renew it."}
+    verdict, _unused = _decide([_item(severity="warning")], [found])
+    assert in_words(verdict).splitlines()[2].strip() == "→ Renew it."
+    accepted, _unused = _decide([_item(severity="warning")], [found], waivers=read_waivers([_waiver()]))
+    assert "→" not in in_words(accepted)
+
+
+def test_whatever_blocks_beside_the_checks_says_what_to_do() -> None:
+    """What could not be read, and what is known to stand in the way, say it in their own sentence."""
+    verdict, _unused = _decide(
+        [_item(), _item("b"), _item("old", max_age_seconds=60)],
+        [_finding(), {**_finding("old"), "started": _ago(minutes=5)}],
+        require=["S1.99"], strictness=_strict(min_days=3), previous={"strictness": _strict(min_days=30)},
+    )  # fmt: skip
+    assert {line["id"] for line in verdict["blocking"]} == {"b", "old", "S1.99", "loosened"}
+    assert all(line["remedy"] for line in verdict["blocking"])
+    nothing, _unused = _decide([_item(phase=["smoke"])], [])
+    assert [line["remedy"] for line in nothing["blocking"]] == ["Write an item with phase: pre_deploy."]
 
 
 def test_what_could_not_be_read_blocks_as_unknown() -> None:

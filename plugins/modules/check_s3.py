@@ -57,6 +57,8 @@ options:
     description:
       - An active rule for the whole bucket must expire objects, and none of these later, in days.
       - A rule that is only for a prefix, a tag or a size, or that begins at a date to come, leaves the rest without limit.
+      - In a bucket that has or had versioning an object that expires becomes an old version, so a rule must remove those too, and its days add up
+        with the first ones.
     type: int
   object_lock:
     description: Whether object lock must be enabled.

@@ -134,7 +134,12 @@ def test_a_bucket_with_everything_set_passes(moto_s3: MotoS3, run_module_here: M
             "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
         },
     )
-    rule = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 35}}
+    rule: dict[str, t.Any] = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 35}}
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+    # A bucket with a lock has versions.
+    endless = judged(run_module_here, moto_s3, [bucket], max_retention_days=70)
+    assert "no rule expires old versions, which stay when an object expires" in endless["summary"], endless
+    rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": 30}
     client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
     client.put_object_lock_configuration(
         Bucket=bucket,
@@ -148,7 +153,7 @@ def test_a_bucket_with_everything_set_passes(moto_s3: MotoS3, run_module_here: M
         "encryption": "required",
         "lifecycle": "required",
         "min_retention_days": 30,
-        "max_retention_days": 40,
+        "max_retention_days": 65,
         "object_lock": "required",
         "min_lock_days": 7,
     }

@@ -294,7 +294,8 @@ def _bucket(store: _Store, name: str) -> Bucket:
     wants_lifecycle = params["lifecycle"] == "required" or wants_days
     wants_lock = params["object_lock"] == "required" or params["min_lock_days"] is not None
     wants_refusal = params["public_access"] == "refused"
-    versioning = ask("versioning", params["versioning"] != "any", "get_bucket_versioning")
+    wants_versions = params["versioning"] != "any" or params["max_retention_days"] is not None
+    versioning = ask("versioning", wants_versions, "get_bucket_versioning")
     encryption = ask("encryption", params["encryption"] == "required", "get_bucket_encryption")
     lifecycle = ask("lifecycle", wants_lifecycle, "get_bucket_lifecycle_configuration")
     lock = ask("object lock", wants_lock or params["canary"], "get_object_lock_configuration")
@@ -664,7 +665,7 @@ def _judge_lifecycle(bucket: Bucket, params: t.Mapping[str, t.Any]) -> t.Iterato
     if shortest is not None:
         yield _judge_shortest(name, active, shortest)
     if longest is not None:
-        yield _judge_longest(name, active, longest)
+        yield _judge_longest(bucket, active, longest)
 
 
 def _judge_shortest(name: str, active: t.Sequence[Rule], shortest: int) -> Criterion:
@@ -686,24 +687,39 @@ def _judge_shortest(name: str, active: t.Sequence[Rule], shortest: int) -> Crite
     return at_least(label, min(days), shortest, unit="days", remedy="Raise the rule's days.")
 
 
-def _judge_longest(name: str, active: t.Sequence[Rule], longest: int) -> Criterion:
-    """Only a rule for the whole bucket keeps anything from staying for ever."""
-    label = f"longest retention of {name}"
+def _judge_longest(bucket: Bucket, active: t.Sequence[Rule], longest: int) -> Criterion:
+    """Only a rule for the whole bucket keeps anything from staying for ever, and with versions one for the old ones too."""
+    label = f"longest retention of {bucket.name}"
     whole = [rule for rule in active if not rule.prefix and not rule.is_filtered]
-    days = [0 if rule.is_date_past else rule.days for rule in whole]
-    current = [value for value in days if value is not None]
-    if current:
-        old = [rule.noncurrent_days for rule in whole if rule.noncurrent_days is not None]
-        return at_most(label, max(*current, *old, 0), longest, unit="days", remedy="Lower the rule's days.")
+    current = [days for rule in whole if (days := 0 if rule.is_date_past else rule.days) is not None]
+    old = [rule.noncurrent_days for rule in whole if rule.noncurrent_days is not None]
+    if current and (bucket.versioning == "never enabled" or max(current) > longest):
+        return at_most(label, max(current), longest, unit="days", remedy="Lower the rule's days.")
+    if current and bucket.versioning is None:
+        return _unread(bucket, "versioning")
+    if current and old:
+        # A version's days begin when the object expires.
+        return at_most(
+            label,
+            max(current) + max(old),
+            longest,
+            unit="days",
+            remedy="Lower the days of the rule, or those of its old versions: they add up.",
+        )
     removing = [rule for rule in active if (rule.days, rule.noncurrent_days, rule.date) != (None, None, None)]
-    why = f", as no rule expires all of it ({_told(removing)})" if removing else ""
+    lacking = "old versions, which stay when an object expires" if current else "all of it"
+    why = f", as no rule expires {lacking} ({_told(removing)})" if removing else ""
     return holds(
         label,
         False,
         measured="without limit",
         expected=f"at most {longest} days",
         sentence=f"{label} is without limit{why}, expected at most {longest} days",
-        remedy="Add a lifecycle rule that expires objects after some days, without a prefix, tag or size.",
+        remedy=(
+            "Add NoncurrentVersionExpiration to the rule."
+            if current
+            else "Add a lifecycle rule that expires objects after some days, without a prefix, tag or size."
+        ),
     )
 
 

@@ -30,6 +30,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.run import R
 
 RULE = Rule("old", "", True, 30, None)
 PAST = Rule("old", "", True, None, None, "2020-01-01", True)
+OLD_VERSIONS = dataclasses.replace(RULE, days=None, noncurrent_days=7)
+NO_VERSIONS = {"versioning": "never enabled"}
 TO_COME = dataclasses.replace(PAST, date="2100-01-01", is_date_past=False)
 BUCKET = Bucket(
     name="docs",
@@ -88,7 +90,28 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ({"min_retention_days": 31}, {}, "fail", "Shortest retention of docs is 30 days"),
     ({"min_retention_days": 31}, {"rules": ()}, "pass", "All hold"),
     ({"max_retention_days": 29}, {}, "fail", "Longest retention of docs is 30 days"),
-    ({"max_retention_days": 30}, {}, "pass", "All hold"),
+    ({"max_retention_days": 30}, NO_VERSIONS, "pass", "All hold"),
+    (
+        {"max_retention_days": 30},
+        {},
+        "fail",
+        "no rule expires old versions, which stay when an object expires (rule old removes objects)",
+    ),
+    ({"max_retention_days": 30}, {"versioning": "suspended"}, "fail", "no rule expires old versions"),
+    (
+        {"max_retention_days": 30},
+        {"versioning": None, "unread": {"versioning": "no."}},
+        "unknown",
+        "Versioning of docs is unknown: no.",
+    ),
+    ({"max_retention_days": 37}, {"rules": (RULE, OLD_VERSIONS)}, "pass", "All hold"),
+    ({"max_retention_days": 36}, {"rules": (RULE, OLD_VERSIONS)}, "fail", "Longest retention of docs is 37 days"),
+    (
+        {"max_retention_days": 37},
+        {"rules": (RULE, dataclasses.replace(OLD_VERSIONS, prefix="a/"))},
+        "fail",
+        "no rule expires old versions",
+    ),
     ({"max_retention_days": 30}, {"rules": ()}, "fail", "Longest retention of docs is without limit"),
     (
         {"min_retention_days": 30},
@@ -114,7 +137,7 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         "fail",
         "rule old removes objects on 2100-01-01 of whatever age",
     ),
-    ({"max_retention_days": 0}, {"rules": (PAST,)}, "pass", "All hold"),
+    ({"max_retention_days": 0}, {**NO_VERSIONS, "rules": (PAST,)}, "pass", "All hold"),
     (
         {"max_retention_days": 30},
         {"rules": (TO_COME,)},
@@ -141,7 +164,7 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
     ),
     (
         {"max_retention_days": 30},
-        {"rules": (RULE, dataclasses.replace(RULE, days=400, is_filtered=True))},
+        {**NO_VERSIONS, "rules": (RULE, dataclasses.replace(RULE, days=400, is_filtered=True))},
         "pass",
         "All hold",
     ),
@@ -149,7 +172,7 @@ CASES: list[tuple[dict[str, t.Any], dict[str, t.Any], str, str]] = [
         {"max_retention_days": 30},
         {"rules": (dataclasses.replace(RULE, noncurrent_days=31),)},
         "fail",
-        "Longest retention of docs is 31 days",
+        "Longest retention of docs is 61 days",
     ),
     ({"object_lock": "required"}, {}, "pass", "All hold"),
     ({"object_lock": "required"}, {"lock_enabled": False}, "fail", "Object lock of docs is not enabled"),
@@ -303,7 +326,7 @@ def test_an_object_of_the_future_has_no_age(age: float, status: str) -> None:
 @given(days=st.lists(st.integers(1, 5000), min_size=1, max_size=5), low=st.integers(1, 5000), high=st.integers(1, 5000))
 def test_retention_holds_exactly_when_every_rule_is_within_bounds(days: list[int], low: int, high: int) -> None:
     rules = tuple(Rule(str(number), "", True, number, None) for number in days)
-    status = judged({"min_retention_days": low, "max_retention_days": high}, rules=rules).status
+    status = judged({"min_retention_days": low, "max_retention_days": high}, rules=rules, **NO_VERSIONS).status
     assert (status == "pass") == all(low <= number <= high for number in days)
 
 

@@ -592,6 +592,24 @@ def test_a_process_that_lacks_what_another_has_does_not_agree_with_it(service: t
     assert found["status"] == "fail" and re.search(r"X is not the same in all of python\S* \(\d+\), ", found["summary"])
 
 
+@pytest.mark.parametrize(("in_process", "status"), [("", "pass"), (" ", "pass"), ("https://shop.example.org", "fail")])
+def test_what_may_be_blank_is_blank_in_every_place_or_in_none(
+    env: EnvFile, service: t.Any, in_process: str, status: str
+) -> None:
+    running = service(X=in_process)
+    path = env.write("X=\n")
+    long_ago(path)
+    optional = [rule("present", optional="the backend serves the pages")]
+    found = finding(file=path, process={"pid": running.pid}, rules=optional)
+    assert found["status"] == status, found
+    env.write("X=https://shop.example.org\n")
+    long_ago(path)
+    found = finding(file=path, process={"pid": running.pid}, rules=optional)
+    assert found["status"] == ("fail" if status == "pass" else "pass"), found
+    if status == "pass":
+        assert "X has one value in the file and another one in the running process" in found["summary"]
+
+
 def test_the_environment_is_production_in_the_file_and_in_what_runs(env: EnvFile, service: t.Any) -> None:
     running = service(ENVIRONMENT="production")
     found = environment_of(env.write("ENVIRONMENT=production\n"), running.pid)

@@ -44,6 +44,8 @@ def looked(rule: t.Mapping[str, t.Any], values: Values, example: t.Mapping[str, 
         only_in_file=values.is_only_in_file(name),
         equals_example=kind in SECRET_KINDS and bool(value) and value in example.values(),
     )
+    if not any(one.strip() for one in values.everywhere(name)):
+        return dataclasses.replace(seen, differs=(), divides="", only_in_file=False)
     if seen.is_empty or kind not in _LOOKS:
         return seen
     return _LOOKS[kind](seen, rule, value)
@@ -75,6 +77,8 @@ def judge(rule: t.Mapping[str, t.Any], seen: Looked, places: t.Mapping[str, t.Se
         reason = rule.get("optional")
         if reason:
             yield holds(name, True, measured=f"{state} ({reason})", expected="set, or left out for a reason")
+            # Blank here and set in another place is no agreement.
+            yield from env_drift.judge_agreement(name, seen, places, level)
         else:
             yield holds(name, False, measured=state, expected="set", sentence=f"{name} is {state}", level=level)
     else:

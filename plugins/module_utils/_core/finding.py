@@ -20,6 +20,8 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.scrub import
 #: From good to bad. ``waived`` and ``not_applicable`` are never a criterion's: the verdict and the plan give them.
 ORDER = ("pass", "warn", "unknown", "fail")
 STATUSES = (*ORDER, "not_applicable")
+#: How many characters are told of a text that was searched.
+_MOST_SHOWN = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +99,13 @@ def matches(name: str, measured: str | None, pattern: str, *, remedy: str = "", 
     if measured is None:
         return unknown(name, f"{name} could not be read", remedy=remedy)
     expected = f"a match of /{pattern}/"
-    sentence = f"{name} is {measured!r}, expected {expected}"
+    shown = measured if len(measured) <= _MOST_SHOWN else f"{beginning_of(measured, _MOST_SHOWN)}…"
+    sentence = f"{name} is {shown!r}, expected {expected}"
     try:
         is_match = patterns.is_in(re.compile(pattern), measured)
     except GoliveError as problem:
         return unknown(name, f"{name} could not be judged: {problem.message.rstrip('.')}", remedy=problem.remedy)
-    return _judged(name, is_match, measured, expected, sentence, remedy, level)
+    return _judged(name, is_match, shown, expected, sentence, remedy, level)
 
 
 def holds(

@@ -162,6 +162,14 @@ def test_a_remedy_is_given_only_where_it_is_needed() -> None:
     assert matches("version", "18.1", "^18").status == "pass"
 
 
+def test_of_a_long_text_that_was_searched_its_beginning_is_told() -> None:
+    text = "x" * 299 + "secret-at-the-end"
+    found = matches("body", text, "end$")
+    assert (found.status, found.measured) == ("pass", "x" * 299 + "s…")
+    found = matches("body", text, "^end")
+    assert (found.status, "at-the-end" in found.sentence, len(found.sentence) < 400) == ("fail", False, True)
+
+
 def test_a_sentence_of_ones_own_is_used() -> None:
     own = holds(
         "write", False, measured="refused", expected="a write", sentence="the bucket refuses writes", level="warn"

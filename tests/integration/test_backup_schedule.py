@@ -162,6 +162,9 @@ def test_a_timer_is_judged_like_a_line_of_cron(
     (drop_ins / "10-often.conf").unlink()
     unread = run_module_here("check_backup", backups.options(schedule=timer(units, "OnCalendar=lately")))
     assert "systemd reads no time in OnCalendar=lately" in unread["msg"], unread
+    (units / "golive-backup.service").symlink_to("/dev/null")
+    found = judged(backups, timer(units, f"OnCalendar={moment:%H:%M} UTC", more="Unit=golive-backup.service"))
+    assert (found["status"], "golive-backup.service is masked" in found["summary"]) == ("fail", True), found["summary"]
     timer(units, f"OnCalendar={moment:%H:%M} UTC")
     (units / "timers.target.wants" / "backup.timer").unlink()
     found = judged(backups, good)

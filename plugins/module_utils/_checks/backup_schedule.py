@@ -106,10 +106,12 @@ def _of_line(when: str) -> _Runs:
 
 
 def _timer(options: t.Mapping[str, t.Any], made: datetime.datetime | None, run: Run) -> Schedule:
-    path = options["timer"]
-    timer = systemd_timer.read(path)
+    timer = systemd_timer.read(options["timer"])
     if timer is None:
-        return Schedule(absent=f"{path} is not there")
+        return Schedule(absent=f"{options['timer']} is not there")
+    path = timer.path
+    if timer.masked is not None:
+        return Schedule(absent=f"{timer.masked} is masked, so systemd never starts it")
     if timer.enabled is None:
         return Schedule(absent=f"{path} is not enabled, so nothing starts it with the host")
     if not timer.calendar:

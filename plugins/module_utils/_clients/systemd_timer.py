@@ -43,20 +43,28 @@ _ELAPSE = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Timer:
-    """``calendar``: its OnCalendar lines; ``service``: what it starts; ``enabled``: the link that starts it with the host."""
+    """``calendar``: its OnCalendar lines; ``service``: what it starts; ``enabled``: the link that starts it with the host.
+
+    ``path`` is the file that counts, ``masked`` the timer's or the service's own that keeps it from ever being started.
+    """
 
     path: str
     calendar: tuple[str, ...]
     service: str
     enabled: str | None
+    masked: str | None = None
 
 
-def read(path: str) -> Timer | None:
-    """The timer, or None where there is no such file. Raises BadInput, Denied, UnexpectedAnswer."""
+def read(path: str, *, folders: t.Sequence[str] = FOLDERS) -> Timer | None:
+    """The timer, or None where there is no such file. Raises BadInput, Denied, UnexpectedAnswer.
+
+    In one of systemd's own folders a file of that name in a folder that comes before it counts in its place.
+    """
     folder, name = os.path.split(path)
     if not os.path.isabs(path) or not name.endswith(".timer"):
         raise BadInput(f"schedule.timer is {path}, expected the absolute path of a timer's unit file.")
-    folders = FOLDERS if folder in FOLDERS else (folder,)
+    folders = folders if folder in folders else (folder,)
+    path = _that_counts(name, folders) or path
     calendar: list[str] = []
     service = f"{name[: -len('.timer')]}.service"
     drop_ins = {
@@ -77,7 +85,14 @@ def read(path: str) -> Timer | None:
             elif key == "Unit" and value:
                 service = value
     wanted = (link for place in folders for link in glob.glob(f"{glob.escape(place)}/*.wants/{glob.escape(name)}"))
-    return Timer(path, tuple(calendar), service, next(wanted, None))
+    files = (path, _that_counts(service, folders) or "")
+    masked = next((file for file in files if os.path.realpath(file) == os.devnull), None)
+    return Timer(path, tuple(calendar), service, next(wanted, None), masked)
+
+
+def _that_counts(name: str, folders: t.Sequence[str]) -> str | None:
+    """The file of a unit that systemd reads, be it a link to nowhere; None where no folder has one."""
+    return next(filter(os.path.lexists, (f"{folder}/{name}" for folder in folders)), None)
 
 
 def _text(path: str) -> str:

@@ -68,6 +68,32 @@ def test_a_timer_has_its_drop_ins_and_the_link_that_starts_it(tmp_path: Path) ->
     assert systemd_timer.read(f"{tmp_path}/other.timer") is None
 
 
+def test_the_file_of_the_first_folder_counts_and_a_mask_is_told(tmp_path: Path) -> None:
+    first, second = (tmp_path / name for name in ("etc", "lib"))
+    for folder in (first, second):
+        folder.mkdir()
+    packaged, own = second / "backup.timer", first / "backup.timer"
+    packaged.write_text("[Timer]\nOnCalendar=daily\n")
+
+    def read(path: Path = packaged) -> systemd_timer.Timer:
+        timer = systemd_timer.read(str(path), folders=(str(first), str(second)))
+        assert timer is not None
+        return timer
+
+    assert read() == systemd_timer.Timer(str(packaged), ("daily",), "backup.service", None)
+    own.write_text("[Timer]\nOnCalendar=weekly\n")
+    assert read() == systemd_timer.Timer(str(own), ("weekly",), "backup.service", None)
+    own.unlink()
+    own.symlink_to("/dev/null")
+    assert read().masked == str(own)
+    own.unlink()
+    (first / "backup.service").symlink_to("/dev/null")
+    assert read().masked == str(first / "backup.service")
+    elsewhere = tmp_path / "elsewhere.timer"
+    elsewhere.write_text("[Timer]\nOnCalendar=daily\n")
+    assert read(elsewhere).masked is None
+
+
 @pytest.mark.parametrize("path", ["backup.timer", "/etc/backup.service", ""])
 def test_what_is_no_path_of_a_timer_is_refused(path: str) -> None:
     with pytest.raises(BadInput):

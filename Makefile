@@ -27,8 +27,8 @@ make_venv := PATH="$(host_path)" python3 tests/gates/make_venv.py --python "$(PY
 python := $(CURDIR)/$(VENV)/bin/python
 pytest := $(python) -m pytest
 # One file of tests at a time to each process, in the order named: the long ones first. A third of the time tests wait for servers,
-# so there is one process more than cores.
-in_parallel := -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
+# so there are two processes more than cores.
+in_parallel := -n $(shell expr $$(nproc) + 2) --dist loadfile --no-loadscope-reorder
 demo := $(python) examples/ablage/demo.py
 
 .PHONY: help setup setup-test link collection demo demo-bad-release demo-no-go demo-killed \

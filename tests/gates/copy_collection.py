@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -38,10 +39,10 @@ def sources(root: Path) -> list[Path]:
     return sorted({name for name in names if (root / name).is_file()})
 
 
-def copy(target: Path, root: Path = ROOT) -> Path:
-    """Bring ``target`` up to date; the collection's directory in it."""
+def copy(target: Path, root: Path = ROOT, *, without: Collection[str] = ()) -> Path:
+    """Bring ``target`` up to date, without these folders of ours; the collection's directory in it."""
     place = target / "ansible_collections" / "opsready" / "golive"
-    wanted = sources(root)
+    wanted = [name for name in sources(root) if name.parts[0] not in without]
     for name in wanted:
         source, copied = root / name, place / name
         if copied.is_file() and not copied.is_symlink() and filecmp.cmp(source, copied, shallow=True):

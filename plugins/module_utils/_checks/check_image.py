@@ -158,7 +158,7 @@ def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
 
 
 def _judge_tag(reference: str, params: t.Mapping[str, t.Any]) -> Criterion:
-    parts = t.cast("re.Match[str]", image_registry.REFERENCE.fullmatch(reference))
+    parts = t.cast(re.Match[str], image_registry.REFERENCE.fullmatch(reference))
     is_fixed = bool(parts["id"] or parts["digest"])
     tag = parts["tag"] or "latest"
     return holds(

@@ -104,6 +104,12 @@ class Sample:
             connection.execute(self._named("grant create on database {name} to {owner}"))
             for statement in statements.strip().removesuffix(";").split(";\n"):
                 connection.execute(statement)
+        # A connection that is closed has a session for a moment longer, which a login of few rights could not end.
+        await_true(
+            lambda: not self.server.execute("select 1 from pg_stat_activity where datname = %s", self.name),
+            seconds=30,
+            what=f"the end of the session that filled {self.name}",
+        )
         return self
 
     def _named(self, statement: str) -> sql.Composed:

@@ -133,6 +133,12 @@ def test_a_full_drain_loses_nothing_and_every_task_runs_once(site: Site, run_mod
     assert order[len(order) - len(waiting) :] == waiting
     assert not run_module_here("worker_drain", site.args("resumed"))["changed"]
 
+    # A task has done its work a moment before its worker says that it ended.
+    await_true(
+        lambda: "running" not in run_module_here("worker_drain", site.args("settled"))["ledger"],
+        seconds=SECONDS,
+        what="the end of the last task",
+    )
     balance = run_module_here("worker_drain", site.args("settled"))
     assert balance["lost"] == []
     assert balance["is_closed"]

@@ -751,23 +751,22 @@ class Backup:
         """
         made = {name: t.cast(manifest.Manifest, one.manifest) for name, one in proven.items()}
         archives = {manifest.archive_beside(name, one) for name, one in made.items()}
-        last: dict[str, restore_record.Record] = {}
-        for one in restore_record.listed(self.place, self.source.known_as):
+        listed, now = restore_record.listed(self.place, self.source.known_as), self.deadline.clock.now()
+        for one in listed:
             if one.record is None and restore_record.archive_of(one.name) in archives:
                 raise UnexpectedAnswer(
                     f"{one.problem}.",
                     remedy="Find out what writes there, remove it by hand, and prove that backup again.",
                 )
-            if one.record is None:
-                continue
-            if one.record.is_of_the_future(self.deadline.clock.now()):
+            if one.record is not None and one.record.is_of_the_future(now):
                 self.warn(f"{one.url} is dated {one.record.at}, which is still to come: it counts for nothing.")
-                continue
-            name = f"{one.name.rpartition('/')[0]}/{one.record.manifest}"
-            is_of_it = name in made and made[name].archive["sha256"] == one.record.sha256
-            if is_of_it and (name not in last or parse_utc(last[name].at) <= parse_utc(one.record.at)):
-                last[name] = one.record
-        return {name: manifest.LEVELS.index("restore") if one.is_good else -1 for name, one in last.items()}
+        last = restore_record.last_of_each(listed, now)
+        of_them = ((name, last.get((name, str(one.archive["sha256"])))) for name, one in made.items())
+        return {
+            name: manifest.LEVELS.index("restore") if record.is_good else -1
+            for name, record in of_them
+            if record is not None
+        }
 
     def _would_prune(self) -> dict[str, t.Any]:
         """As ``_pruned`` would do it after a backup made now, without doing it."""

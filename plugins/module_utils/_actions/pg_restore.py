@@ -168,7 +168,7 @@ def _failure_of(
     name: str, found: manifest.Manifest, last: t.Mapping[tuple[str, str], restore_record.Record]
 ) -> str | None:
     """Why the last restore of a backup failed, and when; None where it did not, or has no record."""
-    record = last.get((manifest.archive_beside(name, found), str(found.archive["sha256"])))
+    record = last.get((name, str(found.archive["sha256"])))
     return None if record is None or record.is_good else f"{record.at}, {record.problem or 'without a reason'}"
 
 
@@ -331,27 +331,24 @@ class Work:
         ]
         if not good or good[-1].manifest is None:
             raise UnexpectedAnswer(f"There is no proven backup of {self.database} at {self.params['destination']}.")
-        if self.params["state"] != "verified":
-            good = self._unfailed(place, good)
-        folder = good[-1].name.rpartition("/")[0]
-        found = t.cast(manifest.Manifest, good[-1].manifest)
-        return self.archive(place, folder, found), good[-1].url
+        chosen = good[-1] if self.params["state"] == "verified" else self._unfailed(place, good)
+        found = t.cast(manifest.Manifest, chosen.manifest)
+        return self.archive(place, chosen.name.rpartition("/")[0], found), chosen.url
 
-    def _unfailed(self, place: Destination, good: t.Sequence[manifest.Listed]) -> list[manifest.Listed]:
-        """Up to the newest whose last restore did not fail. Raises Refused where there is none, and warns of those passed over."""
+    def _unfailed(self, place: Destination, good: t.Sequence[manifest.Listed]) -> manifest.Listed:
+        """The newest whose last restore did not fail. Raises Refused where there is none, and warns of those passed over."""
         listed = restore_record.listed(place, self.database)
         for seen in listed:
             if seen.record is None:
                 self.warn(f"{seen.problem}, so whether the last restore of that backup failed is not known.")
         last = restore_record.last_of_each(listed, self.deadline.clock.now())
         passed_over: list[str] = []
-        for number in range(len(good), 0, -1):
-            one = good[number - 1]
+        for one in reversed(good):
             problem = _failure_of(one.name, t.cast(manifest.Manifest, one.manifest), last)
             if problem is None:
                 for told in passed_over:
                     self.warn(f"{told}; {one.url} is taken in its place.")
-                return list(good[:number])
+                return one
             passed_over.append(f"{one.url} was passed over: its last restore failed: {problem}")
         raise Refused(
             f"There is no backup of {self.database} at {self.params['destination']} whose last restore did not fail: "

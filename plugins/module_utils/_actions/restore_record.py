@@ -202,9 +202,15 @@ def listed(place: Destination, database: str, *, names: t.Sequence[str] | None =
     return found
 
 
+def manifest_beside(name: str, record: Record) -> str:
+    """The name of the backup's manifest at the place where the record has this name."""
+    folder, slash, _unused = name.rpartition("/")
+    return f"{folder}{slash}{record.manifest}"
+
+
 def last_of_each(found: t.Iterable[Listed], now: datetime.datetime) -> dict[tuple[str, str], Record]:
-    """The last record of each archive, by its name and SHA-256; none that cannot be read, and none of the future."""
-    readable = [(archive_of(one.name) or "", one.record) for one in found if one.record is not None]
-    known = [(archive, record) for archive, record in readable if not record.is_of_the_future(now)]
+    """The last record of each backup, by its manifest's name and its archive's SHA-256; none unreadable, and none of the future."""
+    readable = [(manifest_beside(one.name, one.record), one.record) for one in found if one.record is not None]
+    known = [(name, record) for name, record in readable if not record.is_of_the_future(now)]
     known.sort(key=lambda one: parse_utc(one[1].at))
-    return {(archive, record.sha256): record for archive, record in known}
+    return {(name, record.sha256): record for name, record in known}

@@ -166,26 +166,38 @@ def judged(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]
         )
         return
     newest = seen.files[-1]
-    seconds = (facts.now - (seen.saved_at or newest.at)).total_seconds()
-    if seconds < -CLOCKS_DIFFER:
-        yield unknown(
-            "age of the newest file",
-            f"{newest.name} is dated {span_text(-seconds)} from now, so that no age can be trusted",
-            remedy="Set the clocks of this host and of the one that copies by NTP.",
-        )
-    else:
-        what = "data" if seen.saved_at is not None else "file"
-        yield holds(
-            "age of the newest file",
-            seconds <= span_seconds(params["max_age"], option="max_age"),
-            measured=span_text(max(0.0, seconds)),
-            expected=f"at most {params['max_age']}",
-            sentence=f"the {what} of {newest.name} is {span_text(max(0.0, seconds))} old, expected at most {params['max_age']}",
-            remedy=remedy,
-        )
+    what = "data" if seen.saved_at is not None else "file"
+    yield judged_age(
+        "age of the newest file",
+        dataclasses.replace(newest, at=seen.saved_at or newest.at),
+        facts.now,
+        params["max_age"],
+        called=f"the {what} of {newest.name}",
+        remedy=remedy,
+    )
     yield from _judge_content(newest, seen, params)
     if params["min_size_share"] > 0:
         yield judged_size(newest.size_bytes, [one.size_bytes for one in seen.files[:-1]], params)
+
+
+def judged_age(name: str, newest: File, now: datetime.datetime, bound: str, *, called: str, remedy: str) -> Criterion:
+    """Whether the newest that was copied is new enough; one of the future has no age."""
+    seconds = (now - newest.at).total_seconds()
+    if seconds < -CLOCKS_DIFFER:
+        return unknown(
+            name,
+            f"{newest.name} is dated {span_text(-seconds)} from now, so that no age can be trusted",
+            remedy="Set the clocks of this host and of the one that copies by NTP.",
+        )
+    age = max(0.0, seconds)
+    return holds(
+        name,
+        age <= span_seconds(bound, option="max_age"),
+        measured=span_text(age),
+        expected=f"at most {bound}",
+        sentence=f"{called} is {span_text(age)} old, expected at most {bound}",
+        remedy=remedy,
+    )
 
 
 def _judge_content(newest: File, seen: Files, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:

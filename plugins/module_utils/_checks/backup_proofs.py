@@ -42,10 +42,10 @@ def gathered(place: Destination, database: str, names: t.Sequence[str]) -> Recor
         if one.record is None:
             damaged.append(one.problem)
             continue
-        made, folder = one.record, one.name.rpartition("/")[0]
+        made = one.record
         proofs.append(
             Proof(
-                manifest=f"{folder}/{made.manifest}",
+                manifest=restore_record.manifest_beside(one.name, made),
                 sha256=made.sha256,
                 created=parse_utc(made.created),
                 at=parse_utc(made.at),

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import fnmatch
 import functools
 import hashlib
@@ -32,7 +31,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._clients.image_reg
 )
 from ansible_collections.opsready.golive.plugins.module_utils._core import foreign_json
 from ansible_collections.opsready.golive.plugins.module_utils._core.argspec import Spec
-from ansible_collections.opsready.golive.plugins.module_utils._core.clock import CLOCKS_DIFFER, Deadline, utc_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.clock import Deadline, utc_text
 from ansible_collections.opsready.golive.plugins.module_utils._core.errors import (
     BadInput,
     GoliveError,
@@ -41,7 +40,7 @@ from ansible_collections.opsready.golive.plugins.module_utils._core.errors impor
 from ansible_collections.opsready.golive.plugins.module_utils._core.finding import Criterion, holds, unknown
 from ansible_collections.opsready.golive.plugins.module_utils._core.run import Run
 from ansible_collections.opsready.golive.plugins.module_utils._core.side_by_side import side_by_side
-from ansible_collections.opsready.golive.plugins.module_utils._core.units import size_text, span_seconds, span_text
+from ansible_collections.opsready.golive.plugins.module_utils._core.units import size_text
 
 SPEC: Spec = {
     "url": {"type": "str", "required": True},
@@ -222,10 +221,11 @@ def _in_archives(params: t.Mapping[str, t.Any], references: t.Sequence[str], run
             try:
                 seen = _in_archive(place, file, wanted, run)
             except backup_archives.NotReadable as problem:
-                if not _has_list(place, file):
+                listed = _in_list(place, file, wanted)
+                if listed is None:
                     unreadable.append(problem.message.rstrip("."))
                     continue
-                seen = _in_list(place, file, wanted)
+                seen = listed
             found.update({one.reference: one for one in seen if one.is_whole or one.reference not in found})
     images = tuple(found.get(one, Image(one, is_absent=True)) for one in references)
     return Images(images, archives=tuple(archives[:_MOST_ARCHIVES]), unreadable=tuple(unreadable))
@@ -238,14 +238,6 @@ def _archives(place: Destination, pattern: str, run: Run) -> list[File]:
     return sorted(archives, key=lambda one: (one.at, one.name), reverse=True)
 
 
-def _has_list(place: Destination, file: File) -> bool:
-    try:
-        place.held(f"{file.name}{LIST_SUFFIX}")
-    except s3.Absent:
-        return False
-    return True
-
-
 def _in_archive(place: Destination, file: File, references: t.Sequence[str], run: Run) -> list[Image]:
     layout = backup_archives.opened(place, file, run.deadline)
     named = layout.named()
@@ -256,9 +248,12 @@ def _in_archive(place: Destination, file: File, references: t.Sequence[str], run
     ]
 
 
-def _in_list(place: Destination, file: File, references: t.Sequence[str]) -> list[Image]:
-    """What the list beside an archive names; the archive itself is not looked into."""
-    text = place.read(f"{file.name}{LIST_SUFFIX}", limit=_MOST_LIST_BYTES).decode("utf-8", "replace")
+def _in_list(place: Destination, file: File, references: t.Sequence[str]) -> list[Image] | None:
+    """What the list beside an archive names, None where there is none; the archive itself is not looked into."""
+    try:
+        text = place.read(f"{file.name}{LIST_SUFFIX}", limit=_MOST_LIST_BYTES).decode("utf-8", "replace")
+    except s3.Absent:
+        return None
     listed = set(_LISTED.findall(text)) if file.size_bytes else set()
     return [Image(one, where=place.url(file.name), is_listed=True) for one in references if _parts(one)[2] in listed]
 
@@ -365,28 +360,17 @@ def judged(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]
         )
         return
     elif params["max_age"] is not None:
-        yield _judge_age(seen.archives[0], facts.now, params["max_age"])
+        newest = seen.archives[0]
+        yield backup_files.judged_age(
+            "age of the newest archive",
+            newest,
+            facts.now,
+            params["max_age"],
+            called=newest.name,
+            remedy="Copy the images there now, and look at what should have done so since.",
+        )
     for image in seen.images:
         yield _judge_image(image, seen, params)
-
-
-def _judge_age(newest: File, now: datetime.datetime, max_age: str) -> Criterion:
-    seconds = (now - newest.at).total_seconds()
-    if seconds < -CLOCKS_DIFFER:
-        return unknown(
-            "age of the newest archive",
-            f"{newest.name} is dated {span_text(-seconds)} from now, so that no age can be trusted",
-            remedy="Set the clocks of this host and of the one that copies by NTP.",
-        )
-    age = max(0.0, seconds)
-    return holds(
-        "age of the newest archive",
-        age <= span_seconds(max_age, option="max_age"),
-        measured=span_text(age),
-        expected=f"at most {max_age}",
-        sentence=f"{newest.name} is {span_text(age)} old, expected at most {max_age}",
-        remedy="Copy the images there now, and look at what should have done so since.",
-    )
 
 
 def _judge_image(image: Image, seen: Images, params: t.Mapping[str, t.Any]) -> Criterion:

@@ -54,7 +54,6 @@ def require_usable(options: t.Mapping[str, t.Any]) -> None:
         raise BadInput("schedule.cron is empty, and any line would do.")
     if not options["cron_files"]:
         raise BadInput("schedule.cron_files is an empty list: nothing would be looked at.")
-    span_seconds(options["max_delay"], option="schedule.max_delay")
 
 
 def gathered(options: t.Mapping[str, t.Any], made: datetime.datetime | None, *, run: Run) -> Schedule:

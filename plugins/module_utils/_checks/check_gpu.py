@@ -153,8 +153,8 @@ def gather(params: t.Mapping[str, t.Any], *, run: Run) -> Facts:
 
 def judge(facts: Facts, params: t.Mapping[str, t.Any]) -> t.Iterator[Criterion]:
     """Whether driver and library are one, the GPUs, and the driver's errors in the kernel's log."""
-    if facts.kernel_driver is not None and facts.reading.library:
-        yield _judge_library(facts.kernel_driver, facts.reading.library)
+    if facts.kernel_driver is not None and facts.reading.nvml_version:
+        yield _judge_library(facts.kernel_driver, facts.reading.nvml_version)
     if facts.reading.count is None:
         why = facts.cut_off or "NVML does not tell it"
         yield unknown("number of GPUs", f"Number of GPUs is not known: {why}", remedy=facts.remedy)
@@ -504,7 +504,7 @@ def evidence(facts: Facts) -> dict[str, t.Any]:
     reading, log = facts.reading, facts.kernel_log
     return {
         "driver": reading.driver,
-        "library": reading.library,
+        "library": reading.nvml_version,
         "kernel_driver": facts.kernel_driver,
         "cuda": _cuda_text(reading.cuda),
         "count": reading.count,

@@ -65,7 +65,7 @@ class Reading:
     gpus: tuple[Gpu, ...]
     is_whole: bool
     #: The driver that the library is of, which is not always the one that is loaded.
-    library: str | None = None
+    nvml_version: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -415,9 +415,8 @@ class _S3Writer(Writer):
         if self._upload is None:
             self._begin()
         self._wait_for_room()
-        body, crc = bytes(self._filling), self._filling_crc
-        self._filling.clear()
-        self._filling_crc = 0
+        body, crc = self._filling, self._filling_crc
+        self._filling, self._filling_crc = bytearray(), 0
         part = self._senders.submit(self._send_part, number, body, crc)
         self._parts.append(part)
         self._under_way.add(part)
@@ -452,7 +451,7 @@ class _S3Writer(Writer):
                 bucket.abort_upload(self.name, upload)
         self._may_have_begun = False
 
-    def _send_part(self, number: int, body: bytes, crc: int) -> dict[str, t.Any]:
+    def _send_part(self, number: int, body: bytearray, crc: int) -> dict[str, t.Any]:
         try:
             request = {**self._target, "UploadId": self._upload, "PartNumber": number, "Body": body}
             checksum = {"ChecksumCRC32": _crc_text(crc)} if self.bucket.sends_checksums else {}
@@ -467,7 +466,7 @@ class _S3Writer(Writer):
     def commit(self) -> Stored:
         full = {"ChecksumCRC32": _crc_text(self.digest.crc32)} if self.bucket.sends_checksums else {}
         if self._upload is None:
-            request: dict[str, t.Any] = {**self._target, **self._headers(), "Body": bytes(self._filling), **full}
+            request: dict[str, t.Any] = {**self._target, **self._headers(), "Body": self._filling, **full}
             if full:  # named too: a bucket with a default retention asks for it
                 request["ChecksumAlgorithm"] = "CRC32"
             elif "ObjectLockMode" in request:  # what is locked has a checksum, or is refused

@@ -148,7 +148,7 @@ class Supervisor:
                 )
         except TimedOut:
             raise TimedOut(
-                f"{where} did not answer within {limit.seconds:.3g} s.", remedy="Look whether it hangs, or is stopped."
+                f"{where} did not answer within {limit.seconds:.1f} s.", remedy="Look whether it hangs, or is stopped."
             )
         except UnexpectedAnswer as problem:
             raise UnexpectedAnswer(f"{where} did not answer in XML-RPC: {problem.message}")

@@ -176,6 +176,8 @@ options:
         too large for a scratch restore. V(head) costs next to nothing, and does not notice what C(pg_dump) wrote wrong.
       - A login that is no superuser leaves publications out of the scratch database, and so of the comparison. Event triggers cannot be left out; with some
         in the database, V(restore) needs a login that may make them, and is refused before the dump without one.
+      - A warning says where a way back would need a superuser for a publication, or where that could not be tried, since the login has no CREATE on the
+        maintenance database.
     type: str
     choices: [head, archive, restore]
     default: restore

@@ -16,6 +16,9 @@ description:
   - A database is restored into a new one, compared with its manifest, given what belonged to the old one (owner, grants, connection limit,
     settings, comment), its sequences advanced past what was given out, and then swapped in by two renames in one transaction. What it replaces is
     kept as C(<name>_failed_<id>).
+  - Publications of all tables or of schemas, and event triggers, are made by superusers and by the logins of some providers alone. Whether O(dsn) has such
+    a login is tried, and rolled back, before anything is restored - in O(maintenance_database), and publications, where the login has no CREATE
+    there, in the new database while that is empty. What check mode could not try, a warning says.
   - A database that is not fenced is live, and refused. So is a way back that is not proven lossless, unless O(accept_data_loss) is set.
 options:
   state:

@@ -38,7 +38,7 @@ def judged(sample: Sample, *, has_temp: bool, **login: t.Any) -> tuple[bool, lis
     """Whether the login makes them, and what it was tried with."""
     tried: list[str] = []
     with contextlib.closing(sample.server.connect(**login)) as connection, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(only_superusers, "_has_temp", lambda cluster: has_temp)
+        patch.setattr(only_superusers, "_has", lambda cluster, right: has_temp)
         execute = connection.execute
         patch.setattr(connection, "execute", lambda text, *more: (tried.append(str(text)), execute(text, *more))[1])
         made = only_superusers._makes(Cluster(connection, deadline=Deadline(30)), only_superusers.EVENT_TRIGGER)
@@ -48,7 +48,7 @@ def judged(sample: Sample, *, has_temp: bool, **login: t.Any) -> tuple[bool, lis
 def test_it_is_tried_without_a_function_where_there_is_no_temp(sample: Sample) -> None:
     lowly = {"user": sample.login, "password": sample.password}
     with contextlib.closing(sample.server.connect(**lowly)) as connection:
-        assert only_superusers._has_temp(Cluster(connection, deadline=Deadline(30))) is False
+        assert only_superusers._has(Cluster(connection, deadline=Deadline(30)), "TEMPORARY") is False
     for login, makes in (({}, True), (lowly, False)):
         made, tried = judged(sample, has_temp=False, **login)
         assert made is makes
@@ -71,3 +71,12 @@ def test_who_makes_none_and_has_no_temp_is_refused_before_the_dump(
     assert list(tmp_path.iterdir()) == []
     superuser = {"dsn": sample.dsn(login="postgres"), "password": sample.server.password}
     assert run_module_here("pg_backup", {**wanted, **superuser})["changed"] is True
+
+
+def test_a_login_that_is_let_make_publications_leaves_none(sample: Sample) -> None:
+    for login, makes in (({}, True), ({"user": sample.login, "password": sample.password}, False)):
+        with contextlib.closing(sample.server.connect(**login)) as connection:
+            assert (
+                only_superusers._makes(Cluster(connection, deadline=Deadline(30)), only_superusers.PUBLICATION) is makes
+            )
+    assert sample.server.execute("select pubname from pg_publication") == []

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from ansible_collections.opsready.golive.plugins.module_utils._actions import backup_proof
 from tests.conftest import ModuleRun
 from tests.integration.sample_database import Sample
 from tests.integration.test_pg_restore import restore
@@ -522,20 +523,47 @@ def test_what_only_a_superuser_makes_is_refused_before_the_dump(
 
 
 @pytest.mark.parametrize("scope", ["all tables", "tables in schema app"])
+@pytest.mark.parametrize("kind", ["postgres", "debian_postgres"])
 def test_a_publication_that_only_a_superuser_makes_is_refused_before_the_restore(
-    run_module_here: ModuleRun, postgres: Postgres, tmp_path: Path, scope: str
+    run_module_here: ModuleRun,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    scope: str,
 ) -> None:
-    with Sample(postgres) as sample:
+    with Sample(request.getfixturevalue(kind)) as sample:
         sample.execute(f"create publication everything for {scope}")
         wanted = sample.options(destination=f"file://{tmp_path}", pg_bindir=sample.programs)
         made = run_module_here("pg_backup", wanted)
+        untried = f'Whether the login makes 1 publication ("everything") of {sample.name} again'
+        assert untried in str(made["warnings"]) and "may create nothing in the database postgres" in str(
+            made["warnings"]
+        )
         sample.server.drop_database(sample.name)
         wanted = restore(sample, "restored", backup=made["backup"]["manifest"])
-        for check in (True, False):
-            refused = run_module_here("pg_restore", wanted, check=check)
+        # It has CREATE in the new database alone.
+        would = run_module_here("pg_restore", wanted, check=True)
+        assert would["changed"] is True and untried in str(would["warnings"]), would
+        server_wide = f"create on database postgres {{}} {sample.login}"
+        sample.server.execute("grant " + server_wide.format("to"))
+        try:
+            known = run_module_here("pg_restore", wanted, check=True)
+        finally:
+            sample.server.execute("revoke " + server_wide.format("from"))
+        restored = False
+        real = backup_proof.Archive.restore
+
+        def restoring(*args: t.Any, **more: t.Any) -> None:
+            nonlocal restored
+            restored = True
+            real(*args, **more)
+
+        monkeypatch.setattr(backup_proof.Archive, "restore", restoring)
+        for refused in (known, run_module_here("pg_restore", wanted)):
             assert refused["error"] == "Denied", refused
             assert f'1 publication ("everything") of {sample.name}' in refused["msg"]
-        assert sample.databases() == []
+        assert (sample.databases(), restored) == ([], False)
         superuser = {"dsn": sample.dsn(login="postgres"), "password": sample.server.password}
         done = run_module_here("pg_restore", {**wanted, **superuser})
         assert done["changed"] is True, done

@@ -44,23 +44,34 @@ def found(connection: psycopg.Connection[t.Any], *, deadline: Deadline) -> list[
 
 def require_possible(
     cluster: Cluster, needed: t.Sequence[t.Mapping[str, t.Any]], *, database: str, publications: bool, remedy: str
-) -> None:
-    """Raises Denied, with what of ``needed`` the login may not make; without ``publications`` they are left out of the restore."""
+) -> str | None:
+    """Raises Denied, with what of ``needed`` the login may not make; without ``publications`` they are left out of the restore.
+
+    A sentence on what could not be tried where ``cluster`` is connected to; None where all that matters was.
+    """
     triggers = [str(one["name"]) for one in needed if one["kind"] == EVENT_TRIGGER]
     published = [str(one["name"]) for one in needed if one["kind"] == PUBLICATION] if publications else []
     if not triggers and not published:
-        return
+        return None
     asked = "select rolsuper from pg_catalog.pg_roles where rolname = current_user"
     if cluster.rows(asked, None, "Reading our rights")[0][0]:
-        return
+        return None
+    # A login without CREATE is refused any publication there, which tells nothing of where it has CREATE.
+    is_tried = not published or _has(cluster, "CREATE")
     refused = [
         *(_counted(triggers, "event trigger") if triggers and not _makes(cluster, EVENT_TRIGGER) else []),
-        *(_counted(published, "publication") if published and not _makes(cluster, PUBLICATION) else []),
+        *(_counted(published, "publication") if is_tried and published and not _makes(cluster, PUBLICATION) else []),
     ]
     if refused:
         raise Denied(
             f"Only a superuser makes {' and '.join(refused)} of {database} again, and the login is none.", remedy=remedy
         )
+    if is_tried:
+        return None
+    return (
+        f"Whether the login makes {_counted(published, 'publication')[0]} of {database} again, as a superuser does, was not tried: "
+        f"it may create nothing in the database {cluster.connection.info.dbname}."
+    )
 
 
 def _counted(names: t.Sequence[str], kind: str) -> list[str]:
@@ -89,7 +100,7 @@ def _makes(cluster: Cluster, kind: str) -> bool:
     """Tried, and rolled back: some providers let a login make them that is no superuser."""
     statements: t.Sequence[str] = _TRIED[kind]
     missing: tuple[type[Exception], ...] = ()
-    if kind == EVENT_TRIGGER and not _has_temp(cluster):
+    if kind == EVENT_TRIGGER and not _has(cluster, "TEMPORARY"):
         statements, missing = (_TRIED_WITHOUT_TEMP,), (require("psycopg").errors.UndefinedFunction,)
     with contextlib.suppress(Denied):
         with (
@@ -103,6 +114,6 @@ def _makes(cluster: Cluster, kind: str) -> bool:
     return False
 
 
-def _has_temp(cluster: Cluster) -> bool:
-    asked = "select pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY')"
-    return bool(cluster.rows(asked, None, "Reading our rights")[0][0])
+def _has(cluster: Cluster, right: str) -> bool:
+    asked = "select pg_catalog.has_database_privilege(pg_catalog.current_database(), %s)"
+    return bool(cluster.rows(asked, [right], "Reading our rights")[0][0])

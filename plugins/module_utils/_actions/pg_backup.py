@@ -482,11 +482,17 @@ class Backup:
         """A proof leaves them out, and a way back does not."""
         remedy = "Let pg_restore log in as one, or no way back will restore it."
         try:
-            only_superusers.require_possible(
+            untried = only_superusers.require_possible(
                 cluster, needed, database=self.source.database, publications=True, remedy=remedy
             )
         except Denied as problem:
             self.warn(f"{problem.message} {problem.remedy}")
+        else:
+            if untried is not None:
+                self.warn(
+                    f"{untried} The backup does not need it. A way back does: pg_restore tries it in the new database, before it restores, and "
+                    "is refused if the login may not. GRANT it CREATE there to know now."
+                )
 
     def _require_fit_source(self) -> None:
         fence = standby_source.Fence.of(self.params)

@@ -706,14 +706,13 @@ class Work:
         wanted = archive.properties()
         if archive.manifest.verified.get("ok") is not True:
             raise Refused(f"{url} was never proven.", remedy="Prove it first with state verified, or use another one.")
-        only_superusers.require_possible(
-            cluster,
-            archive.manifest.only_superusers_make or (),
-            database=self.database,
-            publications=True,
-            remedy="Restore it with a superuser's login.",
-        )
+        untried = self._require_makeable(cluster, archive)
         if self.check_mode:
+            if untried is not None:
+                self.warn(
+                    f"{untried} It is tried in the new database, before the restore, which is refused if the login may not. "
+                    "GRANT it CREATE there to know now."
+                )
             return self._would(seen, f"restore {url} into {seen.names.restoring}", loss)
         programs = self.programs(cluster.connection.info.server_version)
         try:
@@ -733,6 +732,16 @@ class Work:
             return {"state": "unknown", "names": [names.database, names.fenced, names.restoring, names.failed]}
         found = {"fenced": now.fenced, "restoring": now.restoring, "failed": now.failed, "live": now.live}
         return {key: None if value is None else value.told() for key, value in found.items()}
+
+    def _require_makeable(self, cluster: Cluster, archive: backup_proof.Archive) -> str | None:
+        """A sentence on what could not be tried there. Raises Denied where only a superuser would make what the archive has."""
+        return only_superusers.require_possible(
+            cluster,
+            archive.manifest.only_superusers_make or (),
+            database=self.database,
+            publications=True,
+            remedy="Restore it with a superuser's login.",
+        )
 
     def _restored(
         self,
@@ -764,6 +773,8 @@ class Work:
             database_facts.apply_properties(
                 cluster.connection, names.restoring, wanted, deadline=self.deadline, rehearse=True
             )
+            with contextlib.closing(self.connect(names.restoring)) as connection:
+                self._require_makeable(Cluster(connection, deadline=self.deadline), archive)
             archive.restore(
                 programs,
                 self.params["dsn"],

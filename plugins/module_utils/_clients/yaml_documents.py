@@ -46,6 +46,8 @@ def read_documents(text: str, *, where: str, deadline: Deadline) -> list[Documen
             if content is not None:
                 documents.append(Document(node.start_mark.line + 1, content))
     except yaml.YAMLError as problem:
+        if "nesting depth" in str(problem):  # PyYAML 6.0.4 and later have a bound of their own
+            raise UnexpectedAnswer(f"{where} is nested too deeply to be read.")
         raise UnexpectedAnswer(f"{where} is not YAML{_place(problem)}.")
     except (ValueError, OverflowError) as problem:  # a date or number that there is none of
         raise UnexpectedAnswer(f"{where} has a value that cannot be read: {problem}.")
